@@ -1,0 +1,53 @@
+"""The errors a user can cause. Each message says what was found, where, and what to do about it.
+
+VecmillError
+├── SettingsError           a deployment or a setting that does not exist, or a value out of its range
+├── WorkspaceError          the workspace cannot be written, is full, or holds a damaged file
+├── CorpusError             text that is missing, empty, cut off or not in the form that was named
+├── VocabularyError         too few words are left to train on
+├── GoldSetError            a gold set that cannot be read or has no usable row
+├── ReferenceVectorsError   reference vectors that cannot be read or compared
+├── ReleaseError            a table or release that is missing, damaged or in the way
+├── TrainingError           the trainer cannot run, or the vectors diverged
+└── GateRefusedError        the release did not pass its gates; it is kept as a candidate
+"""
+
+
+class VecmillError(Exception):
+    """Anything vecmill refuses to do, with a message meant for the user."""
+
+
+class SettingsError(VecmillError):
+    """A deployment or setting does not exist, or a value is out of its range."""
+
+
+class WorkspaceError(VecmillError):
+    """The workspace cannot be written, is full, or holds a damaged file."""
+
+
+class CorpusError(VecmillError):
+    """The text is missing, empty, cut off, or not in the form that was named."""
+
+
+class VocabularyError(VecmillError):
+    """Too few words are left to train on."""
+
+
+class GoldSetError(VecmillError):
+    """A gold set cannot be read or has no usable row."""
+
+
+class ReferenceVectorsError(VecmillError):
+    """Reference vectors cannot be read, hold NaN or zero rows, or share no word with the model."""
+
+
+class ReleaseError(VecmillError):
+    """A table or release is missing, damaged or in the way."""
+
+
+class TrainingError(VecmillError):
+    """The trainer cannot run with these settings on this machine, or the vectors diverged."""
+
+
+class GateRefusedError(VecmillError):
+    """The release did not pass its gates; it is kept as a candidate."""

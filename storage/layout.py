@@ -1,0 +1,99 @@
+"""Every path of a workspace, spelt once.
+
+A workspace is one folder. Stages lie in it by digest, releases by table:
+
+    corpora/ tokens/ vocabularies/ encoded/ models/ evaluations/    <digest>/ with a manifest.json when complete
+    tables/<table>.duckdb             the current release, a hard link
+    tables/<table>/                   every kept release: v000001.duckdb, .parquet, .json
+    tables/<table>/candidates/        releases that the gates refused
+"""
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from storage.errors import SettingsError, WorkspaceError
+
+WORKSPACE_VARIABLE = "VECMILL_WORKSPACE"
+TABLE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The folder that holds every artefact. Building one touches nothing on disk."""
+
+    root: Path
+
+    def stage_root(self, kind: str) -> Path:
+        """Folder of all stages of one kind, such as `tokens`."""
+        return self.root / kind
+
+    def stage_folder(self, kind: str, digest: str) -> Path:
+        """Folder of one complete stage."""
+        return self.stage_root(kind) / digest
+
+    def partial_folder(self, kind: str, digest: str) -> Path:
+        """Folder in which a stage is being written."""
+        return self.stage_root(kind) / f"{digest}.partial"
+
+    def stage_lock(self, kind: str, digest: str) -> Path:
+        """Lock file of one stage; the lock itself dies with its process."""
+        return self.stage_root(kind) / f".{digest}.lock"
+
+    @property
+    def tables_root(self) -> Path:
+        """Folder of all published tables."""
+        return self.root / "tables"
+
+    def table_file(self, table: str) -> Path:
+        """The current release, under the name that readers open."""
+        return self.tables_root / f"{checked_table_name(table)}.duckdb"
+
+    def releases_folder(self, table: str) -> Path:
+        """Folder of every kept release of a table."""
+        return self.tables_root / checked_table_name(table)
+
+    def release_file(self, table: str, version: int, suffix: str = ".duckdb") -> Path:
+        """One file of a kept release: `.duckdb`, `.parquet` or `.json`."""
+        return self.releases_folder(table) / f"v{version:06d}{suffix}"
+
+    def candidates_folder(self, table: str) -> Path:
+        """Folder of the releases that the gates refused."""
+        return self.releases_folder(table) / "candidates"
+
+    def candidate_file(self, table: str, model_digest: str, suffix: str = ".duckdb") -> Path:
+        """One file of a refused release."""
+        return self.candidates_folder(table) / f"{model_digest}{suffix}"
+
+    def table_lock(self, table: str) -> Path:
+        """Lock file that publishing to a table holds."""
+        return self.releases_folder(table) / ".publish.lock"
+
+    def check_writable(self) -> None:
+        """Create the workspace and write a byte into it. Raises WorkspaceError where that fails."""
+        probe = self.root / f".probe-{os.getpid()}"
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            probe.write_bytes(b"1")
+            probe.unlink()
+        except OSError as error:
+            raise WorkspaceError(
+                f"the workspace {self.root} cannot be written: {error.strerror or error}; "
+                f"name another folder with --workspace or {WORKSPACE_VARIABLE}"
+            ) from error
+
+
+def resolve_workspace(path: Path | str | None = None) -> Workspace:
+    """The workspace at `path`, else at $VECMILL_WORKSPACE, else ./workspace."""
+    chosen = path or os.environ.get(WORKSPACE_VARIABLE) or "workspace"
+    return Workspace(Path(chosen).expanduser().absolute())
+
+
+def checked_table_name(table: str) -> str:
+    """`table` itself. Raises SettingsError if it could name a file outside the workspace or needs quoting in a shell."""
+    if not TABLE_NAME.fullmatch(table):
+        raise SettingsError(
+            f"{table[:80]!r} is no table name: use 1 to 63 letters, digits, '_' or '-', the first a letter or digit"
+        )
+    return table

@@ -1,0 +1,199 @@
+"""Content-addressed stages: a finished piece of work is found again by what went into it.
+
+The folder of a stage is named by a digest of its settings, of its inputs and of the version of the code that
+wrote it. Work is written to `<digest>.partial/` under a file lock and renamed when complete, so a folder without
+`.partial` is whole; a second run waits for the lock and then reuses what it finds, after checking the files.
+"""
+
+import errno
+import hashlib
+import json
+import logging
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from storage.errors import WorkspaceError
+from storage.layout import Workspace
+
+logger = logging.getLogger(__name__)
+
+MANIFEST = "manifest.json"
+DIGEST_LETTERS = 20
+
+
+class FileRecord(BaseModel):
+    """Size in bytes and sha256 of one file of a stage."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    size: int
+    sha256: str
+
+
+class Manifest(BaseModel):
+    """What a finished stage is: settings, inputs, files and the figures it reports (rows, tokens, …)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: str
+    digest: str
+    version: int
+    config: dict[str, Any]
+    inputs: dict[str, str]
+    facts: dict[str, Any]
+    files: dict[str, FileRecord]
+    seconds: float
+    path: Path
+    reused: bool = False
+
+
+def sha256_of(path: Path) -> str:
+    """Hex sha256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def stage_digest(kind: str, version: int, config: Mapping[str, Any], inputs: Mapping[str, str]) -> str:
+    """Name of the stage with these settings and inputs: the first letters of a sha256 over canonical JSON."""
+    content = {"kind": kind, "version": version, "config": config, "inputs": inputs}
+    canonical = json.dumps(content, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:DIGEST_LETTERS]
+
+
+def find_stage(workspace: Workspace, kind: str, digest: str) -> Manifest | None:
+    """The finished stage with that digest if all its files are there and unchanged, else None."""
+    folder = workspace.stage_folder(kind, digest)
+    try:
+        stored = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        manifest = Manifest(**stored, path=folder, reused=True)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError, ValidationError) as error:
+        logger.warning("%s: the manifest cannot be read (%s); the stage will run again", folder, error)
+        return None
+    for name, record in manifest.files.items():
+        file = folder / name
+        if not file.is_file() or file.stat().st_size != record.size or sha256_of(file) != record.sha256:
+            logger.warning("%s is missing or changed since it was written; the stage will run again", file)
+            return None
+    return manifest
+
+
+def complete_stage(
+    workspace: Workspace,
+    kind: str,
+    *,
+    version: int,
+    config: Mapping[str, Any],
+    inputs: Mapping[str, str],
+    build: Callable[[Path], Mapping[str, Any]],
+    resumable: bool = False,
+) -> Manifest:
+    """Reuse the stage with these settings and inputs, or build it.
+
+    build: writes its files into the folder it is given and returns the figures to report.
+    resumable: what an earlier, interrupted run left in the partial folder is kept for `build` to go on from.
+    Raises WorkspaceError when the folder cannot be written or the disk is full.
+    """
+    digest = stage_digest(kind, version, config, inputs)
+    with _workspace_errors(workspace):
+        workspace.stage_root(kind).mkdir(parents=True, exist_ok=True)
+    with _locked(workspace.stage_lock(kind, digest), f"{kind}/{digest}"), _workspace_errors(workspace):
+        found = find_stage(workspace, kind, digest)
+        if found is not None:
+            return found
+        partial = workspace.partial_folder(kind, digest)
+        if not resumable:
+            shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(exist_ok=True)
+        started = time.perf_counter()
+        try:
+            facts = build(partial)
+        except BaseException:
+            if not resumable:
+                shutil.rmtree(partial, ignore_errors=True)
+            raise
+        return _seal(
+            partial,
+            workspace.stage_folder(kind, digest),
+            {
+                "kind": kind,
+                "digest": digest,
+                "version": version,
+                "config": dict(config),
+                "inputs": dict(inputs),
+                "facts": dict(facts),
+                "seconds": round(time.perf_counter() - started, 3),
+            },
+        )
+
+
+def _seal(partial: Path, folder: Path, content: dict[str, Any]) -> Manifest:
+    """Record every file, write the manifest last, and give the folder its final name."""
+    names = sorted(file.relative_to(partial).as_posix() for file in partial.rglob("*") if file.is_file())
+    content["files"] = {
+        name: {"size": (partial / name).stat().st_size, "sha256": sha256_of(partial / name)}
+        for name in names
+        if name != MANIFEST
+    }
+    text = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False)
+    (partial / MANIFEST).write_text(text + "\n", encoding="utf-8")
+    for file in partial.rglob("*"):
+        if file.is_file():
+            sync_path(file)
+    sync_path(partial)
+    # A folder that failed its check is in the way; nothing complete is ever replaced.
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
+    sync_path(folder.parent)
+    return Manifest(**content, path=folder)
+
+
+def sync_path(path: Path) -> None:
+    """Flush a file or folder to the disk, so that a rename after it never shows a file without its bytes."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _locked(path: Path, what: str) -> Iterator[None]:
+    """Hold a file lock; say so when another process has it. The lock dies with the process that holds it."""
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        logger.info("%s is being written by another run; waiting for it", what)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _workspace_errors(workspace: Workspace) -> Iterator[None]:
+    """Turn what a full or read-only disk raises into a WorkspaceError that names the remedy."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise WorkspaceError(
+                f"the disk of the workspace {workspace.root} is full: {error}; finished stages are kept; "
+                "free some space or name another folder with --workspace, then run the same command again"
+            ) from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
+            raise WorkspaceError(
+                f"the workspace {workspace.root} cannot be written: {error}; name another folder with --workspace"
+            ) from error
+        raise

@@ -1,0 +1,1 @@
+"""Pure training code: the skip-gram backends behind one interface."""

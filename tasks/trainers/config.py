@@ -1,0 +1,24 @@
+"""Settings of skip-gram training."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class SkipGramConfig(BaseModel):
+    """How the vectors are trained. Names follow the paper (Mikolov et al. 2013), spelt out."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    architecture: Literal["skip_gram"] = Field("skip_gram", description="predict the context words from the centre")
+    dimension: int = Field(100, ge=8, le=1024, description="length of a word's vector")
+    window_radius: int = Field(5, ge=1, le=50, description="words looked at on each side, at most")
+    negatives_per_pair: int = Field(5, ge=1, le=25, description="noise words drawn for each positive pair")
+    epochs: int = Field(5, ge=1, le=1000, description="passes over the corpus")
+    learning_rate: float = Field(0.05, gt=0, le=1, description="step size at the start; falls linearly to nearly 0")
+    workers: int | None = Field(
+        None, ge=1, le=1024, description="threads; none: all cores. Only 1 is bitwise reproducible"
+    )
+    seed: int = Field(1, ge=0, le=2**31 - 1, description="seed of initial vectors, windows, subsampling and noise")
+    backend: Literal["auto", "numba", "torch"] = Field("auto", description="which trainer runs; auto: the fastest here")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where the torch backend runs")

@@ -1,0 +1,107 @@
+"""What every trainer takes and yields, whichever backend runs.
+
+A trainer is a generator: it reads chunks of token ids from a `TokenSource` and yields a `TrainingStep` after every
+piece of work. It knows nothing of files, Prefect or progress bars; whoever drives it draws the bar, writes the
+checkpoint or stops it by closing the generator.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class TokenChunk:
+    """Consecutive tokens of the corpus, a piece of work for one worker.
+
+    token_ids: (N,) int32, rows of the vocabulary; words outside it are already left out.
+    sentence_offsets: (S + 1,) int64, sentence s is token_ids[sentence_offsets[s]:sentence_offsets[s + 1]].
+    start: encoded tokens of the corpus that lie before this chunk.
+    """
+
+    token_ids: NDArray[np.int32]
+    sentence_offsets: NDArray[np.int64]
+    start: int
+
+
+class TokenSource(Protocol):
+    """An encoded corpus that can be read again and again, from any chunk on, always in the same order."""
+
+    @property
+    def token_count(self) -> int:
+        """Encoded tokens in one pass."""
+
+    @property
+    def chunk_count(self) -> int:
+        """Chunks in one pass."""
+
+    def read_chunks(self, first: int = 0) -> Iterator[TokenChunk]:
+        """Every chunk from number `first` on, in order."""
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """What training knows of the words: their counts and the two probabilities made from them.
+
+    counts: (V,) int64, most frequent first.
+    keep_probability: (V,) float64 in (0, 1], chance that one occurrence survives subsampling.
+    noise_probability: (V,) float64, chance to be drawn as a negative; sums to 1.
+    """
+
+    counts: NDArray[np.int64]
+    keep_probability: NDArray[np.float64]
+    noise_probability: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        """Words in the vocabulary."""
+        return len(self.counts)
+
+
+@dataclass
+class TrainingState:
+    """Everything needed to go on: the two matrices and the place in the corpus.
+
+    center_vectors, context_vectors: (V, D) float32, updated in place while training runs.
+    epoch: epochs finished.  next_chunk: first chunk of the current epoch not trained yet.
+    loss_sum, pairs: running sums of the current epoch.  seconds: training time of the current epoch so far.
+    """
+
+    center_vectors: NDArray[np.float32]
+    context_vectors: NDArray[np.float32]
+    epoch: int = 0
+    next_chunk: int = 0
+    loss_sum: float = 0.0
+    pairs: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class EpochResult:
+    """One finished epoch: number from 1, mean loss per positive pair, pairs, encoded tokens, seconds, last rate."""
+
+    epoch: int
+    mean_loss: float
+    pairs: int
+    tokens: int
+    seconds: float
+    learning_rate: float
+
+
+@dataclass(frozen=True)
+class TrainingStep:
+    """Where training stands. At a step with `resumable`, no worker is writing and `state` can be saved.
+
+    tokens_done: encoded tokens trained since the first epoch began.  epoch_result: set when an epoch has just ended.
+    """
+
+    state: TrainingState
+    tokens_done: int
+    resumable: bool
+    epoch_result: EpochResult | None = None
+
+
+class DivergenceError(ArithmeticError):
+    """The vectors became NaN or infinite; the message names the epoch, the rate and the remedy."""
