@@ -91,7 +91,7 @@ def resolve_workspace(path: Path | str | None = None) -> Workspace:
 
 
 def checked_table_name(table: str) -> str:
-    """`table` itself. Raises SettingsError if it could name a file outside the workspace or needs quoting in a shell."""
+    """`table` itself. Raises SettingsError if it could name a file outside the workspace or upset a shell."""
     if not TABLE_NAME.fullmatch(table):
         raise SettingsError(
             f"{table[:80]!r} is no table name: use 1 to 63 letters, digits, '_' or '-', the first a letter or digit"
