@@ -14,6 +14,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,25 @@ MANIFEST = "manifest.json"
 DIGEST_LETTERS = 20
 
 
+@dataclass(frozen=True)
+class Stage:
+    """A piece of work, named before it is done: settings, inputs (name -> digest) and version of the code.
+
+    version: raised by hand whenever the code of the stage changes what it writes.
+    """
+
+    kind: str
+    version: int
+    config: Mapping[str, Any]
+    inputs: Mapping[str, str]
+
+    @property
+    def digest(self) -> str:
+        """The first letters of a sha256 over canonical JSON of all of it."""
+        canonical = json.dumps(asdict(self), sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()[:DIGEST_LETTERS]
+
+
 class FileRecord(BaseModel):
     """Size in bytes and sha256 of one file of a stage."""
 
@@ -39,7 +59,10 @@ class FileRecord(BaseModel):
 
 
 class Manifest(BaseModel):
-    """What a finished stage is: settings, inputs, files and the figures it reports (rows, tokens, …)."""
+    """What a finished stage is: settings, inputs, files and the figures it reports (rows, tokens, …).
+
+    seconds: what the work took when it was done.  reused, run_seconds: whether this run found it, and its time for it.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -53,6 +76,7 @@ class Manifest(BaseModel):
     seconds: float
     path: Path
     reused: bool = False
+    run_seconds: float = 0.0
 
 
 def sha256_of(path: Path) -> str:
@@ -61,16 +85,10 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def stage_digest(kind: str, version: int, config: Mapping[str, Any], inputs: Mapping[str, str]) -> str:
-    """Name of the stage with these settings and inputs: the first letters of a sha256 over canonical JSON."""
-    content = {"kind": kind, "version": version, "config": config, "inputs": inputs}
-    canonical = json.dumps(content, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()[:DIGEST_LETTERS]
-
-
-def find_stage(workspace: Workspace, kind: str, digest: str) -> Manifest | None:
-    """The finished stage with that digest if all its files are there and unchanged, else None."""
-    folder = workspace.stage_folder(kind, digest)
+def find_stage(workspace: Workspace, stage: Stage) -> Manifest | None:
+    """The finished stage if all its files are there and unchanged, else None."""
+    started = time.perf_counter()
+    folder = workspace.stage_folder(stage.kind, stage.digest)
     try:
         stored = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         manifest = Manifest(**stored, path=folder, reused=True)
@@ -84,33 +102,26 @@ def find_stage(workspace: Workspace, kind: str, digest: str) -> Manifest | None:
         if not file.is_file() or file.stat().st_size != record.size or sha256_of(file) != record.sha256:
             logger.warning("%s is missing or changed since it was written; the stage will run again", file)
             return None
-    return manifest
+    return manifest.model_copy(update={"run_seconds": round(time.perf_counter() - started, 3)})
 
 
 def complete_stage(
-    workspace: Workspace,
-    kind: str,
-    *,
-    version: int,
-    config: Mapping[str, Any],
-    inputs: Mapping[str, str],
-    build: Callable[[Path], Mapping[str, Any]],
-    resumable: bool = False,
+    workspace: Workspace, stage: Stage, build: Callable[[Path], Mapping[str, Any]], *, resumable: bool = False
 ) -> Manifest:
-    """Reuse the stage with these settings and inputs, or build it.
+    """Reuse the stage if it is complete, else build it.
 
-    build: writes its files into the folder it is given and returns the figures to report.
+    build: writes its files into the folder it is given and returns the figures to report (JSON values).
     resumable: what an earlier, interrupted run left in the partial folder is kept for `build` to go on from.
     Raises WorkspaceError when the folder cannot be written or the disk is full.
     """
-    digest = stage_digest(kind, version, config, inputs)
     with _workspace_errors(workspace):
-        workspace.stage_root(kind).mkdir(parents=True, exist_ok=True)
-    with _locked(workspace.stage_lock(kind, digest), f"{kind}/{digest}"), _workspace_errors(workspace):
-        found = find_stage(workspace, kind, digest)
+        workspace.stage_root(stage.kind).mkdir(parents=True, exist_ok=True)
+    lock = workspace.stage_lock(stage.kind, stage.digest)
+    with _workspace_errors(workspace), _locked(lock, f"{stage.kind}/{stage.digest}"):
+        found = find_stage(workspace, stage)
         if found is not None:
             return found
-        partial = workspace.partial_folder(kind, digest)
+        partial = workspace.partial_folder(stage.kind, stage.digest)
         if not resumable:
             shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(exist_ok=True)
@@ -121,19 +132,10 @@ def complete_stage(
             if not resumable:
                 shutil.rmtree(partial, ignore_errors=True)
             raise
-        return _seal(
-            partial,
-            workspace.stage_folder(kind, digest),
-            {
-                "kind": kind,
-                "digest": digest,
-                "version": version,
-                "config": dict(config),
-                "inputs": dict(inputs),
-                "facts": dict(facts),
-                "seconds": round(time.perf_counter() - started, 3),
-            },
-        )
+        seconds = round(time.perf_counter() - started, 3)
+        content = asdict(stage) | {"digest": stage.digest, "facts": dict(facts), "seconds": seconds}
+        manifest = _seal(partial, workspace.stage_folder(stage.kind, stage.digest), content)
+        return manifest.model_copy(update={"run_seconds": seconds})
 
 
 def _seal(partial: Path, folder: Path, content: dict[str, Any]) -> Manifest:

@@ -1,0 +1,82 @@
+"""Trained vectors and the checkpoints on the way to them, as safetensors files (never pickle).
+
+A model's folder holds `vectors.safetensors` with both matrices, rows in the order of the vocabulary. While training
+runs, its partial folder holds `checkpoint.safetensors`: the same matrices, and in the file's own header the place in
+the corpus as JSON, so that one rename replaces both at once.
+"""
+
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from storage.stages import sync_path
+
+logger = logging.getLogger(__name__)
+
+VECTORS = "vectors.safetensors"
+CHECKPOINT = "checkpoint.safetensors"
+PROGRESS = "progress"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Both (V, D) float32 matrices, writable, and where training stood, as plain JSON values."""
+
+    center_vectors: NDArray[np.float32]
+    context_vectors: NDArray[np.float32]
+    progress: dict[str, Any]
+
+
+def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
+    """Replace the checkpoint of a training stage in one step: a kill at any moment leaves the old or the new one."""
+    temporary = folder / f"{CHECKPOINT}.tmp"
+    _write(temporary, checkpoint, {PROGRESS: json.dumps(checkpoint.progress)})
+    sync_path(temporary)
+    temporary.replace(folder / CHECKPOINT)
+    sync_path(folder)
+
+
+def read_checkpoint(folder: Path) -> Checkpoint | None:
+    """The checkpoint an interrupted run left, or None if there is none or it is damaged."""
+    path = folder / CHECKPOINT
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(path, framework="np") as file:
+            return Checkpoint(
+                center_vectors=file.get_tensor("center_vectors"),
+                context_vectors=file.get_tensor("context_vectors"),
+                progress=json.loads(file.metadata()[PROGRESS]),
+            )
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        logger.warning("%s cannot be read (%s); training starts from the beginning", path, error)
+        return None
+
+
+def write_vectors(folder: Path, center_vectors: NDArray[np.float32], context_vectors: NDArray[np.float32]) -> None:
+    """Write the finished matrices and remove what was only needed on the way."""
+    _write(folder / VECTORS, Checkpoint(center_vectors, context_vectors, {}), {})
+    for leftover in (folder / CHECKPOINT, folder / f"{CHECKPOINT}.tmp"):
+        leftover.unlink(missing_ok=True)
+
+
+def read_vectors(folder: Path) -> NDArray[np.float32]:
+    """The (V, D) float32 center vectors of a finished model, the ones that are published."""
+    with safe_open(folder / VECTORS, framework="np") as file:
+        vectors: NDArray[np.float32] = file.get_tensor("center_vectors")
+    return vectors
+
+
+def _write(path: Path, matrices: Checkpoint, header: dict[str, str]) -> None:
+    tensors = {
+        "center_vectors": np.ascontiguousarray(matrices.center_vectors),
+        "context_vectors": np.ascontiguousarray(matrices.context_vectors),
+    }
+    save_file(tensors, path, metadata=header)
