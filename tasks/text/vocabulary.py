@@ -1,0 +1,124 @@
+"""The vocabulary: which words are kept, how often each occurrence is trained, and how often it is drawn as noise."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+# Partial counts are added up when they hold this many rows, so that memory follows the distinct words.
+MERGE_ROWS = 1 << 21
+
+
+class VocabularyConfig(BaseModel):
+    """Which words are kept, and how frequent ones are thinned out."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    min_count: int = Field(5, ge=1, description="words that occur less often are left out")
+    max_size: int | None = Field(None, ge=2, description="keep at most this many words, the most frequent; none: all")
+    subsample_threshold: float = Field(
+        1e-3, gt=0, le=1, description="frequency above which occurrences of a word are skipped at random; 1: hardly any"
+    )
+    noise_exponent: float = Field(
+        0.75, ge=0, le=1, description="noise words are drawn in proportion to count to this power"
+    )
+
+
+@dataclass(frozen=True)
+class WordCounts:
+    """Distinct words (V,) and how often each occurs (V,) int64, most frequent first, ties by word."""
+
+    words: pa.Array
+    counts: NDArray[np.int64]
+
+    @property
+    def total(self) -> int:
+        """Occurrences of all of them."""
+        return int(self.counts.sum())
+
+
+def count_words(token_lists: Iterable[pa.Array]) -> WordCounts:
+    """Count every distinct token. token_lists: arrays of lists of strings, dictionary-encoded or not."""
+    partial = _counts_table([], [])
+    waiting: list[pa.Table] = []
+    rows = 0
+    for lists in token_lists:
+        found = lists.flatten()
+        tokens = found if pa.types.is_dictionary(found.type) else found.dictionary_encode()
+        counts = np.bincount(tokens.indices.to_numpy(), minlength=len(tokens.dictionary))
+        waiting.append(_counts_table(tokens.dictionary, counts))
+        rows += len(counts)
+        if rows >= MERGE_ROWS:
+            partial = _added_up([partial, *waiting])
+            waiting, rows = [], 0
+    # Arrow sorts strings by their bytes, which in UTF-8 is the order of code points.
+    ordered = _added_up([partial, *waiting]).sort_by([("count", "descending"), ("word", "ascending")])
+    return WordCounts(ordered["word"].combine_chunks(), ordered["count"].to_numpy())
+
+
+def select_words(counted: WordCounts, config: VocabularyConfig) -> WordCounts:
+    """The words that occur at least `min_count` times, of these the `max_size` most frequent."""
+    frequent = int(np.count_nonzero(counted.counts >= config.min_count))
+    kept = min(frequent, config.max_size) if config.max_size else frequent
+    return WordCounts(counted.words[:kept], counted.counts[:kept])
+
+
+def keep_probability(counts: NDArray[np.int64], subsample_threshold: float) -> NDArray[np.float64]:
+    """Chance that one occurrence of each word survives subsampling.
+
+    counts: (V,) int64, occurrences of the words of the vocabulary, all > 0.  subsample_threshold: t in (0, 1].
+    Returns (V,) float64 in (0, 1]: min(1, (sqrt(f / t) + 1) * t / f), where f is a word's count over the sum of
+    `counts`; words outside the vocabulary do not count.  Raises ValueError if a count is not positive.
+    Source: word2vec.c and gensim, which peers are compared with; the paper (Mikolov et al. 2013, section 2.3) has
+    sqrt(t / f) alone, which keeps fewer.
+    """
+    if np.any(counts <= 0):
+        raise ValueError("counts must be positive")
+    ratio = subsample_threshold * counts.sum() / counts
+    probability: NDArray[np.float64] = np.minimum(1.0, np.sqrt(ratio) + ratio)
+    return probability
+
+
+def noise_probability(counts: NDArray[np.int64], noise_exponent: float) -> NDArray[np.float64]:
+    """Chance of each word to be drawn as noise: its count to the power `noise_exponent`, over the sum of these.
+
+    counts: (V,) int64, all > 0.  Returns (V,) float64 that sums to 1.
+    Source: Mikolov et al. 2013, section 2.2, where the exponent is 0.75.
+    """
+    weights = counts.astype(np.float64) ** noise_exponent
+    probability: NDArray[np.float64] = weights / weights.sum()
+    return probability
+
+
+def word_array(words: list[str]) -> pa.Array:
+    """Words (V,) as `token_ids` takes them."""
+    return pa.array(words, pa.string())
+
+
+def token_ids(token_lists: pa.Array, words: pa.Array) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Look up every token and leave out those that are not in the vocabulary.
+
+    token_lists: (R,) lists of strings, dictionary-encoded or not.  words: (V,) strings, token_id = position.
+    Returns the ids (N,) int32 of all rows, and offsets (R + 1,) int64: row r is ids[offsets[r]:offsets[r + 1]].
+    """
+    found = token_lists.flatten()
+    tokens = found if pa.types.is_dictionary(found.type) else found.dictionary_encode()
+    known = pc.index_in(tokens.dictionary, value_set=words).fill_null(-1).to_numpy()
+    ids = known[tokens.indices.to_numpy()].astype(np.int32, copy=False)
+    is_known = ids >= 0
+    before = np.concatenate([[0], np.cumsum(is_known, dtype=np.int64)])
+    lengths = token_lists.value_lengths().to_numpy()
+    return ids[is_known], before[np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])]
+
+
+def _counts_table(words: pa.Array | list[str], counts: NDArray[np.int64] | list[int]) -> pa.Table:
+    return pa.table({"word": pa.array(words, pa.string()), "count": pa.array(counts, pa.int64())})
+
+
+def _added_up(tables: list[pa.Table]) -> pa.Table:
+    summed = pa.concat_tables(tables).group_by("word").aggregate([("count", "sum")])
+    return summed.rename_columns(["word", "count"])

@@ -1,0 +1,109 @@
+"""Build the vocabulary from the tokens, and encode the corpus with it."""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from storage.encoded import EncodedRows, write_encoded
+from storage.errors import VocabularyError
+from storage.layout import Workspace
+from storage.stages import Manifest, Stage, complete_stage
+from storage.tokens import read_tokens
+from storage.vocabularies import WordTable, read_vocabulary, write_vocabulary
+from tasks.text.vocabulary import (
+    VocabularyConfig,
+    WordCounts,
+    count_words,
+    keep_probability,
+    noise_probability,
+    select_words,
+    token_ids,
+    word_array,
+)
+
+logger = logging.getLogger(__name__)
+
+VOCABULARY_STAGE_VERSION = 1
+ENCODED_STAGE_VERSION = 1
+
+
+def vocabulary_stage(tokens: Stage | Manifest, config: VocabularyConfig) -> Stage:
+    """The stage that these tokens and settings lead to."""
+    return Stage("vocabularies", VOCABULARY_STAGE_VERSION, config.model_dump(), {"tokens": tokens.digest})
+
+
+def encoded_stage(tokens: Stage | Manifest, vocabulary: Stage | Manifest) -> Stage:
+    """The stage that these tokens and this vocabulary lead to."""
+    inputs = {"tokens": tokens.digest, "vocabulary": vocabulary.digest}
+    return Stage("encoded", ENCODED_STAGE_VERSION, {}, inputs)
+
+
+@task(name="build vocabulary", cache_policy=NO_CACHE)
+def build_vocabulary(tokens: Manifest, config: VocabularyConfig, workspace: Workspace) -> Manifest:
+    """Count the words and keep the frequent ones. Raises VocabularyError if fewer than two are left."""
+
+    def build(folder: Path) -> dict[str, Any]:
+        counted = count_words(batch.tokens for batch in read_tokens(tokens.path))
+        kept = select_words(counted, config)
+        if len(kept.words) < 2:
+            raise _too_few_words(counted, kept, config)
+        write_vocabulary(
+            folder,
+            WordTable(
+                words=kept.words.to_pylist(),
+                counts=kept.counts,
+                frequency=kept.counts / counted.total,
+                keep_probability=keep_probability(kept.counts, config.subsample_threshold),
+                noise_probability=noise_probability(kept.counts, config.noise_exponent),
+            ),
+        )
+        return {
+            "words": len(kept.words),
+            "distinct_words": len(counted.words),
+            "corpus_tokens": counted.total,
+            "covered_tokens": kept.total,
+        }
+
+    manifest = complete_stage(workspace, vocabulary_stage(tokens, config), build)
+    facts = manifest.facts
+    logger.info(
+        "%s of %s distinct words, which cover %.1f %% of %s tokens",
+        f"{facts['words']:,}",
+        f"{facts['distinct_words']:,}",
+        100 * facts["covered_tokens"] / facts["corpus_tokens"],
+        f"{facts['corpus_tokens']:,}",
+    )
+    return manifest
+
+
+@task(name="encode corpus", cache_policy=NO_CACHE)
+def encode_corpus(tokens: Manifest, vocabulary: Manifest, workspace: Workspace) -> Manifest:
+    """Replace every token by its id and leave out those outside the vocabulary."""
+
+    def build(folder: Path) -> dict[str, Any]:
+        return {"tokens": write_encoded(folder, _encoded(tokens.path, read_vocabulary(vocabulary).words))}
+
+    manifest = complete_stage(workspace, encoded_stage(tokens, vocabulary), build)
+    logger.info("%s tokens encoded", f"{manifest.facts['tokens']:,}")
+    return manifest
+
+
+def _encoded(folder: Path, words: list[str]) -> Iterator[EncodedRows]:
+    known = word_array(words)
+    for batch in read_tokens(folder):
+        ids, offsets = token_ids(batch.tokens, known)
+        yield EncodedRows(batch.document_ids.to_numpy(), batch.parts.to_numpy(), ids, offsets)
+
+
+def _too_few_words(counted: WordCounts, kept: WordCounts, config: VocabularyConfig) -> VocabularyError:
+    found = "1 word" if len(kept.words) else "no word"
+    most = f", the most frequent {int(counted.counts[0]):,} times" if len(counted.words) else ""
+    remedy = "lower vocabulary.min_count or add text" if config.min_count > 1 else "add text"
+    return VocabularyError(
+        f"the vocabulary has {found} with min_count={config.min_count}, and training needs two "
+        f"(the corpus has {counted.total:,} tokens, {len(counted.words):,} distinct{most}); {remedy}"
+    )
