@@ -1,0 +1,28 @@
+"""Scores survive the way to the disk and back."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from storage.errors import WorkspaceError
+from storage.evaluations import FILE, read_evaluation, write_evaluation
+from storage.release_schema import WHOLE, EvaluationRow
+
+ROWS = [
+    EvaluationRow(metric="wordsim353", section=WHOLE, value=0.5, coverage=0.9, gold_digest="abc"),
+    EvaluationRow(metric="google_analogies", section="family", value=None, coverage=0.0, gold_digest="def;max_rank=9"),
+    EvaluationRow(metric="neighbor_overlap", section=WHOLE, value=None, coverage=None, gold_digest=None),
+]
+
+
+def test_scores_come_back_as_they_were_written(tmp_path: Path) -> None:
+    write_evaluation(tmp_path, ROWS)
+    assert read_evaluation(tmp_path) == ROWS
+
+
+def test_a_file_with_other_columns_is_refused(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"metric": ["wordsim353"]}), tmp_path / FILE)
+    with pytest.raises(WorkspaceError, match=r"evaluation\.parquet does not have the columns"):
+        read_evaluation(tmp_path)
