@@ -1,0 +1,28 @@
+"""Locks between processes that share a workspace."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def held_lock(path: Path, waiting_for: str) -> Iterator[None]:
+    """Hold a file lock; say so when another process has it. The lock dies with the process that holds it.
+
+    waiting_for: what the other process does, such as "a release of 'reviews'", for the message.
+    """
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        logger.info("%s is being written by another run; waiting for it", waiting_for)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()

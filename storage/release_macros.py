@@ -1,0 +1,95 @@
+"""The SQL that people call: the macros of a release file.
+
+Each is an exact scan. Rows lie in rank order, so `max_rank` skips the blocks beyond it; vectors have unit length, so
+an inner product is the cosine. Rules that the shape of every macro follows:
+
+- Arguments are read once, in a first `asked` without other columns in scope: a macro is expanded in place, and an
+  argument such as `x.word` would otherwise be caught by a column or alias of the macro's own.
+- The word is joined, not looked up by a scalar subquery: a missing word then gives no row (NULL from a scalar).
+- Tables are named with the version (`word_vectors_v7`): after ATTACH without USE, a macro that is looked up in another
+  release's catalog fails loudly instead of reading that one's vectors.
+"""
+
+from collections.abc import Iterator
+
+from storage.release_schema import quoted
+
+# The largest INTEGER: `rank <= coalesce(max_rank, …)` folds to a constant, which OR would not.
+ALL_RANKS = 2_147_483_647
+
+
+def macro_statements(table: str, dimension: int) -> Iterator[str]:
+    """The SQL that makes every macro over `table`, a name of our own, with its comments."""
+    vector = f"FLOAT[{dimension}]"
+    yield f"""
+    CREATE MACRO nearest(query, k := 10, max_rank := NULL) AS TABLE
+    WITH asked AS (SELECT query AS asked_word),
+         known AS (SELECT q.rank, q.vector FROM {table} q JOIN asked ON q.word = asked.asked_word)
+    SELECT w.word, array_inner_product(w.vector, known.vector) AS similarity, w.rank
+    FROM {table} w, known
+    WHERE w.rank <> known.rank AND w.rank <= coalesce(max_rank, {ALL_RANKS})
+    ORDER BY similarity DESC, w.word LIMIT k"""
+    # ORDER BY … LIMIT for each word would sort all of them; min(…, k) keeps k rows of each in one pass.
+    yield f"""
+    CREATE MACRO nearest_many(queries, k := 10, max_rank := NULL) AS TABLE
+    WITH asked AS (SELECT queries AS asked_words),
+         listed AS (SELECT unnest(asked_words) AS asked_word, unnest(range(len(asked_words))) AS place FROM asked),
+         once AS (SELECT asked_word, min(place) AS place FROM listed GROUP BY asked_word),
+         known AS (SELECT once.place, q.word, q.rank, q.vector FROM {table} q JOIN once ON q.word = once.asked_word),
+         best AS (
+             SELECT known.place, known.word AS query,
+                    min({{'distance': -array_inner_product(w.vector, known.vector), 'word': w.word, 'rank': w.rank}}, k)
+                        AS found
+             FROM {table} w, known
+             WHERE w.rank <> known.rank AND w.rank <= coalesce(max_rank, {ALL_RANKS})
+             GROUP BY known.place, known.word
+         ),
+         flat AS (SELECT place, query, unnest(found) AS neighbor FROM best)
+    SELECT flat.query, neighbor.word AS word, -neighbor.distance AS similarity, neighbor.rank AS rank
+    FROM flat ORDER BY flat.place, neighbor.distance, neighbor.word"""
+    yield f"""
+    CREATE MACRO nearest_to(query_vector, k := 10, max_rank := NULL) AS TABLE
+    WITH asked AS (SELECT query_vector::{vector} AS direction),
+         target AS (SELECT direction, sqrt(array_inner_product(direction, direction)) AS length FROM asked)
+    SELECT w.word, (array_inner_product(w.vector, target.direction) / target.length)::FLOAT AS similarity, w.rank
+    FROM {table} w, target
+    WHERE target.length > 0 AND isfinite(target.length) AND w.rank <= coalesce(max_rank, {ALL_RANKS})
+    ORDER BY similarity DESC, w.word LIMIT k"""
+    yield f"""
+    CREATE MACRO analogy(a, b, c, k := 10, max_rank := NULL) AS TABLE
+    WITH asked AS (SELECT a AS a_word, b AS b_word, c AS c_word),
+         known AS (
+             SELECT one.rank AS a_rank, two.rank AS b_rank, three.rank AS c_rank, list_transform(
+                        list_zip(one.vector::FLOAT[], two.vector::FLOAT[], three.vector::FLOAT[]),
+                        lambda x: x[2] - x[1] + x[3]
+                    )::{vector} AS direction
+             FROM asked
+             JOIN {table} one ON one.word = asked.a_word
+             JOIN {table} two ON two.word = asked.b_word
+             JOIN {table} three ON three.word = asked.c_word
+         ),
+         target AS (SELECT *, sqrt(array_inner_product(direction, direction)) AS length FROM known)
+    SELECT w.word, (array_inner_product(w.vector, target.direction) / target.length)::FLOAT AS similarity, w.rank
+    FROM {table} w, target
+    WHERE target.length > 0 AND w.rank NOT IN (a_rank, b_rank, c_rank) AND w.rank <= coalesce(max_rank, {ALL_RANKS})
+    ORDER BY similarity DESC, w.word LIMIT k"""
+    # Joins, not scalar subqueries: over a column of pairs those would become a cross product.
+    yield f"""
+    CREATE MACRO similarity(a, b) AS (
+        SELECT array_inner_product(one.vector, two.vector)
+        FROM (SELECT a AS a_word, b AS b_word) asked
+        JOIN {table} one ON one.word = asked.a_word
+        JOIN {table} two ON two.word = asked.b_word
+    )"""
+    for name, meaning in MEANINGS.items():
+        kind = "MACRO" if name == "similarity" else "MACRO TABLE"
+        yield f"COMMENT ON {kind} {name} IS {quoted(meaning)}"
+
+
+MEANINGS = {
+    "nearest": "The k words most like `query` by cosine, among the max_rank most frequent words: FROM nearest('king')",
+    "nearest_many": "The k words most like each word of a list: FROM nearest_many(['king', 'queen'], k := 3)",
+    "nearest_to": "The k words nearest to a vector, given as an array or a list: FROM nearest_to([0.1, …])",
+    "analogy": "a is to b as c is to …? The three words are left out: FROM analogy('man', 'king', 'woman')",
+    "similarity": "The cosine of two words, NULL if either is unknown: SELECT similarity('king', 'queen')",
+}

@@ -1,0 +1,130 @@
+"""Read a release file back: its own tables, and the checks that nothing in it has changed.
+
+Every connection is read-only: a release is never written again, and a reader never keeps a publisher waiting.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+import duckdb
+import pyarrow as pa
+
+from storage.errors import ReleaseError
+from storage.release_file import BLOCK_ROWS, UNIT_TOLERANCE, vectors_table, word_bytes
+from storage.release_schema import FORMAT_VERSION, ReleaseRow, Row
+
+AnyRow = TypeVar("AnyRow", bound=Row)
+
+
+@contextmanager
+def open_release(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A read-only connection to a release file. Raises ReleaseError where it, or a query, cannot be read."""
+    try:
+        with duckdb.connect(str(path), read_only=True) as connection:
+            yield connection
+    except duckdb.Error as error:
+        raise ReleaseError(f"{path} cannot be read as a release: {_reason(path, error)}") from error
+
+
+def read_rows(connection: duckdb.DuckDBPyConnection, table: str, model: type[AnyRow]) -> list[AnyRow]:
+    """Every row of one of the tables of release_schema.py, in the order it was written."""
+    names = list(model.model_fields)
+    found = connection.execute(f"SELECT {', '.join(names)} FROM {table} ORDER BY rowid").fetchall()
+    return [
+        model(
+            **{
+                name: value.replace(tzinfo=UTC) if isinstance(value, datetime) else value
+                for name, value in zip(names, values, strict=True)
+            }
+        )
+        for values in found
+    ]
+
+
+def read_release_row(connection: duckdb.DuckDBPyConnection, path: Path) -> ReleaseRow:
+    """The `release` row of an open file. Raises ReleaseError if a later vecmill wrote it."""
+    written = connection.execute("SELECT format_version FROM release").fetchall()
+    if len(written) != 1:
+        raise ReleaseError(f"{path} is damaged: its table `release` has {len(written)} rows, not one")
+    if written[0][0] > FORMAT_VERSION:
+        raise ReleaseError(
+            f"{path} has format version {written[0][0]}, this vecmill reads up to {FORMAT_VERSION}; update it"
+        )
+    return read_rows(connection, "release", ReleaseRow)[0]
+
+
+def stored_sha256(connection: duckdb.DuckDBPyConnection, row: ReleaseRow) -> str:
+    """`content_sha256` of what a file holds, read back block by block."""
+    digest = hashlib.sha256()
+    for words in _column_blocks(connection, row, "word"):
+        digest.update(word_bytes(words.to_pylist()))
+    for counts in _column_blocks(connection, row, "count"):
+        digest.update(counts.to_numpy().astype("<i8").tobytes())
+    for vectors in _column_blocks(connection, row, "vector"):
+        digest.update(vectors.combine_chunks().flatten().to_numpy().astype("<f4").tobytes())
+    return digest.hexdigest()
+
+
+def check_release_file(path: Path) -> ReleaseRow:
+    """Read a whole file back: row count, checksum, unit lengths, and an answer from every macro.
+
+    Returns its `release` row. Raises ReleaseError that names the first thing found wrong.
+    """
+    with open_release(path) as connection:
+        row = read_release_row(connection, path)
+        table = vectors_table(row.version)
+        ((count, lowest, highest, off_unit),) = connection.execute(
+            f"""SELECT count(*), min(rank), max(rank), max(abs(array_inner_product(vector, vector) - 1))
+                FROM {table}"""
+        ).fetchall()
+        if (count, lowest, highest) != (row.rows, 1, row.rows):
+            raise ReleaseError(f"{path} is damaged: {row.rows} rows were written, {count} are there")
+        if not off_unit < UNIT_TOLERANCE:
+            raise ReleaseError(f"{path} is damaged: a vector has not length 1")
+        if stored_sha256(connection, row) != row.sha256:
+            raise ReleaseError(f"{path} is damaged: the checksum of its vectors is not the one in its release table")
+        _check_macros(connection, row, path)
+    return row
+
+
+def _check_macros(connection: duckdb.DuckDBPyConnection, row: ReleaseRow, path: Path) -> None:
+    words = [word for (word,) in connection.execute("SELECT word FROM word_vectors ORDER BY rank LIMIT 3").fetchall()]
+    first, second, third = (words * 3)[:3]
+    others = min(row.rows - 1, 5)
+    expected = {
+        "SELECT count(*) FROM nearest($1, k := 5)": ([first], others),
+        "SELECT count(*) FROM nearest_many([$1], k := 5)": ([first], others),
+        "SELECT count(*) FROM nearest_to((SELECT vector FROM word_vectors WHERE word = $1), k := 5)": (
+            [first],
+            min(row.rows, 5),
+        ),
+        "SELECT count(*) FROM analogy($1, $2, $3, k := 1)": ([first, second, third], min(max(row.rows - 3, 0), 1)),
+        "SELECT round(similarity($1, $1), 3)": ([first], 1.0),
+    }
+    for statement, (values, answer) in expected.items():
+        ((found,),) = connection.execute(statement, values).fetchall()
+        if found != answer:
+            raise ReleaseError(f"{path} is damaged: {statement} gives {found}, not {answer}")
+
+
+def _column_blocks(connection: duckdb.DuckDBPyConnection, row: ReleaseRow, column: str) -> Iterator[pa.ChunkedArray]:
+    for start in range(1, row.rows + 1, BLOCK_ROWS):
+        # Numbers of our own in the text: with bound ones DuckDB 1.5 builds Python objects on the way, 60 times slower.
+        yield connection.sql(
+            f"SELECT {column} FROM {vectors_table(row.version)} "
+            f"WHERE rank BETWEEN {start} AND {start + BLOCK_ROWS - 1} ORDER BY rank"
+        ).to_arrow_table()[column]
+
+
+def _reason(path: Path, error: duckdb.Error) -> str:
+    message = str(error).splitlines()[0]
+    log = path.with_name(path.name + ".wal")
+    if "WAL" in message and log.exists():
+        return f"a program opened it for writing and left {log.name}; remove that file ({message})"
+    if "Could not set lock" in message:
+        return f"another program has it open for writing; close that, and open releases read-only ({message})"
+    return message
