@@ -226,7 +226,7 @@ def _wikiextractor_pieces(file: SourceFile, errors: str) -> Iterator[Piece]:
             lines.append(text)
             size += len(text)
             if size >= PIECE_LETTERS:
-                yield Piece("\n".join(lines), False)
+                yield Piece("\n".join(lines) + "\n", False)
                 lines, size = [], 0
     if opened:
         raise CorpusError(

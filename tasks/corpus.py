@@ -36,9 +36,11 @@ class CorpusConfig(BaseModel):
     errors: Literal["strict", "replace"] = Field("strict", description="bytes that are not UTF-8: stop, or U+FFFD")
 
     @model_validator(mode="after")
-    def _files_have_a_path(self) -> Self:
+    def _path_belongs_to_files(self) -> Self:
         if self.source == "files" and self.path is None:
             raise ValueError("corpus.source=files needs corpus.path: a file, a folder or a glob")
+        if self.source == "package" and self.path is not None:
+            raise ValueError("corpus.source=package does not read corpus.path; set corpus.source=files to read it")
         return self
 
 

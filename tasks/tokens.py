@@ -20,6 +20,8 @@ from tasks.text.tokenizers import TokenizerConfig, tokenize
 logger = logging.getLogger(__name__)
 
 STAGE_VERSION = 1
+# Each holds a few MiB of text and ten times that in tokens; the one thread that writes keeps up with no more.
+MOST_WORKERS = 8
 
 
 def tokens_stage(corpus: Stage | Manifest, config: TokenizerConfig) -> Stage:
@@ -41,8 +43,8 @@ def tokenize_corpus(corpus: Manifest, config: TokenizerConfig, workspace: Worksp
 
 
 def _tokenized(folder: Path, config: TokenizerConfig) -> Iterator[TokenBatch]:
-    """Batches in order, a few at a time on all cores: Arrow's kernels let go of the interpreter."""
-    workers = os.cpu_count() or 1
+    """Batches in order, a few at a time on several cores: Arrow's kernels let go of the interpreter."""
+    workers = min(os.cpu_count() or 1, MOST_WORKERS)
     tables = read_documents(folder)
     with ThreadPoolExecutor(workers) as threads:
         while group := list(islice(tables, workers)):
