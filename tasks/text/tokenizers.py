@@ -24,7 +24,7 @@ class TokenizerConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: TokenizerName = Field(
-        "unicode_words",
+        default="unicode_words",
         description="unicode_words: lower case, letters, digits, inner apostrophes, any script; "
         "basic_english: torchtext's; whitespace: text that is already tokenized",
     )

