@@ -5,7 +5,7 @@ piece of work. It knows nothing of files, Prefect or progress bars; whoever driv
 checkpoint or stops it by closing the generator.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,14 +13,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-@dataclass(frozen=True)
-class TokenChunk:
-    """Consecutive tokens of the corpus, a piece of work for one worker.
+class TokenRun(Protocol):
+    """Consecutive tokens of the corpus, a piece of work for one worker; any object with these three attributes.
 
     token_ids: (N,) int32, rows of the vocabulary; words outside it are already left out.
     sentence_offsets: (S + 1,) int64, sentence s is token_ids[sentence_offsets[s]:sentence_offsets[s + 1]].
     start: encoded tokens of the corpus that lie before this chunk.
     """
+
+    @property
+    def token_ids(self) -> NDArray[np.int32]:
+        """The tokens of all sentences, one after the other."""
+
+    @property
+    def sentence_offsets(self) -> NDArray[np.int64]:
+        """Where each sentence begins, and where the last one ends."""
+
+    @property
+    def start(self) -> int:
+        """Encoded tokens before this chunk."""
+
+
+@dataclass(frozen=True)
+class TokenChunk:
+    """The plain form of a `TokenRun`, with the same three attributes."""
 
     token_ids: NDArray[np.int32]
     sentence_offsets: NDArray[np.int64]
@@ -38,7 +54,7 @@ class TokenSource(Protocol):
     def chunk_count(self) -> int:
         """Chunks in one pass."""
 
-    def read_chunks(self, first: int = 0) -> Iterator[TokenChunk]:
+    def read_chunks(self, first: int = 0) -> Iterator[TokenRun]:
         """Every chunk from number `first` on, in order."""
 
 
@@ -105,3 +121,38 @@ class TrainingStep:
 
 class DivergenceError(ArithmeticError):
     """The vectors became NaN or infinite; the message names the epoch, the rate and the remedy."""
+
+
+class ArrayTokenSource:
+    """An encoded corpus that fits into memory: for tests, notebooks and benchmarks.
+
+    sentences: arrays of token ids; each is kept whole.  chunk_tokens: a chunk ends with the sentence that reaches it.
+    """
+
+    def __init__(self, sentences: Iterable[NDArray[np.int32]], chunk_tokens: int = 1 << 18) -> None:
+        parts = [np.asarray(sentence, np.int32) for sentence in sentences]
+        self._token_ids = np.concatenate([np.zeros(0, np.int32), *parts])
+        self._offsets = np.cumsum([0, *map(len, parts)], dtype=np.int64)
+        self._chunks: list[tuple[int, int]] = []
+        first = 0
+        while first < len(parts):
+            goal = self._offsets[first] + chunk_tokens
+            last = min(int(np.searchsorted(self._offsets, goal)), len(parts))
+            self._chunks.append((first, last))
+            first = last
+
+    @property
+    def token_count(self) -> int:
+        """Encoded tokens in one pass."""
+        return len(self._token_ids)
+
+    @property
+    def chunk_count(self) -> int:
+        """Chunks in one pass."""
+        return len(self._chunks)
+
+    def read_chunks(self, first: int = 0) -> Iterator[TokenChunk]:
+        """Every chunk from number `first` on, in order."""
+        for begin, end in self._chunks[first:]:
+            start, stop = int(self._offsets[begin]), int(self._offsets[end])
+            yield TokenChunk(self._token_ids[start:stop], self._offsets[begin : end + 1] - start, start)

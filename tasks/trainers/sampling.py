@@ -1,0 +1,59 @@
+"""The random choices of training: initial vectors, subsampling, noise words, and the keys that they are drawn with."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.trainers.interface import TrainingState, Vocabulary
+
+
+def initial_state(vocabulary: Vocabulary, dimension: int, seed: int) -> TrainingState:
+    """Center vectors uniform in (-0.5, 0.5) / dimension, context vectors zero, as word2vec.c begins.
+
+    Raises ValueError if the vocabulary is empty.
+    """
+    if not len(vocabulary):
+        raise ValueError("the vocabulary is empty, so there is nothing to train")
+    shape = (len(vocabulary), dimension)
+    center_vectors = np.random.default_rng(seed).random(shape, dtype=np.float32)
+    center_vectors -= np.float32(0.5)
+    center_vectors /= np.float32(dimension)
+    return TrainingState(center_vectors, np.zeros(shape, np.float32))
+
+
+def probability_thresholds(probabilities: NDArray[np.float64]) -> NDArray[np.uint32]:
+    """The value that 32 random bits must not exceed for an event of each probability; 1 always happens.
+
+    Raises ValueError if a probability is outside (0, 1].
+    """
+    if not np.all((probabilities > 0) & (probabilities <= 1)):
+        raise ValueError("a probability is outside (0, 1]")
+    return (np.ceil(probabilities * 2.0**32) - 1).astype(np.uint32)
+
+
+def alias_table(probabilities: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+    """Tables to draw from a discrete distribution in constant time.
+
+    probabilities: (V,) float64, positive; they are scaled to sum to 1.
+    Returns (V,) float64 chance to keep a uniformly drawn row, in (0, 1], and (V,) int32 row to take otherwise.
+    Source: Vose 1991, "A linear algorithm for generating random numbers with a given distribution".
+    """
+    if not np.all(np.isfinite(probabilities) & (probabilities > 0)):
+        raise ValueError("a noise probability is not a positive number")
+    size = len(probabilities)
+    # Plain lists: element by element they are several times faster than arrays.
+    heights: list[float] = (probabilities * (size / probabilities.sum())).tolist()
+    chances, aliases = [1.0] * size, list(range(size))
+    low = [row for row, height in enumerate(heights) if height < 1]
+    high = [row for row, height in enumerate(heights) if height >= 1]
+    while low and high:
+        row, donor = low.pop(), high[-1]
+        chances[row], aliases[row] = heights[row], donor
+        heights[donor] -= 1 - heights[row]
+        if heights[donor] < 1:
+            low.append(high.pop())
+    return np.array(chances), np.array(aliases, np.int32)
+
+
+def chunk_key(seed: int, epoch: int, chunk: int) -> np.uint64:
+    """Key of all draws made for one chunk in one epoch, so that they do not depend on which worker makes them."""
+    return np.uint64(np.random.SeedSequence((seed, epoch, chunk)).generate_state(1, np.uint64)[0])
