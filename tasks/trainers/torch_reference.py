@@ -50,8 +50,8 @@ class SkipGram(nn.Module):
     def __init__(self, state: TrainingState) -> None:
         super().__init__()
         center_vectors, context_vectors = torch.tensor(state.center_vectors), torch.tensor(state.context_vectors)
-        self.centers = nn.Embedding(*center_vectors.shape, _weight=center_vectors)
-        self.contexts = nn.Embedding(*context_vectors.shape, _weight=context_vectors)
+        self.centers = nn.Embedding(len(center_vectors), center_vectors.shape[1], _weight=center_vectors)
+        self.contexts = nn.Embedding(len(context_vectors), context_vectors.shape[1], _weight=context_vectors)
 
     def forward(self, centers: torch.Tensor, contexts_and_negatives: torch.Tensor) -> torch.Tensor:
         """Logits. centers: (B,); contexts_and_negatives: (B, L). Returns (B, L)."""
