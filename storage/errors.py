@@ -50,4 +50,11 @@ class TrainingError(VecmillError):
 
 
 class GateRefusedError(VecmillError):
-    """The release did not pass its gates; it is kept as a candidate."""
+    """The release did not pass its gates; it is kept as a candidate.
+
+    result: what the run made all the same, for whoever shows it.
+    """
+
+    def __init__(self, message: str, result: object = None) -> None:
+        super().__init__(message)
+        self.result = result

@@ -5,29 +5,28 @@ wrote it. Work is written to `<digest>.partial/` under a file lock and renamed w
 `.partial` is whole; a second run waits for the lock and then reuses what it finds, after checking the files.
 """
 
-import errno
 import hashlib
 import json
 import logging
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from storage.errors import WorkspaceError
+from storage.disk_errors import disk_errors
 from storage.layout import Workspace
+from storage.locks import held_lock
 
 logger = logging.getLogger(__name__)
 
 MANIFEST = "manifest.json"
 DIGEST_LETTERS = 20
+KEPT = "finished stages are kept"
 
 
 @dataclass(frozen=True)
@@ -114,12 +113,13 @@ def complete_stage(
     resumable: what an earlier, interrupted run left in the partial folder is kept for `build` to go on from.
     Raises WorkspaceError when the folder cannot be written or the disk is full.
     """
-    with _workspace_errors(workspace):
+    with disk_errors(workspace.root, kept=KEPT):
         workspace.stage_root(stage.kind).mkdir(parents=True, exist_ok=True)
     lock = workspace.stage_lock(stage.kind, stage.digest)
-    with _workspace_errors(workspace), _locked(lock, f"{stage.kind}/{stage.digest}"):
+    with disk_errors(workspace.root, kept=KEPT), held_lock(lock, f"the stage {stage.kind}/{stage.digest}"):
         found = find_stage(workspace, stage)
         if found is not None:
+            logger.info("%s/%s is complete and unchanged: reused", stage.kind, stage.digest)
             return found
         partial = workspace.partial_folder(stage.kind, stage.digest)
         if not resumable:
@@ -146,7 +146,7 @@ def _seal(partial: Path, folder: Path, content: dict[str, Any]) -> Manifest:
         for name in names
         if name != MANIFEST
     }
-    text = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False)
+    text = json.dumps(content, indent=1, ensure_ascii=False)
     (partial / MANIFEST).write_text(text + "\n", encoding="utf-8")
     for file in partial.rglob("*"):
         if file.is_file():
@@ -166,36 +166,3 @@ def sync_path(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-@contextmanager
-def _locked(path: Path, what: str) -> Iterator[None]:
-    """Hold a file lock; say so when another process has it. The lock dies with the process that holds it."""
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        logger.info("%s is being written by another run; waiting for it", what)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-@contextmanager
-def _workspace_errors(workspace: Workspace) -> Iterator[None]:
-    """Turn what a full or read-only disk raises into a WorkspaceError that names the remedy."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise WorkspaceError(
-                f"the disk of the workspace {workspace.root} is full: {error}; finished stages are kept; "
-                "free some space or name another folder with --workspace, then run the same command again"
-            ) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
-            raise WorkspaceError(
-                f"the workspace {workspace.root} cannot be written: {error}; name another folder with --workspace"
-            ) from error
-        raise

@@ -57,6 +57,12 @@ def evaluation_stage(model: Stage | Manifest, vocabulary: Stage | Manifest, conf
     return _stage(model, vocabulary, config, read_default_gold_sets())
 
 
+def check_reference(config: EvaluationConfig) -> None:
+    """Raise ReferenceVectorsError if the reference is not there: better before hours of training than after them."""
+    if config.reference:
+        reference_digest(config.reference)
+
+
 @task(name="evaluate vectors", cache_policy=NO_CACHE)
 def evaluate_vectors(model: Manifest, vocabulary: Manifest, config: EvaluationConfig, workspace: Workspace) -> Manifest:
     """Score the vectors of a model against the gold sets and, unless switched off, the reference vectors.

@@ -1,0 +1,202 @@
+"""The `vecmill` command: run a deployment in-process, look at what it made, query it.
+
+Prefect and the numeric libraries take a second to import, so each command imports what it needs.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from flows.console import messages, output, shown_progress
+from storage.errors import GateRefusedError, SettingsError, VecmillError
+from storage.layout import WORKSPACE_VARIABLE, resolve_workspace
+
+if TYPE_CHECKING:
+    from flows.build_result import BuildResult
+
+FAILED, WRONG_USAGE = 1, 2
+
+app = typer.Typer(
+    name="vecmill",
+    help="Turn a text corpus into a published, quality-gated table of word vectors that you query with SQL.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+WorkspaceOption = Annotated[
+    Path | None,
+    typer.Option("--workspace", help=f"folder of all artefacts; else ${WORKSPACE_VARIABLE}, else ./workspace"),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="print one JSON object for programs")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="SETTING=VALUE", help="override one setting, e.g. skipgram.epochs=3"),
+]
+
+
+@app.command("list")
+def list_deployments(as_json: JsonOption = False) -> None:
+    """List the deployments of prefect.yaml."""
+    from flows.deployments import read_deployments
+
+    deployments = read_deployments().values()
+    if as_json:
+        _print_json([{"name": d.name, "description": d.description, "schedules": d.schedules} for d in deployments])
+        return
+    table = Table("name", "what", "schedule", box=None, pad_edge=False, header_style="bold")
+    for deployment in deployments:
+        table.add_row(deployment.name, deployment.description, ", ".join(deployment.schedules))
+    output.print(table)
+
+
+@app.command()
+def build(
+    name: Annotated[str, typer.Argument(help="a deployment; `vecmill list` shows them")],
+    settings: SetOption = None,
+    workspace: WorkspaceOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would run and what is reused")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Run a deployment here and now, without a server, and publish its table."""
+    _prepare_prefect()
+    from flows.deployments import build_parameters, find_deployment
+
+    parameters = build_parameters(find_deployment(name), settings or [])
+    if dry_run:
+        from flows.planning import plan_stages
+
+        plan = plan_stages(parameters, resolve_workspace(workspace))
+        if as_json:
+            _print_json([step.model_dump() for step in plan])
+        else:
+            table = Table("stage", "would", "where", box=None, pad_edge=False, header_style="bold")
+            for step in plan:
+                table.add_row(step.name, "be reused" if step.reused else "run", escape(step.path))
+            output.print(table)
+        return
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
+    from flows.build_result import BuildResult
+    from flows.word_vectors import build_word_vectors
+
+    # A flow ends with up to a second in the thread that sends heartbeats; nobody watches for them here.
+    without_heartbeats = temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None})
+    sections = {section: getattr(parameters, section) for section in type(parameters).model_fields}
+    place = resolve_workspace(workspace)
+    try:
+        with shown_progress(), without_heartbeats:
+            result = build_word_vectors(**sections, workspace=str(place.root))
+    except GateRefusedError as refusal:
+        if isinstance(refusal.result, BuildResult):
+            _show_result(refusal.result, as_json)
+        raise
+    except KeyboardInterrupt:
+        messages.print(f"stopped; finished stages are kept in {place.root} and the same command goes on from there")
+        raise
+    _show_result(result, as_json)
+
+
+@app.command()
+def nearest(
+    table: Annotated[str, typer.Argument(help="a published table")],
+    word: str,
+    k: Annotated[int, typer.Option("-k", min=1, help="how many neighbours")] = 10,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the words nearest to a word."""
+    from storage.querying import nearest as query_nearest
+
+    neighbors = query_nearest(resolve_workspace(workspace), table, word, k)
+    if as_json:
+        _print_json([{"word": n.word, "similarity": n.similarity, "rank": n.rank} for n in neighbors])
+        return
+    shown = Table("word", "similarity", "rank", box=None, pad_edge=False, header_style="bold")
+    for neighbor in neighbors:
+        shown.add_row(escape(neighbor.word), f"{neighbor.similarity:.4f}", f"{neighbor.rank:,}")
+    output.print(shown)
+
+
+@app.command()
+def releases(
+    table: Annotated[str, typer.Argument(help="a published table")],
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the releases of a table, its refused candidates and which one is current."""
+    from flows.summary import release_table
+    from storage.releases import list_releases
+
+    found = list_releases(resolve_workspace(workspace), table)
+    if as_json:
+        _print_json([release.model_dump(mode="json") for release in found])
+    else:
+        output.print(release_table(found))
+
+
+@app.command()
+def doctor(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
+    """Show versions, training backends, GPU, disk and file system."""
+    from flows.diagnosis import diagnose
+
+    findings = diagnose(resolve_workspace(workspace))
+    if as_json:
+        _print_json([finding.model_dump() for finding in findings])
+    else:
+        table = Table("what", "found", "", box=None, pad_edge=False, header_style="bold")
+        for finding in findings:
+            table.add_row(finding.name, escape(finding.found), "[green]ok[/]" if finding.good else "[yellow]look[/]")
+        output.print(table)
+
+
+def main() -> None:
+    """Run the command. Exit code 0: done, 1: failed or refused, 2: wrong usage."""
+    try:
+        app()
+    except SettingsError as error:
+        _print_error(error)
+        sys.exit(WRONG_USAGE)
+    except VecmillError as error:
+        _print_error(error)
+        sys.exit(FAILED)
+
+
+def _print_error(error: VecmillError) -> None:
+    messages.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False)
+
+
+def _print_json(content: object) -> None:
+    """One JSON document on a line of its own, the last of stdout."""
+    print(json.dumps(content, ensure_ascii=False, default=str))  # noqa: T201  # for programs: no wrapping, no colour
+
+
+def _prepare_prefect() -> None:
+    """Set what Prefect reads when it is first imported; what the user has set stays."""
+    wanted = {
+        # Our own lines tell the story; Prefect's would repeat every error as a traceback.
+        "PREFECT_LOGGING_LEVEL": "CRITICAL",
+        "PREFECT_LOGGING_EXTRA_LOGGERS": "flows,tasks,storage",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+        # Three cold starts at once fail with the default of 20.
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+    }
+    for name, value in wanted.items():
+        os.environ.setdefault(name, value)
+
+
+def _show_result(result: "BuildResult", as_json: bool) -> None:
+    from flows.summary import print_summary
+    from storage.querying import example_neighbors
+
+    if as_json:
+        _print_json(result.model_dump(mode="json"))
+        return
+    neighbors = [] if result.refused else example_neighbors(Path(result.release_path), words=5, k=5)
+    print_summary(output, result, neighbors)

@@ -1,0 +1,77 @@
+"""How the command talks to people: log lines, a progress bar on a terminal, tables and the closing summary."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from tasks.progress import listening
+
+# What a program reads goes to stdout; everything said on the way goes to stderr.
+output = Console(soft_wrap=True)
+messages = Console(stderr=True)
+
+VECMILL_LOGGERS = ("flows", "tasks", "storage")
+
+
+class _RateColumn(ProgressColumn):
+    """Units per second, such as 3.1 M words/s."""
+
+    def render(self, task: Task) -> Text:
+        """The rate so far, once there is one."""
+        return Text(f"{task.speed / 1e6:.2f} M {task.fields['unit']}/s" if task.speed else "", style="cyan")
+
+
+class TerminalProgress:
+    """A rich progress bar for the one long piece of work that runs at a time."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._task = progress.add_task("", visible=False, total=None, unit="")
+
+    def started(self, what: str, total: int, unit: str) -> None:
+        """Show the bar."""
+        self._progress.reset(self._task, description=what, total=total, visible=True, unit=unit)
+
+    def advanced(self, done: int) -> None:
+        """Move the bar."""
+        self._progress.update(self._task, completed=done)
+
+    def finished(self) -> None:
+        """Hide the bar."""
+        self._progress.update(self._task, visible=False)
+
+
+@contextmanager
+def shown_progress() -> Iterator[None]:
+    """Log vecmill's lines to stderr while a flow runs; on a terminal with a progress bar below them."""
+    handler: logging.Handler
+    if messages.is_terminal:
+        handler = RichHandler(console=messages, show_path=False, show_level=False, markup=False, log_time_format="%X")
+    else:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
+    for name in VECMILL_LOGGERS:
+        logging.getLogger(name).addHandler(handler)
+        logging.getLogger(name).setLevel(logging.INFO)
+        # Prefect's console handler sits at the root and would say everything twice.
+        logging.getLogger(name).propagate = False
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        _RateColumn(),
+        TimeRemainingColumn(),
+    )
+    try:
+        bar = Progress(*columns, console=messages, transient=True, disable=not messages.is_terminal)
+        with bar, listening(TerminalProgress(bar)):
+            yield
+    finally:
+        for name in VECMILL_LOGGERS:
+            logging.getLogger(name).removeHandler(handler)
+            logging.getLogger(name).propagate = True

@@ -1,0 +1,48 @@
+"""What a build would do, found by chaining the digests of its stages without running one."""
+
+from pydantic import BaseModel, ConfigDict
+
+from flows.deployments import BuildParameters
+from storage.layout import Workspace
+from storage.stages import Stage, find_stage
+from tasks.corpus import corpus_stage
+from tasks.evaluation import evaluation_stage
+from tasks.tokens import tokens_stage
+from tasks.training import training_stage
+from tasks.vocabulary import encoded_stage, vocabulary_stage
+
+
+class PlannedStage(BaseModel):
+    """One stage of a dry run."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    reused: bool
+    path: str
+
+
+def plan_stages(parameters: BuildParameters, workspace: Workspace) -> list[PlannedStage]:
+    """Every stage of the build with what would happen to it. Reads the corpus files, writes nothing."""
+    corpus = corpus_stage(parameters.corpus)
+    tokens = tokens_stage(corpus, parameters.tokenizer)
+    vocabulary = vocabulary_stage(tokens, parameters.vocabulary)
+    encoded = encoded_stage(tokens, vocabulary)
+    training = training_stage(encoded, vocabulary, parameters.skipgram)
+    evaluation = evaluation_stage(training, vocabulary, parameters.evaluation)
+    named: dict[str, Stage] = {
+        "corpus": corpus,
+        "tokens": tokens,
+        "vocabulary": vocabulary,
+        "encoded": encoded,
+        "training": training,
+        "evaluation": evaluation,
+    }
+    return [
+        PlannedStage(
+            name=name,
+            reused=find_stage(workspace, stage) is not None,
+            path=str(workspace.stage_folder(stage.kind, stage.digest)),
+        )
+        for name, stage in named.items()
+    ]

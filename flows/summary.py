@@ -1,0 +1,111 @@
+"""The end of a run, as people see it: on the terminal and in Prefect's UI."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from flows.build_result import BuildResult
+from storage.querying import Neighbor
+from storage.releases import ReleaseSummary
+
+
+def print_summary(console: Console, result: BuildResult, neighbors: Sequence[tuple[str, Sequence[Neighbor]]]) -> None:
+    """Stages, metrics beside their gates, the outcome, some words with their neighbours, and the SQL to try."""
+    console.print(_stage_table(result))
+    console.print(_verdict_table(result))
+    console.print(escape(result.message), style="bold red" if result.refused else "bold green")
+    if result.refused:
+        return
+    words = Table(box=None, show_header=False, pad_edge=False)
+    for word, nearest in neighbors:
+        words.add_row(escape(word), escape("  ".join(neighbor.word for neighbor in nearest)), style="cyan")
+    console.print(words)
+    word = neighbors[0][0] if neighbors else "word"
+    console.print("\nTry it from Python:", style="bold")
+    console.print(sql_to_try(result.release_path, word), markup=False, highlight=False)
+
+
+def sql_to_try(release_path: str, word: str) -> str:
+    """Lines of Python that query the release just published."""
+    return (
+        "import duckdb\n"
+        f"table = duckdb.connect({release_path!r}, read_only=True)\n"
+        f'table.sql("from nearest({_quoted(word)})").show()'
+    )
+
+
+def release_table(releases: Sequence[ReleaseSummary]) -> Table:
+    """The releases and refused candidates of a table, with their metrics."""
+    metrics = sorted({name for release in releases for name in release.metrics if not name.endswith("_random")})
+    table = Table("version", "written (UTC)", "rows", *metrics, "gates", box=None, pad_edge=False, header_style="bold")
+    for release in releases:
+        version = "candidate" if release.version is None else f"{release.version}{' *' if release.current else ''}"
+        gates = {True: "passed", False: f"refused by {', '.join(release.refused_by)}", None: "none"}
+        values = [_number(release.metrics.get(name)) for name in metrics]
+        table.add_row(
+            version, f"{release.created_at:%Y-%m-%d %H:%M}", f"{release.rows:,}", *values, gates[release.gates_passed]
+        )
+    return table
+
+
+def summary_markdown(result: BuildResult) -> str:
+    """The same for Prefect's UI."""
+    lines = [f"## {result.message}", "", "| stage | rows | seconds | reused |", "|---|---:|---:|---|"]
+    lines += [
+        f"| {stage.name} | {stage.rows:,} {stage.unit} | {stage.seconds:.1f} | {'yes' if stage.reused else ''} |"
+        for stage in result.stages
+    ]
+    training = result.training
+    rate = f"{training['words_per_second']:,} words/s with the {training['backend']} backend"
+    return "\n".join([*lines, "", f"Trained {training['epochs']} epochs at {rate}.", "", f"`{result.release_path}`"])
+
+
+def _stage_table(result: BuildResult) -> Table:
+    table = Table("stage", "made", "seconds", "where", box=None, pad_edge=False, header_style="bold")
+    table.columns[2].justify = "right"
+    for stage in result.stages:
+        seconds = "reused" if stage.reused else f"{stage.seconds:.1f}"
+        table.add_row(stage.name, f"{stage.rows:,} {stage.unit}", seconds, escape(_short(stage.path)))
+    return table
+
+
+def _verdict_table(result: BuildResult) -> Table:
+    table = Table("metric", "value", "gate", "passed", box=None, pad_edge=False, header_style="bold")
+    judged = {verdict["metric"] for verdict in result.verdicts}
+    for verdict in result.verdicts:
+        passed = "[green]yes[/]" if verdict["passed"] else "[red]no[/]"
+        table.add_row(verdict["metric"], _number(verdict["value"]), escape(_bound(verdict)), passed)
+    for metric, value in result.metrics.items():
+        if metric not in judged and not metric.endswith("_coverage"):
+            table.add_row(metric, _number(value), "", "")
+    return table
+
+
+def _bound(verdict: dict[str, object]) -> str:
+    parts = []
+    if verdict["minimum"] is not None:
+        parts.append(f"at least {_number(verdict['minimum'])}")
+    if verdict["max_drop"] is not None:
+        parts.append(f"at most {_number(verdict['max_drop'])} below the current release")
+    if verdict["note"]:
+        parts.append(f"({verdict['note']})")
+    return ", ".join(parts)
+
+
+def _number(value: object) -> str:
+    return "–" if value is None else f"{value:.4f}"
+
+
+def _short(path: str) -> str:
+    """Relative to the current folder where that is shorter."""
+    try:
+        return str(Path(path).relative_to(Path.cwd()))
+    except ValueError:
+        return path
+
+
+def _quoted(word: str) -> str:
+    return "'" + word.replace("'", "''") + "'"

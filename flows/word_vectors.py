@@ -1,0 +1,70 @@
+"""The pipeline: from a text corpus to a published table of word vectors."""
+
+import logging
+from datetime import UTC, datetime
+
+from prefect import flow
+from prefect.runtime import flow_run
+
+from flows.build_result import BuildResult, build_result
+from flows.summary import summary_markdown
+from storage.errors import GateRefusedError
+from storage.layout import resolve_workspace
+from tasks.artifacts import leave_artifacts
+from tasks.corpus import CorpusConfig, fetch_corpus
+from tasks.evaluation import EvaluationConfig, check_reference, evaluate_vectors
+from tasks.publishing import Lineage, PublicationConfig, judge_release, publish_vectors
+from tasks.text.tokenizers import TokenizerConfig
+from tasks.text.vocabulary import VocabularyConfig
+from tasks.tokens import tokenize_corpus
+from tasks.trainers.config import SkipGramConfig
+from tasks.training import train_vectors
+from tasks.vocabulary import build_vocabulary, encode_corpus
+
+# Prefect forwards records of these loggers to a run's log; without a level of their own INFO would be lost.
+for _room in ("flows", "tasks", "storage"):
+    logging.getLogger(_room).setLevel(logging.INFO)
+
+
+def _run_name() -> str:
+    """Table and start of a run, such as `movie-reviews 2026-11-21 03:00:00`."""
+    publication = flow_run.parameters.get("publication") or PublicationConfig()
+    table = publication["table"] if isinstance(publication, dict) else publication.table
+    return f"{table} {datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
+
+
+@flow(name="build-word-vectors", flow_run_name=_run_name)
+def build_word_vectors(
+    corpus: CorpusConfig = CorpusConfig(),
+    tokenizer: TokenizerConfig = TokenizerConfig(),
+    vocabulary: VocabularyConfig = VocabularyConfig(),
+    skipgram: SkipGramConfig = SkipGramConfig(),
+    evaluation: EvaluationConfig = EvaluationConfig(),
+    publication: PublicationConfig = PublicationConfig(),
+    workspace: str | None = None,
+) -> BuildResult:
+    """Turn a text corpus into a published table of word vectors.
+
+    workspace: folder of all artefacts; none: $VECMILL_WORKSPACE, else ./workspace.
+    Raises GateRefusedError, with the outcome as its `result`, when the gates keep the release back.
+    """
+    place = resolve_workspace(workspace)
+    place.check_writable()
+    check_reference(evaluation)
+    text = fetch_corpus(corpus, place)
+    tokens = tokenize_corpus(text, tokenizer, place)
+    words = build_vocabulary(tokens, vocabulary, place)
+    encoded = encode_corpus(tokens, words, place)
+    model = train_vectors(encoded, words, skipgram, place)
+    scores = evaluate_vectors(model, words, evaluation, place)
+    lineage = Lineage(text, tokens, words, encoded, model, scores)
+    verdicts = judge_release(lineage, publication, place)
+    settings = {
+        "corpus": corpus, "tokenizer": tokenizer, "vocabulary": vocabulary,
+        "skipgram": skipgram, "evaluation": evaluation, "publication": publication,
+    }  # fmt: skip
+    result = build_result(lineage, publish_vectors(lineage, verdicts, settings, publication, place))
+    leave_artifacts(result.table, result.verdicts, summary_markdown(result))
+    if result.refused:
+        raise GateRefusedError(result.message, result)
+    return result

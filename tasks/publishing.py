@@ -1,0 +1,176 @@
+"""Judge a model by its gates, then publish it as a release or keep it as a refused candidate."""
+
+import hashlib
+import json
+import logging
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from storage.evaluations import read_evaluation
+from storage.layout import TABLE_NAME, Workspace
+from storage.models import read_vectors
+from storage.release_file import ReleaseContent
+from storage.release_schema import GateRow, Provenance, TrainingRow
+from storage.releases import current_release, keep_candidate, publish_release
+from storage.stages import Manifest
+from storage.vocabularies import read_vocabulary
+from tasks.metrics.gates import GATED_METRICS, Gate, Scores, Verdict, judge, verdict_rows
+
+logger = logging.getLogger(__name__)
+
+RECORDED_PACKAGES = ("vecmill", "prefect", "numpy", "numba", "torch", "pyarrow", "duckdb", "gensim")
+
+
+class PublicationConfig(BaseModel):
+    """Which table the release goes to, and what it must reach."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    table: str = Field("word-vectors", pattern=f"^{TABLE_NAME.pattern}$", description="name of the published table")
+    gates: dict[str, Gate] = Field(
+        default_factory=dict, description="metric -> minimum and largest drop below the current release (max_drop)"
+    )
+
+    @field_validator("gates", mode="before")
+    @classmethod
+    def _switched_on(cls, gates: object) -> object:
+        """Gates on metrics that exist; one that is set to none is switched off."""
+        if not isinstance(gates, dict):
+            return gates or {}
+        if unknown := sorted(set(gates) - set(GATED_METRICS)):
+            raise ValueError(f"no metric is called {', '.join(unknown)}; gates exist for {', '.join(GATED_METRICS)}")
+        return {metric: gate for metric, gate in gates.items() if gate is not None}
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """The manifests of all stages that led to one model and its scores."""
+
+    corpus: Manifest
+    tokens: Manifest
+    vocabulary: Manifest
+    encoded: Manifest
+    training: Manifest
+    evaluation: Manifest
+
+
+class Publication(BaseModel):
+    """What became of a model. Neither published nor refused: it is the current release already."""
+
+    model_config = ConfigDict(frozen=True)
+
+    table: str
+    version: int | None
+    published: bool
+    refused: bool
+    message: str
+    path: Path
+    verdicts: list[dict[str, Any]]
+    seconds: float
+
+
+@task(name="judge release", cache_policy=NO_CACHE)
+def judge_release(lineage: Lineage, config: PublicationConfig, workspace: Workspace) -> list[Verdict]:
+    """Hold the scores against the gates and, where both were measured alike, against the current release."""
+    release = current_release(workspace, config.table)
+    previous = Scores(release.metrics, release.corpus_digest, release.digests) if release else None
+    scores = Scores(lineage.evaluation.facts["metrics"], lineage.corpus.digest, lineage.evaluation.facts["digests"])
+    verdicts = judge(scores, config.gates, previous)
+    logger.info("%d of %d gates passed", sum(verdict.passed for verdict in verdicts), len(verdicts))
+    return verdicts
+
+
+@task(name="publish release", cache_policy=NO_CACHE)
+def publish_vectors(
+    lineage: Lineage,
+    verdicts: Sequence[Verdict],
+    settings: Mapping[str, BaseModel],
+    config: PublicationConfig,
+    workspace: Workspace,
+) -> Publication:
+    """Publish the vectors as the next version, or keep them as a candidate if a gate refused them.
+
+    The model that is current already is not published a second time.
+    """
+    started = time.perf_counter()
+    refusals = [verdict.note for verdict in verdicts if not verdict.passed]
+    content = _content(lineage, verdicts, settings)
+    version = None
+    current = current_release(workspace, config.table)
+    if refusals:
+        path = keep_candidate(workspace, config.table, content).path
+        message = f"refused, kept as a candidate of {config.table}: {'; '.join(refusals)}"
+    elif current and current.model_digest == lineage.training.digest:
+        path, version = workspace.table_file(config.table), current.version
+        message = f"version {version} is this model already; {config.table} stays as it is"
+        logger.info(message)
+    else:
+        version = publish_release(workspace, config.table, content).version
+        path = workspace.table_file(config.table)
+        message = f"published version {version} of {config.table}"
+    return Publication(
+        table=config.table,
+        version=version,
+        published=version is not None and (current is None or current.version != version),
+        refused=bool(refusals),
+        message=message,
+        path=path,
+        verdicts=verdict_rows(verdicts),
+        seconds=round(time.perf_counter() - started, 3),
+    )
+
+
+def _content(lineage: Lineage, verdicts: Sequence[Verdict], settings: Mapping[str, BaseModel]) -> ReleaseContent:
+    """Everything a release holds, gathered from the stages that led to it."""
+    vocabulary = read_vocabulary(lineage.vocabulary)
+    training = lineage.training
+    tokens = int(lineage.vocabulary.facts["corpus_tokens"])
+    return ReleaseContent(
+        words=vocabulary.words,
+        counts=vocabulary.counts,
+        vectors=read_vectors(training.path),
+        provenance=_provenance(lineage, settings),
+        training=[
+            TrainingRow(
+                epoch=epoch["epoch"],
+                mean_loss=epoch["mean_loss"],
+                learning_rate=epoch["learning_rate"],
+                tokens=tokens,
+                seconds=epoch["seconds"],
+                words_per_second=tokens / epoch["seconds"],
+            )
+            for epoch in training.facts["epochs"]
+        ],
+        evaluation=read_evaluation(lineage.evaluation.path),
+        gates=[GateRow(**row) for row in verdict_rows(verdicts)],
+        settings={section: model.model_dump(mode="json") for section, model in settings.items()},
+    )
+
+
+def _provenance(lineage: Lineage, settings: Mapping[str, BaseModel]) -> Provenance:
+    config = json.dumps({name: model.model_dump(mode="json") for name, model in settings.items()}, sort_keys=True)
+    reference = lineage.evaluation.facts["reference"] or {}
+    return Provenance(
+        model_digest=lineage.training.digest,
+        architecture=lineage.training.config["architecture"],
+        backend=lineage.training.facts["backend"],
+        seed=lineage.training.config["seed"],
+        corpus_digest=lineage.corpus.digest,
+        config_digest=hashlib.sha256(config.encode()).hexdigest(),
+        library_versions=json.dumps(
+            {"python": platform.python_version()} | {name: version(name) for name in RECORDED_PACKAGES}
+        ),
+        corpus_source=lineage.corpus.facts["source"],
+        corpus_licence=lineage.corpus.facts["licence"],
+        reference_source=reference.get("source", "none"),
+        reference_licence=reference.get("licence", "none"),
+    )

@@ -1,0 +1,134 @@
+"""Train the vectors: the encoded corpus in, the model's two matrices out, with a checkpoint on the way."""
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from storage.encoded import EncodedCorpus
+from storage.errors import TrainingError
+from storage.layout import Workspace
+from storage.models import Checkpoint, read_checkpoint, write_checkpoint, write_vectors
+from storage.stages import Manifest, Stage, complete_stage
+from storage.vocabularies import read_vocabulary
+from tasks.artifacts import training_progress
+from tasks.trainers.backends import resolve_config, train
+from tasks.trainers.config import SkipGramConfig
+from tasks.trainers.interface import DivergenceError, EpochResult, TrainingState, TrainingStep, Vocabulary
+
+logger = logging.getLogger(__name__)
+
+STAGE_VERSION = 1
+# A checkpoint of 30,000 words x 100 takes 0.05 s to write, so a minute of work is the most a kill can lose.
+CHECKPOINT_EVERY_SECONDS = 60.0
+
+
+def resolved(config: SkipGramConfig) -> SkipGramConfig:
+    """The settings with `auto` resolved for this machine. Raises TrainingError if they cannot be met here."""
+    try:
+        return resolve_config(config)
+    except ValueError as error:
+        raise TrainingError(str(error)) from error
+
+
+def training_stage(encoded: Stage | Manifest, vocabulary: Stage | Manifest, config: SkipGramConfig) -> Stage:
+    """The stage that these inputs and settings lead to, with `auto` resolved: it can change the vectors."""
+    return Stage(
+        kind="models",
+        version=STAGE_VERSION,
+        config=resolved(config).model_dump(),
+        inputs={"encoded": encoded.digest, "vocabulary": vocabulary.digest},
+    )
+
+
+@task(name="train vectors", cache_policy=NO_CACHE)
+def train_vectors(encoded: Manifest, vocabulary: Manifest, config: SkipGramConfig, workspace: Workspace) -> Manifest:
+    """Train skip-gram vectors on the encoded corpus; an interrupted training goes on from its checkpoint."""
+    config = resolved(config)
+    source = EncodedCorpus(encoded.path)
+    words = read_vocabulary(vocabulary.path)
+    counts = Vocabulary(words.counts, words.keep_probability, words.noise_probability)
+    corpus_tokens = int(vocabulary.facts["corpus_tokens"])
+
+    def build(folder: Path) -> dict[str, Any]:
+        state, epochs = _restored(folder)
+        with training_progress(corpus_tokens * config.epochs) as progress, _explained():
+            steps = train(source, counts, config, state, resumable_every_seconds=CHECKPOINT_EVERY_SECONDS)
+            for step in _with_checkpoints(steps, folder, epochs):
+                progress.advanced(step.tokens_done * corpus_tokens // source.token_count)
+                state = step.state
+                if step.epoch_result:
+                    logger.info(_epoch_line(step.epoch_result, corpus_tokens))
+        if state is None:
+            raise TrainingError("training ended without a single step; this is a defect of the backend")
+        write_vectors(folder, state.center_vectors, state.context_vectors)
+        seconds = sum(epoch["seconds"] for epoch in epochs)
+        return {
+            "backend": config.backend,
+            "epochs": epochs,
+            "seconds": round(seconds, 3),
+            "words_per_second": round(corpus_tokens * config.epochs / seconds),
+            "rows": len(words.words),
+            "dimension": config.dimension,
+        }
+
+    return complete_stage(workspace, training_stage(encoded, vocabulary, config), build, resumable=True)
+
+
+def _with_checkpoints(
+    steps: Iterator[TrainingStep], folder: Path, epochs: list[dict[str, Any]]
+) -> Iterator[TrainingStep]:
+    """Pass the steps on, note finished epochs, and save the state at resumable steps and when interrupted."""
+    step: TrainingStep | None = None
+    saved = time.monotonic()
+    try:
+        with closing(steps):  # type: ignore[type-var]  # a generator, typed as what it yields
+            for step in steps:
+                if step.epoch_result:
+                    epochs.append(asdict(step.epoch_result))
+                if step.resumable and time.monotonic() - saved >= CHECKPOINT_EVERY_SECONDS:
+                    _save(folder, step.state, epochs)
+                    saved = time.monotonic()
+                yield step
+    except (KeyboardInterrupt, GeneratorExit):
+        # Closing the trainer has let its workers finish, so the state is whole again.
+        if step is not None:
+            _save(folder, step.state, epochs)
+            logger.warning("training stopped; the checkpoint in %s is kept and the next run goes on from it", folder)
+        raise
+
+
+def _save(folder: Path, state: TrainingState, epochs: list[dict[str, Any]]) -> None:
+    place = {name: getattr(state, name) for name in ("epoch", "next_chunk", "loss_sum", "pairs", "seconds")}
+    progress = {"state": place, "epochs": epochs}
+    write_checkpoint(folder, Checkpoint(state.center_vectors, state.context_vectors, progress))
+
+
+def _restored(folder: Path) -> tuple[TrainingState | None, list[dict[str, Any]]]:
+    """The state and the finished epochs of an interrupted training, or a fresh start."""
+    checkpoint = read_checkpoint(folder)
+    if checkpoint is None:
+        return None, []
+    state = TrainingState(checkpoint.center_vectors, checkpoint.context_vectors, **checkpoint.progress["state"])
+    logger.info("going on from a checkpoint: epoch %d, chunk %d", state.epoch + 1, state.next_chunk)
+    return state, list(checkpoint.progress["epochs"])
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Give what the pure trainers raise the name that users are shown."""
+    try:
+        yield
+    except DivergenceError as error:
+        raise TrainingError(str(error)) from error
+
+
+def _epoch_line(result: EpochResult, corpus_tokens: int) -> str:
+    rate = corpus_tokens / max(result.seconds, 1e-9)
+    return f"epoch {result.epoch}: mean loss {result.mean_loss:.4f} per pair, {rate:,.0f} words/s"

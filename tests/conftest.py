@@ -1,0 +1,44 @@
+"""Keep the tests away from the user's own Prefect: a home of their own, no server but the one a test starts."""
+
+import atexit
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+# Prefect reads its settings when it is first imported, so this stands before any import of it.
+_PREFECT_HOME = tempfile.mkdtemp(prefix="vecmill-prefect-")
+atexit.register(shutil.rmtree, _PREFECT_HOME, ignore_errors=True)
+os.environ.pop("PREFECT_API_URL", None)
+os.environ.pop("VECMILL_WORKSPACE", None)
+os.environ.update(
+    PREFECT_HOME=_PREFECT_HOME,
+    PREFECT_LOGGING_TO_API_ENABLED="false",
+    PREFECT_SERVER_ANALYTICS_ENABLED="false",
+    PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS="120",
+    DO_NOT_TRACK="1",
+)
+
+
+@pytest.fixture(scope="session")
+def prefect_server() -> Iterator[None]:
+    """One temporary Prefect API for all tests that run a flow in this process; it takes seconds to start."""
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+    from prefect.testing.utilities import prefect_test_harness
+
+    without_heartbeats = temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None})
+    with prefect_test_harness(server_startup_timeout=120), without_heartbeats:
+        yield
+
+
+@pytest.fixture(scope="session")
+def news_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """300 real news articles, one a line, from gensim's wheel: small enough for a whole run in a test."""
+    from gensim.test.utils import datapath
+
+    path = tmp_path_factory.mktemp("corpus") / "news.txt"
+    shutil.copy(datapath("lee_background.cor"), path)
+    return path

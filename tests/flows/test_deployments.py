@@ -1,0 +1,121 @@
+"""prefect.yaml is the one source of named configurations; settings of the command line merge into it."""
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from flows.deployments import (
+    PREFECT_YAML,
+    BuildParameters,
+    build_parameters,
+    find_deployment,
+    read_deployments,
+)
+from storage.errors import SettingsError
+
+KNOWN_KEYS = {"name", "description", "entrypoint", "tags", "work_pool", "schedules", "parameters"}
+SCHEDULE_KEYS = {"slug", "cron", "timezone", "active"}
+
+
+def raw_deployments() -> list[dict[str, Any]]:
+    content: dict[str, Any] = yaml.safe_load(PREFECT_YAML.read_text(encoding="utf-8"))
+    return list(content["deployments"])
+
+
+@pytest.mark.parametrize("entry", raw_deployments(), ids=lambda entry: entry["name"])
+def test_every_deployment_is_well_formed(entry: dict[str, Any]) -> None:
+    """Prefect ignores unknown keys in silence, so a typing error would go unnoticed."""
+    assert set(entry) <= KNOWN_KEYS
+    module, _, name = entry["entrypoint"].rpartition(".")
+    assert callable(getattr(importlib.import_module(module), name))
+    assert all(set(schedule) <= SCHEDULE_KEYS for schedule in entry.get("schedules", []))
+    parameters = build_parameters(find_deployment(entry["name"]))
+    assert parameters.publication.table == entry["name"]
+
+
+def test_movie_reviews_is_trained_every_week() -> None:
+    assert read_deployments()["movie-reviews"].schedules == ("0 3 * * 1 Etc/UTC",)
+
+
+def test_a_setting_is_merged_and_leaves_its_neighbours_alone() -> None:
+    parameters = build_parameters(find_deployment("ptb"), ["skipgram.dimension=64", "vocabulary.min_count=2"])
+    assert parameters.skipgram.dimension == 64
+    assert parameters.skipgram.epochs == 10
+    assert parameters.vocabulary.min_count == 2
+
+
+@pytest.mark.parametrize(
+    ("assignment", "value"),
+    [("1e-4", 1e-4), ("0.001", 0.001), ("1e-05", 1e-5)],
+)
+def test_numbers_are_read_as_people_write_them(assignment: str, value: float) -> None:
+    parameters = build_parameters(find_deployment("adhoc"), [f"vocabulary.subsample_threshold={assignment}"])
+    assert parameters.vocabulary.subsample_threshold == value
+
+
+def test_naming_a_path_means_to_read_files() -> None:
+    parameters = build_parameters(find_deployment("movie-reviews"), ["corpus.path=12345"])
+    assert parameters.corpus.source == "files"
+    assert parameters.corpus.path == "12345"
+
+
+def test_a_gate_can_be_set_and_switched_off() -> None:
+    name = "movie-reviews"
+    one = build_parameters(find_deployment(name), ["publication.gates.wordsim353.minimum=0.9"])
+    assert one.publication.gates["wordsim353"].minimum == 0.9
+    less = build_parameters(find_deployment(name), ["publication.gates.wordsim353=none"])
+    assert "wordsim353" not in less.publication.gates
+    assert build_parameters(find_deployment(name), ["publication.gates=none"]).publication.gates == {}
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("skipgram.epocs=3", r"no setting skipgram\.epocs; did you mean epochs\?; skipgram has .*epochs"),
+        ("skipgrm.epochs=3", r"no setting skipgrm; did you mean skipgram\?"),
+        ("skipgram.epochs=0", r"skipgram\.epochs: .*greater than or equal to 1 \(found '0'\)"),
+        ("skipgram.epochs=many", r"skipgram\.epochs: .*integer.*\(found 'many'\)"),
+        ("skipgram.backend=cuda", r"skipgram\.backend: .*'auto'.*\(found 'cuda'\)"),
+        ("skipgram.epochs", r"not of the form section\.field=value"),
+        ("=3", r"not of the form section\.field=value"),
+        ("publication.table=../elsewhere", r"publication\.table: "),
+        ("publication.gates.wordsim=none", r"wordsim"),
+        ("publication.gates.wordsim.minimum=0.1", r"wordsim353"),
+        ("publication.gates.wordsim353.minimu=0.1", r"did you mean minimum\?"),
+        ("publication.gates={a", r"not valid YAML"),
+        ("corpus.path.deep=1", r"corpus\.path: .*string"),
+        ("tokenizer=whitespace", r"tokenizer: "),
+        ("corpus.source=files", r"corpus: .*path"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_what_would_be_right(assignment: str, message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        build_parameters(find_deployment("movie-reviews"), [assignment])
+
+
+def test_an_unknown_deployment_names_those_there_are() -> None:
+    with pytest.raises(SettingsError, match=r"did you mean movie-reviews\?; there are movie-reviews, text8"):
+        find_deployment("movie-review")
+
+
+def test_an_unreadable_prefect_yaml_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "prefect.yaml"
+    path.write_text("deployments: [{")
+    with pytest.raises(SettingsError, match=r"prefect\.yaml cannot be read"):
+        read_deployments(path)
+
+
+@pytest.mark.parametrize("section", list(BuildParameters.model_fields))
+def test_every_setting_has_a_default_and_a_line_of_meaning(section: str) -> None:
+    model = type(getattr(BuildParameters(), section))
+    for name, field in model.model_fields.items():
+        assert not field.is_required(), name
+        assert field.description, name
+    assert model.model_config["frozen"]
+    assert model.model_config["extra"] == "forbid"
+    with pytest.raises(ValidationError):
+        model.model_validate({"no_such_setting": 1})

@@ -1,0 +1,139 @@
+"""The whole pipeline on 300 real news articles: published, reused, refused, and queried with SQL."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from flows.build_result import BuildResult
+from flows.deployments import build_parameters, find_deployment
+from flows.planning import plan_stages
+from flows.word_vectors import build_word_vectors
+from storage.errors import CorpusError, GateRefusedError
+from storage.layout import Workspace
+
+pytestmark = pytest.mark.usefixtures("prefect_server")
+
+SMALL = ("skipgram.dimension=16", "skipgram.epochs=2", "skipgram.workers=1", "publication.table=news")
+Build = Callable[..., BuildResult]
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("workspace")
+
+
+@pytest.fixture(scope="module")
+def build(news_file: Path, workspace: Path) -> Build:
+    def run(*settings: str) -> BuildResult:
+        parameters = build_parameters(find_deployment("adhoc"), [f"corpus.path={news_file}", *SMALL, *settings])
+        sections = {name: getattr(parameters, name) for name in type(parameters).model_fields}
+        result: BuildResult = build_word_vectors(**sections, workspace=str(workspace))
+        return result
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def first(prefect_server: None, build: Build) -> BuildResult:
+    return build()
+
+
+def test_the_first_run_publishes_version_1(first: BuildResult, workspace: Path) -> None:
+    assert (first.version, first.published, first.refused) == (1, True, False)
+    assert Path(first.release_path) == Workspace(workspace).table_file("news")
+    assert first.corpus_tokens > 50_000
+    assert first.training["words_per_second"] > 0
+    assert 0 < (first.metrics["wordsim353_coverage"] or 0) < 1
+    assert not any(stage.reused for stage in first.stages)
+    names = [stage.name for stage in first.stages]
+    assert names == ["corpus", "tokens", "vocabulary", "encoded", "training", "evaluation", "release"]
+
+
+def test_the_table_answers_sql(first: BuildResult) -> None:
+    with duckdb.connect(first.release_path, read_only=True) as connection:
+        rows = connection.sql("select count(*), min(rank), max(rank) from word_vectors").fetchone()
+        assert rows == (first.vocabulary_size, 1, first.vocabulary_size)
+        assert len(connection.sql("from nearest('the', k := 3)").fetchall()) == 3
+        assert connection.sql("from nearest('no such word')").fetchall() == []
+        settings = dict(connection.sql("select name, value from settings").fetchall())
+    assert settings["skipgram.dimension"] == "16"
+
+
+def test_an_identical_run_reuses_every_stage_and_publishes_no_copy(first: BuildResult, build: Build) -> None:
+    again = build()
+    assert all(stage.reused for stage in again.stages)
+    assert (again.version, again.published) == (1, False)
+    assert "version 1 is this model already" in again.message
+
+
+def test_other_epochs_train_again_but_tokenize_nothing(first: BuildResult, build: Build) -> None:
+    other = build("skipgram.epochs=3")
+    reused = {stage.name for stage in other.stages if stage.reused}
+    assert reused == {"corpus", "tokens", "vocabulary", "encoded"}
+    assert (other.version, other.published) == (2, True)
+
+
+def test_a_dry_run_tells_what_would_run(first: BuildResult, news_file: Path, workspace: Path) -> None:
+    before = sorted(workspace.rglob("*"))
+    parameters = build_parameters(
+        find_deployment("adhoc"), [f"corpus.path={news_file}", *SMALL, "vocabulary.min_count=9"]
+    )
+    plan = plan_stages(parameters, Workspace(workspace))
+    assert [step.name for step in plan if step.reused] == ["corpus", "tokens"]
+    assert sorted(workspace.rglob("*")) == before
+
+
+def test_a_refused_release_is_kept_as_a_candidate_and_the_current_one_stays(first: BuildResult, build: Build) -> None:
+    current = Path(first.release_path).read_bytes()
+    with pytest.raises(GateRefusedError, match=r"wordsim353 is .*below the minimum 0\.99") as refusal:
+        build("skipgram.seed=2", "publication.gates.wordsim353.minimum=0.99")
+    result = refusal.value.result
+    assert isinstance(result, BuildResult)
+    assert (result.published, result.refused, result.version) == (False, True, None)
+    assert Path(result.release_path).is_file()
+    assert Path(result.release_path).parent.name == "candidates"
+    assert Path(first.release_path).read_bytes() == current
+
+
+def test_changed_gates_run_the_gates_alone(first: BuildResult, build: Build) -> None:
+    with pytest.raises(GateRefusedError):
+        build("skipgram.seed=3", "publication.gates.simlex999.minimum=0.99")
+    passed = build("skipgram.seed=3", "publication.gates.simlex999.minimum=-1")
+    assert passed.published
+    assert all(stage.reused for stage in passed.stages if stage.name != "release")
+
+
+def test_a_flow_with_a_refused_release_ends_failed(first: BuildResult, news_file: Path, workspace: Path) -> None:
+    parameters = build_parameters(
+        find_deployment("adhoc"),
+        [f"corpus.path={news_file}", *SMALL, "publication.gates.wordsim353.minimum=0.99"],
+    )
+    sections = {name: getattr(parameters, name) for name in type(parameters).model_fields}
+    state = build_word_vectors(**sections, workspace=str(workspace), return_state=True)
+    assert state.is_failed()
+    assert "wordsim353" in str(state.message)
+
+
+def test_one_worker_gives_the_same_release_in_another_workspace(
+    first: BuildResult, news_file: Path, tmp_path: Path
+) -> None:
+    moved = shutil.copy(news_file, tmp_path / "moved.txt")
+    parameters = build_parameters(find_deployment("adhoc"), [f"corpus.path={moved}", *SMALL])
+    sections = {name: getattr(parameters, name) for name in type(parameters).model_fields}
+    second = build_word_vectors(**sections, workspace=str(tmp_path / "a workspace"))
+    checksums = []
+    for path in (Path(first.release_path).with_suffix("") / "v000001.duckdb", Path(second.release_path)):
+        with duckdb.connect(str(path), read_only=True) as connection:
+            checksums.append(connection.sql("select sha256 from release").fetchone())
+    assert checksums[0] == checksums[1]
+
+
+def test_a_missing_corpus_is_named_and_leaves_the_workspace_empty(tmp_path: Path) -> None:
+    parameters = build_parameters(find_deployment("adhoc"), [f"corpus.path={tmp_path}/none.txt"])
+    sections = {name: getattr(parameters, name) for name in type(parameters).model_fields}
+    with pytest.raises(CorpusError, match=r"none\.txt"):
+        build_word_vectors(**sections, workspace=str(tmp_path / "workspace"))
+    assert not list((tmp_path / "workspace").rglob("manifest.json"))

@@ -1,0 +1,109 @@
+"""The training stage on real text: interrupted, resumed, diverged, reused."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from storage.errors import TrainingError
+from storage.layout import Workspace
+from storage.models import CHECKPOINT, read_checkpoint, read_vectors
+from storage.stages import Manifest, find_stage
+from tasks.corpus import CorpusConfig, fetch_corpus
+from tasks.progress import listening
+from tasks.text.tokenizers import TokenizerConfig
+from tasks.text.vocabulary import VocabularyConfig
+from tasks.tokens import tokenize_corpus
+from tasks.trainers.config import SkipGramConfig
+from tasks.training import train_vectors, training_stage
+from tasks.vocabulary import build_vocabulary, encode_corpus
+
+SMALL = SkipGramConfig(dimension=16, epochs=3, workers=1)
+Stages = tuple[Manifest, Manifest, Workspace]
+
+
+@pytest.fixture(scope="module")
+def prepared(news_file: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Manifest, Manifest]:
+    workspace = Workspace(tmp_path_factory.mktemp("prepared"))
+    corpus = fetch_corpus.fn(CorpusConfig(source="files", path=str(news_file)), workspace)
+    tokens = tokenize_corpus.fn(corpus, TokenizerConfig(), workspace)
+    vocabulary = build_vocabulary.fn(tokens, VocabularyConfig(), workspace)
+    return encode_corpus.fn(tokens, vocabulary, workspace), vocabulary
+
+
+class RecordingListener:
+    """Keeps what it hears, and can act as a user who presses Ctrl-C."""
+
+    def __init__(self, interrupt_at: float = float("inf")) -> None:
+        self.heard: list[int] = []
+        self.total = 0
+        self.ended = False
+        self._interrupt_at = interrupt_at
+
+    def started(self, what: str, total: int, unit: str) -> None:
+        assert (what, unit) == ("training", "words")
+        self.total = total
+
+    def advanced(self, done: int) -> None:
+        self.heard.append(done)
+        if done >= self._interrupt_at * self.total:
+            raise KeyboardInterrupt
+
+    def finished(self) -> None:
+        self.ended = True
+
+
+def test_progress_reaches_the_total(prepared: tuple[Manifest, Manifest], tmp_path: Path) -> None:
+    listener = RecordingListener()
+    with listening(listener):
+        manifest = train_vectors.fn(*prepared, SMALL, Workspace(tmp_path))
+    assert listener.heard == sorted(listener.heard)
+    assert listener.heard[-1] == listener.total == prepared[1].facts["corpus_tokens"] * 3
+    assert listener.ended
+    assert [epoch["epoch"] for epoch in manifest.facts["epochs"]] == [1, 2, 3]
+    assert read_vectors(manifest.path).shape == (prepared[1].facts["words"], 16)
+
+
+def test_an_interrupted_training_goes_on_and_ends_with_the_same_bits(
+    prepared: tuple[Manifest, Manifest], tmp_path: Path
+) -> None:
+    whole = train_vectors.fn(*prepared, SMALL, Workspace(tmp_path / "whole"))
+    workspace = Workspace(tmp_path / "interrupted")
+    stage = training_stage(*prepared, SMALL)
+    with listening(RecordingListener(interrupt_at=0.5)), pytest.raises(KeyboardInterrupt):
+        train_vectors.fn(*prepared, SMALL, workspace)
+    assert find_stage(workspace, stage) is None
+    checkpoint = read_checkpoint(workspace.partial_folder(stage.kind, stage.digest))
+    assert checkpoint is not None
+    assert checkpoint.progress["state"]["epoch"] >= 1
+    listener = RecordingListener()
+    with listening(listener):
+        resumed = train_vectors.fn(*prepared, SMALL, workspace)
+    assert listener.heard[0] > listener.total // 3
+    np.testing.assert_array_equal(read_vectors(resumed.path), read_vectors(whole.path))
+    assert not (resumed.path / CHECKPOINT).exists()
+    assert [epoch["epoch"] for epoch in resumed.facts["epochs"]] == [1, 2, 3]
+
+
+def test_vectors_that_diverge_are_named_with_a_remedy(prepared: tuple[Manifest, Manifest], tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    config = SMALL.model_copy(update={"learning_rate": 1e30})
+    with pytest.raises(TrainingError, match=r"epoch 1.*learning_rate"):
+        train_vectors.fn(*prepared, config, workspace)
+    assert find_stage(workspace, training_stage(*prepared, config)) is None
+
+
+@pytest.fixture
+def threads() -> Iterator[None]:
+    before = threading.active_count()
+    yield
+    assert threading.active_count() == before
+
+
+@pytest.mark.usefixtures("threads")
+def test_an_interrupted_training_leaves_no_thread_behind(prepared: tuple[Manifest, Manifest], tmp_path: Path) -> None:
+    config = SMALL.model_copy(update={"workers": 2})
+    with listening(RecordingListener(interrupt_at=0.1)), pytest.raises(KeyboardInterrupt):
+        train_vectors.fn(*prepared, config, Workspace(tmp_path))

@@ -1,0 +1,46 @@
+"""What the documents name exists: settings with their defaults, paths, commands and make targets."""
+
+import re
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from flows.cli import app
+from flows.deployments import BuildParameters, build_parameters, find_deployment
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+SETTINGS_PAGE = (ROOT / "docs/settings.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("section", list(BuildParameters.model_fields))
+def test_the_settings_page_names_every_setting_with_its_default(section: str) -> None:
+    defaults = getattr(BuildParameters(), section).model_dump()
+    listed = dict(re.findall(rf"^\| `{section}\.(\w+)` \| (.*?) \|", SETTINGS_PAGE, re.MULTILINE))
+    assert listed == {name: f"`{value}`" if value not in (None, {}) else "none" for name, value in defaults.items()}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_set_on_a_page_can_be_set(page: Path) -> None:
+    assignments = re.findall(r"--set '?([a-z0-9_.]+=[^\s`'\"]+)", page.read_text(encoding="utf-8"))
+    for assignment in assignments:
+        build_parameters(find_deployment("movie-reviews"), [assignment])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_on_a_page_exists(page: Path) -> None:
+    known = set(get_command(app).commands)  # type: ignore[attr-defined]
+    used = set(re.findall(r"^(?:\.venv/bin/)?vecmill ([a-z-]+)", page.read_text(encoding="utf-8"), re.MULTILINE))
+    assert used <= known
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_make_target_and_path_on_a_page_exists(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    assert set(re.findall(r"^make ([a-z0-9-]+)", text, re.MULTILINE)) <= targets
+    for path in re.findall(r"`((?:flows|tasks|storage|tests|benchmarks|docs)/[\w./]*)`", text):
+        assert (ROOT / path).exists(), path
+    for link in re.findall(r"\]\(([^)#:]+)\)", text):
+        assert (page.parent / link).exists(), link
