@@ -38,7 +38,7 @@ def measure(deployment: str, seeds: Sequence[int], workspace: Workspace) -> list
     """Train with every seed on the deployment's own corpus and on its words shuffled."""
     shuffled = workspace.root / "shuffled.txt"
     tokens = _tokens(deployment, [], workspace)
-    shuffled.write_text("\n".join(_shuffled_documents(tokens, seed=0)), encoding="utf-8")
+    shuffled.write_text("\n".join(shuffled_documents(tokens, seed=0)), encoding="utf-8")
     kinds = {"honest": [], "shuffled": [f"corpus.path={shuffled}", "tokenizer.name=whitespace"]}
     spreads = []
     for kind, settings in kinds.items():
@@ -72,7 +72,7 @@ def _metrics(deployment: str, settings: list[str], workspace: Workspace) -> dict
     return metrics
 
 
-def _shuffled_documents(tokens: Manifest, seed: int) -> Iterator[str]:
+def shuffled_documents(tokens: Manifest, seed: int) -> Iterator[str]:
     """Documents of the same lengths, filled with all words of the corpus in random order."""
     batches = [batch.tokens for batch in read_tokens(tokens.path)]
     lengths = np.concatenate([np.asarray(batch.value_lengths()) for batch in batches])

@@ -1,0 +1,42 @@
+"""The default gates of movie-reviews let honest training pass and refuse vectors that learnt nothing."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.gates import shuffled_documents
+from flows.build_result import BuildResult
+from flows.deployments import build_parameters, find_deployment
+from flows.word_vectors import build_word_vectors
+from storage.errors import GateRefusedError
+from storage.layout import Workspace
+from tasks.corpus import CorpusConfig, fetch_corpus
+from tasks.text.tokenizers import TokenizerConfig
+from tasks.tokens import tokenize_corpus
+
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("prefect_server"), pytest.mark.timeout(600)]
+
+
+def build(workspace: Path, *settings: str) -> BuildResult:
+    parameters = build_parameters(find_deployment("movie-reviews"), settings)
+    sections = {name: getattr(parameters, name) for name in type(parameters).model_fields}
+    result: BuildResult = build_word_vectors(**sections, workspace=str(workspace))
+    return result
+
+
+def test_an_honest_release_passes_and_one_of_shuffled_words_is_refused(tmp_path: Path) -> None:
+    honest = build(tmp_path)
+    assert honest.published
+    assert all(verdict["passed"] for verdict in honest.verdicts)
+    assert len(honest.verdicts) == 4
+
+    corpus = fetch_corpus.fn(CorpusConfig(), Workspace(tmp_path))
+    tokens = tokenize_corpus.fn(corpus, TokenizerConfig(), Workspace(tmp_path))
+    shuffled = tmp_path / "shuffled.txt"
+    shuffled.write_text("\n".join(shuffled_documents(tokens, seed=0)), encoding="utf-8")
+    with pytest.raises(GateRefusedError, match=r"wordsim353 is .*below the minimum 0\.28") as refusal:
+        build(tmp_path, f"corpus.path={shuffled}", "tokenizer.name=whitespace")
+    result = refusal.value.result
+    assert isinstance(result, BuildResult)
+    assert not any(verdict["passed"] for verdict in result.verdicts)
+    assert "another corpus" in result.verdicts[0]["note"]
