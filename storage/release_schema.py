@@ -65,7 +65,7 @@ class ReleaseRow(Provenance, Identity):
         description="sha256 over the words (UTF-8, each followed by a zero byte), then the counts (int64, little "
         "endian), then the vectors (float32, little endian), each in rank order"
     )
-    format_version: int = Field(FORMAT_VERSION, description="version of the layout of this file")
+    format_version: int = Field(default=FORMAT_VERSION, description="version of the layout of this file")
 
 
 class TrainingRow(Row):
@@ -83,10 +83,10 @@ class EvaluationRow(Row):
     """One figure of the evaluation, in the table `evaluation`."""
 
     metric: str = Field(description="name of the metric")
-    section: str = Field(WHOLE, description=f"part of the gold set; '{WHOLE}' is the whole")
+    section: str = Field(default=WHOLE, description=f"part of the gold set; '{WHOLE}' is the whole")
     value: float | None = Field(description="the metric's value; NULL where nothing could be compared")
-    coverage: float | None = Field(None, description="share of the gold set whose words are known, 0 to 1")
-    gold_digest: str | None = Field(None, description="digest of the gold set or reference vectors compared with")
+    coverage: float | None = Field(default=None, description="share of the gold set whose words are known, 0 to 1")
+    gold_digest: str | None = Field(default=None, description="digest of what it was measured with")
 
 
 class GateRow(Row):
@@ -94,11 +94,11 @@ class GateRow(Row):
 
     metric: str = Field(description="name of the metric")
     value: float | None = Field(description="its value in this release")
-    minimum: float | None = Field(None, description="least value that passes; NULL: no such bound")
-    previous: float | None = Field(None, description="value in the release that was current; NULL: not compared")
-    max_drop: float | None = Field(None, description="largest drop below the current release; NULL: no such bound")
+    minimum: float | None = Field(default=None, description="least value that passes; NULL: no such bound")
+    previous: float | None = Field(default=None, description="value in the release then current; NULL: not compared")
+    max_drop: float | None = Field(default=None, description="largest drop below the current; NULL: no such bound")
     passed: bool = Field(description="whether the value is within its bounds")
-    note: str = Field("", description="why a bound did not apply, or what failed")
+    note: str = Field(default="", description="why a bound did not apply, or what failed")
 
 
 class SettingRow(Row):

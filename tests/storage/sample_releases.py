@@ -1,0 +1,46 @@
+"""Small releases for the tests of publishing and querying."""
+
+import numpy as np
+
+from storage.release_file import ReleaseContent
+from storage.release_schema import EvaluationRow, GateRow, Provenance, TrainingRow
+
+
+def provenance(model_digest: str = "abc123") -> Provenance:
+    return Provenance(
+        model_digest=model_digest,
+        architecture="skip_gram",
+        backend="numba",
+        seed=1,
+        corpus_digest="c0ffee",
+        config_digest="5e771465",
+        library_versions='{"numpy": "2.4"}',
+        corpus_source="a test",
+        corpus_licence="public domain",
+        reference_source="none",
+        reference_licence="none",
+    )
+
+
+def content(
+    words: list[str] | None = None, *, model_digest: str = "abc123", dimension: int = 16, seed: int = 1, rows: int = 200
+) -> ReleaseContent:
+    """A release of random vectors, the same for the same arguments."""
+    names = words if words is not None else [f"word{number}" for number in range(rows)]
+    vectors = np.random.default_rng(seed).normal(size=(len(names), dimension)).astype(np.float32)
+    return ReleaseContent(
+        words=names,
+        counts=np.arange(len(names), 0, -1, dtype=np.int64) * 10,
+        vectors=vectors,
+        provenance=provenance(model_digest),
+        training=[
+            TrainingRow(epoch=1, mean_loss=2.5, learning_rate=0.05, tokens=100, seconds=0.5, words_per_second=200.0)
+        ],
+        evaluation=[
+            EvaluationRow(metric="wordsim353", value=0.5, coverage=0.9, gold_digest="1234"),
+            EvaluationRow(metric="google_analogies", value=None, coverage=0.0, gold_digest="5678"),
+            EvaluationRow(metric="google_analogies", section="family", value=0.25, coverage=0.5, gold_digest="5678"),
+        ],
+        gates=[GateRow(metric="wordsim353", value=0.5, minimum=0.4, passed=True)],
+        settings={"skipgram": {"epochs": 3, "workers": None}, "corpus": {"path": "a \"b\" 'c'"}},
+    )
