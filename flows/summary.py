@@ -16,6 +16,8 @@ def print_summary(console: Console, result: BuildResult, neighbors: Sequence[tup
     """Stages, metrics beside their gates, the outcome, some words with their neighbours, and the SQL to try."""
     console.print(_stage_table(result))
     console.print(_verdict_table(result))
+    for note in dict.fromkeys(verdict["note"] for verdict in result.verdicts if verdict["note"] and verdict["passed"]):
+        console.print(escape(note), style="dim")
     console.print(escape(result.message), style="bold red" if result.refused else "bold green")
     if result.refused:
         return
@@ -64,7 +66,8 @@ def summary_markdown(result: BuildResult) -> str:
 
 
 def _stage_table(result: BuildResult) -> Table:
-    table = Table("stage", "made", "seconds", "where", box=None, pad_edge=False, header_style="bold")
+    table = Table("stage", "made", "seconds", box=None, pad_edge=False, header_style="bold")
+    table.add_column("where", no_wrap=True, overflow="ignore")
     table.columns[2].justify = "right"
     for stage in result.stages:
         seconds = "reused" if stage.reused else f"{stage.seconds:.1f}"
@@ -85,13 +88,13 @@ def _verdict_table(result: BuildResult) -> Table:
 
 
 def _bound(verdict: dict[str, object]) -> str:
+    """The gate in short, such as `≥ 0.28, ≥ current 0.4783 - 0.06`."""
     parts = []
     if verdict["minimum"] is not None:
-        parts.append(f"at least {_number(verdict['minimum'])}")
+        parts.append(f"≥ {verdict['minimum']:g}")
     if verdict["max_drop"] is not None:
-        parts.append(f"at most {_number(verdict['max_drop'])} below the current release")
-    if verdict["note"]:
-        parts.append(f"({verdict['note']})")
+        current = _number(verdict["previous"]) if verdict["previous"] is not None else "not compared"
+        parts.append(f"≥ current ({current}) - {verdict['max_drop']:g}")
     return ", ".join(parts)
 
 
