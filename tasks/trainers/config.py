@@ -20,5 +20,12 @@ class SkipGramConfig(BaseModel):
         None, ge=1, le=1024, description="threads; none: all cores. Only 1 is bitwise reproducible"
     )
     seed: int = Field(1, ge=0, le=2**31 - 1, description="seed of initial vectors, windows, subsampling and noise")
+    start_from: str | None = Field(
+        None,
+        min_length=1,
+        description="vectors to begin with: previous (the table's current release) or the path of a release file; "
+        "none: random ones",
+    )
+    checkpoint_every_seconds: float = Field(60.0, ge=0.1, le=86_400, description="the most that a kill can lose")
     backend: Literal["auto", "numba", "torch"] = Field("auto", description="which trainer runs; auto: the fastest here")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where the torch backend runs")

@@ -17,6 +17,8 @@ Everything sits in this one file because Numba's cache on disk only notices chan
 
 import math
 from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import reduce
 from itertools import pairwise
 from typing import Any
 
@@ -51,15 +53,32 @@ def _vector_lanes() -> int:
 
 LANES = _vector_lanes()
 VECTOR = ir.VectorType(FLOAT, LANES)
-# Outputs handled together: their values and their gradients stay in registers during a pass.
-OUTPUT_BLOCK = 7 if LANES == 16 else 4
+# Inputs and outputs handled together: the sums of all their pairs stay in registers and fit into one vector.
 INPUT_BLOCK = 2
-# Each factor is at least 1/2, and float32 holds 2**-126.
-LOGITS_PER_LOGARITHM = 96
-# word2vec.c: the rate never falls below this part of the one at the start.
-LEAST_RATE = 1e-4
+OUTPUT_BLOCK = LANES // INPUT_BLOCK
+# Inputs whose gradients for an output are added up before it moves. A wide window taken as one step diverges: each
+# output would move by up to 100 gradients at once where word2vec.c looks again after every one.
+INPUTS_PER_STEP = 10
 # Rows are padded to whole cache lines, so that no vector load crosses two of them.
 ROW_MULTIPLE = 16
+# Factors of at least 1/2 that can be multiplied before float32 runs out at 2**-126.
+FACTORS_PER_LOGARITHM = 120
+# word2vec.c: the rate never falls below this part of the one at the start.
+LEAST_RATE = 1e-4
+# Draws before noise that keeps being the word in the middle is taken as it is.
+NOISE_TRIES = 8
+# Rational approximation of tanh, as in Eigen: x * TOP(x^2) / BOTTOM(x^2), error below 1e-6.
+TANH_LIMIT = 7.9
+TANH_TOP = (
+    -2.76076847742355e-16,
+    2.00018790482477e-13,
+    -8.60467152213735e-11,
+    5.12229709037114e-08,
+    1.48572235717979e-05,
+    6.37261928875436e-04,
+    4.89352455891786e-03,
+)
+TANH_BOTTOM = (1.19825839466702e-06, 1.18534705686654e-04, 2.26843463243900e-03, 4.89352518554385e-03)
 
 
 def output_blocks(outputs: int) -> list[tuple[int, int]]:
@@ -70,11 +89,32 @@ def output_blocks(outputs: int) -> list[tuple[int, int]]:
 
 
 class _Emitter:
-    """Short names for the few vector instructions that both passes need."""
+    """Short names for the few vector instructions that a window needs."""
 
-    def __init__(self, builder: ir.IRBuilder) -> None:
-        self.builder = builder
-        self.zero = ir.Constant(VECTOR, [0.0] * LANES)
+    def __init__(self, context: BaseContext, builder: ir.IRBuilder) -> None:
+        self.context, self.builder = context, builder
+        self.zero, self.one = self.constant(0.0), self.constant(1.0)
+
+    def data(self, kind: types.Array, value: ir.Value) -> ir.Value:
+        """Address of an array's first element."""
+        return self.context.make_array(kind)(self.context, self.builder, value).data
+
+    def width(self, kind: types.Array, value: ir.Value) -> ir.Value:
+        """Columns of a matrix."""
+        shape = self.context.make_array(kind)(self.context, self.builder, value).shape
+        return cgutils.unpack_tuple(self.builder, shape)[1]
+
+    def row(self, matrix: ir.Value, starts: ir.Value, number: ir.Value) -> ir.Value:
+        """Address of the row that begins `starts[number]` floats into the matrix."""
+        return self.builder.gep(matrix, [self.builder.load(self.builder.gep(starts, [number]))])
+
+    def columns(self, width: ir.Value) -> AbstractContextManager[tuple[ir.Value, ir.Value]]:
+        """A loop over the columns, LANES at a time."""
+        return cgutils.for_range_slice(self.builder, INDEX(0), width, INDEX(LANES), intp=INDEX)
+
+    def constant(self, *pattern: float) -> ir.Value:
+        """A vector of the pattern, its last value repeated."""
+        return ir.Constant(VECTOR, [*pattern, *[pattern[-1]] * (LANES - len(pattern))])
 
     def load(self, row: ir.Value, column: ir.Value) -> ir.Value:
         return self.builder.load(self._vector_pointer(row, column), align=4 * LANES)
@@ -85,10 +125,26 @@ class _Emitter:
     def _vector_pointer(self, row: ir.Value, column: ir.Value) -> ir.Value:
         return self.builder.bitcast(self.builder.gep(row, [column]), VECTOR.as_pointer())
 
+    def variable(self) -> ir.Value:
+        """A vector that changes; LLVM keeps it in a register."""
+        return cgutils.alloca_once(self.builder, VECTOR)
+
+    def add_to(self, variable: ir.Value, a: ir.Value, b: ir.Value) -> None:
+        """Variable += a * b"""
+        self.builder.store(self.multiply_add(a, b, self.builder.load(variable)), variable)
+
     def multiply_add(self, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
         kind = ir.FunctionType(VECTOR, [VECTOR] * 3)
         function = cgutils.get_or_insert_function(self.builder.module, kind, f"llvm.fmuladd.v{LANES}f32")
         return self.builder.call(function, [a, b, c])
+
+    def larger(self, a: ir.Value, b: ir.Value) -> ir.Value:
+        """The larger of two vectors; b where it is NaN."""
+        return self.builder.select(self.builder.fcmp_ordered(">", a, b), a, b)
+
+    def smaller(self, a: ir.Value, b: ir.Value) -> ir.Value:
+        """The smaller of two vectors; b where it is NaN."""
+        return self.builder.select(self.builder.fcmp_ordered("<", a, b), a, b)
 
     def spread(self, scalar: ir.Value) -> ir.Value:
         """The scalar in every lane."""
@@ -111,79 +167,99 @@ class _Emitter:
             first = [lane for start in range(0, 2 * LANES, parts) for lane in range(start, start + half)]
             second = [lane + half for lane in first]
             vectors = [
-                self.builder.fadd(self.shuffle(a, b, first), self.shuffle(a, b, second), flags=["fast"])
+                self.builder.fadd(self.shuffle(a, b, first), self.shuffle(a, b, second))
                 for a, b in zip(vectors[::2], vectors[1::2], strict=True)
             ]
             parts = half
         return vectors[0]
 
-
-def _data(context: BaseContext, builder: ir.IRBuilder, kind: types.Type, value: ir.Value) -> ir.Value:
-    return context.make_array(kind)(context, builder, value).data
+    def sigmoid(self, x: ir.Value) -> ir.Value:
+        """1 / (1 + exp(-x)) = (1 + tanh(x / 2)) / 2, NaN where x is."""
+        half = self.constant(0.5)
+        y = self.smaller(self.constant(TANH_LIMIT), self.builder.fmul(x, half))
+        y = self.larger(self.constant(-TANH_LIMIT), y)
+        square = self.builder.fmul(y, y)
+        top, bottom = (
+            reduce(
+                lambda sum_, value: self.multiply_add(sum_, square, self.constant(value)), rest, self.constant(first)
+            )
+            for first, *rest in (TANH_TOP, TANH_BOTTOM)
+        )
+        tanh = self.builder.fdiv(self.builder.fmul(y, top), bottom)
+        return self.multiply_add(half, tanh, half)
 
 
 @intrinsic
-def _window_logits(
+def _window_gradients(
     typing_context: Context,
-    inputs: types.Type,
-    input_rows: types.Type,
-    count: types.Type,
-    outputs: types.Type,
-    output_rows: types.Type,
-    logits: types.Type,
+    inputs: types.Array,
+    input_rows: types.Array,
+    count: types.Integer,
+    outputs: types.Array,
+    output_rows: types.Array,
     slots: types.UniTuple,
+    rate: types.Float,
+    gradients: types.Array,
+    losses: types.Array,
 ) -> tuple[Signature, Generate]:
-    """Dot products of every input with every output of a window.
+    """Gradient of every pair of an input and an output of a window: rate * (label - sigmoid(input . output)).
 
     inputs, outputs: the two matrices.  input_rows, output_rows: where each row starts, in floats.
-    logits: one block after the other, each (count rounded up to INPUT_BLOCK, outputs of the block).
-    slots: a tuple as long as there are outputs; only its type matters.
+    slots: a tuple as long as there are outputs, only its type matters; the first output has the label 1.
+    gradients: a vector for each block of inputs and, in it, each block of outputs; LANES a vector.
+    losses: two vectors for each block of outputs. The loss -log sigmoid(-x) is max(x, 0) - log(larger), where larger,
+    the larger of sigmoid(x) and sigmoid(-x), is at least 1/2. The first part is added to the first vector, `larger`
+    multiplied into the second, so that one logarithm serves many pairs.
     """
-    signature = types.void(inputs, input_rows, count, outputs, output_rows, logits, slots)
+    signature = types.void(inputs, input_rows, count, outputs, output_rows, slots, rate, gradients, losses)
     blocks = output_blocks(len(slots))
 
     def generate(
         context: BaseContext, builder: ir.IRBuilder, signature: Signature, arguments: list[ir.Value]
     ) -> ir.Value:
-        emit = _Emitter(builder)
-        matrix_in, rows_in, matrix_out, rows_out, result = (
-            _data(context, builder, signature.args[i], arguments[i]) for i in (0, 1, 3, 4, 5)
+        emit = _Emitter(context, builder)
+        matrix_in, rows_in, matrix_out, rows_out, result, books = (
+            emit.data(signature.args[i], arguments[i]) for i in (0, 1, 3, 4, 7, 8)
         )
-        width = cgutils.unpack_tuple(
-            builder, context.make_array(signature.args[0])(context, builder, arguments[0]).shape
-        )[1]
-        number = arguments[2]
-        step = ir.Constant(INDEX, INPUT_BLOCK)
-        rounded = builder.mul(builder.udiv(builder.add(number, INDEX(INPUT_BLOCK - 1)), step), step)
+        width, number, rates = emit.width(signature.args[0], arguments[0]), arguments[2], emit.spread(arguments[6])
+        linear_sum, products = emit.variable(), emit.variable()
         last = builder.sub(number, INDEX(1))
-        for first_output, block in blocks:
-            output_pointers = [
-                builder.gep(matrix_out, [builder.load(builder.gep(rows_out, [INDEX(first_output + j)]))])
-                for j in range(block)
-            ]
-            region = builder.gep(result, [builder.mul(rounded, INDEX(first_output))])
-            with cgutils.for_range_slice(builder, INDEX(0), number, step, intp=INDEX) as (first_input, _):
-                input_pointers = []
-                for i in range(INPUT_BLOCK):
-                    # Past the end the last input is taken again; its results are not read.
-                    place = builder.add(first_input, INDEX(i))
-                    place = builder.select(builder.icmp_unsigned("<", place, number), place, last)
-                    input_pointers.append(builder.gep(matrix_in, [builder.load(builder.gep(rows_in, [place]))]))
-                sums = [cgutils.alloca_once(builder, VECTOR) for _ in range(INPUT_BLOCK * block)]
+        for block, (first_output, size) in enumerate(blocks):
+            book, next_book = INDEX(2 * block * LANES), INDEX((2 * block + 1) * LANES)
+            builder.store(emit.load(books, book), linear_sum)
+            builder.store(emit.load(books, next_book), products)
+            output_pointers = [emit.row(matrix_out, rows_out, INDEX(first_output + j)) for j in range(size)]
+            labels = emit.constant(*([float(first_output == 0)] + [0.0] * (size - 1)) * INPUT_BLOCK, 0.0)
+            masks = [emit.constant(*[1.0] * size * valid, 0.0) for valid in range(1, INPUT_BLOCK + 1)]
+            with cgutils.for_range_slice(builder, INDEX(0), number, INDEX(INPUT_BLOCK), intp=INDEX) as (first, place):
+                # An odd last input is taken twice; what the second gives is masked.
+                second = builder.add(first, INDEX(1))
+                paired = builder.icmp_unsigned("<", second, number)
+                numbers = [first, builder.select(paired, second, last)]
+                input_pointers = [emit.row(matrix_in, rows_in, number) for number in numbers]
+                sums = [emit.variable() for _ in range(INPUT_BLOCK * size)]
                 for total in sums:
                     builder.store(emit.zero, total)
-                with cgutils.for_range_slice(builder, INDEX(0), width, INDEX(LANES), intp=INDEX) as (column, _):
-                    values_in = [emit.load(pointer, column) for pointer in input_pointers]
+                with emit.columns(width) as (column, _):
+                    values = [emit.load(pointer, column) for pointer in input_pointers]
                     for j, pointer in enumerate(output_pointers):
-                        value = emit.load(pointer, column)
-                        for i in range(INPUT_BLOCK):
-                            total = sums[i * block + j]
-                            builder.store(emit.multiply_add(values_in[i], value, builder.load(total)), total)
-                target = builder.gep(region, [builder.mul(first_input, INDEX(block))])
-                for start in range(0, len(sums), LANES):
-                    packed = emit.lane_sums([builder.load(total) for total in sums[start : start + LANES]])
-                    pointer = builder.bitcast(builder.gep(target, [INDEX(start)]), VECTOR.as_pointer())
-                    builder.store(packed, pointer, align=4)
+                        other = emit.load(pointer, column)
+                        for i, value in enumerate(values):
+                            emit.add_to(sums[i * size + j], value, other)
+                x = emit.lane_sums([builder.load(total) for total in sums])
+                chance = emit.sigmoid(x)
+                gradient = builder.fmul(rates, builder.fsub(labels, chance))
+                offset = builder.add(builder.mul(place, INDEX(LANES * len(blocks))), INDEX(LANES * block))
+                emit.store(gradient, result, offset)
+                mask = builder.select(paired, masks[1], masks[0])
+                loss = builder.fsub(emit.larger(emit.zero, x), builder.fmul(labels, x))
+                emit.add_to(linear_sum, mask, loss)
+                # 1 - mask * (smaller of the two chances)
+                least = emit.smaller(builder.fsub(emit.one, chance), chance)
+                factor = builder.fsub(emit.one, builder.fmul(mask, least))
+                builder.store(builder.fmul(builder.load(products), factor), products)
+            emit.store(builder.load(linear_sum), books, book)
+            emit.store(builder.load(products), books, next_book)
         return context.get_dummy_value()
 
     return signature, generate
@@ -192,67 +268,57 @@ def _window_logits(
 @intrinsic
 def _window_update(
     typing_context: Context,
-    inputs: types.Type,
-    input_rows: types.Type,
-    count: types.Type,
-    outputs: types.Type,
-    output_rows: types.Type,
-    gradients: types.Type,
+    inputs: types.Array,
+    input_rows: types.Array,
+    count: types.Integer,
+    outputs: types.Array,
+    output_rows: types.Array,
     slots: types.UniTuple,
-    old: types.Type,
+    gradients: types.Array,
+    old: types.Array,
 ) -> tuple[Signature, Generate]:
     """Add the gradients of a window to its input and output rows; both are computed from the rows as they were.
 
-    gradients: as `logits` of `_window_logits`, already times the learning rate.  old: room for count x LANES floats.
+    The arguments are those of `_window_gradients`.  old: room for count * LANES floats.
     A row that appears twice gets both its gradients.
     """
-    signature = types.void(inputs, input_rows, count, outputs, output_rows, gradients, slots, old)
+    signature = types.void(inputs, input_rows, count, outputs, output_rows, slots, gradients, old)
     blocks = output_blocks(len(slots))
 
     def generate(
         context: BaseContext, builder: ir.IRBuilder, signature: Signature, arguments: list[ir.Value]
     ) -> ir.Value:
-        emit = _Emitter(builder)
+        emit = _Emitter(context, builder)
         matrix_in, rows_in, matrix_out, rows_out, factors, saved = (
-            _data(context, builder, signature.args[i], arguments[i]) for i in (0, 1, 3, 4, 5, 7)
+            emit.data(signature.args[i], arguments[i]) for i in (0, 1, 3, 4, 6, 7)
         )
-        width = cgutils.unpack_tuple(
-            builder, context.make_array(signature.args[0])(context, builder, arguments[0]).shape
-        )[1]
-        number = arguments[2]
-        step = ir.Constant(INDEX, INPUT_BLOCK)
-        rounded = builder.mul(builder.udiv(builder.add(number, INDEX(INPUT_BLOCK - 1)), step), step)
-        output_pointers = [
-            builder.gep(matrix_out, [builder.load(builder.gep(rows_out, [INDEX(j)]))]) for j in range(len(slots))
-        ]
-        sums = [cgutils.alloca_once(builder, VECTOR) for _ in slots]
-        with cgutils.for_range_slice(builder, INDEX(0), width, INDEX(LANES), intp=INDEX) as (column, _):
-            for first_output, block in blocks:
-                region = builder.gep(factors, [builder.mul(rounded, INDEX(first_output))])
-                values = [
-                    emit.load(pointer, column) for pointer in output_pointers[first_output : first_output + block]
-                ]
-                totals = sums[first_output : first_output + block]
-                for total in totals:
+        output_pointers = [emit.row(matrix_out, rows_out, INDEX(j)) for j in range(len(slots))]
+        sums = [emit.variable() for _ in slots]
+        with emit.columns(emit.width(signature.args[0], arguments[0])) as (column, _):
+            for block, (first_output, size) in enumerate(blocks):
+                pointers = output_pointers[first_output : first_output + size]
+                others = [emit.load(pointer, column) for pointer in pointers]
+                for total in sums[first_output : first_output + size]:
                     builder.store(emit.zero, total)
-                with cgutils.for_range(builder, number, intp=INDEX) as loop:
-                    row = builder.gep(matrix_in, [builder.load(builder.gep(rows_in, [loop.index]))])
+                with cgutils.for_range(builder, arguments[2], intp=INDEX) as loop:
+                    row = emit.row(matrix_in, rows_in, loop.index)
                     before = after = emit.load(row, column)
                     room = builder.mul(loop.index, INDEX(LANES))
-                    if len(blocks) > 1 and first_output == 0:
+                    if len(blocks) > 1 and block == 0:
                         emit.store(before, saved, room)
                     elif len(blocks) > 1:
                         before = emit.load(saved, room)
-                    own = builder.gep(region, [builder.mul(loop.index, INDEX(block))])
-                    for j in range(block):
+                    pair = builder.mul(builder.udiv(loop.index, INDEX(INPUT_BLOCK)), INDEX(LANES * len(blocks)))
+                    lane = builder.mul(builder.urem(loop.index, INDEX(INPUT_BLOCK)), INDEX(size))
+                    own = builder.gep(factors, [builder.add(builder.add(pair, lane), INDEX(LANES * block))])
+                    for j, other in enumerate(others):
                         factor = emit.spread(builder.load(builder.gep(own, [INDEX(j)])))
-                        after = emit.multiply_add(factor, values[j], after)
-                        builder.store(emit.multiply_add(factor, before, builder.load(totals[j])), totals[j])
+                        after = emit.multiply_add(factor, other, after)
+                        emit.add_to(sums[first_output + j], factor, before)
                     emit.store(after, row, column)
             for pointer, total in zip(output_pointers, sums, strict=True):
                 # Read again: a noise word that was drawn twice must get both gradients.
-                updated = builder.fadd(emit.load(pointer, column), builder.load(total))
-                emit.store(updated, pointer, column)
+                emit.store(builder.fadd(emit.load(pointer, column), builder.load(total)), pointer, column)
         return context.get_dummy_value()
 
     return signature, generate
@@ -266,9 +332,9 @@ def _prefetch_row(typing_context: Context, matrix: types.Type, offset: types.Typ
     def generate(
         context: BaseContext, builder: ir.IRBuilder, signature: Signature, arguments: list[ir.Value]
     ) -> ir.Value:
-        array = context.make_array(signature.args[0])(context, builder, arguments[0])
-        width = cgutils.unpack_tuple(builder, array.shape)[1]
-        row = builder.gep(array.data, [arguments[1]])
+        emit = _Emitter(context, builder)
+        width = emit.width(signature.args[0], arguments[0])
+        row = builder.gep(emit.data(signature.args[0], arguments[0]), [arguments[1]])
         byte = ir.IntType(8).as_pointer()
         flag = ir.IntType(32)
         kind = ir.FunctionType(ir.VoidType(), [byte, flag, flag, flag])
@@ -298,110 +364,50 @@ def _draw_outputs(
     key: np.uint64,
     noise_thresholds: NDArray[np.uint32],
     noise_aliases: NDArray[np.int32],
-    stride: int,
-    count: int,
     contexts: NDArray[np.float32],
-) -> bool:
+) -> None:
     """Fill `row_starts` with the word in the middle and its noise words, and start loading their rows.
 
-    Returns whether a noise word is the word in the middle itself.
+    Noise that is the word in the middle is drawn again, as in fastText.
     """
-    size = np.uint64(len(noise_thresholds))
+    stride = contexts.shape[1]
+    words = np.uint64(len(noise_thresholds))
     row_starts[0] = word * stride
     _prefetch_row(contexts, row_starts[0])
-    clash = False
-    for j in range(1, count):
-        bits = _random_bits(key, place * (count - 1) + j)
-        slot = np.int64(((bits >> np.uint64(32)) * size) >> np.uint64(32))
-        noise = slot
-        if np.uint32(bits) > noise_thresholds[slot]:
-            noise = np.int64(noise_aliases[slot])
-        clash |= noise == word
+    for j in range(1, len(row_starts)):
+        counter = place * len(row_starts) + j
+        noise = word
+        for _ in range(NOISE_TRIES):
+            bits = _random_bits(key, counter)
+            slot = int(((bits >> np.uint64(32)) * words) >> np.uint64(32))
+            # Read before the comparison, which then needs no branch: nobody could predict it.
+            alias = int(noise_aliases[slot])
+            noise = slot if np.uint32(bits) <= noise_thresholds[slot] else alias
+            if noise != word:
+                break
+            counter += 1 << 48
         row_starts[j] = noise * stride
         _prefetch_row(contexts, row_starts[j])
-    return clash
 
 
 @njit(inline="always")
-def _sigmoid(x: np.float32) -> np.float32:
-    """1 / (1 + exp(-x)) by the rational approximation of tanh that Eigen uses; error below 1e-6. Vectorises."""
-    y = min(max(x * np.float32(0.5), np.float32(-7.9)), np.float32(7.9))
-    square = y * y
-    top = np.float32(-2.76076847742355e-16)
-    top = top * square + np.float32(2.00018790482477e-13)
-    top = top * square + np.float32(-8.60467152213735e-11)
-    top = top * square + np.float32(5.12229709037114e-08)
-    top = top * square + np.float32(1.48572235717979e-05)
-    top = top * square + np.float32(6.37261928875436e-04)
-    top = top * square + np.float32(4.89352455891786e-03)
-    bottom = np.float32(1.19825839466702e-06)
-    bottom = bottom * square + np.float32(1.18534705686654e-04)
-    bottom = bottom * square + np.float32(2.26843463243900e-03)
-    bottom = bottom * square + np.float32(4.89352518554385e-03)
-    return np.float32(0.5) + np.float32(0.5) * (y * top / bottom)
-
-
-@njit(inline="always", fastmath=FAST)
-def _logits_to_gradients(
-    logits: NDArray[np.float32], gradients: NDArray[np.float32], count: int, outputs: int, rate: np.float32
-) -> float:
-    """Turn the logits of a window into gradients; returns the loss summed over them.
-
-    The loss -log sigmoid(-x) is max(x, 0) - log(larger), where larger = max(sigmoid(x), sigmoid(-x)) >= 1/2, so one
-    logarithm of a product serves many logits.
-    """
+def _settle_losses(losses: NDArray[np.float32]) -> float:
+    """The loss that `_window_gradients` has gathered; begins anew."""
     loss = np.float64(0.0)
-    rounded = (count + INPUT_BLOCK - 1) // INPUT_BLOCK * INPUT_BLOCK
-    blocks = -(-outputs // OUTPUT_BLOCK)
-    first = 0
-    for block in range(blocks):
-        last = outputs * (block + 1) // blocks
-        begin = rounded * first
-        end = begin + count * (last - first)
-        while begin < end:
-            stop = min(end, begin + LOGITS_PER_LOGARITHM)
-            linear = np.float32(0.0)
-            product = np.float32(1.0)
-            for i in range(begin, stop):
-                x = logits[i]
-                chance = _sigmoid(x)
-                gradients[i] = -rate * chance
-                linear += max(x, np.float32(0.0))
-                product *= max(chance, np.float32(1.0) - chance)
-            loss += linear - math.log(product)
-            begin = stop
-        first = last
-    # The first output is the word in the middle, whose label is 1.
-    size = outputs // blocks
-    for i in range(0, count * size, size):
-        gradients[i] += rate
-        loss -= logits[i]
+    for block in range(0, len(losses), 2 * LANES):
+        # Eight of them fit into a float64.
+        for first in range(block, block + LANES, 8):
+            product = np.float64(1.0)
+            for lane in range(first, min(first + 8, block + LANES)):
+                loss += losses[lane]
+                product *= losses[lane + LANES]
+                losses[lane] = 0.0
+                losses[lane + LANES] = 1.0
+            loss -= math.log(product)
     return loss
 
 
-@njit(inline="always")
-def _mask_clashes(
-    logits: NDArray[np.float32], gradients: NDArray[np.float32], row_starts: NDArray[np.int64], count: int, outputs: int
-) -> float:
-    """Take noise words that are the word in the middle out of the gradients; returns their loss."""
-    loss = np.float64(0.0)
-    rounded = (count + INPUT_BLOCK - 1) // INPUT_BLOCK * INPUT_BLOCK
-    blocks = -(-outputs // OUTPUT_BLOCK)
-    first = 0
-    for block in range(blocks):
-        last = outputs * (block + 1) // blocks
-        for j in range(max(first, 1), last):
-            if row_starts[j] == row_starts[0]:
-                for i in range(count):
-                    place = rounded * first + i * (last - first) + j - first
-                    x = np.float64(logits[place])
-                    gradients[place] = 0.0
-                    loss += max(x, 0.0) + math.log1p(math.exp(-abs(x)))
-        first = last
-    return loss
-
-
-@njit(nogil=True, cache=True, fastmath=FAST)
+@njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
 def train_chunk(
     token_ids: NDArray[np.int32],
     sentence_offsets: NDArray[np.int64],
@@ -424,23 +430,23 @@ def train_chunk(
     centers, contexts: (V, W) float32, W a multiple of ROW_MULTIPLE, columns past the dimension zero; updated in place.
     keep_thresholds, noise_thresholds: (V,) uint32, compared with 32 random bits.  noise_aliases: (V,) int32.
     slots: a tuple with 1 + negatives_per_pair entries; its length is part of the compiled code.
-    key: uint64, of this chunk in this epoch; every draw is a function of it and of the token's place.
+    key: of this chunk in this epoch; every draw is a function of it and of the token's place.
     """
-    outputs = len(slots)
-    stride = np.int64(centers.shape[1])
+    stride = centers.shape[1]
+    blocks = -(-len(slots) // OUTPUT_BLOCK)
     longest = 0
     for s in range(len(sentence_offsets) - 1):
         longest = max(longest, sentence_offsets[s + 1] - sentence_offsets[s])
     sentence = np.empty(longest, np.int64)
     inputs = np.empty(2 * window_radius, np.int64)
-    room = (2 * window_radius + INPUT_BLOCK) * outputs + 2 * LANES
-    logits = np.zeros(room, np.float32)
-    gradients = np.zeros(room, np.float32)
-    old = _aligned_floats(2 * window_radius * LANES)
-    drawn = np.empty((2, outputs), np.int64)
-    window_key = _random_bits(key, 1)
-    noise_key = _random_bits(key, 2)
-    key = _random_bits(key, 0)
+    drawn = np.empty((2, len(slots)), np.int64)
+    gradients = _aligned_floats(INPUTS_PER_STEP // INPUT_BLOCK * LANES * blocks)
+    old = _aligned_floats(INPUTS_PER_STEP * LANES)
+    losses = _aligned_floats(2 * LANES * blocks)
+    losses[:] = 1.0
+    _settle_losses(losses)
+    factors = 0
+    keep_key, window_key, noise_key = _random_bits(key, 0), _random_bits(key, 1), _random_bits(key, 2)
     loss = np.float64(0.0)
     pairs = 0
     for s in range(len(sentence_offsets) - 1):
@@ -449,28 +455,17 @@ def train_chunk(
         for place in range(begin, end):
             token = token_ids[place]
             sentence[kept] = token
-            kept += np.uint32(_random_bits(key, place)) <= keep_thresholds[token]
+            kept += np.uint32(_random_bits(keep_key, place)) <= keep_thresholds[token]
         if kept < 2:
             continue
-        clash = _draw_outputs(
-            drawn[0], sentence[0], begin, noise_key, noise_thresholds, noise_aliases, stride, outputs, contexts
-        )
         spacing = (end - begin) / kept
+        _draw_outputs(drawn[0], sentence[0], begin, noise_key, noise_thresholds, noise_aliases, contexts)
         for t in range(kept):
-            current = drawn[t & 1]
-            next_clash = False
-            if t + 1 < kept:
-                next_clash = _draw_outputs(
-                    drawn[(t + 1) & 1],
-                    sentence[t + 1],
-                    begin + t + 1,
-                    noise_key,
-                    noise_thresholds,
-                    noise_aliases,
-                    stride,
-                    outputs,
-                    contexts,
-                )
+            # One window ahead, so that the rows arrive while this one is computed.
+            ahead = min(t + 1, kept - 1)
+            outputs = drawn[(t + 1) & 1]
+            _draw_outputs(outputs, sentence[ahead], begin + t + 1, noise_key, noise_thresholds, noise_aliases, contexts)
+            outputs = drawn[t & 1]
             bits = _random_bits(window_key, begin + t)
             radius = 1 + int(((bits >> np.uint64(32)) * np.uint64(window_radius)) >> np.uint64(32))
             count = 0
@@ -481,15 +476,18 @@ def train_chunk(
                 inputs[count] = sentence[place] * stride
                 count += 1
             progress = progress_start + (begin + t * spacing) * progress_step
-            rate = learning_rate * max(1.0 - progress, LEAST_RATE)
-            _window_logits(centers, inputs, count, contexts, current, logits, slots)
-            loss += _logits_to_gradients(logits, gradients, count, outputs, np.float32(rate))
-            if clash:
-                loss -= _mask_clashes(logits, gradients, current, count, outputs)
-            _window_update(centers, inputs, count, contexts, current, gradients, slots, old)
+            rate = np.float32(learning_rate * max(1.0 - progress, LEAST_RATE))
+            for first in range(0, count, INPUTS_PER_STEP):
+                some = inputs[first : min(first + INPUTS_PER_STEP, count)]
+                _window_gradients(centers, some, len(some), contexts, outputs, slots, rate, gradients, losses)
+                _window_update(centers, some, len(some), contexts, outputs, slots, gradients, old)
+                # Each lane has had a factor from every block of inputs.
+                factors += -(-len(some) // INPUT_BLOCK)
+                if factors + INPUTS_PER_STEP // INPUT_BLOCK > FACTORS_PER_LOGARITHM:
+                    loss += _settle_losses(losses)
+                    factors = 0
             pairs += count
-            clash = next_clash
-    return loss, pairs
+    return loss + _settle_losses(losses), pairs
 
 
 @njit(inline="always")
