@@ -5,6 +5,7 @@ from pydantic import BaseModel, ConfigDict
 from flows.deployments import BuildParameters
 from storage.layout import Workspace
 from storage.stages import Stage, find_stage
+from storage.start_vectors import find_start
 from tasks.corpus import corpus_stage
 from tasks.evaluation import evaluation_stage
 from tasks.tokens import tokens_stage
@@ -28,8 +29,9 @@ def plan_stages(parameters: BuildParameters, workspace: Workspace) -> list[Plann
     tokens = tokens_stage(corpus, parameters.tokenizer)
     vocabulary = vocabulary_stage(tokens, parameters.vocabulary)
     encoded = encoded_stage(tokens, vocabulary)
-    training = training_stage(encoded, vocabulary, parameters.skipgram)
-    evaluation = evaluation_stage(training, vocabulary, parameters.evaluation)
+    start = find_start(parameters.skipgram.start_from, parameters.publication.table, workspace)
+    training = training_stage(encoded, vocabulary, parameters.skipgram, start)
+    evaluation = evaluation_stage(training, vocabulary, parameters.evaluation, parameters.publication.matrix)
     named: dict[str, Stage] = {
         "corpus": corpus,
         "tokens": tokens,

@@ -10,6 +10,7 @@ from flows.build_result import BuildResult, build_result
 from flows.summary import summary_markdown
 from storage.errors import GateRefusedError
 from storage.layout import resolve_workspace
+from storage.start_vectors import find_start
 from tasks.artifacts import leave_artifacts
 from tasks.corpus import CorpusConfig, fetch_corpus
 from tasks.evaluation import EvaluationConfig, check_reference, evaluate_vectors
@@ -55,8 +56,9 @@ def build_word_vectors(
     tokens = tokenize_corpus(text, tokenizer, place)
     words = build_vocabulary(tokens, vocabulary, place)
     encoded = encode_corpus(tokens, words, place)
-    model = train_vectors(encoded, words, skipgram, place)
-    scores = evaluate_vectors(model, words, evaluation, place)
+    start = find_start(skipgram.start_from, publication.table, place)
+    model = train_vectors(encoded, words, skipgram, place, start)
+    scores = evaluate_vectors(model, words, evaluation, place, publication.matrix)
     lineage = Lineage(text, tokens, words, encoded, model, scores)
     verdicts = judge_release(lineage, publication, place)
     settings = {

@@ -9,7 +9,7 @@ import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,9 @@ logger = logging.getLogger(__name__)
 VECTORS = "vectors.safetensors"
 CHECKPOINT = "checkpoint.safetensors"
 PROGRESS = "progress"
+
+# Which of a model's two matrices is meant, or the mean of both.
+Matrix = Literal["center", "context", "mean"]
 
 
 @dataclass(frozen=True)
@@ -67,11 +70,30 @@ def write_vectors(folder: Path, center_vectors: NDArray[np.float32], context_vec
         leftover.unlink(missing_ok=True)
 
 
-def read_vectors(folder: Path) -> NDArray[np.float32]:
-    """The (V, D) float32 center vectors of a finished model, the ones that are published."""
+def read_vectors(folder: Path, matrix: Matrix = "center") -> NDArray[np.float32]:
+    """The (V, D) float32 vectors of a finished model that are to be published.
+
+    matrix: "mean" is the mean of each word's two vectors, both scaled to unit length first.
+    """
+    center_vectors, context_vectors = read_matrices(folder)
+    if matrix == "mean":
+        mean: NDArray[np.float32] = (_unit_rows(center_vectors) + _unit_rows(context_vectors)) / np.float32(2)
+        return mean
+    return center_vectors if matrix == "center" else context_vectors
+
+
+def read_matrices(folder: Path) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The (V, D) float32 center and context vectors of a finished model."""
     with safe_open(folder / VECTORS, framework="np") as file:
-        vectors: NDArray[np.float32] = file.get_tensor("center_vectors")
-    return vectors
+        return file.get_tensor("center_vectors"), file.get_tensor("context_vectors")
+
+
+def _unit_rows(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Rows scaled to length 1; a zero row stays as it is."""
+    lengths: NDArray[np.float32] = np.linalg.norm(vectors, axis=1, keepdims=True)
+    lengths[lengths == 0] = 1
+    unit: NDArray[np.float32] = np.divide(vectors, lengths)
+    return unit
 
 
 def _write(path: Path, matrices: Checkpoint, header: dict[str, str]) -> None:

@@ -15,7 +15,7 @@ from storage.errors import ReferenceVectorsError
 from storage.evaluations import write_evaluation
 from storage.gold_sets import Analogies, GoldSets, WordPairs, read_default_gold_sets
 from storage.layout import Workspace
-from storage.models import read_vectors
+from storage.models import Matrix, read_vectors
 from storage.reference_vectors import DEFAULT_REFERENCE, ReferenceVectors, read_reference, reference_digest
 from storage.release_schema import WHOLE, EvaluationRow
 from storage.stages import Manifest, Stage, complete_stage
@@ -49,12 +49,14 @@ class EvaluationConfig(BaseModel):
     )
 
 
-def evaluation_stage(model: Stage | Manifest, vocabulary: Stage | Manifest, config: EvaluationConfig) -> Stage:
+def evaluation_stage(
+    model: Stage | Manifest, vocabulary: Stage | Manifest, config: EvaluationConfig, matrix: Matrix = "center"
+) -> Stage:
     """The stage that this model and these settings lead to.
 
     Raises GoldSetError or ReferenceVectorsError where what it compares with does not exist.
     """
-    return _stage(model, vocabulary, config, read_default_gold_sets())
+    return _stage(model, vocabulary, config, matrix, read_default_gold_sets())
 
 
 def check_reference(config: EvaluationConfig) -> None:
@@ -64,8 +66,16 @@ def check_reference(config: EvaluationConfig) -> None:
 
 
 @task(name="evaluate vectors", cache_policy=NO_CACHE)
-def evaluate_vectors(model: Manifest, vocabulary: Manifest, config: EvaluationConfig, workspace: Workspace) -> Manifest:
+def evaluate_vectors(
+    model: Manifest,
+    vocabulary: Manifest,
+    config: EvaluationConfig,
+    workspace: Workspace,
+    matrix: Matrix = "center",
+) -> Manifest:
     """Score the vectors of a model against the gold sets and, unless switched off, the reference vectors.
+
+    matrix: which of the model's vectors are to be published, and so are the ones to score.
 
     Raises GoldSetError or ReferenceVectorsError where these cannot be read, or the reference shares no word.
     """
@@ -74,11 +84,11 @@ def evaluate_vectors(model: Manifest, vocabulary: Manifest, config: EvaluationCo
     def build(folder: Path) -> dict[str, Any]:
         reference = read_reference(config.reference) if config.reference else None
         words = read_vocabulary(vocabulary.path).words
-        rows = score_vectors(words, read_vectors(model.path), gold, reference, config)
+        rows = score_vectors(words, read_vectors(model.path, matrix), gold, reference, config)
         write_evaluation(folder, rows)
         return _facts(rows, reference)
 
-    manifest = complete_stage(workspace, _stage(model, vocabulary, config, gold), build)
+    manifest = complete_stage(workspace, _stage(model, vocabulary, config, matrix, gold), build)
     logger.info("evaluation: %s", _summary(manifest.facts["metrics"]))
     return manifest
 
@@ -101,11 +111,13 @@ def score_vectors(
     return rows + _neighbor_rows(words, vectors, reference, config)
 
 
-def _stage(model: Stage | Manifest, vocabulary: Stage | Manifest, config: EvaluationConfig, gold: GoldSets) -> Stage:
+def _stage(
+    model: Stage | Manifest, vocabulary: Stage | Manifest, config: EvaluationConfig, matrix: Matrix, gold: GoldSets
+) -> Stage:
     inputs = {"model": model.digest, "vocabulary": vocabulary.digest, **gold.digests}
     if config.reference:
         inputs["reference"] = reference_digest(config.reference)
-    return Stage("evaluations", STAGE_VERSION, config.model_dump(), inputs)
+    return Stage("evaluations", STAGE_VERSION, config.model_dump() | {"matrix": matrix}, inputs)
 
 
 def _similarity_row(words: Sequence[str], vectors: NDArray[np.float32], pairs: WordPairs) -> EvaluationRow:

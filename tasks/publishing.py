@@ -17,8 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from storage.evaluations import read_evaluation
 from storage.layout import TABLE_NAME, Workspace
-from storage.models import read_vectors
-from storage.release_file import ReleaseContent
+from storage.models import Matrix, read_vectors
+from storage.release_file import ReleaseContent, content_sha256
 from storage.release_schema import GateRow, Provenance, TrainingRow
 from storage.releases import current_release, keep_candidate, publish_release
 from storage.stages import Manifest
@@ -36,6 +36,9 @@ class PublicationConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     table: str = Field("word-vectors", pattern=f"^{TABLE_NAME.pattern}$", description="name of the published table")
+    matrix: Matrix = Field(
+        "center", description="vectors to publish: center (what word2vec saves), context, or the mean of both"
+    )
     gates: dict[str, Gate] = Field(
         default_factory=dict, description="metric -> minimum and largest drop below the current release (max_drop)"
     )
@@ -103,13 +106,13 @@ def publish_vectors(
     """
     started = time.perf_counter()
     refusals = [verdict.note for verdict in verdicts if not verdict.passed]
-    content = _content(lineage, verdicts, settings)
+    content = _content(lineage, verdicts, settings, config.matrix)
     version = None
     current = current_release(workspace, config.table)
     if refusals:
         path = keep_candidate(workspace, config.table, content).path
         message = f"refused, kept as a candidate of {config.table}: {'; '.join(refusals)}"
-    elif current and current.model_digest == lineage.training.digest:
+    elif current and current.row.sha256 == content_sha256(content):
         path, version = workspace.table_file(config.table), current.version
         message = f"version {version} is this model already; {config.table} stays as it is"
         logger.info(message)
@@ -129,7 +132,9 @@ def publish_vectors(
     )
 
 
-def _content(lineage: Lineage, verdicts: Sequence[Verdict], settings: Mapping[str, BaseModel]) -> ReleaseContent:
+def _content(
+    lineage: Lineage, verdicts: Sequence[Verdict], settings: Mapping[str, BaseModel], matrix: Matrix
+) -> ReleaseContent:
     """Everything a release holds, gathered from the stages that led to it."""
     vocabulary = read_vocabulary(lineage.vocabulary)
     training = lineage.training
@@ -137,7 +142,7 @@ def _content(lineage: Lineage, verdicts: Sequence[Verdict], settings: Mapping[st
     return ReleaseContent(
         words=vocabulary.words,
         counts=vocabulary.counts,
-        vectors=read_vectors(training.path),
+        vectors=read_vectors(training.path, matrix),
         provenance=_provenance(lineage, settings),
         training=[
             TrainingRow(

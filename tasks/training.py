@@ -16,17 +16,18 @@ from storage.errors import TrainingError
 from storage.layout import Workspace
 from storage.models import Checkpoint, read_checkpoint, write_checkpoint, write_vectors
 from storage.stages import Manifest, Stage, complete_stage
+from storage.start_vectors import StartPoint, read_start
 from storage.vocabularies import read_vocabulary
 from tasks.artifacts import training_progress
 from tasks.trainers.backends import resolve_config, train
 from tasks.trainers.config import SkipGramConfig
 from tasks.trainers.interface import DivergenceError, EpochResult, TrainingState, TrainingStep, Vocabulary
+from tasks.trainers.sampling import initial_state
+from tasks.trainers.warm_start import start_from
 
 logger = logging.getLogger(__name__)
 
 STAGE_VERSION = 1
-# A checkpoint of 30,000 words x 100 takes 0.05 s to write, so a minute of work is the most a kill can lose.
-CHECKPOINT_EVERY_SECONDS = 60.0
 
 
 def resolved(config: SkipGramConfig) -> SkipGramConfig:
@@ -37,19 +38,31 @@ def resolved(config: SkipGramConfig) -> SkipGramConfig:
         raise TrainingError(str(error)) from error
 
 
-def training_stage(encoded: Stage | Manifest, vocabulary: Stage | Manifest, config: SkipGramConfig) -> Stage:
-    """The stage that these inputs and settings lead to, with `auto` resolved: it can change the vectors."""
+def training_stage(
+    encoded: Stage | Manifest, vocabulary: Stage | Manifest, config: SkipGramConfig, start: StartPoint | None = None
+) -> Stage:
+    """The stage that these inputs and settings lead to: all that can change the vectors, with `auto` resolved."""
+    inputs = {"encoded": encoded.digest, "vocabulary": vocabulary.digest}
     return Stage(
         kind="models",
         version=STAGE_VERSION,
-        config=resolved(config).model_dump(),
-        inputs={"encoded": encoded.digest, "vocabulary": vocabulary.digest},
+        config=resolved(config).model_dump(exclude={"start_from", "checkpoint_every_seconds"}),
+        inputs=inputs | ({"start": start.digest} if start else {}),
     )
 
 
 @task(name="train vectors", cache_policy=NO_CACHE)
-def train_vectors(encoded: Manifest, vocabulary: Manifest, config: SkipGramConfig, workspace: Workspace) -> Manifest:
-    """Train skip-gram vectors on the encoded corpus; an interrupted training goes on from its checkpoint."""
+def train_vectors(
+    encoded: Manifest,
+    vocabulary: Manifest,
+    config: SkipGramConfig,
+    workspace: Workspace,
+    start: StartPoint | None = None,
+) -> Manifest:
+    """Train vectors on the encoded corpus; an interrupted training goes on from its checkpoint.
+
+    start: vectors of an earlier release to begin with; without it, random ones.
+    """
     config = resolved(config)
     source = EncodedCorpus(encoded.path)
     words = read_vocabulary(vocabulary.path)
@@ -59,8 +72,10 @@ def train_vectors(encoded: Manifest, vocabulary: Manifest, config: SkipGramConfi
     def build(folder: Path) -> dict[str, Any]:
         state, epochs = _restored(folder)
         with training_progress(corpus_tokens * config.epochs) as progress, _explained():
-            steps = train(source, counts, config, state, resumable_every_seconds=CHECKPOINT_EVERY_SECONDS)
-            for step in _with_checkpoints(steps, folder, epochs):
+            if state is None and start is not None:
+                state = _started(start, words.words, counts, config)
+            steps = train(source, counts, config, state, resumable_every_seconds=config.checkpoint_every_seconds)
+            for step in _with_checkpoints(steps, folder, epochs, config.checkpoint_every_seconds):
                 progress.advanced(step.tokens_done * corpus_tokens // source.token_count)
                 state = step.state
                 if step.epoch_result:
@@ -78,11 +93,27 @@ def train_vectors(encoded: Manifest, vocabulary: Manifest, config: SkipGramConfi
             "dimension": config.dimension,
         }
 
-    return complete_stage(workspace, training_stage(encoded, vocabulary, config), build, resumable=True)
+    return complete_stage(workspace, training_stage(encoded, vocabulary, config, start), build, resumable=True)
+
+
+def _started(start: StartPoint, words: list[str], counts: Vocabulary, config: SkipGramConfig) -> TrainingState:
+    """A fresh state with the vectors of the start point in it."""
+    state = initial_state(counts, config.dimension, config.seed)
+    earlier = read_start(start)
+    try:
+        overlap = start_from(state, words, earlier.words, earlier.center_vectors, earlier.context_vectors)
+    except ValueError as error:
+        raise TrainingError(f"{start.release}: {error}") from error
+    what = "both matrices" if earlier.context_vectors is not None else "unit center vectors alone"
+    logger.info(
+        "starting from %s (%s): %d words kept, %d new, %d lost",
+        start.release.name, what, overlap.kept, overlap.new, overlap.lost,
+    )  # fmt: skip
+    return state
 
 
 def _with_checkpoints(
-    steps: Iterator[TrainingStep], folder: Path, epochs: list[dict[str, Any]]
+    steps: Iterator[TrainingStep], folder: Path, epochs: list[dict[str, Any]], every_seconds: float
 ) -> Iterator[TrainingStep]:
     """Pass the steps on, note finished epochs, and save the state at resumable steps and when interrupted."""
     step: TrainingStep | None = None
@@ -92,13 +123,14 @@ def _with_checkpoints(
             for step in steps:
                 if step.epoch_result:
                     epochs.append(asdict(step.epoch_result))
-                if step.resumable and time.monotonic() - saved >= CHECKPOINT_EVERY_SECONDS:
+                if step.resumable and time.monotonic() - saved >= every_seconds:
                     _save(folder, step.state, epochs)
                     saved = time.monotonic()
                 yield step
-    except (KeyboardInterrupt, GeneratorExit):
-        # Closing the trainer has let its workers finish, so the state is whole again.
-        if step is not None:
+    except BaseException as error:
+        # Ctrl-C, or Prefect's signal that the run is cancelled. Closing the trainer has let its workers finish, so the
+        # state is whole again; after an error of the trainer it may not be.
+        if step is not None and not isinstance(error, Exception):
             _save(folder, step.state, epochs)
             logger.warning("training stopped; the checkpoint in %s is kept and the next run goes on from it", folder)
         raise

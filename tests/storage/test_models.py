@@ -42,3 +42,13 @@ def test_finished_vectors_replace_the_checkpoint(tmp_path: Path) -> None:
     write_vectors(tmp_path, checkpoint.center_vectors, checkpoint.context_vectors)
     np.testing.assert_array_equal(read_vectors(tmp_path), checkpoint.center_vectors)
     assert [path.name for path in tmp_path.iterdir()] == ["vectors.safetensors"]
+
+
+def test_the_context_vectors_or_the_mean_of_both_can_be_read(tmp_path: Path) -> None:
+    checkpoint = some_checkpoint(1)
+    write_vectors(tmp_path, checkpoint.center_vectors, checkpoint.context_vectors)
+    np.testing.assert_array_equal(read_vectors(tmp_path, "context"), checkpoint.context_vectors)
+    center = checkpoint.center_vectors / np.linalg.norm(checkpoint.center_vectors, axis=1, keepdims=True)
+    context = checkpoint.context_vectors / np.linalg.norm(checkpoint.context_vectors, axis=1, keepdims=True)
+    np.testing.assert_allclose(read_vectors(tmp_path, "mean"), (center + context) / 2, rtol=1e-6)
+    assert read_vectors(tmp_path, "mean").dtype == np.float32

@@ -7,10 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from storage.errors import TrainingError
+from storage.errors import ReleaseError, TrainingError
 from storage.layout import Workspace
 from storage.models import CHECKPOINT, read_checkpoint, read_vectors
+from storage.release_file import ReleaseContent
+from storage.releases import publish_release
 from storage.stages import Manifest, find_stage
+from storage.start_vectors import find_start
+from storage.vocabularies import read_vocabulary
 from tasks.corpus import CorpusConfig, fetch_corpus
 from tasks.progress import listening
 from tasks.text.tokenizers import TokenizerConfig
@@ -19,6 +23,7 @@ from tasks.tokens import tokenize_corpus
 from tasks.trainers.config import SkipGramConfig
 from tasks.training import train_vectors, training_stage
 from tasks.vocabulary import build_vocabulary, encode_corpus
+from tests.storage.sample_releases import provenance
 
 SMALL = SkipGramConfig(dimension=16, epochs=3, workers=1)
 Stages = tuple[Manifest, Manifest, Workspace]
@@ -93,6 +98,47 @@ def test_vectors_that_diverge_are_named_with_a_remedy(prepared: tuple[Manifest, 
     with pytest.raises(TrainingError, match=r"epoch 1.*learning_rate"):
         train_vectors.fn(*prepared, config, workspace)
     assert find_stage(workspace, training_stage(*prepared, config)) is None
+
+
+def test_the_checkpoint_interval_does_not_change_the_stage(prepared: tuple[Manifest, Manifest]) -> None:
+    often = SMALL.model_copy(update={"checkpoint_every_seconds": 1.0})
+    assert training_stage(*prepared, often).digest == training_stage(*prepared, SMALL).digest
+
+
+def test_a_warm_start_begins_with_the_vectors_of_a_release(
+    prepared: tuple[Manifest, Manifest], caplog: pytest.LogCaptureFixture
+) -> None:
+    """From the stages of the release come both matrices; from its file alone unit vectors."""
+    workspace = Workspace(prepared[1].path.parent.parent)  # where the vocabulary of the release is too
+    model = train_vectors.fn(*prepared, SMALL, workspace)
+    words = read_vocabulary(prepared[1])
+    some = slice(0, len(words.words) - 5)
+    content = ReleaseContent(
+        words.words[some], words.counts[some], read_vectors(model.path)[some], provenance("a-model-not-here")
+    )
+    release = publish_release(workspace, "news", content)
+    whole = ReleaseContent(words.words, words.counts, read_vectors(model.path), provenance(model.digest))
+    with_both = publish_release(workspace, "with-both", whole)
+    starts = [find_start("previous", "with-both", workspace), find_start(str(release.path), "other", workspace)]
+    for start, kept in zip(starts, (len(words.words), len(words.words) - 5), strict=True):
+        assert start is not None
+        with caplog.at_level("INFO", logger="tasks"):
+            warm = train_vectors.fn(*prepared, SMALL.model_copy(update={"epochs": 1}), workspace, start)
+        assert f"{kept} words kept, {len(words.words) - kept} new, 0 lost" in caplog.text
+        assert warm.facts["epochs"][0]["mean_loss"] < model.facts["epochs"][0]["mean_loss"]
+    assert starts[0] is not None
+    assert starts[0].model == model.path
+    assert with_both.version == 1
+    other = SMALL.model_copy(update={"dimension": 8})
+    with pytest.raises(TrainingError, match=r"dimension 16, and skipgram\.dimension is 8"):
+        train_vectors.fn(*prepared, other, workspace, start)
+
+
+def test_a_table_without_a_release_starts_from_random_vectors(tmp_path: Path) -> None:
+    assert find_start(None, "news", Workspace(tmp_path)) is None
+    assert find_start("previous", "news", Workspace(tmp_path)) is None
+    with pytest.raises(ReleaseError, match=r"there is no release file .*none\.duckdb"):
+        find_start("none.duckdb", "news", Workspace(tmp_path))
 
 
 @pytest.fixture

@@ -1,0 +1,86 @@
+"""Vectors of an earlier release, for a training that goes on from them instead of from random ones."""
+
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from storage.errors import ReleaseError
+from storage.layout import Workspace
+from storage.models import VECTORS, read_matrices
+from storage.release_reader import open_release, read_release_row
+from storage.releases import current_release
+from storage.stages import MANIFEST
+from storage.vocabularies import FILE as VOCABULARY_FILE
+from storage.vocabularies import read_vocabulary
+
+logger = logging.getLogger(__name__)
+
+PREVIOUS = "previous"
+
+
+@dataclass(frozen=True)
+class StartPoint:
+    """Vectors that were found and not read yet.
+
+    digest: changes with what would be read.  release: the file of the release.  model, vocabulary: the folders of the
+    stages that made it, both None if one of them is gone; only they hold the context vectors and the lengths.
+    """
+
+    digest: str
+    release: Path
+    model: Path | None
+    vocabulary: Path | None
+
+
+@dataclass(frozen=True)
+class StartVectors:
+    """V words with (V, D) float32 center vectors and, where they are known, context vectors."""
+
+    words: list[str]
+    center_vectors: NDArray[np.float32]
+    context_vectors: NDArray[np.float32] | None
+
+
+def find_start(spec: str | None, table: str, workspace: Workspace) -> StartPoint | None:
+    """What `skipgram.start_from` means: None, the current release of `table`, or the release file at a path.
+
+    None also for "previous" as long as the table has no release. Raises ReleaseError if the path holds no release.
+    """
+    if spec is None:
+        return None
+    if spec == PREVIOUS:
+        current = current_release(workspace, table)
+        if current is None:
+            logger.info("%s has no release yet: training starts from random vectors", table)
+            return None
+        path, row = current.path, current.row
+    else:
+        path = Path(spec).expanduser()
+        if not path.is_file():
+            raise ReleaseError(f"skipgram.start_from: there is no release file {path.absolute()}")
+        with open_release(path) as connection:
+            row = read_release_row(connection, path)
+    model = workspace.stage_folder("models", row.model_digest)
+    try:
+        inputs = json.loads((model / MANIFEST).read_text(encoding="utf-8"))["inputs"]
+        vocabulary = workspace.stage_folder("vocabularies", inputs["vocabulary"])
+    except (OSError, ValueError, KeyError):
+        return StartPoint(row.sha256, path, None, None)
+    if not (model / VECTORS).is_file() or not (vocabulary / VOCABULARY_FILE).is_file():
+        return StartPoint(row.sha256, path, None, None)
+    return StartPoint(row.model_digest, path, model, vocabulary)
+
+
+def read_start(start: StartPoint) -> StartVectors:
+    """The vectors of a start point. From a release alone come unit vectors, and no context vectors."""
+    if start.model is not None and start.vocabulary is not None:
+        center_vectors, context_vectors = read_matrices(start.model)
+        return StartVectors(read_vocabulary(start.vocabulary).words, center_vectors, context_vectors)
+    with open_release(start.release) as connection:
+        rows = connection.sql("SELECT word, vector FROM word_vectors ORDER BY rank").to_arrow_table()
+    vectors = rows["vector"].combine_chunks()
+    return StartVectors(rows["word"].to_pylist(), vectors.flatten().to_numpy().reshape(len(vectors), -1), None)
