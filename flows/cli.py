@@ -4,6 +4,7 @@ Prefect and the numeric libraries take a second to import, so each command impor
 """
 
 import json
+import logging
 import os
 import sys
 from pathlib import Path
@@ -168,7 +169,7 @@ def main() -> None:
 
 
 def _print_error(error: VecmillError) -> None:
-    messages.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False)
+    messages.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
 
 
 def _print_json(content: object) -> None:
@@ -181,6 +182,7 @@ def _prepare_prefect() -> None:
     wanted = {
         # Our own lines tell the story; Prefect's would repeat every error as a traceback.
         "PREFECT_LOGGING_LEVEL": "CRITICAL",
+        "PREFECT_INTERNAL_LOGGING_LEVEL": "CRITICAL",
         "PREFECT_LOGGING_EXTRA_LOGGERS": "flows,tasks,storage",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
@@ -189,6 +191,9 @@ def _prepare_prefect() -> None:
     }
     for name, value in wanted.items():
         os.environ.setdefault(name, value)
+    # Two background services warn about what they still have to send when a run fails early.
+    for service in ("EventsWorker", "APILogWorker"):
+        logging.getLogger(service).setLevel(logging.ERROR)
 
 
 def _show_result(result: "BuildResult", as_json: bool) -> None:
