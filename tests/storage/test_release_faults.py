@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerContext
 from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any
@@ -26,9 +27,20 @@ from storage.release_reader import check_release_file
 from storage.releases import list_releases, publish_release
 from tests.storage.sample_releases import content
 
+ROOT = Path(__file__).resolve().parents[2]
+DIED = 9
+# A publish changes the disk in about 40 steps.
+MOST_STEPS = 100
 SEEDS = 4
 ASKED = "SELECT word FROM nearest('word3', k := 5)"
 IDENTITY = "SELECT version, config_digest FROM release"
+
+
+def fresh_processes() -> ForkServerContext:
+    """Processes that start from a bare interpreter: this one may be full of other tests' threads and handlers."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.storage.test_release_faults"])
+    return context
 
 
 def seeded(seed: int) -> ReleaseContent:
@@ -56,15 +68,16 @@ def assert_whole(workspace: Workspace) -> None:
     assert {file.name for file in workspace.tables_root.iterdir()} == {"news", "news.duckdb"}
 
 
-def publish_and_die(root: Path, step: int) -> None:
+def publish_and_die(root: Path, step: int, said: Path) -> None:
     """Publish, but end the process without any clean-up just before its n-th change of the disk."""
+    os.dup2(os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
     left = step
 
     def dying(change: Callable[..., Any]) -> Callable[..., Any]:
         def counted(*arguments: Any, **keywords: Any) -> Any:
             nonlocal left
             if left == 0:
-                os._exit(9)
+                os._exit(DIED)
             left -= 1
             return change(*arguments, **keywords)
 
@@ -77,22 +90,26 @@ def publish_and_die(root: Path, step: int) -> None:
     for module in (releases, release_ledger):
         module.sync_path = dying(module.sync_path)  # type: ignore[attr-defined]
     publish_release(Workspace(root), "news", content(rows=20, dimension=8))
+    os._exit(0)  # what an interpreter does at its end is no step of the publish
 
 
-def die_before_step(workspace: Workspace, step: int) -> int | None:
-    """Let a publish die before its n-th step; give its exit code, 0 if it came to its end."""
-    process = multiprocessing.get_context("fork").Process(target=publish_and_die, args=(workspace.root, step))
+def dies_before_step(workspace: Workspace, step: int, said: Path) -> bool:
+    """Let a publish die before its n-th step; False if it came to its end. said: where its stderr goes."""
+    said.touch()
+    process = fresh_processes().Process(target=publish_and_die, args=(workspace.root, step, said))
     process.start()
     process.join()
-    return process.exitcode
+    assert process.exitcode in (0, DIED), f"step {step} ended with {process.exitcode}: {said.read_text()}"
+    assert step < MOST_STEPS, f"a publish has no end after {MOST_STEPS} steps: {said.read_text()}"
+    return process.exitcode == DIED
 
 
 @pytest.mark.long
 def test_a_publish_that_dies_before_any_of_its_steps_does_no_harm(tmp_path: Path) -> None:
-    workspace = Workspace(tmp_path)
+    workspace = Workspace(tmp_path / "workspace")
     version = publish_release(workspace, "news", content(rows=20, dimension=8)).version
     died = 0
-    while die_before_step(workspace, died) != 0:
+    while dies_before_step(workspace, died, tmp_path / "said"):
         died += 1
         kept = kept_versions(workspace, "news")
         seen = check_release_file(workspace.table_file("news")).version
@@ -108,7 +125,7 @@ def test_a_publish_that_dies_before_any_of_its_steps_does_no_harm(tmp_path: Path
 @pytest.mark.long
 def test_a_first_publish_that_dies_before_any_of_its_steps_does_no_harm(tmp_path: Path) -> None:
     died = 0
-    while die_before_step(workspace := Workspace(tmp_path / str(died)), died) != 0:
+    while dies_before_step(workspace := Workspace(tmp_path / str(died)), died, tmp_path / "said"):
         died += 1
         published = workspace.table_file("news").exists()
         if published:
@@ -177,8 +194,7 @@ def read_until(reader: int, path: Path, stop: Event, answer: Connection) -> None
 def test_sixty_killed_publishers_are_not_noticed_by_three_readers(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
     publish_release(workspace, "news", seeded(0))
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.storage.test_release_faults"])
+    context = fresh_processes()
     stop = context.Event()
     pipes = [context.Pipe() for _ in READERS]
     readers = [
@@ -251,8 +267,7 @@ def test_a_full_file_system_leaves_the_current_release(tmp_path: Path, kibibytes
     inside += [str(disk), sys.executable, str(script), str(disk)]
     if not shutil.which("unshare"):
         pytest.skip("a small file system needs the command unshare")
-    root = Path(__file__).resolve().parents[2]
-    done = subprocess.run(inside, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(root)})
+    done = subprocess.run(inside, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
     if done.returncode == 77 or "unshare failed" in done.stderr:
         pytest.skip(f"this machine does not let us mount a small file system: {done.stderr.strip()}")
     assert done.returncode == 0, done.stderr
