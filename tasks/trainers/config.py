@@ -1,4 +1,4 @@
-"""Settings of skip-gram training."""
+"""Settings of skip-gram and CBOW training."""
 
 from typing import Literal
 
@@ -10,9 +10,16 @@ class SkipGramConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    architecture: Literal["skip_gram"] = Field("skip_gram", description="predict the context words from the centre")
+    architecture: Literal["skip_gram", "cbow"] = Field(
+        "skip_gram",
+        description="skip_gram: a word and each word around it predict each other; "
+        "cbow: the mean of the words around it predicts a word",
+    )
     dimension: int = Field(100, ge=8, le=1024, description="length of a word's vector")
     window_radius: int = Field(5, ge=1, le=50, description="words looked at on each side, at most")
+    reduced_windows: bool = Field(
+        True, description="draw each window's radius from 1 to window_radius, so that near words count more"
+    )
     negatives_per_pair: int = Field(5, ge=1, le=25, description="noise words drawn for each positive pair")
     epochs: int = Field(5, ge=1, le=1000, description="passes over the corpus")
     learning_rate: float = Field(0.05, gt=0, le=1, description="step size at the start; falls linearly to nearly 0")

@@ -1,10 +1,12 @@
-"""The compiled inner loop of skip-gram training on a CPU: word2vec.c's algorithm, one window at a time.
+"""The compiled inner loop of skip-gram and CBOW training on a CPU: word2vec.c's algorithm, one window at a time.
 
 As in word2vec.c the words around a position are the inputs (rows of `centers`) and predict the word in the middle;
 the middle word and the noise words of its window are the outputs (rows of `contexts`). The noise words are shared by
 all inputs of the window (Ji et al. 2016, arXiv 1604.04661), which turns the window into three small matrix products:
 
     logits = inputs @ outputs.T,   inputs += gradients @ outputs,   outputs += gradients.T @ inputs
+
+CBOW puts the mean of the inputs in their place, and what the mean would move by moves every one of them.
 
 Both passes are emitted as LLVM vector code so that they keep their sums in registers: a loop over scalars, as LLVM
 vectorises it, reads and writes the gathered output gradients once for each input.
@@ -391,6 +393,34 @@ def _draw_outputs(
 
 
 @njit(inline="always")
+def _average_rows(matrix: NDArray[np.float32], row_starts: NDArray[np.int64], mean: NDArray[np.float32]) -> None:
+    """Mean of the rows that begin `row_starts` floats into the matrix; written twice, once to stay as it is.
+
+    matrix: (V, W).  mean: (2, W).
+    """
+    floats, share = matrix.ravel(), np.float32(1.0 / len(row_starts))
+    for column in range(matrix.shape[1]):
+        mean[0, column] = 0.0
+    for start in row_starts:
+        for column in range(matrix.shape[1]):
+            mean[0, column] += floats[start + column]
+    for column in range(matrix.shape[1]):
+        mean[0, column] *= share
+        mean[1, column] = mean[0, column]
+
+
+@njit(inline="always")
+def _move_rows(matrix: NDArray[np.float32], row_starts: NDArray[np.int64], mean: NDArray[np.float32]) -> None:
+    """Move every row as far as the mean has moved: as word2vec.c, which does not share the gradient out."""
+    floats = matrix.ravel()
+    for column in range(matrix.shape[1]):
+        mean[0, column] -= mean[1, column]
+    for start in row_starts:
+        for column in range(matrix.shape[1]):
+            floats[start + column] += mean[0, column]
+
+
+@njit(inline="always")
 def _settle_losses(losses: NDArray[np.float32]) -> float:
     """The loss that `_window_gradients` has gathered; begins anew."""
     loss = np.float64(0.0)
@@ -419,17 +449,22 @@ def train_chunk(
     noise_thresholds: NDArray[np.uint32],
     noise_aliases: NDArray[np.int32],
     slots: tuple[int, ...],
-    window_radius: int,
+    radii: tuple[int, int],
+    averaged: bool,
     learning_rate: float,
     key: np.uint64,
 ) -> tuple[float, int]:
     """Train on one chunk of the corpus; returns (loss summed over all pairs, positive pairs).
+
+    A positive pair is an input and the word in the middle; in CBOW there is one for each window.
 
     token_ids: (N,) int32.  sentence_offsets: (S + 1,) int64.
     progress_start: part of the training done before this chunk, 0..1.  progress_step: part that one token adds.
     centers, contexts: (V, W) float32, W a multiple of ROW_MULTIPLE, columns past the dimension zero; updated in place.
     keep_thresholds, noise_thresholds: (V,) uint32, compared with 32 random bits.  noise_aliases: (V,) int32.
     slots: a tuple with 1 + negatives_per_pair entries; its length is part of the compiled code.
+    radii: least and largest; each window draws its own, all equally likely.
+    averaged: whether the inputs of a window act as their mean (CBOW) or each for itself (skip-gram).
     key: of this chunk in this epoch; every draw is a function of it and of the token's place.
     """
     stride = centers.shape[1]
@@ -438,7 +473,9 @@ def train_chunk(
     for s in range(len(sentence_offsets) - 1):
         longest = max(longest, sentence_offsets[s + 1] - sentence_offsets[s])
     sentence = np.empty(longest, np.int64)
+    least_radius, window_radius = radii
     inputs = np.empty(2 * window_radius, np.int64)
+    mean, only_row = _aligned_floats(2 * stride).reshape((2, stride)), np.zeros(1, np.int64)
     drawn = np.empty((2, len(slots)), np.int64)
     gradients = _aligned_floats(INPUTS_PER_STEP // INPUT_BLOCK * LANES * blocks)
     old = _aligned_floats(INPUTS_PER_STEP * LANES)
@@ -467,7 +504,8 @@ def train_chunk(
             _draw_outputs(outputs, sentence[ahead], begin + t + 1, noise_key, noise_thresholds, noise_aliases, contexts)
             outputs = drawn[t & 1]
             bits = _random_bits(window_key, begin + t)
-            radius = 1 + int(((bits >> np.uint64(32)) * np.uint64(window_radius)) >> np.uint64(32))
+            spread = np.uint64(window_radius - least_radius + 1)
+            radius = least_radius + int(((bits >> np.uint64(32)) * spread) >> np.uint64(32))
             count = 0
             for place in range(max(0, t - radius), t):
                 inputs[count] = sentence[place] * stride
@@ -477,16 +515,22 @@ def train_chunk(
                 count += 1
             progress = progress_start + (begin + t * spacing) * progress_step
             rate = np.float32(learning_rate * max(1.0 - progress, LEAST_RATE))
-            for first in range(0, count, INPUTS_PER_STEP):
-                some = inputs[first : min(first + INPUTS_PER_STEP, count)]
-                _window_gradients(centers, some, len(some), contexts, outputs, slots, rate, gradients, losses)
-                _window_update(centers, some, len(some), contexts, outputs, slots, gradients, old)
+            matrix, rows = centers, inputs[:count]
+            if averaged:
+                _average_rows(centers, rows, mean)
+                matrix, rows = mean, only_row
+            for first in range(0, len(rows), INPUTS_PER_STEP):
+                some = rows[first : min(first + INPUTS_PER_STEP, len(rows))]
+                _window_gradients(matrix, some, len(some), contexts, outputs, slots, rate, gradients, losses)
+                _window_update(matrix, some, len(some), contexts, outputs, slots, gradients, old)
                 # Each lane has had a factor from every block of inputs.
                 factors += -(-len(some) // INPUT_BLOCK)
                 if factors + INPUTS_PER_STEP // INPUT_BLOCK > FACTORS_PER_LOGARITHM:
                     loss += _settle_losses(losses)
                     factors = 0
-            pairs += count
+            pairs += len(rows)
+            if averaged:
+                _move_rows(centers, inputs[:count], mean)
     return loss + _settle_losses(losses), pairs
 
 

@@ -1,4 +1,4 @@
-"""Skip-gram training on the cores of one machine: threads that update shared matrices without locks (Hogwild).
+"""Skip-gram and CBOW training on the cores of one machine: threads that update shared matrices without locks (Hogwild).
 
 Chunks of the corpus are the unit of work. Learning rate and random draws are functions of a token's place in the
 corpus, so they do not depend on which thread trains a chunk; only the order of the updates does. With one worker that
@@ -146,6 +146,7 @@ def _chunk_trainer(
     chances, noise_aliases = alias_table(vocabulary.noise_probability)
     noise_thresholds = probability_thresholds(chances)
     slots = (0,) * (1 + config.negatives_per_pair)
+    radii = (1 if config.reduced_windows else config.window_radius, config.window_radius)
     progress_step = 1.0 / (config.epochs * source.token_count)
 
     def train(chunk: TokenRun, epoch: int, number: int) -> ChunkResult:
@@ -161,7 +162,8 @@ def _chunk_trainer(
             noise_thresholds,
             noise_aliases,
             slots,
-            config.window_radius,
+            radii,
+            config.architecture == "cbow",
             config.learning_rate,
             chunk_key(config.seed, epoch, number),
         )

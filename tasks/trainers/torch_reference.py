@@ -1,7 +1,8 @@
-"""Skip-gram with negative sampling as a textbook writes it: slow, obvious, on any device that torch knows.
+"""Skip-gram and CBOW with negative sampling as a textbook writes them: slow, obvious, on any device that torch knows.
 
 Two embeddings, padded contexts and negatives with a mask, masked binary cross-entropy and Adam, as in Zhang et al.,
-"Dive into Deep Learning", sections 15.3 and 15.4. The other trainers are tested against it.
+"Dive into Deep Learning", sections 15.3 and 15.4. CBOW turns the same window around: the mean of the words around the
+center predicts it. The other trainers are tested against it.
 
 It differs from them where the textbook does: the center word is the input and each pair draws its own noise words,
 and Adam's steps do not depend on how large a gradient is, so it takes `learning_rate` times ADAM_RATE (the textbook's
@@ -11,7 +12,7 @@ and Adam's steps do not depend on how large a gradient is, so it takes `learning
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
 
 import numpy as np
 import torch
@@ -44,7 +45,7 @@ def resolve_device(device: str) -> str:
     return device
 
 
-class SkipGram(nn.Module):
+class TwoEmbeddings(nn.Module):
     """The two embeddings: V words, D dimensions."""
 
     def __init__(self, state: TrainingState) -> None:
@@ -53,9 +54,10 @@ class SkipGram(nn.Module):
         self.centers = nn.Embedding(len(center_vectors), center_vectors.shape[1], _weight=center_vectors)
         self.contexts = nn.Embedding(len(context_vectors), context_vectors.shape[1], _weight=context_vectors)
 
-    def forward(self, centers: torch.Tensor, contexts_and_negatives: torch.Tensor) -> torch.Tensor:
-        """Logits. centers: (B,); contexts_and_negatives: (B, L). Returns (B, L)."""
-        return torch.einsum("bd,bld->bl", self.centers(centers), self.contexts(contexts_and_negatives))
+    def forward(self, inputs: torch.Tensor, input_weights: torch.Tensor, outputs: torch.Tensor) -> torch.Tensor:
+        """Logits. inputs: (B, I), input_weights: (B, I), outputs: (B, L). Returns (B, L)."""
+        mean = torch.einsum("bid,bi->bd", self.centers(inputs), input_weights)
+        return torch.einsum("bd,bld->bl", mean, self.contexts(outputs))
 
 
 def train_reference(
@@ -83,7 +85,7 @@ def train_reference(
     device = resolve_device(config.device)
     while state.epoch < config.epochs:
         started = time.perf_counter()
-        model = SkipGram(state).to(device)
+        model = TwoEmbeddings(state).to(device)
         optimizer = torch.optim.Adam(model.parameters(), lr=ADAM_RATE * config.learning_rate)
         loss_sum, pairs = 0.0, 0
         for number, chunk in enumerate(source.read_chunks()):
@@ -114,24 +116,38 @@ def train_reference(
 
 
 @dataclass(frozen=True)
-class Batch:
-    """B centers and, padded to the longest row, their contexts and noise words.
+class Example:
+    """What one window is trained on.
 
-    centers: (B,).  contexts_and_negatives: (B, L).  mask: (B, L), 0 where padded.  labels: (B, L), 1 for contexts.
+    inputs: (I,), their mean predicts.  positives: (P,), to be told from negatives: (N,).
     """
 
-    centers: torch.Tensor
-    contexts_and_negatives: torch.Tensor
+    inputs: NDArray[np.int64]
+    positives: NDArray[np.int64]
+    negatives: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B examples, padded to the longest.
+
+    inputs: (B, I).  input_weights: (B, I), a row sums to 1, 0 where padded.
+    outputs: (B, L), positives and negatives.  mask: (B, L), 0 where padded.  labels: (B, L), 1 for positives.
+    """
+
+    inputs: torch.Tensor
+    input_weights: torch.Tensor
+    outputs: torch.Tensor
     mask: torch.Tensor
     labels: torch.Tensor
 
 
-def _train_batch(model: SkipGram, optimizer: torch.optim.Optimizer, batch: Batch, device: str) -> float:
+def _train_batch(model: TwoEmbeddings, optimizer: torch.optim.Optimizer, batch: Batch, device: str) -> float:
     """One step of the optimizer; returns the loss summed over all pairs and their noise words."""
-    centers, others, mask, labels = (
-        tensor.to(device) for tensor in (batch.centers, batch.contexts_and_negatives, batch.mask, batch.labels)
+    inputs, input_weights, outputs, mask, labels = (
+        tensor.to(device) for tensor in (batch.inputs, batch.input_weights, batch.outputs, batch.mask, batch.labels)
     )
-    logits = model(centers, others)
+    logits = model(inputs, input_weights, outputs)
     losses = nn.functional.binary_cross_entropy_with_logits(logits, labels, weight=mask, reduction="none")
     optimizer.zero_grad()
     (losses.sum() / mask.sum()).backward()  # type: ignore[no-untyped-call]
@@ -142,37 +158,47 @@ def _train_batch(model: SkipGram, optimizer: torch.optim.Optimizer, batch: Batch
 def _batches(
     chunk: TokenRun, vocabulary: Vocabulary, config: SkipGramConfig, generator: np.random.Generator
 ) -> Iterator[Batch]:
-    """Batches of up to BATCH_CENTERS centers with subsampled, reduced windows, in the order of the corpus."""
-    kept = generator.random(len(chunk.token_ids)) < vocabulary.keep_probability[chunk.token_ids]
-    noise = np.cumsum(vocabulary.noise_probability)
-    waiting: list[tuple[int, NDArray[np.int64], NDArray[np.int64]]] = []
-    for begin, end in pairwise(chunk.sentence_offsets):
-        sentence = chunk.token_ids[begin:end][kept[begin:end]].astype(np.int64)
-        for place, center in enumerate(sentence):
-            radius = generator.integers(1, config.window_radius, endpoint=True)
-            contexts = np.concatenate([sentence[max(0, place - radius) : place], sentence[place + 1 :][:radius]])
-            draws = generator.random((len(contexts), config.negatives_per_pair)) * noise[-1]
-            negatives = np.searchsorted(noise, draws, side="right")
-            # As in word2vec.c, noise that is the word to predict is left out.
-            negatives = negatives[negatives != contexts[:, None]]
-            if len(contexts):
-                waiting.append((int(center), contexts, negatives))
-            if len(waiting) == BATCH_CENTERS:
-                yield _padded_batch(waiting)
-                waiting = []
-    if waiting:
+    """Batches of up to BATCH_CENTERS windows, in the order of the corpus."""
+    examples = _examples(chunk, vocabulary, config, generator)
+    while waiting := list(islice(examples, BATCH_CENTERS)):
         yield _padded_batch(waiting)
 
 
-def _padded_batch(rows: list[tuple[int, NDArray[np.int64], NDArray[np.int64]]]) -> Batch:
-    longest = max(len(contexts) + len(negatives) for _, contexts, negatives in rows)
-    others = np.zeros((len(rows), longest), np.int64)
-    mask = np.zeros((len(rows), longest), np.float32)
-    labels = np.zeros((len(rows), longest), np.float32)
-    for row, (_, contexts, negatives) in enumerate(rows):
-        positives, length = len(contexts), len(contexts) + len(negatives)
-        others[row, :length] = np.concatenate([contexts, negatives])
+def _examples(
+    chunk: TokenRun, vocabulary: Vocabulary, config: SkipGramConfig, generator: np.random.Generator
+) -> Iterator[Example]:
+    """The window of every word that survives subsampling, with noise words for each of its positives."""
+    kept = generator.random(len(chunk.token_ids)) < vocabulary.keep_probability[chunk.token_ids]
+    noise = np.cumsum(vocabulary.noise_probability)
+    least_radius = 1 if config.reduced_windows else config.window_radius
+    for begin, end in pairwise(chunk.sentence_offsets):
+        sentence = chunk.token_ids[begin:end][kept[begin:end]].astype(np.int64)
+        for place in range(len(sentence)):
+            radius = generator.integers(least_radius, config.window_radius, endpoint=True)
+            contexts = np.concatenate([sentence[max(0, place - radius) : place], sentence[place + 1 :][:radius]])
+            if not len(contexts):
+                continue
+            center = sentence[place : place + 1]
+            inputs, positives = (contexts, center) if config.architecture == "cbow" else (center, contexts)
+            draws = generator.random((len(positives), config.negatives_per_pair)) * noise[-1]
+            negatives = np.searchsorted(noise, draws, side="right")
+            # As in word2vec.c, noise that is the word to predict is left out.
+            yield Example(inputs, positives, negatives[negatives != positives[:, None]])
+
+
+def _padded_batch(examples: list[Example]) -> Batch:
+    most_inputs = max(len(example.inputs) for example in examples)
+    most_outputs = max(len(example.positives) + len(example.negatives) for example in examples)
+    inputs = np.zeros((len(examples), most_inputs), np.int64)
+    input_weights = np.zeros((len(examples), most_inputs), np.float32)
+    outputs = np.zeros((len(examples), most_outputs), np.int64)
+    mask, labels = np.zeros((2, len(examples), most_outputs), np.float32)
+    for row, example in enumerate(examples):
+        count, positives = len(example.inputs), len(example.positives)
+        inputs[row, :count] = example.inputs
+        input_weights[row, :count] = 1 / count
+        length = positives + len(example.negatives)
+        outputs[row, :length] = np.concatenate([example.positives, example.negatives])
         mask[row, :length] = 1
         labels[row, :positives] = 1
-    centers = np.array([center for center, _, _ in rows])
-    return Batch(*(torch.from_numpy(array) for array in (centers, others, mask, labels)))
+    return Batch(*(torch.from_numpy(array) for array in (inputs, input_weights, outputs, mask, labels)))

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, log_expit
 from scipy.stats import chisquare
 
+from tasks.trainers.config import SkipGramConfig
 from tasks.trainers.numba_kernel import (
     INPUT_BLOCK,
     LANES,
@@ -23,6 +24,7 @@ from tasks.trainers.numba_kernel import (
     train_chunk,
 )
 from tasks.trainers.sampling import alias_table, probability_thresholds
+from tests.trainers.plain_word2vec import PlainTrainer
 
 Floats = NDArray[np.float32]
 
@@ -147,7 +149,15 @@ def test_noise_follows_its_probabilities_and_avoids_the_word() -> None:
     assert chisquare(counts[others], expected[others] * counts.sum()).pvalue > 1e-4
 
 
-def count_pairs(sentences: list[list[int]], radius: int, keep: Floats | None = None, seed: int = 1) -> int:
+def count_pairs(
+    sentences: list[list[int]],
+    radius: int,
+    keep: Floats | None = None,
+    seed: int = 1,
+    *,
+    least_radius: int = 1,
+    averaged: bool = False,
+) -> int:
     """Positive pairs of one chunk, with vectors of 16 dimensions."""
     words = max(max(sentence, default=0) for sentence in sentences) + 1
     centers, contexts = (aligned(np.zeros((words, 16), np.float32)) for _ in range(2))
@@ -163,7 +173,8 @@ def count_pairs(sentences: list[list[int]], radius: int, keep: Floats | None = N
         np.full(words, 2**32 - 1, np.uint32),
         np.arange(words, dtype=np.int32),
         (0,) * 6,
-        radius,
+        (least_radius, radius),
+        averaged,
         0.05,
         np.uint64(seed),
     )[1]
@@ -184,6 +195,16 @@ def test_windows_are_reduced_uniformly() -> None:
     assert abs(pairs / tokens - (radius + 1)) < 5 * deviation
 
 
+def test_fixed_windows_reach_the_largest_radius_every_time() -> None:
+    words, radius = 100, 4
+    pairs = count_pairs([[0, 1] * (words // 2)], radius, least_radius=radius)
+    assert pairs == 2 * radius * words - radius * (radius + 1)
+
+
+def test_cbow_has_one_positive_pair_for_each_window() -> None:
+    assert count_pairs([[0, 1, 2, 0], [1], [2, 1]], radius=3, averaged=True) == 6
+
+
 def test_dropped_words_vanish_before_windows_are_made() -> None:
     generator = np.random.default_rng(1)
     sentence = generator.integers(2, size=60_000).tolist()
@@ -194,6 +215,59 @@ def test_dropped_words_vanish_before_windows_are_made() -> None:
 
 def test_rare_words_are_always_kept() -> None:
     assert count_pairs([[0, 1] * 5000], 1, keep=np.array([1.0, 1.0], np.float32)) == 2 * 9999
+
+
+@pytest.mark.parametrize("architecture", ["skip_gram", "cbow"])
+@pytest.mark.parametrize("reduced_windows", [True, False])
+@pytest.mark.parametrize(("window_radius", "negatives"), [(2, 5), (8, 9)])
+def test_a_chunk_is_trained_as_the_plain_trainer_does(
+    architecture: str, reduced_windows: bool, window_radius: int, negatives: int
+) -> None:
+    config = SkipGramConfig.model_validate(
+        {
+            "architecture": architecture,
+            "reduced_windows": reduced_windows,
+            "window_radius": window_radius,
+            "negatives_per_pair": negatives,
+            "learning_rate": 0.1,
+        }
+    )
+    generator = np.random.default_rng(window_radius)
+    words = 60
+    # No word twice in a sentence: the second gradient of an input that appears twice sees the first.
+    sentences = [generator.permutation(words)[:length].tolist() for length in (40, 1, 0, 25, 2)]
+    keep_thresholds = probability_thresholds(generator.uniform(0.5, 1, words))
+    chances, noise_aliases = alias_table(generator.uniform(0.1, 1, words))
+    noise_thresholds = probability_thresholds(chances)
+    before_in, before_out = generator.normal(0, 0.3, (2, words, 20)).astype(np.float32)
+
+    centers, contexts = aligned(before_in), aligned(before_out)
+    tokens = np.concatenate([np.array(sentence, np.int32) for sentence in sentences])
+    loss, pairs = train_chunk(
+        tokens,
+        np.cumsum([0, *map(len, sentences)]),
+        0.0,
+        1 / len(tokens),
+        centers,
+        contexts,
+        keep_thresholds,
+        noise_thresholds,
+        noise_aliases,
+        (0,) * (1 + negatives),
+        (1 if reduced_windows else window_radius, window_radius),
+        architecture == "cbow",
+        config.learning_rate,
+        np.uint64(17),
+    )
+
+    tables = (keep_thresholds, noise_thresholds, noise_aliases)
+    plain = PlainTrainer(before_in.astype(float), before_out.astype(float), config, tables)
+    plain.train(sentences, key=17)
+    assert pairs == plain.pairs > 30
+    assert loss == pytest.approx(plain.loss, rel=1e-5)
+    np.testing.assert_allclose(centers[:, :20], plain.centers, atol=1e-5)
+    np.testing.assert_allclose(contexts[:, :20], plain.contexts, atol=1e-5)
+    assert not centers[:, 20:].any()
 
 
 def test_only_the_words_of_the_text_and_noise_are_touched() -> None:
@@ -211,7 +285,8 @@ def test_only_the_words_of_the_text_and_noise_are_touched() -> None:
         np.zeros(6, np.uint32),
         only_word_3,
         (0,) * 3,
-        1,
+        (1, 1),
+        False,
         0.05,
         np.uint64(9),
     )
