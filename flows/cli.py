@@ -84,8 +84,10 @@ def build(
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
     from flows.build_result import BuildResult
+    from flows.local_server import start_temporary_server
     from flows.word_vectors import build_word_vectors
 
+    start_temporary_server()
     # A flow ends with up to a second in the thread that sends heartbeats; nobody watches for them here.
     without_heartbeats = temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None})
     sections = {section: getattr(parameters, section) for section in type(parameters).model_fields}
