@@ -14,10 +14,9 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.trainers.bookkeeping import begin_training, check_chunk, check_loss, check_vectors, finish_epoch
 from tasks.trainers.config import SkipGramConfig
 from tasks.trainers.interface import (
-    DivergenceError,
-    EpochResult,
     TokenChunk,
     TokenRun,
     TokenSource,
@@ -25,11 +24,9 @@ from tasks.trainers.interface import (
     TrainingStep,
     Vocabulary,
 )
-from tasks.trainers.numba_kernel import LEAST_RATE, ROW_MULTIPLE, train_chunk
-from tasks.trainers.sampling import alias_table, chunk_key, initial_state, probability_thresholds
+from tasks.trainers.numba_kernel import ROW_MULTIPLE, train_chunk
+from tasks.trainers.sampling import alias_table, chunk_key, probability_thresholds
 
-# Untrained vectors lose log(2) for each of the 1 + negatives outputs; honest training stays below that.
-DIVERGED_LOSS_FACTOR = 8.0
 # Chunks handed out per worker: one to train, one to go on with while the driver looks at the last step.
 CHUNKS_PER_WORKER = 2
 
@@ -54,9 +51,7 @@ def train_skip_gram(
     Raises ValueError if the state does not fit, a token is outside the vocabulary or the corpus is empty, and
     DivergenceError if the vectors became NaN or infinite or the loss exploded.
     """
-    if not source.token_count:
-        raise ValueError("the corpus has no token, so there is nothing to train")
-    state = state or initial_state(vocabulary, config.dimension, config.seed)
+    state = begin_training(source, vocabulary, config, state)
     train = _chunk_trainer(source, vocabulary, config, state)
     with _Workers(source, config, state, train) as workers:
         while state.epoch < config.epochs:
@@ -95,11 +90,11 @@ class _Workers:
             while self._hand_out(chunks, until=started + resumable_every_seconds) or self._running:
                 self._commit()
                 yield TrainingStep(state, self._tokens_done, resumable=False)
-            _check_vectors(state, self._config)
+            check_vectors(state.center_vectors, state, self._config)
             state.seconds += time.perf_counter() - started
             if state.next_chunk < self._source.chunk_count:
                 yield TrainingStep(state, self._tokens_done, resumable=True)
-        result = _finish_epoch(state, self._source, self._config)
+        result = finish_epoch(state, self._source, self._config)
         yield TrainingStep(state, state.epoch * self._source.token_count, resumable=True, epoch_result=result)
 
     def _hand_out(self, chunks: Iterator[tuple[int, TokenRun]], until: float) -> bool:
@@ -118,28 +113,17 @@ class _Workers:
         chunk, future = self._running[0]
         loss_sum, pairs = future.result()
         self._running.popleft()
-        _check_loss(loss_sum, pairs, self._state, self._config)
+        check_loss(loss_sum, pairs, self._state, self._config)
         self._state.next_chunk += 1
         self._state.loss_sum += loss_sum
         self._state.pairs += pairs
         self._tokens_done = self._state.epoch * self._source.token_count + chunk.start + len(chunk.token_ids)
 
 
-def learning_rate_at(progress: float, config: SkipGramConfig) -> float:
-    """The rate after a part of the training, 0..1, is done: linear, down to a small part of the first."""
-    return config.learning_rate * max(1.0 - progress, LEAST_RATE)
-
-
 def _chunk_trainer(
     source: TokenSource, vocabulary: Vocabulary, config: SkipGramConfig, state: TrainingState
 ) -> ChunkTrainer:
     """A function of chunk, epoch and chunk number that trains `state`, already compiled."""
-    shape = (len(vocabulary), config.dimension)
-    if state.center_vectors.shape != shape or state.context_vectors.shape != shape:
-        raise ValueError(
-            f"the state holds {state.center_vectors.shape} center and {state.context_vectors.shape} context vectors, "
-            f"but vocabulary and dimension ask for {shape}"
-        )
     centers, contexts = _padded(state.center_vectors), _padded(state.context_vectors)
     state.center_vectors, state.context_vectors = centers[:, : config.dimension], contexts[:, : config.dimension]
     keep_thresholds = probability_thresholds(vocabulary.keep_probability)
@@ -150,7 +134,7 @@ def _chunk_trainer(
     progress_step = 1.0 / (config.epochs * source.token_count)
 
     def train(chunk: TokenRun, epoch: int, number: int) -> ChunkResult:
-        _check_chunk(chunk, len(vocabulary))
+        check_chunk(chunk, len(vocabulary))
         loss_sum, pairs = train_chunk(
             np.require(chunk.token_ids, np.int32, ["C", "W"]),
             np.require(chunk.sentence_offsets, np.int64, ["C", "W"]),
@@ -183,46 +167,3 @@ def _padded(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     padded = buffer[skipped : skipped + rows * width].reshape(rows, width)
     padded[:, :dimension] = vectors
     return padded
-
-
-def _check_chunk(chunk: TokenRun, words: int) -> None:
-    """Compiled code checks no bounds, so a chunk is checked before. Raises ValueError."""
-    offsets, token_ids = chunk.sentence_offsets, chunk.token_ids
-    if not len(offsets) or offsets[0] != 0 or offsets[-1] != len(token_ids) or np.any(np.diff(offsets) < 0):
-        raise ValueError(f"the sentence offsets of the chunk at token {chunk.start} do not cover its tokens in order")
-    if len(token_ids) and not 0 <= token_ids.min() <= token_ids.max() < words:
-        raise ValueError(f"the chunk at token {chunk.start} has a token outside the vocabulary of {words} words")
-
-
-def _check_loss(loss_sum: float, pairs: int, state: TrainingState, config: SkipGramConfig) -> None:
-    largest = DIVERGED_LOSS_FACTOR * (1 + config.negatives_per_pair) * np.log(2.0)
-    if not np.isfinite(loss_sum) or loss_sum > largest * max(pairs, 1):
-        raise _divergence(f"the mean loss per pair of a chunk is {loss_sum / max(pairs, 1):.4g}", state, config)
-
-
-def _check_vectors(state: TrainingState, config: SkipGramConfig) -> None:
-    # The sum of squares of finite rows may overflow, but then they have exploded as well.
-    if not np.isfinite(np.vdot(state.center_vectors, state.center_vectors)):
-        raise _divergence("a vector is no longer finite", state, config)
-
-
-def _divergence(found: str, state: TrainingState, config: SkipGramConfig) -> DivergenceError:
-    return DivergenceError(
-        f"training diverged in epoch {state.epoch + 1} of {config.epochs} at learning rate {config.learning_rate:g}: "
-        f"{found}; lower skipgram.learning_rate, to {config.learning_rate / 4:g} for example, and run again"
-    )
-
-
-def _finish_epoch(state: TrainingState, source: TokenSource, config: SkipGramConfig) -> EpochResult:
-    """The books of the epoch that has just ended; the state is moved to the beginning of the next."""
-    result = EpochResult(
-        epoch=state.epoch + 1,
-        mean_loss=state.loss_sum / max(state.pairs, 1),
-        pairs=state.pairs,
-        tokens=source.token_count,
-        seconds=state.seconds,
-        learning_rate=learning_rate_at((state.epoch + 1) / config.epochs, config),
-    )
-    state.epoch += 1
-    state.next_chunk, state.loss_sum, state.pairs, state.seconds = 0, 0.0, 0, 0.0
-    return result

@@ -1,0 +1,88 @@
+"""What every backend that trains with a falling rate does alike: rates, checks, and the books of an epoch."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.trainers.config import SkipGramConfig
+from tasks.trainers.interface import (
+    DivergenceError,
+    EpochResult,
+    TokenRun,
+    TokenSource,
+    TrainingState,
+    Vocabulary,
+)
+from tasks.trainers.sampling import initial_state
+
+# word2vec.c: the rate never falls below this part of the one at the start. The Numba kernel has it too, since its
+# cache on disk would not notice a change of this file.
+LEAST_RATE = 1e-4
+# Untrained vectors lose log(2) for each of the 1 + negatives outputs; honest training stays below that.
+DIVERGED_LOSS_FACTOR = 8.0
+
+
+def begin_training(
+    source: TokenSource, vocabulary: Vocabulary, config: SkipGramConfig, state: TrainingState | None
+) -> TrainingState:
+    """The state to train on: the one given, or a fresh one. Raises ValueError if corpus, words or state do not fit."""
+    if not source.token_count:
+        raise ValueError("the corpus has no token, so there is nothing to train")
+    state = state or initial_state(vocabulary, config.dimension, config.seed)
+    shape = (len(vocabulary), config.dimension)
+    if state.center_vectors.shape != shape or state.context_vectors.shape != shape:
+        raise ValueError(
+            f"the state holds {state.center_vectors.shape} center and {state.context_vectors.shape} context vectors, "
+            f"but vocabulary and dimension ask for {shape}"
+        )
+    return state
+
+
+def learning_rate_at(progress: float, config: SkipGramConfig) -> float:
+    """The rate after a part of the training, 0..1, is done: linear, down to a small part of the first."""
+    return config.learning_rate * max(1.0 - progress, LEAST_RATE)
+
+
+def check_chunk(chunk: TokenRun, words: int) -> None:
+    """Compiled code checks no bounds, so a chunk is checked before. Raises ValueError."""
+    offsets, token_ids = chunk.sentence_offsets, chunk.token_ids
+    if not len(offsets) or offsets[0] != 0 or offsets[-1] != len(token_ids) or np.any(np.diff(offsets) < 0):
+        raise ValueError(f"the sentence offsets of the chunk at token {chunk.start} do not cover its tokens in order")
+    if len(token_ids) and not 0 <= token_ids.min() <= token_ids.max() < words:
+        raise ValueError(f"the chunk at token {chunk.start} has a token outside the vocabulary of {words} words")
+
+
+def check_loss(loss_sum: float, pairs: int, state: TrainingState, config: SkipGramConfig) -> None:
+    """Raises DivergenceError if the loss of a piece of work is not finite or far above that of untrained vectors."""
+    largest = DIVERGED_LOSS_FACTOR * (1 + config.negatives_per_pair) * np.log(2.0)
+    if not np.isfinite(loss_sum) or loss_sum > largest * max(pairs, 1):
+        raise divergence(f"the mean loss per pair of a chunk is {loss_sum / max(pairs, 1):.4g}", state, config)
+
+
+def check_vectors(vectors: NDArray[np.float32], state: TrainingState, config: SkipGramConfig) -> None:
+    """Raises DivergenceError if a value is not finite."""
+    # The sum of squares of finite rows may overflow, but then they have exploded as well.
+    if not np.isfinite(np.vdot(vectors, vectors)):
+        raise divergence("a vector is no longer finite", state, config)
+
+
+def divergence(found: str, state: TrainingState, config: SkipGramConfig) -> DivergenceError:
+    """The error to raise: what was found, where, and what to do."""
+    return DivergenceError(
+        f"training diverged in epoch {state.epoch + 1} of {config.epochs} at learning rate {config.learning_rate:g}: "
+        f"{found}; lower skipgram.learning_rate, to {config.learning_rate / 4:g} for example, and run again"
+    )
+
+
+def finish_epoch(state: TrainingState, source: TokenSource, config: SkipGramConfig) -> EpochResult:
+    """The books of the epoch that has just ended; the state is moved to the beginning of the next."""
+    result = EpochResult(
+        epoch=state.epoch + 1,
+        mean_loss=state.loss_sum / max(state.pairs, 1),
+        pairs=state.pairs,
+        tokens=source.token_count,
+        seconds=state.seconds,
+        learning_rate=learning_rate_at((state.epoch + 1) / config.epochs, config),
+    )
+    state.epoch += 1
+    state.next_chunk, state.loss_sum, state.pairs, state.seconds = 0, 0.0, 0, 0.0
+    return result
