@@ -7,7 +7,7 @@ an inner product is the cosine. Rules that the shape of every macro follows:
   argument such as `x.word` would otherwise be caught by a column or alias of the macro's own.
 - The word is joined, not looked up by a scalar subquery: a missing word then gives no row (NULL from a scalar).
 - Tables are named with the version (`word_vectors_v7`): after ATTACH without USE, a macro that is looked up in another
-  release's catalog fails loudly instead of reading that one's vectors.
+  release's catalog fails loudly instead of reading that one's vectors. `drift` is told the other catalog's name.
 """
 
 from collections.abc import Iterator
@@ -81,15 +81,64 @@ def macro_statements(table: str, dimension: int) -> Iterator[str]:
         JOIN {table} one ON one.word = asked.a_word
         JOIN {table} two ON two.word = asked.b_word
     )"""
+    # The inner product with the mean is the mean of the inner products. DISTINCT: a word listed twice counts twice in
+    # the mean, as in gensim, but is one word.
+    yield f"""
+    CREATE MACRO doesnt_match(words) AS (
+        WITH asked AS (SELECT words AS asked_words),
+             listed AS (SELECT unnest(asked_words) AS asked_word FROM asked),
+             known AS (SELECT q.word, q.vector FROM {table} q JOIN listed ON q.word = listed.asked_word),
+             scored AS (
+                 SELECT one.word, avg(array_inner_product(one.vector, two.vector)) AS closeness
+                 FROM known one, known two GROUP BY one.word
+             )
+        SELECT CASE WHEN count(*) > 1 THEN min({{'closeness': closeness, 'word': word}}).word END FROM scored
+    )"""
+    yield f"""
+    CREATE MACRO drift(other, words := 1000, k := 10, max_rank := NULL) AS TABLE
+    {drift_query(table, "query_table(other || '.word_vectors')")}"""
     for name, meaning in MEANINGS.items():
-        kind = "MACRO" if name == "similarity" else "MACRO TABLE"
+        kind = "MACRO" if name in SCALARS else "MACRO TABLE"
         yield f"COMMENT ON {kind} {name} IS {quoted(meaning)}"
 
 
+def drift_query(own: str, other: str) -> str:
+    """The SQL that compares the neighbours of the parameters `words`, `k` and `max_rank` in two tables.
+
+    own, other: tables or views with rank, word and vector, named by us. Neighbours are searched among the words that
+    both have, so that a larger vocabulary alone is no change; ranks are those of `own`.
+    """
+    distance = "-array_inner_product(w.{0}, asked.{0})"
+    nearest = f"list_transform(min({{{{'distance': {distance}, 'word': w.word}}}}, k), lambda x: x.word)"
+    return f"""WITH shared AS MATERIALIZED (
+             SELECT mine.rank, mine.word, mine.vector AS vector_now, theirs.vector AS vector_before
+             FROM {own} mine JOIN {other} theirs ON mine.word = theirs.word
+             WHERE mine.rank <= coalesce(max_rank, {ALL_RANKS})
+         ),
+         asked AS (FROM shared ORDER BY rank LIMIT words),
+         found AS (
+             SELECT asked.word, asked.rank,
+                    {nearest.format("vector_now")} AS neighbors_now,
+                    {nearest.format("vector_before")} AS neighbors_before
+             FROM shared w JOIN asked ON w.rank <> asked.rank
+             GROUP BY asked.word, asked.rank
+         )
+    SELECT word, rank, len(list_intersect(neighbors_now, neighbors_before)) / len(neighbors_now) AS overlap,
+           list_filter(neighbors_now, lambda x: NOT list_contains(neighbors_before, x)) AS gained,
+           list_filter(neighbors_before, lambda x: NOT list_contains(neighbors_now, x)) AS lost
+    FROM found ORDER BY overlap, rank"""
+
+
+# The macros that give one value; the others give a table.
+SCALARS = {"similarity", "doesnt_match"}
 MEANINGS = {
     "nearest": "The k words most like `query` by cosine, among the max_rank most frequent words: FROM nearest('king')",
     "nearest_many": "The k words most like each word of a list: FROM nearest_many(['king', 'queen'], k := 3)",
     "nearest_to": "The k words nearest to a vector, given as an array or a list: FROM nearest_to([0.1, …])",
     "analogy": "a is to b as c is to …? The three words are left out: FROM analogy('man', 'king', 'woman')",
     "similarity": "The cosine of two words, NULL if either is unknown: SELECT similarity('king', 'queen')",
+    "doesnt_match": "The word of a list that is least like the others, NULL if fewer than two are known: "
+    "SELECT doesnt_match(['king', 'queen', 'bicycle'])",
+    "drift": "How far the neighbours of the most frequent words changed since another release, most changed first: "
+    "ATTACH 'v000001.duckdb' AS older (READ_ONLY); FROM drift('older')",
 }

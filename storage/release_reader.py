@@ -95,7 +95,7 @@ def _check_macros(connection: duckdb.DuckDBPyConnection, row: ReleaseRow, path: 
     words = [word for (word,) in connection.execute("SELECT word FROM word_vectors ORDER BY rank LIMIT 3").fetchall()]
     first, second, third = (words * 3)[:3]
     others = min(row.rows - 1, 5)
-    expected = {
+    expected: dict[str, tuple[list[str], object]] = {
         "SELECT count(*) FROM nearest($1, k := 5)": ([first], others),
         "SELECT count(*) FROM nearest_many([$1], k := 5)": ([first], others),
         "SELECT count(*) FROM nearest_to((SELECT vector FROM word_vectors WHERE word = $1), k := 5)": (
@@ -105,6 +105,12 @@ def _check_macros(connection: duckdb.DuckDBPyConnection, row: ReleaseRow, path: 
         "SELECT count(*) FROM analogy($1, $2, $3, k := 1)": ([first, second, third], min(max(row.rows - 3, 0), 1)),
         "SELECT round(similarity($1, $1), 3)": ([first], 1.0),
     }
+    if row.format_version >= 2:
+        ((catalog,),) = connection.execute("""SELECT '"' || replace(current_database(), '"', '""') || '"'""").fetchall()
+        expected |= {
+            "SELECT doesnt_match([$1, $2]) IN ($1, $2)": ([first, second], True if row.rows > 1 else None),
+            "SELECT avg(overlap) FROM drift($1, words := 2)": ([catalog], 1.0 if row.rows > 1 else None),
+        }
     for statement, (values, answer) in expected.items():
         ((found,),) = connection.execute(statement, values).fetchall()
         if found != answer:

@@ -16,7 +16,7 @@ from storage.errors import ReleaseError
 from storage.release_file import content_sha256, write_parquet_copy, write_release_file
 from storage.release_macros import MEANINGS
 from storage.release_reader import check_release_file, open_release, read_rows
-from storage.release_schema import FORMAT_VERSION, TABLES, EvaluationRow, GateRow, ReleaseRow, TrainingRow
+from storage.release_schema import TABLES, EvaluationRow, GateRow, ReleaseRow, TrainingRow
 from tests.storage.sample_releases import content
 
 ODD_WORDS = [
@@ -251,7 +251,3 @@ def test_the_parquet_copy_holds_the_same(tmp_path: Path) -> None:
         original = connection.sql("FROM word_vectors ORDER BY rank").to_arrow_table()
     assert copy.column_names == ["rank", "word", "count", "vector"]
     assert copy.to_pylist() == original.to_pylist()
-
-
-def test_the_format_version_is_that_of_this_layout() -> None:
-    assert FORMAT_VERSION == 1  # a change of any table or macro raises it, and stores a file of the version before

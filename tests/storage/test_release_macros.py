@@ -7,6 +7,7 @@ import duckdb
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from gensim.models import KeyedVectors
 from numpy.typing import NDArray
 
 from storage.release_file import ReleaseContent, write_release_file
@@ -132,6 +133,45 @@ def test_similarity_is_the_cosine_one_by_one_and_over_columns(release: Release) 
     np.testing.assert_allclose([float(str(cosine)) for _, _, cosine in pairs], expected, atol=1e-5)
 
 
+ODD_ONES_OUT = [
+    ["breakfast", "cereal", "dinner", "lunch"],
+    ["france", "spain", "germany", "king"],
+    ["monday", "tuesday", "computer", "sunday", "friday"],
+    ["king", "queen"],
+    ["king", "queen", "no-such-word", "france", "1984"],
+    ["king", "king", "king", "queen", "france"],
+]
+
+
+@pytest.fixture(scope="module")
+def keyed(release: Release) -> KeyedVectors:
+    """The same vectors in gensim."""
+    vectors = KeyedVectors(release.unit.shape[1])
+    vectors.add_vectors(release.words, release.unit.astype(np.float32))
+    return vectors
+
+
+@pytest.mark.parametrize("words", ODD_ONES_OUT, ids=" ".join)
+def test_the_word_that_does_not_match_is_gensims(release: Release, keyed: KeyedVectors, words: list[str]) -> None:
+    ((found,),) = release.query("SELECT doesnt_match(?)", words)
+    known = [word for word in words if word in release.rows]
+    rows = np.stack([release.vector(word) for word in known])
+    closeness = dict(zip(known, rows @ rows.mean(axis=0), strict=True))
+    assert closeness[str(found)] == pytest.approx(min(closeness.values()), abs=1e-5)
+    if len(set(known)) > 2:  # two words are equally far from the middle
+        assert found == keyed.doesnt_match(words)
+
+
+def test_the_word_that_does_not_match_can_be_asked_of_a_column(release: Release) -> None:
+    found = release.query(
+        """SELECT listed.words, doesnt_match(words), doesnt_match(listed.words) FROM (VALUES
+           (['france', 'spain', 'king']), (['no-such-word']), (['king', NULL, 'queen', '1984']), ([]), (NULL),
+           (['king', 'king'])) listed(words)"""
+    )
+    assert [row[1] for row in found] == ["king", None, "1984", None, None, None]
+    assert [row[1] for row in found] == [row[2] for row in found]
+
+
 @pytest.mark.parametrize("missing", ["no-such-word", "", "King", None])
 def test_a_missing_word_gives_no_row_and_no_wrong_one(release: Release, missing: str | None) -> None:
     assert release.query("FROM nearest(?)", missing) == []
@@ -140,6 +180,8 @@ def test_a_missing_word_gives_no_row_and_no_wrong_one(release: Release, missing:
         words: list[str | None] = ["man", "king", "woman"]
         words[place] = missing
         assert release.query("FROM analogy(?, ?, ?)", *words) == []
+    for words in ([missing], [missing, missing], ["king", missing]):
+        assert release.query("SELECT doesnt_match(?)", words) == [(None,)]
     assert release.query("SELECT similarity('king', ?)", missing) == [(None,)]
     assert release.query("SELECT similarity(?, 'king')", missing) == [(None,)]
     assert release.query("SELECT count(*) FROM (VALUES (?)) asked(x) WHERE similarity(x, 'king') IS NULL", missing) == [
@@ -148,14 +190,20 @@ def test_a_missing_word_gives_no_row_and_no_wrong_one(release: Release, missing:
 
 
 # Every name that stands inside a macro: an argument that carries one must still mean the caller's column.
-@pytest.mark.parametrize("alias", ["w", "q", "x", "one", "two", "asked", "known", "target", "word_vectors_v1"])
-@pytest.mark.parametrize("column", ["word", "query", "asked_word", "a_word", "vector", "rank", "a"])
+@pytest.mark.parametrize(
+    "alias", ["w", "q", "x", "one", "two", "asked", "known", "target", "scored", "word_vectors_v1"]
+)
+@pytest.mark.parametrize(
+    "column", ["word", "query", "words", "asked_word", "asked_words", "a_word", "vector", "rank", "a"]
+)
 def test_arguments_mean_the_callers_columns(release: Release, alias: str, column: str) -> None:
     asked = f"(VALUES ('king', 'queen'), ('no-such-word', 'queen')) {alias}({column}, other)"
     expected = float(release.vector("king") @ release.vector("queen"))
     for qualified in (f"{alias}.{column}", column):
         found = release.query(f"SELECT similarity({qualified}, other) FROM {asked} WHERE {qualified} = 'king'")
         assert found == [(pytest.approx(expected, abs=1e-5),)]
+        found = release.query(f"SELECT doesnt_match([{qualified}, other, 'france', 'spain']) FROM {asked}")
+        assert found == [("king",), ("queen",)]
     subquery = f"(SELECT {alias}.{column} FROM {asked} WHERE {alias}.{column} = 'king')"
     found = release.query(f"SELECT word FROM nearest({subquery}, k := 3)")
     assert found == release.query("SELECT word FROM nearest('king', k := 3)")
