@@ -87,12 +87,12 @@ def build(
     from flows.local_server import start_temporary_server
     from flows.word_vectors import build_word_vectors
 
-    start_temporary_server()
     # A flow ends with up to a second in the thread that sends heartbeats; nobody watches for them here.
     without_heartbeats = temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None})
     sections = {section: getattr(parameters, section) for section in type(parameters).model_fields}
     place = resolve_workspace(workspace)
     try:
+        start_temporary_server()
         with shown_progress(), without_heartbeats:
             result = build_word_vectors(**sections, workspace=str(place.root))
     except GateRefusedError as refusal:
