@@ -9,7 +9,7 @@ from rich.table import Table
 
 from flows.build_result import BuildResult
 from storage.querying import Neighbor
-from storage.releases import ReleaseSummary
+from storage.release_records import ReleaseSummary
 
 
 def print_summary(console: Console, result: BuildResult, neighbors: Sequence[tuple[str, Sequence[Neighbor]]]) -> None:

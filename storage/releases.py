@@ -8,11 +8,8 @@ import errno
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-
-from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from storage.disk_errors import disk_errors
 from storage.errors import ReleaseError
@@ -28,96 +25,21 @@ from storage.release_ledger import (
     staging_folder,
     write_ledger,
 )
-from storage.release_reader import check_release_file, open_release, read_release_row, read_rows
-from storage.release_schema import WHOLE, EvaluationRow, GateRow, ReleaseRow, TrainingRow
+from storage.release_reader import check_release_file
+from storage.release_records import (
+    Release,
+    ReleaseManifest,
+    ReleaseSummary,
+    read_release,
+    readable_releases,
+    summarize_release,
+)
 from storage.stages import FileRecord, sha256_of, sync_path
 
 logger = logging.getLogger(__name__)
 
 # What file systems without hard links answer, and links across the layers of a union mount.
 NO_HARD_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EXDEV, errno.EMLINK}
-
-
-class Release(BaseModel):
-    """A release or candidate as its manifest and its own tables describe it.
-
-    path: the immutable file of the release, not the table's name, which will be another release one day.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    path: Path
-    row: ReleaseRow
-    training: list[TrainingRow]
-    evaluation: list[EvaluationRow]
-    gates: list[GateRow]
-
-    @property
-    def table(self) -> str:
-        """Name of the table it belongs to."""
-        return self.row.table_name
-
-    @property
-    def version(self) -> int:
-        """Its number. Raises ValueError for a candidate, which has none."""
-        if self.row.version is None:
-            raise ValueError("a candidate has no version")
-        return self.row.version
-
-    @property
-    def created_at(self) -> AwareDatetime:
-        """When it was written, UTC."""
-        return self.row.created_at
-
-    @property
-    def model_digest(self) -> str:
-        """Digest of the model whose vectors it holds."""
-        return self.row.model_digest
-
-    @property
-    def corpus_digest(self) -> str:
-        """Digest of the text the model was trained on."""
-        return self.row.corpus_digest
-
-    @property
-    def metrics(self) -> Mapping[str, float | None]:
-        """Metric -> value on the whole of its gold set."""
-        return {row.metric: row.value for row in self.evaluation if row.section == WHOLE}
-
-    @property
-    def digests(self) -> Mapping[str, str]:
-        """Metric -> digest of what it was measured with."""
-        return {row.metric: row.gold_digest for row in self.evaluation if row.section == WHOLE and row.gold_digest}
-
-
-class ReleaseSummary(BaseModel):
-    """One line of a list of releases. version: None for a candidate. gates_passed: None where there was no gate."""
-
-    model_config = ConfigDict(frozen=True)
-
-    table: str
-    version: int | None
-    current: bool
-    created_at: AwareDatetime
-    rows: int
-    dimension: int
-    model_digest: str
-    metrics: dict[str, float | None]
-    gates_passed: bool | None
-    refused_by: list[str]
-    path: Path
-
-
-class _ReleaseManifest(BaseModel):
-    """The `.json` beside a release: its tables for programs without DuckDB, and the checksums of its files."""
-
-    model_config = ConfigDict(frozen=True)
-
-    release: ReleaseRow
-    training: list[TrainingRow]
-    evaluation: list[EvaluationRow]
-    gates: list[GateRow]
-    files: dict[str, FileRecord]
 
 
 def publish_release(workspace: Workspace, table: str, content: ReleaseContent) -> Release:
@@ -127,7 +49,7 @@ def publish_release(workspace: Workspace, table: str, content: ReleaseContent) -
     Raises ReleaseError for content that cannot be published or a foreign file under the table's name, WorkspaceError
     where the disk is full or cannot be written; the current release is then still the one it was.
     """
-    with _publishing(workspace, table) as ledger:
+    with publishing(workspace, table) as ledger:
         version = ledger.highest_used + 1
         _write_files(workspace, table, version, content)
         try:
@@ -135,7 +57,7 @@ def publish_release(workspace: Workspace, table: str, content: ReleaseContent) -
                 staged = staging_folder(workspace, table) / f"release{suffix}"
                 staged.replace(workspace.release_file(table, version, suffix))
             sync_path(workspace.releases_folder(table))
-            _make_current(workspace, table, version)
+            make_current(workspace, table, version)
         except BaseException:
             # The number was seen by nobody yet, so it is free again.
             if current_version(workspace, table) != version:
@@ -143,7 +65,7 @@ def publish_release(workspace: Workspace, table: str, content: ReleaseContent) -
                     workspace.release_file(table, version, suffix).unlink(missing_ok=True)
             raise
         write_ledger(workspace, table, Ledger(highest_used=version, highest_published=version))
-    release = _read_release(workspace.release_file(table, version))
+    release = read_release(workspace.release_file(table, version))
     logger.info("published %s version %d: %s words", table, version, f"{release.row.rows:,}")
     return release
 
@@ -154,14 +76,14 @@ def keep_candidate(workspace: Workspace, table: str, content: ReleaseContent) ->
     A candidate of the same model is replaced: its gates may have changed. Raises like `publish_release`.
     """
     digest = content.provenance.model_digest
-    with _publishing(workspace, table):
+    with publishing(workspace, table):
         workspace.candidates_folder(table).mkdir(exist_ok=True)
         _write_files(workspace, table, None, content)
         for suffix in SUFFIXES:
             staged = staging_folder(workspace, table) / f"release{suffix}"
             staged.replace(workspace.candidate_file(table, digest, suffix))
         sync_path(workspace.candidates_folder(table))
-    return _read_release(workspace.candidate_file(table, digest))
+    return read_release(workspace.candidate_file(table, digest))
 
 
 def current_release(workspace: Workspace, table: str) -> Release | None:
@@ -173,7 +95,7 @@ def current_release(workspace: Workspace, table: str) -> Release | None:
     if version is None:
         return None
     kept = workspace.release_file(table, version)
-    return _read_release(kept if kept.exists() else workspace.table_file(table))
+    return read_release(kept if kept.exists() else workspace.table_file(table))
 
 
 def find_release_of_model(workspace: Workspace, table: str, model_digest: str) -> Release | None:
@@ -181,7 +103,9 @@ def find_release_of_model(workspace: Workspace, table: str, model_digest: str) -
     current = current_release(workspace, table)
     if current is not None and current.model_digest == model_digest:
         return current
-    for release in reversed(_readable(workspace.release_file(table, v) for v in kept_versions(workspace, table))):
+    for release in reversed(
+        readable_releases(workspace.release_file(table, v) for v in kept_versions(workspace, table))
+    ):
         if release.model_digest == model_digest:
             return release
     return None
@@ -195,14 +119,14 @@ def list_releases(workspace: Workspace, table: str) -> list[ReleaseSummary]:
     if not workspace.releases_folder(table).is_dir():
         raise ReleaseError(f"there is no table {table!r} in {workspace.root}; `vecmill build` makes one")
     current = current_version(workspace, table)
-    published = _readable(workspace.release_file(table, version) for version in kept_versions(workspace, table))
-    refused = _readable(workspace.candidates_folder(table).glob("*.duckdb"))
+    published = readable_releases(workspace.release_file(table, version) for version in kept_versions(workspace, table))
+    refused = readable_releases(workspace.candidates_folder(table).glob("*.duckdb"))
     refused.sort(key=lambda candidate: candidate.created_at)
-    return [_summary(release, current) for release in [*published, *refused]]
+    return [summarize_release(release, current) for release in [*published, *refused]]
 
 
 @contextmanager
-def _publishing(workspace: Workspace, table: str) -> Iterator[Ledger]:
+def publishing(workspace: Workspace, table: str) -> Iterator[Ledger]:
     """Hold the table's lock over a clean staging folder, and give the numbers used so far."""
     with disk_errors(workspace.root, kept="the current release is untouched"):
         workspace.releases_folder(table).mkdir(parents=True, exist_ok=True)
@@ -223,7 +147,7 @@ def _write_files(workspace: Workspace, table: str, version: int | None, content:
     write_release_file(duckdb_file, table, version, content)
     row = check_release_file(duckdb_file)
     write_parquet_copy(parquet_file, content)
-    manifest = _ReleaseManifest(
+    manifest = ReleaseManifest(
         release=row,
         training=list(content.training),
         evaluation=list(content.evaluation),
@@ -238,7 +162,7 @@ def _write_files(workspace: Workspace, table: str, version: int | None, content:
         sync_path(file)
 
 
-def _make_current(workspace: Workspace, table: str, version: int) -> None:
+def make_current(workspace: Workspace, table: str, version: int) -> None:
     """Put a kept version under the table's name, in one rename."""
     current = workspace.table_file(table)
     log = current.with_name(current.name + ".wal")
@@ -257,58 +181,3 @@ def _make_current(workspace: Workspace, table: str, version: int) -> None:
         sync_path(link)
     link.replace(current)
     sync_path(workspace.tables_root)
-
-
-def _read_release(path: Path) -> Release:
-    """A release from its manifest, or from the file itself where the manifest is missing."""
-    manifest_file = path.with_suffix(".json")
-    try:
-        manifest = _ReleaseManifest.model_validate_json(manifest_file.read_bytes())
-    except FileNotFoundError:
-        pass
-    except (OSError, ValidationError) as error:
-        logger.warning("%s cannot be read (%s); reading the release itself", manifest_file, error)
-    else:
-        return Release(
-            path=path,
-            row=manifest.release,
-            training=manifest.training,
-            evaluation=manifest.evaluation,
-            gates=manifest.gates,
-        )
-    with open_release(path) as connection:
-        return Release(
-            path=path,
-            row=read_release_row(connection, path),
-            training=read_rows(connection, "training", TrainingRow),
-            evaluation=read_rows(connection, "evaluation", EvaluationRow),
-            gates=read_rows(connection, "gates", GateRow),
-        )
-
-
-def _readable(paths: Iterator[Path]) -> list[Release]:
-    """The releases of these files; one that cannot be read is left out with a warning."""
-    releases = []
-    for path in paths:
-        try:
-            releases.append(_read_release(path))
-        except ReleaseError as error:
-            logger.warning("%s", error)
-    return releases
-
-
-def _summary(release: Release, current: int | None) -> ReleaseSummary:
-    refused_by: Sequence[str] = [gate.metric for gate in release.gates if not gate.passed]
-    return ReleaseSummary(
-        table=release.table,
-        version=release.row.version,
-        current=release.row.version is not None and release.row.version == current,
-        created_at=release.created_at,
-        rows=release.row.rows,
-        dimension=release.row.dimension,
-        model_digest=release.model_digest,
-        metrics=dict(release.metrics),
-        gates_passed=not refused_by if release.gates else None,
-        refused_by=list(refused_by),
-        path=release.path,
-    )

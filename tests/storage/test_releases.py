@@ -306,7 +306,7 @@ def test_a_publish_killed_after_the_link_counts_as_published(workspace: Workspac
 
 
 def die_before_the_link(root: Path) -> None:
-    releases._make_current = lambda *_: os._exit(9)
+    releases.make_current = lambda *_: os._exit(9)
     publish_release(Workspace(root), "news", content())
 
 
