@@ -65,18 +65,20 @@ class _Workers:
         self._source, self._config, self._state, self._train = source, config, state, train
         self._threads = config.workers or 1
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="skip-gram")
-        self._running: deque[tuple[TokenRun, Future[ChunkResult]]] = deque()
+        self._running: deque[tuple[int, TokenRun, Future[ChunkResult]]] = deque()
         self._tokens_done = 0
+        self._counted_until = time.perf_counter()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *details: object) -> None:
         # Last in, first out: what stays is the beginning of what was handed out.
-        for _, future in reversed(self._running):
+        for *_, future in reversed(self._running):
             future.cancel()
-        if kind in (GeneratorExit, KeyboardInterrupt):
-            while self._running and not self._running[0][1].cancelled():
+        # Closed, Ctrl-C or Prefect's signal: what has been trained counts. After an error it does not.
+        if kind and not issubclass(kind, Exception):
+            while self._running and not self._running[0][-1].cancelled():
                 self._commit()
         self._pool.shutdown()
 
@@ -86,12 +88,12 @@ class _Workers:
         first = state.next_chunk
         chunks = zip(range(first, self._source.chunk_count), self._source.read_chunks(first), strict=True)
         while state.next_chunk < self._source.chunk_count:
-            started = time.perf_counter()
+            self._counted_until = started = time.perf_counter()
             while self._hand_out(chunks, until=started + resumable_every_seconds) or self._running:
                 self._commit()
                 yield TrainingStep(state, self._tokens_done, resumable=False)
             check_vectors(state.center_vectors, state, self._config)
-            state.seconds += time.perf_counter() - started
+            self._count_seconds()
             if state.next_chunk < self._source.chunk_count:
                 yield TrainingStep(state, self._tokens_done, resumable=True)
         result = finish_epoch(state, self._source, self._config)
@@ -105,19 +107,27 @@ class _Workers:
                 break
             number, chunk = place
             future = self._pool.submit(self._train, chunk, self._state.epoch, number)
-            self._running.append((chunk, future))
+            self._running.append((number, chunk, future))
         return bool(self._running)
 
     def _commit(self) -> None:
-        """Wait for the oldest running chunk and count it."""
-        chunk, future = self._running[0]
+        """Wait for the oldest running chunk and count it, once, even if a signal comes between any two lines."""
+        number, chunk, future = self._running[0]
         loss_sum, pairs = future.result()
+        state = self._state
+        if number >= state.next_chunk:
+            check_loss(loss_sum, pairs, state, self._config)
+            # Without a call in it, this line is done whole: Python handles signals only between calls.
+            state.next_chunk, state.loss_sum, state.pairs = number + 1, state.loss_sum + loss_sum, state.pairs + pairs
         self._running.popleft()
-        check_loss(loss_sum, pairs, self._state, self._config)
-        self._state.next_chunk += 1
-        self._state.loss_sum += loss_sum
-        self._state.pairs += pairs
-        self._tokens_done = self._state.epoch * self._source.token_count + chunk.start + len(chunk.token_ids)
+        self._tokens_done = state.epoch * self._source.token_count + chunk.start + len(chunk.token_ids)
+        self._count_seconds()
+
+    def _count_seconds(self) -> None:
+        """Add the time since the last count."""
+        now = time.perf_counter()
+        self._state.seconds += now - self._counted_until
+        self._counted_until = now
 
 
 def _chunk_trainer(

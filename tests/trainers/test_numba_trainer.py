@@ -2,19 +2,22 @@
 
 import copy
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Generator, Iterator
 from contextlib import closing
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
+from tasks.trainers import numba_trainer
 from tasks.trainers.config import SkipGramConfig
 from tasks.trainers.interface import (
     ArrayTokenSource,
     DivergenceError,
     TokenChunk,
     TrainingState,
+    TrainingStep,
     Vocabulary,
 )
 from tasks.trainers.numba_trainer import train_skip_gram
@@ -72,14 +75,45 @@ def test_a_resumed_run_ends_with_the_same_bits() -> None:
         )
 
 
-def test_a_closed_run_leaves_a_state_that_can_be_resumed() -> None:
-    whole, _ = run_training(source(), VOCABULARY, CONFIG)
-    steps = train_skip_gram(source(), VOCABULARY, CONFIG)
+class Cancelled(BaseException):
+    """As Prefect's signal that a run is cancelled: not an Exception."""
+
+
+@pytest.mark.parametrize("signal", [GeneratorExit, KeyboardInterrupt, Cancelled])
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_stopped_run_leaves_a_state_that_can_be_resumed(signal: type[BaseException], workers: int) -> None:
+    config = CONFIG.model_copy(update={"workers": workers})
+    steps = cast(Generator[TrainingStep], train_skip_gram(source(500), VOCABULARY, config))
     state = [next(steps) for _ in range(4)][-1].state
-    steps.close()  # type: ignore[attr-defined]  # a generator, typed as what it yields
-    assert 4 <= state.next_chunk < source().chunk_count
-    resumed, _ = run_training(source(), VOCABULARY, CONFIG, state)
+    with pytest.raises(signal):
+        steps.throw(signal)
+    assert 4 <= state.next_chunk < source(500).chunk_count
+    assert state.seconds > 0
+    resumed, results = run_training(source(500), VOCABULARY, config, state)
+    whole, whole_results = run_training(source(500), VOCABULARY, config)
+    assert [result.pairs for result in results] == [result.pairs for result in whole_results]
+    if workers == 1:
+        assert_same_bits(resumed, whole)
+
+
+def test_a_chunk_counts_once_if_a_signal_comes_while_it_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, whole_results = run_training(source(), VOCABULARY, CONFIG)
+    counted: list[float] = []
+
+    def interrupted(workers: numba_trainer._Workers) -> None:
+        counted.append(time.perf_counter())
+        if len(counted) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(numba_trainer._Workers, "_count_seconds", interrupted)
+    steps = train_skip_gram(source(), VOCABULARY, CONFIG)
+    state = next(steps).state
+    with pytest.raises(KeyboardInterrupt):
+        list(steps)
+    monkeypatch.undo()
+    resumed, results = run_training(source(), VOCABULARY, CONFIG, state)
     assert_same_bits(resumed, whole)
+    assert [result.pairs for result in results] == [result.pairs for result in whole_results]
 
 
 def test_a_finished_state_trains_no_more() -> None:
