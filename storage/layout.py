@@ -3,7 +3,8 @@
 A workspace is one folder. Stages lie in it by digest, releases by table:
 
     corpora/ tokens/ vocabularies/ encoded/ models/ evaluations/    <digest>/ with a manifest.json when complete
-    tables/<table>.duckdb             the current release, a hard link
+    tables/<table>.duckdb             the current release, a hard link; beside it a .wal that leads nowhere, so that
+                                      nobody writes through that name
     tables/<table>/                   every kept release: v000001.duckdb, .parquet, .json
     tables/<table>/candidates/        releases that the gates refused
 """

@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 LEDGER = "versions.json"
 STAGING = "publishing.tmp"
 SUFFIXES = (".json", ".parquet", ".duckdb")
+HEAD_BYTES = 4096
 RELEASE_FILE = re.compile(r"v(\d{6,})(\.\w+)")
 
 
@@ -58,11 +59,12 @@ def current_version(workspace: Workspace, table: str) -> int | None:
     current = workspace.table_file(table)
     if not current.exists():
         return None
-    # The link is compared first: it also tells the version of a file that is damaged or open for writing.
-    for version in reversed(_versions_of_files(workspace, table)):
-        file = workspace.release_file(table, version)
-        if file.is_file() and file.samefile(current):
-            return version
+    # Without DuckDB first: that also tells the version of a file that is damaged or open for writing.
+    kept = {version: workspace.release_file(table, version) for version in _versions_of_files(workspace, table)}
+    for same in (Path.samefile, _same_database):
+        versions = [version for version, file in kept.items() if file.is_file() and same(file, current)]
+        if len(versions) == 1:
+            return versions[0]
     try:
         with open_release(current) as connection:
             row = read_release_row(connection, current)
@@ -75,6 +77,13 @@ def current_version(workspace: Workspace, table: str) -> int | None:
             f"{current} is in the way: it says it is {row.table_name!r} version {row.version}; move it away"
         )
     return row.version
+
+
+def _same_database(one: Path, other: Path) -> bool:
+    """Whether a file is a copy of the other, perhaps with changes: the first block names a database at random."""
+    with one.open("rb") as first, other.open("rb") as second:
+        head = first.read(HEAD_BYTES)
+        return head[8:12] == b"DUCK" and head == second.read(HEAD_BYTES)
 
 
 def read_ledger(workspace: Workspace, table: str) -> Ledger:

@@ -126,9 +126,14 @@ def _column_blocks(connection: duckdb.DuckDBPyConnection, row: ReleaseRow, colum
         ).to_arrow_table()[column]
 
 
+def log_file(path: Path) -> Path:
+    """Where DuckDB keeps what was written to a database and is not in its file yet."""
+    return path.with_name(path.name + ".wal")
+
+
 def _reason(path: Path, error: duckdb.Error) -> str:
     message = str(error).splitlines()[0]
-    log = path.with_name(path.name + ".wal")
+    log = log_file(path)
     if "WAL" in message and log.exists():
         return f"a program opened it for writing and left {log.name}; remove that file ({message})"
     if "Could not set lock" in message:

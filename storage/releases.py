@@ -25,7 +25,7 @@ from storage.release_ledger import (
     staging_folder,
     write_ledger,
 )
-from storage.release_reader import check_release_file
+from storage.release_reader import check_release_file, log_file
 from storage.release_records import (
     Release,
     ReleaseManifest,
@@ -38,8 +38,9 @@ from storage.stages import FileRecord, sha256_of, sync_path
 
 logger = logging.getLogger(__name__)
 
-# What file systems without hard links answer, and links across the layers of a union mount.
-NO_HARD_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EXDEV, errno.EMLINK}
+# What file systems without links answer, and hard links across the layers of a union mount.
+NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EXDEV, errno.EMLINK}
+NOWHERE = "releases-are-read-only/open-them-with-read_only"
 
 
 def publish_release(workspace: Workspace, table: str, content: ReleaseContent) -> Release:
@@ -163,21 +164,38 @@ def _write_files(workspace: Workspace, table: str, version: int | None, content:
 
 
 def make_current(workspace: Workspace, table: str, version: int) -> None:
-    """Put a kept version under the table's name, in one rename."""
+    """Put a kept version under the table's name, in one rename. The caller holds the table's lock."""
     current = workspace.table_file(table)
-    log = current.with_name(current.name + ".wal")
-    if log.is_file():
-        # A program opened the current release for writing; readers of the next one would trip over its log.
-        logger.warning("removing %s: a program opened the release for writing and left it; open read-only", log)
-        log.unlink()
     link = staging_folder(workspace, table) / "current.duckdb"
     release = workspace.release_file(table, version)
     try:
         os.link(release, link)
     except OSError as error:
-        if error.errno not in NO_HARD_LINKS:
+        if error.errno not in NO_LINKS:
             raise
         shutil.copyfile(release, link)
         sync_path(link)
+    _refuse_writers(workspace, table)
     link.replace(current)
     sync_path(workspace.tables_root)
+
+
+def _refuse_writers(workspace: Workspace, table: str) -> None:
+    """Have DuckDB refuse to write through the table's name, in whatever mode a program opens it.
+
+    DuckDB keeps changes in a write-ahead log beside the name that was opened. A program that opened one release and
+    writes after the next was published would leave its log beside that one, and no reader could open it any more.
+    A link that leads nowhere is no log to readers, and a log that cannot be made to writers: their commit fails.
+    """
+    log = log_file(workspace.table_file(table))
+    if log.is_file():
+        logger.warning("removing %s: a program opened the release for writing and left it; open read-only", log)
+    guard = staging_folder(workspace, table) / "current.duckdb.wal"
+    try:
+        guard.symlink_to(NOWHERE)
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        log.unlink(missing_ok=True)
+    else:
+        guard.replace(log)

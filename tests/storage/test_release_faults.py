@@ -65,7 +65,7 @@ def assert_whole(workspace: Workspace) -> None:
     for version in kept_versions(workspace, "news"):
         names |= {f"v{version:06d}{suffix}" for suffix in (".duckdb", ".parquet", ".json")}
     assert {file.name for file in workspace.releases_folder("news").iterdir()} == names
-    assert {file.name for file in workspace.tables_root.iterdir()} == {"news", "news.duckdb"}
+    assert {file.name for file in workspace.tables_root.iterdir()} == {"news", "news.duckdb", "news.duckdb.wal"}
 
 
 def publish_and_die(root: Path, step: int, said: Path) -> None:
@@ -83,7 +83,7 @@ def publish_and_die(root: Path, step: int, said: Path) -> None:
 
         return counted
 
-    for name in ("replace", "unlink", "mkdir", "write_text"):
+    for name in ("replace", "unlink", "mkdir", "write_text", "symlink_to"):
         setattr(Path, name, dying(getattr(Path, name)))
     os.link = dying(os.link)
     shutil.rmtree = dying(shutil.rmtree)  # type: ignore[assignment]
