@@ -7,6 +7,7 @@ VecmillError
 ├── VocabularyError         too few words are left to train on
 ├── GoldSetError            a gold set that cannot be read or has no usable row
 ├── ReferenceVectorsError   reference vectors that cannot be read or compared
+├── VectorFileError         word vectors that cannot be imported, or that an export format cannot hold
 ├── ReleaseError            a table or release that is missing, damaged or in the way
 ├── TrainingError           the trainer cannot run, or the vectors diverged
 └── GateRefusedError        the release did not pass its gates; it is kept as a candidate
@@ -39,6 +40,10 @@ class GoldSetError(VecmillError):
 
 class ReferenceVectorsError(VecmillError):
     """Reference vectors cannot be read, hold NaN or zero rows, or share no word with the model."""
+
+
+class VectorFileError(VecmillError):
+    """A file of word vectors cannot be read or written, or its format cannot hold some of the words."""
 
 
 class ReleaseError(VecmillError):

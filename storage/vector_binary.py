@@ -1,0 +1,121 @@
+"""Word vectors in word2vec's binary form: after the first line of sizes, each word, a blank and its float32 numbers.
+
+word2vec's own tool ends a row with a newline, gensim does not; readers skip newlines before a word.
+"""
+
+import re
+from array import array
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from storage.vector_formats import WordVectors, decoded, opened, unknown_counts
+from storage.vector_text import parse_header
+
+CHUNK_BYTES = 1 << 24
+LONGEST_WORD = 1 << 16
+# DuckDB's longest array; a larger number in a first line is damage.
+LARGEST_DIMENSION = 100_000
+FLOAT_BYTES = 4
+ENDS_A_WORD = re.compile(r"[ \n]")
+# What a real row looks like, for files that do not tell their dimension: the bounds of its largest number.
+PLAUSIBLE_LARGEST = (1e-3, 1e3)
+CONTROL_BYTE = re.compile(rb"[\x00-\x1f]")
+GUESSED_BYTES = 1 << 20
+LARGEST_GUESS = 4096
+
+
+def read_binary(path: Path) -> WordVectors:
+    """The rows of a binary file, with or without a first line of sizes.
+
+    Raises ValueError if it is cut off, longer than it declares, or its dimension is neither told nor to be seen.
+    """
+    with opened(path) as file:
+        head = file.read(CHUNK_BYTES)
+        line = head.partition(b"\n")[0]
+        if re.fullmatch(rb"\d+ +\d+\s*", line):
+            rows, dimension = parse_header(line)
+            buffer, read_bytes = head[len(line) + 1 :], len(line) + 1
+        else:
+            rows, dimension = None, guess_dimension(head)
+            buffer, read_bytes = head, 0
+        if dimension > LARGEST_DIMENSION:
+            raise ValueError(f"its first line declares {dimension} numbers a word, more than {LARGEST_DIMENSION:,}")
+        return _read_rows(file, buffer, read_bytes, rows, dimension)
+
+
+def write_binary(file: IO[bytes], words: Sequence[str], vectors: NDArray[np.float32]) -> None:
+    """Write word2vec's binary form of (V, D) vectors, as gensim does: no newline after a row."""
+    file.write(b"%d %d\n" % vectors.shape)
+    for word, vector in zip(words, vectors.astype("<f4", copy=False), strict=True):
+        file.write(word.encode() + b" " + vector.tobytes())
+
+
+def guess_dimension(head: bytes) -> int:
+    """The dimension with which the beginning of a file without a first line falls into at least two plausible rows.
+
+    Raises ValueError if there is none.
+    """
+    head = head[:GUESSED_BYTES]
+    for dimension in range(2, min(LARGEST_GUESS, len(head) // (2 * FLOAT_BYTES)) + 1):
+        position = rows = 0
+        while (after := _after_plausible_row(head, position, dimension)) is not None and after <= len(head):
+            position, rows = after, rows + 1
+        if rows >= 2 and after is not None:
+            return dimension
+    raise ValueError("its first line does not tell rows and dimension, and no dimension fits what follows")
+
+
+def _after_plausible_row(head: bytes, position: int, dimension: int) -> int | None:
+    """Where the row at `position` ends, beyond `head` if it may go on there; None if no row is there."""
+    end = head.find(b" ", position)
+    if end < 0:
+        return len(head) + 1
+    after = end + 1 + dimension * FLOAT_BYTES
+    word = head[position:end].lstrip(b"\n")
+    if not word or len(word) > LONGEST_WORD or CONTROL_BYTE.search(word):
+        return None
+    if after <= len(head):
+        largest = float(np.abs(np.frombuffer(head, "<f4", dimension, end + 1)).max())
+        if not PLAUSIBLE_LARGEST[0] <= largest <= PLAUSIBLE_LARGEST[1]:
+            return None
+    return after
+
+
+def _read_rows(file: IO[bytes], buffer: bytes, read_bytes: int, rows: int | None, dimension: int) -> WordVectors:
+    """All rows. buffer: what was read after the first `read_bytes` bytes of the file."""
+    size = dimension * FLOAT_BYTES
+    words: list[bytes] = []
+    offsets = array("q")
+    # Grows in place, so that a large file needs no second table.
+    numbers = bytearray()
+    position = 0
+    while rows is None or len(words) < rows:
+        end = buffer.find(b" ", position, position + LONGEST_WORD)
+        if end < 0 or end + 1 + size > len(buffer):
+            if end < 0 and len(buffer) - position > LONGEST_WORD:
+                break
+            chunk = file.read(CHUNK_BYTES)
+            if not chunk:
+                break
+            read_bytes += position
+            buffer, position = buffer[position:] + chunk, 0
+            continue
+        words.append(buffer[position:end].lstrip(b"\n"))
+        offsets.append(read_bytes + position)
+        numbers += buffer[end + 1 : end + 1 + size]
+        position = end + 1 + size
+    if rows is not None and len(words) < rows:
+        raise ValueError(
+            f"its first line declares {rows} rows of {dimension} numbers and it ends after {len(words)} whole ones; "
+            "it is cut off, or the line is wrong"
+        )
+    if (buffer[position:] + file.read(CHUNK_BYTES)).strip(b"\n"):
+        raise ValueError(f"it goes on after row {len(words)}, at byte {read_bytes + position}, with what is no row")
+    vectors = np.frombuffer(numbers, dtype="<f4").astype(np.float32, copy=False).reshape(len(words), dimension)
+    return WordVectors(
+        decoded(words), vectors, unknown_counts(len(words)), lambda row: f"row {row + 1:,} at byte {offsets[row]}"
+    )

@@ -1,0 +1,74 @@
+"""The file formats of word vectors, by name, and what every reader gives and every writer takes."""
+
+import gzip
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import IO, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from storage.stages import sha256_of
+
+GZIP = b"\x1f\x8b"
+
+
+class VectorFormat(StrEnum):
+    """Names of the formats, as `--format` takes them; docs/formats.md tells what each holds."""
+
+    WORD2VEC = "word2vec"
+    WORD2VEC_BINARY = "word2vec-binary"
+    GLOVE = "glove"
+    GENSIM = "gensim"
+    PARQUET = "parquet"
+    NUMPY = "numpy"
+    SAFETENSORS = "safetensors"
+    PROJECTOR = "projector"
+
+
+def _row_number(row: int) -> str:
+    return f"row {row + 1:,}"
+
+
+@dataclass(frozen=True)
+class WordVectors:
+    """Words and their vectors, in the order of their file.
+
+    words: R words; bytes that are not UTF-8 are kept as lone surrogates (PEP 383), so that nothing is lost.
+    vectors: (R, D) float32.  counts: (R,) int64, 0 where the file tells none.
+    place: index of a row -> where it stands in the file, for messages.
+    """
+
+    words: list[str]
+    vectors: NDArray[np.float32]
+    counts: NDArray[np.int64]
+    place: Callable[[int], str] = field(default=_row_number, compare=False)
+
+
+def unknown_counts(rows: int) -> NDArray[np.int64]:
+    """The (rows,) counts of a file that holds none."""
+    return np.zeros(rows, dtype=np.int64)
+
+
+def decoded(words: list[bytes]) -> list[str]:
+    """Words as text, with every byte that is not UTF-8 kept as a lone surrogate."""
+    return [word.decode("utf-8", "surrogateescape") for word in words]
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[IO[bytes]]:
+    """The bytes of a file, unpacked if it is gzip, whatever its name."""
+    with path.open("rb") as file:
+        packed = file.read(len(GZIP)) == GZIP
+    with gzip.open(path) if packed else path.open("rb") as unpacked:
+        yield cast("IO[bytes]", unpacked)
+
+
+def sha256_of_files(files: Sequence[Path]) -> str:
+    """Hex sha256 of the bytes of one file, or of the digests of several."""
+    digests = [sha256_of(file) for file in files]
+    return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
