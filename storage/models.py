@@ -14,7 +14,6 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 from storage.stages import sync_path
 
@@ -23,6 +22,8 @@ logger = logging.getLogger(__name__)
 VECTORS = "vectors.safetensors"
 CHECKPOINT = "checkpoint.safetensors"
 PROGRESS = "progress"
+# A few megabytes: enough to keep the disk busy.
+ROWS_PER_WRITE = 1 << 13
 
 # Which of a model's two matrices is meant, or the mean of both.
 Matrix = Literal["center", "context", "mean"]
@@ -97,8 +98,20 @@ def _unit_rows(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _write(path: Path, matrices: Checkpoint, header: dict[str, str]) -> None:
-    tensors = {
-        "center_vectors": np.ascontiguousarray(matrices.center_vectors),
-        "context_vectors": np.ascontiguousarray(matrices.context_vectors),
-    }
-    save_file(tensors, path, metadata=header)
+    """Write the safetensors format a block of rows at a time: the library's writer holds each matrix twice more.
+
+    Source: https://github.com/huggingface/safetensors, "Format": the header's length, the header as JSON, the values.
+    """
+    tensors = {"center_vectors": matrices.center_vectors, "context_vectors": matrices.context_vectors}
+    entries: dict[str, Any] = {"__metadata__": header} if header else {}
+    end = 0
+    for name, matrix in tensors.items():
+        begin, end = end, end + 4 * matrix.size
+        entries[name] = {"dtype": "F32", "shape": matrix.shape, "data_offsets": (begin, end)}
+    text = json.dumps(entries).encode()
+    text += b" " * (-len(text) % 8)  # the values begin at a multiple of 8 bytes
+    with path.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for matrix in tensors.values():
+            for first in range(0, len(matrix), ROWS_PER_WRITE):
+                file.write(np.ascontiguousarray(matrix[first : first + ROWS_PER_WRITE], "<f4").data)

@@ -61,7 +61,7 @@ def check_loss(loss_sum: float, pairs: int, state: TrainingState, config: SkipGr
 def check_vectors(vectors: NDArray[np.float32], state: TrainingState, config: SkipGramConfig) -> None:
     """Raises DivergenceError if a value is not finite."""
     # The sum of squares of finite rows may overflow, but then they have exploded as well.
-    if not np.isfinite(np.vdot(vectors, vectors)):
+    if not np.isfinite(np.einsum("ij,ij->", vectors, vectors)):
         raise divergence("a vector is no longer finite", state, config)
 
 

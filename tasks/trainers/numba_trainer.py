@@ -134,8 +134,10 @@ def _chunk_trainer(
     source: TokenSource, vocabulary: Vocabulary, config: SkipGramConfig, state: TrainingState
 ) -> ChunkTrainer:
     """A function of chunk, epoch and chunk number that trains `state`, already compiled."""
-    centers, contexts = _padded(state.center_vectors), _padded(state.context_vectors)
-    state.center_vectors, state.context_vectors = centers[:, : config.dimension], contexts[:, : config.dimension]
+    centers = _padded(state.center_vectors)
+    state.center_vectors = centers[:, : config.dimension]
+    contexts = _padded(state.context_vectors)
+    state.context_vectors = contexts[:, : config.dimension]
     keep_thresholds = probability_thresholds(vocabulary.keep_probability)
     chances, noise_aliases = alias_table(vocabulary.noise_probability)
     noise_thresholds = probability_thresholds(chances)

@@ -1,8 +1,10 @@
 """Checkpoints and finished vectors survive the way to the disk and back."""
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
+from safetensors.numpy import load_file, save_file
 
 from storage.models import CHECKPOINT, Checkpoint, read_checkpoint, read_vectors, write_checkpoint, write_vectors
 
@@ -23,6 +25,29 @@ def test_a_checkpoint_comes_back_as_it_was_written(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read.context_vectors, written.context_vectors)
     assert read.progress == written.progress
     read.center_vectors[0, 0] = 5  # training goes on in these arrays
+
+
+def test_other_tools_read_the_file(tmp_path: Path) -> None:
+    written = some_checkpoint(3)
+    write_checkpoint(tmp_path, written)
+    again = tmp_path / "again.safetensors"
+    read = load_file(tmp_path / CHECKPOINT)
+    assert {name: tensor.dtype for name, tensor in read.items()} == dict.fromkeys(read, np.dtype("float32"))
+    save_file(read, again)
+    np.testing.assert_array_equal(load_file(again)["context_vectors"], written.context_vectors)
+
+
+def test_a_checkpoint_is_written_in_little_memory(tmp_path: Path) -> None:
+    """The rows of a trainer are padded, so a matrix as a whole would have to be copied."""
+    padded = np.random.default_rng(1).random((100_000, 32), np.float32)
+    tracemalloc.start()
+    write_checkpoint(tmp_path, Checkpoint(padded[:, :20], padded[:, 12:], {}))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < padded.nbytes / 5
+    read = read_checkpoint(tmp_path)
+    assert read is not None
+    np.testing.assert_array_equal(read.context_vectors, padded[:, 12:])
 
 
 def test_no_checkpoint_is_none(tmp_path: Path) -> None:
