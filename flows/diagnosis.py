@@ -44,7 +44,10 @@ def diagnose(workspace: Workspace) -> list[Finding]:
     python = Finding(name="python", found=platform.python_version(), good=(3, 11) <= sys.version_info[:2] < (3, 13))
     packages = [_package(name) for name in PACKAGES]
     backends = [
-        Finding(name=f"backend {backend.name}", found=backend.reason, good=backend.available)
+        # No GPU is no fault of the machine.
+        Finding(
+            name=f"backend {backend.name}", found=backend.reason, good=backend.available or backend.name == "triton"
+        )
         for backend in available_backends()
     ]
     return [python, *packages, *backends, Finding(name="cores", found=str(cores)), *_workspace_findings(workspace)]

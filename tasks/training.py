@@ -19,7 +19,7 @@ from storage.stages import Manifest, Stage, complete_stage
 from storage.start_vectors import StartPoint, read_start
 from storage.vocabularies import read_vocabulary
 from tasks.artifacts import training_progress
-from tasks.trainers.backends import resolve_config, train
+from tasks.trainers.backends import explain_backend, resolve_config, train
 from tasks.trainers.config import SkipGramConfig
 from tasks.trainers.interface import DivergenceError, EpochResult, TrainingState, TrainingStep, Vocabulary
 from tasks.trainers.sampling import initial_state
@@ -30,12 +30,20 @@ logger = logging.getLogger(__name__)
 STAGE_VERSION = 1
 
 
-def resolved(config: SkipGramConfig) -> SkipGramConfig:
-    """The settings with `auto` resolved for this machine. Raises TrainingError if they cannot be met here."""
+def resolved(config: SkipGramConfig, vocabulary: Stage | Manifest) -> SkipGramConfig:
+    """The settings with `auto` resolved for this machine. Raises TrainingError if they cannot be met here.
+
+    A vocabulary that is not built yet is taken to fit on the GPU, if there is one.
+    """
     try:
-        return resolve_config(config)
+        return resolve_config(config, _words(vocabulary))
     except ValueError as error:
         raise TrainingError(str(error)) from error
+
+
+def _words(vocabulary: Stage | Manifest) -> int | None:
+    """Size of the vocabulary, if it is built."""
+    return int(vocabulary.facts["words"]) if isinstance(vocabulary, Manifest) else None
 
 
 def training_stage(
@@ -46,7 +54,7 @@ def training_stage(
     return Stage(
         kind="models",
         version=STAGE_VERSION,
-        config=resolved(config).model_dump(exclude={"start_from", "checkpoint_every_seconds"}),
+        config=resolved(config, vocabulary).model_dump(exclude={"start_from", "checkpoint_every_seconds"}),
         inputs=inputs | ({"start": start.digest} if start else {}),
     )
 
@@ -63,13 +71,15 @@ def train_vectors(
 
     start: vectors of an earlier release to begin with; without it, random ones.
     """
-    config = resolved(config)
+    asked = config
+    config = resolved(config, vocabulary)
     source = EncodedCorpus(encoded.path)
     words = read_vocabulary(vocabulary.path)
     counts = Vocabulary(words.counts, words.keep_probability, words.noise_probability)
     corpus_tokens = int(vocabulary.facts["corpus_tokens"])
 
     def build(folder: Path) -> dict[str, Any]:
+        logger.info("training with %s", explain_backend(asked, len(words.words)))
         state, epochs = _restored(folder)
         with training_progress(corpus_tokens * config.epochs) as progress, _explained():
             if state is None and start is not None:
@@ -157,7 +167,7 @@ def _explained() -> Iterator[None]:
     """Give what the pure trainers raise the name that users are shown."""
     try:
         yield
-    except DivergenceError as error:
+    except (DivergenceError, MemoryError) as error:
         raise TrainingError(str(error)) from error
 
 

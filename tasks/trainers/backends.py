@@ -8,8 +8,9 @@ from typing import Literal, Protocol
 
 from tasks.trainers.config import SkipGramConfig
 from tasks.trainers.interface import TokenSource, TrainingState, TrainingStep, Vocabulary
+from tasks.trainers.triton_status import device_name, memory_obstacle, obstacle
 
-BackendName = Literal["numba", "torch"]
+BackendName = Literal["triton", "numba", "torch"]
 
 
 @dataclass(frozen=True)
@@ -38,11 +39,15 @@ class Trainer(Protocol):
 
 @dataclass(frozen=True)
 class Backend:
-    """One way to train: how to tell whether it runs here, and how to get its training function."""
+    """One way to train: how to tell whether it runs here, and how to get its training function.
+
+    misfit: why it does not take some settings, and a vocabulary of as many words if that is known; None if it does.
+    """
 
     name: BackendName
     status: Callable[[], BackendStatus]
     load: Callable[[], Trainer]
+    misfit: Callable[[SkipGramConfig, int | None], str | None] = lambda config, words: None
 
 
 def available_backends() -> list[BackendStatus]:
@@ -50,18 +55,34 @@ def available_backends() -> list[BackendStatus]:
     return [backend.status() for backend in BACKENDS]
 
 
-def resolve_backend(config: SkipGramConfig) -> BackendName:
-    """The backend that will run. Raises ValueError, with the reason, if it cannot."""
-    statuses = {backend.name: backend.status() for backend in BACKENDS}
-    if config.backend != "auto":
-        chosen = statuses[config.backend]
-        if not chosen.available:
-            raise ValueError(f"skipgram.backend {config.backend} cannot run here: {chosen.reason}")
-        return config.backend
+def resolve_backend(config: SkipGramConfig, words: int | None = None) -> BackendName:
+    """The backend that will run. Raises ValueError, with the reason, if it cannot.
+
+    words: size of the vocabulary, where it is known: `auto` passes over a GPU with too little memory for it.
+    """
+    return _choose_backend(config, words)[0].name
+
+
+def explain_backend(config: SkipGramConfig, words: int | None = None) -> str:
+    """The backend that will run, and why not those that `auto` would have taken before it. Raises ValueError."""
+    chosen, refusals = _choose_backend(config, words)
+    reasons = "".join(f"; not {name}: {reason}" for name, reason in refusals.items())
+    return f"{chosen.name} ({chosen.status().reason}){reasons}"
+
+
+def _choose_backend(config: SkipGramConfig, words: int | None) -> tuple[Backend, dict[str, str]]:
+    """The backend that will run, and those passed over with their reasons. Raises ValueError if there is none."""
+    refusals: dict[str, str] = {}
     for backend in BACKENDS:
-        if statuses[backend.name].available:
-            return backend.name
-    reasons = "; ".join(f"{status.name}: {status.reason}" for status in statuses.values())
+        if config.backend in ("auto", backend.name):
+            status = backend.status()
+            refusal = backend.misfit(config, words) if status.available else status.reason
+            if refusal is None:
+                return backend, refusals
+            refusals[backend.name] = refusal
+    if config.backend != "auto":
+        raise ValueError(f"skipgram.backend {config.backend} cannot run here: {refusals[config.backend]}")
+    reasons = "; ".join(f"{name}: {reason}" for name, reason in refusals.items())
     raise ValueError(f"no training backend can run here ({reasons})")
 
 
@@ -72,14 +93,21 @@ def resolve_workers(config: SkipGramConfig) -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def resolve_config(config: SkipGramConfig) -> SkipGramConfig:
-    """The settings with backend, device and workers as they will be. Raises ValueError if they cannot be met."""
-    backend = resolve_backend(config)
-    if backend == "numba":
-        return config.model_copy(update={"backend": backend, "device": "cpu", "workers": resolve_workers(config)})
-    from tasks.trainers.torch_reference import resolve_device
+def resolve_config(config: SkipGramConfig, words: int | None = None) -> SkipGramConfig:
+    """The settings with backend, device and workers as they will be. Raises ValueError if they cannot be met.
 
-    return config.model_copy(update={"backend": backend, "device": resolve_device(config.device), "workers": 1})
+    words: size of the vocabulary, where it is known.
+    """
+    backend = resolve_backend(config, words)
+    if backend == "numba":
+        resolved = {"device": "cpu", "workers": resolve_workers(config), "centers_in_flight": None}
+    elif backend == "triton":
+        resolved = {"device": "cuda", "workers": 1}
+    else:
+        from tasks.trainers.torch_reference import resolve_device
+
+        resolved = {"device": resolve_device(config.device), "workers": 1, "centers_in_flight": None}
+    return config.model_copy(update={"backend": backend} | resolved)
 
 
 def train(
@@ -96,9 +124,30 @@ def train(
     resumable_every_seconds: how often, besides the end of each epoch, a step is to be one that can be saved.
     Raises ValueError if the settings or the state do not fit, DivergenceError if the vectors diverged.
     """
-    config = resolve_config(config)
+    config = resolve_config(config, len(vocabulary))
     trainer = next(backend for backend in BACKENDS if backend.name == config.backend).load()
     return trainer(source, vocabulary, config, state, resumable_every_seconds=resumable_every_seconds)
+
+
+def _triton_status() -> BackendStatus:
+    reason = obstacle()
+    return BackendStatus("triton", reason is None, reason or device_name())
+
+
+def _triton_misfit(config: SkipGramConfig, words: int | None) -> str | None:
+    if config.architecture != "skip_gram":
+        return f"it trains skip_gram, and skipgram.architecture is {config.architecture}"
+    if config.device == "cpu":
+        return "skipgram.device is cpu"
+    if config.backend == "auto" and config.workers == 1:
+        return "skipgram.workers is 1, which asks for vectors that can be reproduced bit by bit"
+    return None if words is None else memory_obstacle(words, config.dimension, now=False)
+
+
+def _load_triton() -> Trainer:
+    from tasks.trainers.triton_trainer import train_on_gpu
+
+    return train_on_gpu
 
 
 def _numba_status() -> BackendStatus:
@@ -127,6 +176,7 @@ def _load_torch() -> Trainer:
 
 # Fastest first.
 BACKENDS = (
+    Backend("triton", _triton_status, _load_triton, _triton_misfit),
     Backend("numba", _numba_status, _load_numba),
     Backend("torch", _torch_status, _load_torch),
 )

@@ -34,5 +34,16 @@ class SkipGramConfig(BaseModel):
         "none: random ones",
     )
     checkpoint_every_seconds: float = Field(60.0, ge=0.1, le=86_400, description="the most that a kill can lose")
-    backend: Literal["auto", "numba", "torch"] = Field("auto", description="which trainer runs; auto: the fastest here")
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where the torch backend runs")
+    centers_in_flight: int | None = Field(
+        None,
+        ge=16,
+        le=1 << 20,
+        description="words that the triton backend trains at a time, none of which sees the others' updates; "
+        "none: by the size of the vocabulary",
+    )
+    backend: Literal["auto", "triton", "numba", "torch"] = Field(
+        "auto", description="which trainer runs; auto: the fastest here"
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="where the torch backend runs; cpu also keeps auto from taking the GPU"
+    )

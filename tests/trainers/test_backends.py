@@ -27,17 +27,24 @@ def without_numba() -> BackendStatus:
     return BackendStatus("numba", False, "the package numba is not installed")
 
 
+@pytest.fixture
+def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Choose as on a machine without a GPU."""
+    monkeypatch.setattr(backends, "obstacle", lambda: "no CUDA device")
+
+
+@pytest.mark.usefixtures("no_gpu")
 def test_auto_takes_numba_and_all_cores() -> None:
     assert resolve_backend(SkipGramConfig()) == "numba"
     assert resolve_workers(SkipGramConfig()) == len(os.sched_getaffinity(0))
     assert resolve_workers(SkipGramConfig(workers=7)) == 7
     resolved = resolve_config(SkipGramConfig())
     assert (resolved.backend, resolved.device, resolved.workers) == ("numba", "cpu", len(os.sched_getaffinity(0)))
-    assert [status.name for status in available_backends()] == ["numba", "torch"]
+    assert [status.name for status in available_backends()] == ["triton", "numba", "torch"]
 
 
 def test_auto_falls_back_to_torch(monkeypatch: pytest.MonkeyPatch) -> None:
-    numba, torch = backends.BACKENDS
+    _, numba, torch = backends.BACKENDS
     missing = backends.Backend("numba", without_numba, numba.load)
     monkeypatch.setattr(backends, "BACKENDS", (missing, torch))
     assert resolve_backend(SkipGramConfig()) == "torch"

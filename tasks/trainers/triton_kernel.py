@@ -1,0 +1,299 @@
+"""The GPU kernels of skip-gram training: draw, then train tiles of the corpus.
+
+A portion of the corpus is trained by four kernels. `mark_kept` tosses the coins of subsampling, `gather_kept` writes
+the surviving tokens one after the other, `draw_outputs` chooses the noise words, and `train_tiles` does the rest
+without a random number. Every draw is a function of a key and of the token's place in the corpus (Philox, Salmon et
+al. 2011), so it does not depend on how the work is cut or scheduled.
+
+A tile is TILE_CENTERS consecutive surviving tokens with the words around them: a band matrix. As in word2vec.c the
+words around (rows of `centers`) are the inputs and predict the word in the middle (a row of `contexts`). All inputs of
+a tile share its noise words, each standing for as many of word2vec.c's draws as it has to, so that the expected
+gradient is word2vec.c's:
+
+    logits = outputs @ inputs.T,   outputs += gradients @ inputs,   inputs += gradients.T @ outputs
+
+with inputs (TILE_INPUTS, D) and outputs (TILE_OUTPUTS, D). Sharing what is loaded follows FULL-W2V (Randall et al.
+2021, arXiv 2312.07743). Updates are atomic additions whose result nobody reads: the GPU does not wait for them.
+"""
+
+# Triton compiles a kernel from its source text, and has no types that mypy could check.
+# mypy: disable-error-code="untyped-decorator"
+
+from collections.abc import Callable
+from typing import Any
+
+try:
+    import triton
+    import triton.language as tl
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError("the triton backend needs the package triton; install the extra `kernels`") from error
+
+# Triton's decorator has no types of its own.
+jit: Callable[..., Any] = triton.jit
+# With TRITON_INTERPRET=1 kernels run as NumPy code on the CPU: slow, for tests.
+INTERPRETED = tl.constexpr(triton.knobs.runtime.interpret)
+
+# Powers of 2, as Triton asks for, and at least 16, as the tensor cores do. 16 centers and 2 * 5 words around them leave
+# 6 of 32 inputs empty, 16 centers and 48 noise words fill the outputs.
+TILE_CENTERS = tl.constexpr(16)
+TILE_INPUTS = tl.constexpr(32)
+TILE_OUTPUTS = tl.constexpr(64)
+# Second word of the Philox counter, so that no two draws of a token are the same. The noise word in slot s of a tile
+# is drawn with NOISE + s.
+SURVIVAL = tl.constexpr(0)
+NOISE = tl.constexpr(1)
+
+
+@jit
+def _random_bits(key: tl.tensor, position: tl.tensor, purpose: tl.tensor) -> tuple[tl.tensor, tl.tensor]:
+    """Two words of 32 random bits for each position (int64) and purpose (int32)."""
+    low, high = position.to(tl.uint32), (position >> 32).to(tl.uint32)
+    first, second, _, _ = tl.philox(key, low, high, low * 0 + purpose.to(tl.uint32), low * 0)
+    return first, second
+
+
+@jit
+def _word_of(token: tl.tensor) -> tl.tensor:
+    """Token ids whose bits are flipped where a sentence begins: the token id itself."""
+    return tl.where(token < 0, -1 - token, token)
+
+
+@jit(do_not_specialize=["count", "start", "key"])
+def mark_kept(
+    tokens: tl.tensor,
+    keep_thresholds: tl.tensor,
+    kept: tl.tensor,
+    count: tl.tensor,
+    start: tl.tensor,
+    key: tl.tensor,
+    block: tl.constexpr,
+) -> None:
+    """Toss the coin of every token.
+
+    tokens: (N,) int32, bits flipped where a sentence begins.  keep_thresholds: (V,) uint32 as int32.
+    kept: (N,) int8, written.  start: place of the first token in the corpus.  key: of seed and epoch.
+    """
+    offset = tl.program_id(0).to(tl.int64) * block + tl.arange(0, block)
+    inside = offset < count
+    word = _word_of(tl.load(tokens + offset, mask=inside, other=0))
+    threshold = tl.load(keep_thresholds + word, mask=inside, other=0).to(tl.uint32, bitcast=True)
+    coin, _ = _random_bits(key, start + offset, tl.full((block,), SURVIVAL, tl.int32))
+    tl.store(kept + offset, (coin <= threshold).to(tl.int8), mask=inside)
+
+
+@jit(do_not_specialize=["count", "start", "key", "least_radius", "radii"])
+def gather_kept(
+    tokens: tl.tensor,
+    kept: tl.tensor,
+    places: tl.tensor,
+    sentences: tl.tensor,
+    words_out: tl.tensor,
+    sentences_out: tl.tensor,
+    positions_out: tl.tensor,
+    radii_out: tl.tensor,
+    count: tl.tensor,
+    start: tl.tensor,
+    key: tl.tensor,
+    least_radius: tl.tensor,
+    radii: tl.tensor,
+    block: tl.constexpr,
+) -> None:
+    """Write the surviving tokens without gaps, each with its sentence, its place in the portion and its window.
+
+    kept: (N,) int8.  places: (N,) int32, survivors up to and with each token.  sentences: (N,) int32.
+    The four outputs: (N,) int32, as many as survive are written.
+    least_radius, radii: a window's radius is one of `radii` numbers from least_radius on, all equally likely.
+    """
+    offset = tl.program_id(0).to(tl.int64) * block + tl.arange(0, block)
+    inside = offset < count
+    survives = inside & (tl.load(kept + offset, mask=inside, other=0) != 0)
+    place = tl.load(places + offset, mask=survives, other=1) - 1
+    _, bits = _random_bits(key, start + offset, tl.full((block,), SURVIVAL, tl.int32))
+    radius = least_radius + tl.umulhi(bits, tl.full((block,), 0, tl.uint32) + radii.to(tl.uint32)).to(tl.int32)
+    tl.store(words_out + place, _word_of(tl.load(tokens + offset, mask=survives, other=0)), mask=survives)
+    tl.store(sentences_out + place, tl.load(sentences + offset, mask=survives, other=0), mask=survives)
+    tl.store(positions_out + place, offset.to(tl.int32), mask=survives)
+    tl.store(radii_out + place, radius, mask=survives)
+
+
+@jit(do_not_specialize=["start", "key", "vocabulary"])
+def draw_outputs(
+    words: tl.tensor,
+    positions: tl.tensor,
+    kept_count: tl.tensor,
+    noise_thresholds: tl.tensor,
+    noise_aliases: tl.tensor,
+    outputs: tl.tensor,
+    start: tl.tensor,
+    key: tl.tensor,
+    vocabulary: tl.tensor,
+    slots: tl.constexpr,
+    block: tl.constexpr,
+) -> None:
+    """Write the output words of every tile: its centers, then noise words.
+
+    words, positions: (N,) int32 of the surviving tokens.  kept_count: (1,) int32, how many there are.
+    noise_thresholds: (V,) uint32 as int32; noise_aliases: (V,) int32: an alias table.
+    outputs: (tiles, slots) int32, written.  A tile's noise is drawn with the place of its first token.
+    """
+    offset = tl.program_id(0).to(tl.int64) * block + tl.arange(0, block)
+    tile, slot = offset // slots, (offset % slots).to(tl.int32)
+    count = tl.load(kept_count)
+    inside = tile * TILE_CENTERS < count
+    center = tile * TILE_CENTERS + slot
+    is_center = slot < TILE_CENTERS
+    position = start + tl.load(positions + tile * TILE_CENTERS, mask=inside, other=0)
+    bits, coin = _random_bits(key, position, slot + NOISE)
+    row = tl.umulhi(bits, tl.full((block,), 0, tl.uint32) + vocabulary.to(tl.uint32)).to(tl.int32)
+    threshold = tl.load(noise_thresholds + row, mask=inside & ~is_center, other=0).to(tl.uint32, bitcast=True)
+    alias = tl.load(noise_aliases + row, mask=inside & ~is_center, other=0)
+    noise = tl.where(coin <= threshold, row, alias)
+    middle = tl.load(words + center, mask=is_center & (center < count), other=0)
+    tl.store(outputs + offset, tl.where(is_center, middle, noise), mask=inside)
+
+
+@jit
+def _load_rows(
+    table: tl.tensor,
+    words: tl.tensor,
+    is_used: tl.tensor,
+    block: tl.tensor,
+    stride: tl.constexpr,
+    columns: tl.constexpr,
+) -> tuple[tl.tensor, tl.tensor, tl.tensor]:
+    """One block of columns of the rows of some words: (values, where they lie in the table, which of them exist).
+
+    Rows that are not used, and columns past the stride, are zero. The cache of one processor does not notice what
+    others write, so it is passed by.
+    """
+    column = block * columns + tl.arange(0, columns)
+    places = words.to(tl.int64)[:, None] * stride + column[None, :]
+    exists = is_used[:, None] & (column < stride)[None, :]
+    return tl.load(table + places, mask=exists, other=0.0, cache_modifier=".cg"), places, exists
+
+
+@jit
+def _dot(a: tl.tensor, b: tl.tensor, exact: tl.constexpr) -> tl.tensor:
+    """Matrix product summed in float32: of the operands as they are, or rounded to bfloat16 for the tensor cores."""
+    if exact:
+        return tl.dot(a, b, input_precision="ieee")
+    a, b = a.to(tl.bfloat16), b.to(tl.bfloat16)
+    if INTERPRETED:
+        # The interpreter multiplies the bits of bfloat16 numbers (Triton issue 11584).
+        a, b = a.to(tl.float32), b.to(tl.float32)
+    return tl.dot(a, b, input_precision="ieee")
+
+
+@jit
+def _weights(
+    pairs: tl.tensor,
+    middle: tl.tensor,
+    outputs: tl.tensor,
+    is_center: tl.tensor,
+    slot: tl.tensor,
+    noise_share: tl.tensor,
+) -> tl.tensor:
+    """How much each output and input count: (outputs, inputs) float32.
+
+    pairs: (centers, inputs), whether an input is in the window of a center.  middle: (centers,), outputs: (outputs,)
+    token ids.  is_center, slot: (outputs,), whether an output is a center, and which.
+    A center counts 1 for each of its inputs; a noise word `noise_share` for each pair of that input whose center is
+    another word: word2vec.c leaves out noise that is the word to predict.
+    """
+    is_own = slot[:, None] == tl.arange(0, TILE_CENTERS)[None, :]
+    counts = tl.where(is_center[:, None], is_own, outputs[:, None] != middle[None, :])
+    # Small whole numbers, which bfloat16 holds exactly.
+    weights = _dot(counts.to(tl.float32), pairs.to(tl.float32), False)
+    return weights * tl.where(is_center, 1.0, noise_share)[:, None]
+
+
+@jit
+def train_tiles(
+    centers: tl.tensor,
+    contexts: tl.tensor,
+    words: tl.tensor,
+    sentences: tl.tensor,
+    positions: tl.tensor,
+    radii: tl.tensor,
+    outputs: tl.tensor,
+    kept_count: tl.tensor,
+    losses: tl.tensor,
+    pair_counts: tl.tensor,
+    noise_share: tl.tensor,
+    learning_rate: tl.tensor,
+    least_rate: tl.tensor,
+    progress_start: tl.tensor,
+    progress_step: tl.tensor,
+    stride: tl.constexpr,
+    columns: tl.constexpr,
+    column_blocks: tl.constexpr,
+    largest_radius: tl.constexpr,
+    input_blocks: tl.constexpr,
+    output_blocks: tl.constexpr,
+    exact: tl.constexpr,
+) -> None:
+    """Train every tile; each program takes an equal run of neighbouring ones, so programs x TILE_CENTERS are in flight.
+
+    centers, contexts: (V, stride) float32, updated in place; columns past the dimension are zero and stay so.
+    words, sentences, positions, radii: (N,) int32 of the surviving tokens.  outputs: (tiles, slots) int32.
+    losses, pair_counts: (programs,) float32 and int32, written: loss summed over all pairs, and positive pairs.
+    noise_share: word2vec.c's draws that one noise word stands for, for each pair.
+    progress_start: part of the training done before this portion.  progress_step: part that one token adds.
+    """
+    count = tl.load(kept_count)
+    tiles = tl.cdiv(count, TILE_CENTERS).to(tl.int64)
+    program, programs = tl.program_id(0), tl.num_programs(0)
+    first = (tiles * program // programs).to(tl.int32)
+    last = (tiles * (program + 1) // programs).to(tl.int32)
+    loss = tl.zeros((TILE_INPUTS,), tl.float32)
+    pairs_seen = tl.zeros((TILE_INPUTS,), tl.int32)
+    for tile in range(first, last):
+        place = tile * TILE_CENTERS + tl.arange(0, TILE_CENTERS)
+        here = place < count
+        middle = tl.load(words + place, mask=here, other=0)
+        sentence = tl.load(sentences + place, mask=here, other=-1)
+        radius = tl.load(radii + place, mask=here, other=0)
+        progress = progress_start + tl.load(positions + tile * TILE_CENTERS) * progress_step
+        rate = learning_rate * tl.maximum(1.0 - progress, least_rate)
+        for input_block in range(input_blocks):
+            spot = tile * TILE_CENTERS - largest_radius + input_block * TILE_INPUTS + tl.arange(0, TILE_INPUTS)
+            there = (spot >= 0) & (spot < count)
+            input_sentence = tl.load(sentences + spot, mask=there, other=-2)
+            distance = tl.abs(place[:, None] - spot[None, :])
+            pairs = (sentence[:, None] == input_sentence[None, :]) & (distance > 0) & (distance <= radius[:, None])
+            input_pairs = tl.sum(pairs.to(tl.int32), axis=0)
+            pairs_seen += input_pairs
+            is_used = input_pairs > 0
+            inputs = tl.load(words + spot, mask=is_used, other=0)
+            for output_block in range(output_blocks):
+                slot = output_block * TILE_OUTPUTS + tl.arange(0, TILE_OUTPUTS)
+                output = tl.load(outputs + tl.to_tensor(tile).to(tl.int64) * (output_blocks * TILE_OUTPUTS) + slot)
+                is_center = slot < TILE_CENTERS
+                is_output = slot >= 0
+                weights = _weights(pairs, middle, output, is_center, slot, noise_share)
+
+                x, x_places, x_exists = _load_rows(centers, inputs, is_used, 0, stride, columns)
+                y, y_places, y_exists = _load_rows(contexts, output, is_output, 0, stride, columns)
+                logits = _dot(y, tl.trans(x), exact)
+                for block in range(1, column_blocks):
+                    x, x_places, x_exists = _load_rows(centers, inputs, is_used, block, stride, columns)
+                    y, y_places, y_exists = _load_rows(contexts, output, is_output, block, stride, columns)
+                    logits += _dot(y, tl.trans(x), exact)
+
+                # exp of a number that is not positive cannot overflow.
+                small = tl.exp(-tl.abs(logits))
+                chance = tl.where(logits >= 0, 1.0, small) / (1.0 + small)
+                signed = tl.where(is_center[:, None], -logits, logits)
+                loss += tl.sum(weights * (tl.maximum(signed, 0.0) + tl.log(1.0 + small)), axis=0)
+                gradients = rate * weights * (tl.where(is_center, 1.0, 0.0)[:, None] - chance)
+
+                for block in range(column_blocks):
+                    if column_blocks > 1:
+                        x, x_places, x_exists = _load_rows(centers, inputs, is_used, block, stride, columns)
+                        y, y_places, y_exists = _load_rows(contexts, output, is_output, block, stride, columns)
+                    y_gradient = _dot(gradients, x, exact)
+                    tl.atomic_add(contexts + y_places, y_gradient, mask=y_exists, sem="relaxed")
+                    x_gradient = _dot(tl.trans(gradients), y, exact)
+                    tl.atomic_add(centers + x_places, x_gradient, mask=x_exists, sem="relaxed")
+    tl.store(losses + program, tl.sum(loss))
+    tl.store(pair_counts + program, tl.sum(pairs_seen))

@@ -1,0 +1,212 @@
+"""The two tables on the GPU, and how a portion of the corpus is trained on them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from tasks.trainers import triton_kernel as kernels
+from tasks.trainers.bookkeeping import LEAST_RATE
+from tasks.trainers.config import SkipGramConfig
+from tasks.trainers.interface import TrainingState, Vocabulary
+from tasks.trainers.sampling import alias_table, probability_thresholds
+from tasks.trainers.triton_corpus import Portion
+from tasks.trainers.triton_status import row_stride
+
+TILE_CENTERS: int = kernels.TILE_CENTERS.value
+TILE_INPUTS: int = kernels.TILE_INPUTS.value
+TILE_OUTPUTS: int = kernels.TILE_OUTPUTS.value
+# Pairs that one noise word of a tile stands for, about. It moves once by the sum of their gradients; the CPU trainer,
+# where wide windows diverged, adds up as many at most.
+PAIRS_PER_NOISE_WORD = 10
+# A row is worked on in one piece up to this many columns, a longer one in pieces of half as many: registers.
+MOST_COLUMNS = 128
+# Words of the vocabulary for each center in flight, and the most of these by default: enough to fill any GPU.
+WORDS_PER_CENTER = 64
+MOST_CENTERS_IN_FLIGHT = 4096
+# Elements that one program of the small kernels handles.
+BLOCK = 1024
+WARPS = 4
+
+
+@dataclass(frozen=True)
+class TileShape:
+    """How the settings are cut into what the kernel handles at once.
+
+    stride: floats of a row.  columns, column_blocks: those handled at once, and how often.
+    largest_radius: words to each side, at most.  input_blocks: blocks of TILE_INPUTS words that cover a tile and its
+    surroundings.  output_blocks: blocks of TILE_OUTPUTS rows, the tile's centers and its noise words.
+    noise_share: draws of word2vec.c that a noise word stands for, for each pair.  programs: tiles trained at a time.
+    """
+
+    stride: int
+    columns: int
+    column_blocks: int
+    largest_radius: int
+    input_blocks: int
+    output_blocks: int
+    noise_share: float
+    programs: int
+
+    @property
+    def slots(self) -> int:
+        """Output rows of a tile."""
+        return self.output_blocks * TILE_OUTPUTS
+
+    @property
+    def token_bytes(self) -> int:
+        """Memory for each token of a portion.
+
+        Coin, sentence and place of all; word, sentence, position, radius and output words of the survivors, which may
+        be all.
+        """
+        return 32 + 4 * self.slots // TILE_CENTERS
+
+
+def tile_shape(config: SkipGramConfig, words: int) -> TileShape:
+    """The shape for these settings and a vocabulary of `words`."""
+    stride, radius = row_stride(config.dimension), config.window_radius
+    columns = max(16, 1 << (config.dimension - 1).bit_length())
+    if columns > MOST_COLUMNS:
+        columns = MOST_COLUMNS // 2
+    inputs_of_a_center = radius + 1 if config.reduced_windows else 2 * radius
+    noise_words = TILE_CENTERS * inputs_of_a_center * config.negatives_per_pair / PAIRS_PER_NOISE_WORD
+    output_blocks = max(1, round((TILE_CENTERS + noise_words) / TILE_OUTPUTS))
+    return TileShape(
+        stride=stride,
+        columns=columns,
+        column_blocks=-(-config.dimension // columns),
+        largest_radius=radius,
+        input_blocks=-(-(TILE_CENTERS + 2 * radius) // TILE_INPUTS),
+        output_blocks=output_blocks,
+        noise_share=config.negatives_per_pair / (output_blocks * TILE_OUTPUTS - TILE_CENTERS),
+        programs=-(-centers_in_flight(config, words) // TILE_CENTERS),
+    )
+
+
+def centers_in_flight(config: SkipGramConfig, words: int) -> int:
+    """As set, else by the size of the vocabulary.
+
+    Words trained at the same time do not see each other's updates. On a small vocabulary many of them are the same
+    words, whose vectors then move by many steps computed from one old value.
+    """
+    if config.centers_in_flight is not None:
+        return config.centers_in_flight
+    return min(max(words // WORDS_PER_CENTER, TILE_CENTERS), MOST_CENTERS_IN_FLIGHT)
+
+
+def draw_key(seed: int, epoch: int) -> int:
+    """Key of all random draws of one epoch: 63 bits."""
+    return int(np.random.SeedSequence((seed, epoch)).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+@dataclass(frozen=True)
+class Draws:
+    """What was drawn for a portion of N tokens; only the first `count` survivors, and their tiles, are meant.
+
+    words, sentences, positions, radii: (N,) int32.  outputs: (tiles, slots) int32.  count: (1,) int32.
+    """
+
+    words: torch.Tensor
+    sentences: torch.Tensor
+    positions: torch.Tensor
+    radii: torch.Tensor
+    outputs: torch.Tensor
+    count: torch.Tensor
+
+
+class GpuModel:
+    """Both tables on a device, with everything that is needed to train them.
+
+    epochs_tokens: tokens of the corpus times epochs, over which the learning rate falls.
+    exact: multiply in float32 rather than in bfloat16; slower, for tests.
+    """
+
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        config: SkipGramConfig,
+        state: TrainingState,
+        token_count: int,
+        device: torch.device,
+        exact: bool = False,
+    ) -> None:
+        self.shape = tile_shape(config, len(vocabulary))
+        self._config, self._token_count, self._device, self._exact = config, token_count, device, exact
+        self._words = len(vocabulary)
+        chances, aliases = alias_table(vocabulary.noise_probability)
+        self._keep_thresholds = self._upload(probability_thresholds(vocabulary.keep_probability).view(np.int32))
+        self._noise_thresholds = self._upload(probability_thresholds(chances).view(np.int32))
+        self._noise_aliases = self._upload(aliases)
+        self._centers, self._contexts = self._table(state.center_vectors), self._table(state.context_vectors)
+        # Page-locked memory is what a GPU copies to at full speed.
+        pinned = device.type == "cuda"
+        self._copies = [torch.empty(table.shape, pin_memory=pinned) for table in (self._centers, self._contexts)]
+
+    def draw(self, portion: Portion, epoch: int) -> Draws:
+        """Subsample a portion and draw windows and noise for what is left."""
+        tokens, shape = portion.tokens, self.shape
+        size = len(tokens)
+        key = draw_key(self._config.seed, epoch)
+        blocks = (-(-size // BLOCK),)
+        kept = self._empty(size, torch.int8)
+        kernels.mark_kept[blocks](tokens, self._keep_thresholds, kept, size, portion.start, key, block=BLOCK)
+        places = torch.cumsum(kept, 0, dtype=torch.int32)
+        sentences = torch.cumsum(tokens < 0, 0, dtype=torch.int32)
+        words, own_sentences, positions, radii = (self._empty(size, torch.int32) for _ in range(4))
+        least = 1 if self._config.reduced_windows else shape.largest_radius
+        kernels.gather_kept[blocks](
+            tokens, kept, places, sentences, words, own_sentences, positions, radii,
+            size, portion.start, key, least, shape.largest_radius - least + 1, block=BLOCK,
+        )  # fmt: skip
+        count = places[-1:]
+        tiles = -(-size // TILE_CENTERS)
+        outputs = self._empty(tiles * shape.slots, torch.int32)
+        kernels.draw_outputs[(-(-tiles * shape.slots // BLOCK),)](
+            words, positions, count, self._noise_thresholds, self._noise_aliases, outputs,
+            portion.start, key, self._words, slots=shape.slots, block=BLOCK,
+        )  # fmt: skip
+        return Draws(words, own_sentences, positions, radii, outputs.view(tiles, shape.slots), count)
+
+    def train(self, portion: Portion, epoch: int, draws: Draws | None = None) -> torch.Tensor:
+        """Train a portion. Returns (2,) float64 on the device: loss summed over all pairs, and positive pairs.
+
+        The work is queued, not awaited.
+        """
+        draws = draws or self.draw(portion, epoch)
+        shape, config = self.shape, self._config
+        step = 1.0 / (config.epochs * self._token_count)
+        losses, pairs = self._empty(shape.programs, torch.float32), self._empty(shape.programs, torch.int32)
+        kernels.train_tiles[(shape.programs,)](
+            self._centers, self._contexts, draws.words, draws.sentences, draws.positions, draws.radii, draws.outputs,
+            draws.count, losses, pairs, shape.noise_share, config.learning_rate, LEAST_RATE,
+            (epoch * self._token_count + portion.start) * step, step,
+            stride=shape.stride, columns=shape.columns, column_blocks=shape.column_blocks,
+            largest_radius=shape.largest_radius, input_blocks=shape.input_blocks, output_blocks=shape.output_blocks,
+            exact=self._exact, num_warps=WARPS, num_stages=1,
+        )  # fmt: skip
+        return torch.stack([losses.double().sum(), pairs.double().sum()])
+
+    def read_into(self, state: TrainingState) -> None:
+        """Wait for all that is queued, and put the vectors into the state."""
+        for copy, table in zip(self._copies, (self._centers, self._contexts), strict=True):
+            copy.copy_(table, non_blocking=True)
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+        state.center_vectors, state.context_vectors = (
+            copy.numpy()[:, : self._config.dimension] for copy in self._copies
+        )
+
+    def _table(self, vectors: NDArray[np.float32]) -> torch.Tensor:
+        """(V, stride) on the device; the added columns are zero and stay so."""
+        table = torch.zeros((len(vectors), self.shape.stride), device=self._device)
+        table[:, : vectors.shape[1]] = self._upload(vectors)
+        return table
+
+    def _upload(self, values: NDArray[Any]) -> torch.Tensor:
+        return torch.tensor(values, device=self._device)
+
+    def _empty(self, size: int, kind: torch.dtype) -> torch.Tensor:
+        return torch.empty(size, dtype=kind, device=self._device)

@@ -1,0 +1,69 @@
+"""Whether the GPU backend can run here, found without importing Triton, and how much memory it needs."""
+
+from importlib.util import find_spec
+
+# Ampere: the first with bfloat16 in its tensor cores.
+LEAST_CAPABILITY = (8, 0)
+# Rows are padded to whole 32-byte sectors of the GPU's memory.
+ROW_MULTIPLE = 8
+# Tokens of a portion: some milliseconds of work, so that starting it does not count. Fewer where memory is short.
+PORTION_TOKENS = 1 << 21
+LEAST_PORTION_TOKENS = 1 << 18
+# Of a portion, per token, with the most noise words: what `TileShape.token_bytes` tells for given settings.
+MOST_TOKEN_BYTES = 600
+# Kernels, what the driver needs and what the allocator cannot use.
+SPARE_BYTES = 256 << 20
+
+
+def obstacle() -> str | None:
+    """Why the GPU backend cannot run here, or None if it can."""
+    for package in ("torch", "triton"):
+        if find_spec(package) is None:
+            return f"the package {package} is not installed"
+    import torch
+
+    if torch.version.cuda is None:
+        return f"torch {torch.__version__} is built without CUDA"
+    if not torch.cuda.is_available():
+        return "no CUDA device"
+    capability = torch.cuda.get_device_capability()
+    if capability < LEAST_CAPABILITY:
+        least = ".".join(map(str, LEAST_CAPABILITY))
+        found = ".".join(map(str, capability))
+        return f"{torch.cuda.get_device_name()} has compute capability {found}, and {least} is the least supported"
+    return None
+
+
+def memory_obstacle(words: int, dimension: int, *, now: bool) -> str | None:
+    """Why the GPU's memory does not do for a vocabulary of `words`, or None if it does.
+
+    now: ask for memory that is free at this moment; otherwise all counts, so that the answer is the same tomorrow.
+    """
+    import torch
+
+    needed = needed_bytes(words, dimension)
+    free, total = torch.cuda.mem_get_info()
+    if needed <= (free if now else total):
+        return None
+    return (
+        f"too little memory on {torch.cuda.get_device_name()}: {needed / 1e9:.1f} GB needed for {words:,} words of "
+        f"dimension {dimension}, {free / 1e9:.1f} of {total / 1e9:.1f} GB free"
+    )
+
+
+def device_name() -> str:
+    """The GPU that would be used. Only where there is no obstacle."""
+    import torch
+
+    return torch.cuda.get_device_name()
+
+
+def row_stride(dimension: int) -> int:
+    """Floats from one row of a table on the GPU to the next."""
+    return -(-dimension // ROW_MULTIPLE) * ROW_MULTIPLE
+
+
+def needed_bytes(words: int, dimension: int) -> int:
+    """The least memory that training takes: both tables, the sampling tables, a small portion of the corpus."""
+    tables = 2 * 4 * words * row_stride(dimension)
+    return tables + 3 * 4 * words + LEAST_PORTION_TOKENS * MOST_TOKEN_BYTES + SPARE_BYTES
