@@ -39,6 +39,7 @@ STORAGE_VERSION = "v1.4.0"
 BLOCK_ROWS = 100_000
 # float32 sums over 1,024 dimensions stay within 1e-5 of one; a vector that was not normalised does not.
 UNIT_TOLERANCE = 1e-4
+FLOAT32_UNIT = 2e-7
 # A zero byte ends a word in the checksum and in C programs; a lone surrogate has no UTF-8 form.
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
@@ -147,6 +148,8 @@ def unit_vectors(vectors: NDArray[np.float32], words: Sequence[str]) -> NDArray[
             f"the vector of {word[:80]!r} is zero or not finite, and so are {len(useless) - 1} more; "
             "such a word has no neighbours. Train again, with a lower skipgram.learning_rate if the loss diverged"
         )
+    # What has length 1 already, as float32 can tell, keeps its bits: a candidate is promoted with its checksum.
+    lengths[np.abs(lengths - 1) < FLOAT32_UNIT] = 1
     scaled = np.empty(vectors.shape, dtype=np.float32)
     np.divide(vectors, lengths[:, None], out=scaled, casting="same_kind")
     return scaled

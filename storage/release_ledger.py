@@ -41,6 +41,14 @@ def staging_folder(workspace: Workspace, table: str) -> Path:
     return workspace.releases_folder(table) / STAGING
 
 
+def existing_table(workspace: Workspace, table: str) -> Path:
+    """The folder of a table's releases. Raises ReleaseError if there is no such table."""
+    folder = workspace.releases_folder(table)
+    if not folder.is_dir():
+        raise ReleaseError(f"there is no table {table!r} in {workspace.root}; `vecmill build` makes one")
+    return folder
+
+
 def kept_versions(workspace: Workspace, table: str) -> list[int]:
     """The published versions whose files are there, lowest first."""
     ledger = read_ledger(workspace, table)

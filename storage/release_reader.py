@@ -4,6 +4,7 @@ Every connection is read-only: a release is never written again, and a reader ne
 """
 
 import hashlib
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -11,11 +12,21 @@ from pathlib import Path
 from typing import TypeVar
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 
 from storage.errors import ReleaseError
-from storage.release_file import BLOCK_ROWS, UNIT_TOLERANCE, vectors_table, word_bytes
-from storage.release_schema import FORMAT_VERSION, ReleaseRow, Row
+from storage.release_file import BLOCK_ROWS, UNIT_TOLERANCE, ReleaseContent, vectors_table, word_bytes
+from storage.release_schema import (
+    FORMAT_VERSION,
+    EvaluationRow,
+    GateRow,
+    Provenance,
+    ReleaseRow,
+    Row,
+    SettingRow,
+    TrainingRow,
+)
 
 AnyRow = TypeVar("AnyRow", bound=Row)
 
@@ -67,6 +78,28 @@ def stored_sha256(connection: duckdb.DuckDBPyConnection, row: ReleaseRow) -> str
     for vectors in _column_blocks(connection, row, "vector"):
         digest.update(vectors.combine_chunks().flatten().to_numpy().astype("<f4").tobytes())
     return digest.hexdigest()
+
+
+def read_content(path: Path) -> ReleaseContent:
+    """Everything that went into a release file. Written again it has the same checksum."""
+    with open_release(path) as connection:
+        row = read_release_row(connection, path)
+        vectors = np.empty((row.rows, row.dimension), dtype=np.float32)
+        start = 0
+        for block in _column_blocks(connection, row, "vector"):
+            vectors[start : start + len(block)] = block.combine_chunks().flatten().to_numpy().reshape(len(block), -1)
+            start += len(block)
+        settings = read_rows(connection, "settings", SettingRow)
+        return ReleaseContent(
+            words=[word for block in _column_blocks(connection, row, "word") for word in block.to_pylist()],
+            counts=np.concatenate([block.to_numpy() for block in _column_blocks(connection, row, "count")]),
+            vectors=vectors,
+            provenance=Provenance(**row.model_dump(include=set(Provenance.model_fields))),
+            training=read_rows(connection, "training", TrainingRow),
+            evaluation=read_rows(connection, "evaluation", EvaluationRow),
+            gates=read_rows(connection, "gates", GateRow),
+            settings={setting.name: json.loads(setting.value) for setting in settings},
+        )
 
 
 def check_release_file(path: Path) -> ReleaseRow:

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from storage.disk_errors import disk_errors
-from storage.errors import ReleaseError
 from storage.layout import Workspace
 from storage.locks import held_lock
 from storage.release_file import ReleaseContent, write_parquet_copy, write_release_file
@@ -20,6 +19,7 @@ from storage.release_ledger import (
     SUFFIXES,
     Ledger,
     current_version,
+    existing_table,
     kept_versions,
     settle_ledger,
     staging_folder,
@@ -117,8 +117,7 @@ def list_releases(workspace: Workspace, table: str) -> list[ReleaseSummary]:
 
     Raises ReleaseError if there is no such table.
     """
-    if not workspace.releases_folder(table).is_dir():
-        raise ReleaseError(f"there is no table {table!r} in {workspace.root}; `vecmill build` makes one")
+    existing_table(workspace, table)
     current = current_version(workspace, table)
     published = readable_releases(workspace.release_file(table, version) for version in kept_versions(workspace, table))
     refused = readable_releases(workspace.candidates_folder(table).glob("*.duckdb"))

@@ -9,8 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from storage.layout import Workspace
-from storage.release_reader import check_release_file, open_release
+from storage.release_history import rollback
+from storage.release_reader import check_release_file, open_release, read_content
 from storage.release_schema import FORMAT_VERSION, TABLES
+from storage.release_verification import verify_table
 from storage.releases import list_releases, publish_release
 from tests.storage.sample_releases import content
 
@@ -57,3 +59,22 @@ def test_an_earlier_release_is_listed_and_followed_by_the_next(workspace: Worksp
     assert check_release_file(listed.path).format_version < FORMAT_VERSION
     assert publish_release(workspace, "glove", content()).version == 2
     assert [release.current for release in list_releases(workspace, "glove")] == [False, True]
+
+
+def test_an_earlier_release_is_verified_and_can_be_current_again(workspace: Workspace) -> None:
+    publish_release(workspace, "glove", content())
+    rollback(workspace, "glove", 1)
+    assert [(line.name, line.problem) for line in verify_table(workspace, "glove")] == [
+        ("glove.duckdb", None),
+        ("v1", None),
+        ("v2", None),
+    ]
+
+
+def test_an_earlier_release_can_be_drifted_from(workspace: Workspace) -> None:
+    stored = read_content(workspace.release_file("glove", 1))
+    again = publish_release(workspace, "glove", stored)
+    assert again.row.sha256 == check_release_file(workspace.release_file("glove", 1)).sha256
+    with open_release(again.path) as connection:
+        connection.execute(f"ATTACH '{workspace.release_file('glove', 1)}' AS older (READ_ONLY)")
+        assert connection.execute("SELECT avg(overlap), count(*) FROM drift('older')").fetchall() == [(1.0, 300)]

@@ -12,6 +12,7 @@ import pytest
 
 from storage.layout import Workspace
 from storage.release_reader import check_release_file, log_file
+from storage.release_verification import verify_table
 from storage.releases import current_release, publish_release
 from tests.storage.sample_releases import content
 
@@ -112,11 +113,13 @@ def test_without_links_a_writer_only_harms_the_release_it_has_open(
     assert check_release_file(unguarded.table_file("news")).version == 2
     writer.end()
     check_release_file(unguarded.release_file("news", 1))
+    assert [line.problem for line in verify_table(unguarded, "news")] == [None, None, None]
     assert check_release_file(unguarded.table_file("news")).version == 2
 
 
+@pytest.mark.parametrize("by", ["publishing", "verifying"])
 def test_a_stale_log_of_the_current_release_is_removed_and_said(
-    workspace: Workspace, caplog: pytest.LogCaptureFixture
+    workspace: Workspace, caplog: pytest.LogCaptureFixture, by: str
 ) -> None:
     log = log_file(workspace.table_file("news"))
     log.unlink()  # as a copy of the workspace without its links has none
@@ -125,7 +128,10 @@ def test_a_stale_log_of_the_current_release_is_removed_and_said(
         connection.execute("DELETE FROM word_vectors_v1")
     assert log.is_file()
     with caplog.at_level(logging.WARNING):
-        publish_release(workspace, "news", content())
+        if by == "publishing":
+            publish_release(workspace, "news", content())
+        else:
+            assert [line.problem for line in verify_table(workspace, "news")] == [None, None]
     assert "news.duckdb.wal" in caplog.text
     assert not log.exists()
     check_release_file(workspace.table_file("news"))

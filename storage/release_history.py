@@ -1,0 +1,93 @@
+"""What can be done with releases once they are written: go back to one, publish a refused one, remove old ones."""
+
+import logging
+from pathlib import Path
+
+from storage.errors import ReleaseError
+from storage.layout import Workspace
+from storage.release_ledger import SUFFIXES, current_version, existing_table, kept_versions
+from storage.release_reader import read_content
+from storage.release_records import Release, read_release
+from storage.release_verification import check_kept_release
+from storage.releases import make_current, publish_release, publishing
+from storage.stages import sync_path
+
+logger = logging.getLogger(__name__)
+
+
+def find_release(workspace: Workspace, table: str, name: str) -> Path:
+    """The file of a kept release, named by its number, or of a candidate, named by the first letters of its model.
+
+    Raises ReleaseError that names those there are.
+    """
+    existing_table(workspace, table)
+    versions = kept_versions(workspace, table)
+    if name.isdecimal() and int(name) in versions:
+        return workspace.release_file(table, int(name))
+    candidates = sorted(workspace.candidates_folder(table).glob("*.duckdb"))
+    named = [path for path in candidates if name and path.stem.startswith(name)]
+    if len(named) == 1:
+        return named[0]
+    numbers = ", ".join(map(str, versions)) or "none"
+    digests = ", ".join(path.stem for path in candidates) or "none"
+    raise ReleaseError(
+        f"{table!r} has no release or candidate {name[:80]!r}; the versions are {numbers}, the candidates {digests}"
+    )
+
+
+def rollback(workspace: Workspace, table: str, version: int) -> Release:
+    """Make a kept release current again, under its own number; the next publish is still the highest number + 1.
+
+    Raises ReleaseError if it is not kept or was changed since it was written; the current one then stays.
+    """
+    existing_table(workspace, table)
+    with publishing(workspace, table):
+        path = find_release(workspace, table, str(version))
+        check_kept_release(path)
+        make_current(workspace, table, version)
+    logger.info("%s is version %d again", table, version)
+    return read_release(path)
+
+
+def promote(workspace: Workspace, table: str, candidate: str) -> Release:
+    """Publish a release that the gates refused as the next version, and remove the candidate.
+
+    candidate: the first letters of its model's digest. Its verdicts stay in the table `gates` as they are.
+    Raises ReleaseError if there is no such candidate or it was changed since it was written.
+    """
+    path = find_release(workspace, table, candidate)
+    if path.parent != workspace.candidates_folder(table):
+        raise ReleaseError(f"{candidate} is a published version of {table!r}; `vecmill rollback` makes it current")
+    check_kept_release(path)
+    release = publish_release(workspace, table, read_content(path))
+    for suffix in reversed(SUFFIXES):
+        path.with_suffix(suffix).unlink(missing_ok=True)
+    return release
+
+
+def prune(workspace: Workspace, table: str, keep: int, *, candidates: bool = False) -> list[str]:
+    """Remove all but the `keep` highest versions and the current one; their numbers are not used again.
+
+    candidates: remove the refused ones too. Returns the names of what was removed, lowest version first.
+    Raises ValueError if keep is not positive.
+    """
+    if keep < 1:
+        raise ValueError(f"at least one release stays, so keep cannot be {keep}")
+    existing_table(workspace, table)
+    removed = []
+    with publishing(workspace, table):
+        versions = kept_versions(workspace, table)
+        staying = {*versions[-keep:], current_version(workspace, table)}
+        files = {
+            f"v{version}": workspace.release_file(table, version) for version in versions if version not in staying
+        }
+        if candidates:
+            files |= {path.stem: path for path in sorted(workspace.candidates_folder(table).glob("*.duckdb"))}
+        for name, path in files.items():
+            # The database first: without it the rest is cleaned by the next publish, should this one be killed.
+            for suffix in reversed(SUFFIXES):
+                path.with_suffix(suffix).unlink(missing_ok=True)
+            removed.append(name)
+        sync_path(workspace.releases_folder(table))
+    logger.info("removed %d releases of %s", len(removed), table)
+    return removed

@@ -1,0 +1,130 @@
+"""Is every kept release still what was published? Checksums of its files, row counts, unit lengths, macros."""
+
+import logging
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from storage.errors import ReleaseError
+from storage.layout import Workspace
+from storage.release_ledger import current_version, existing_table, kept_versions
+from storage.release_reader import check_release_file, log_file, open_release
+from storage.release_records import ReleaseManifest
+from storage.release_schema import ReleaseRow
+from storage.stages import sha256_of
+
+logger = logging.getLogger(__name__)
+
+
+class Verified(BaseModel):
+    """What verification found of one file. version: None for a candidate. problem: None where all is well."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    version: int | None
+    current: bool
+    rows: int | None
+    path: Path
+    problem: str | None
+
+
+def verify_table(workspace: Workspace, table: str) -> list[Verified]:
+    """Check the current release, every kept one and every candidate of a table; problems are told, not raised.
+
+    A write-ahead log that a program left beside the current release is removed, with a warning.
+    Raises ReleaseError if there is no such table.
+    """
+    existing_table(workspace, table)
+    current = workspace.table_file(table)
+    results = []
+    version = None
+    if current.exists():
+        _remove_stale_log(current)
+        try:
+            version = current_version(workspace, table)
+            problem = _differs(workspace, table, version)
+        except ReleaseError as error:
+            problem = str(error)
+        results.append(
+            Verified(name=current.name, version=version, current=True, rows=None, path=current, problem=problem)
+        )
+    kept = [(number, workspace.release_file(table, number)) for number in kept_versions(workspace, table)]
+    candidates = sorted(workspace.candidates_folder(table).glob("*.duckdb"))
+    for number, path in [*kept, *((None, path) for path in candidates)]:
+        row, problem = _checked(path)
+        # A prune at the same time is no damage.
+        if problem is None or path.exists():
+            name = path.stem if number is None else f"v{number}"
+            rows = row.rows if row else None
+            current_too = number is not None and number == version
+            results.append(
+                Verified(name=name, version=number, current=current_too, rows=rows, path=path, problem=problem)
+            )
+    return results
+
+
+def check_kept_release(path: Path) -> ReleaseRow:
+    """Check a kept release or candidate against the manifest beside it, then its own content.
+
+    Returns its `release` row. Raises ReleaseError that names the first thing found wrong.
+    """
+    manifest_file = path.with_suffix(".json")
+    try:
+        manifest = ReleaseManifest.model_validate_json(manifest_file.read_bytes())
+    except FileNotFoundError:
+        raise ReleaseError(
+            f"{manifest_file} is missing; without it nobody can tell whether {path} was changed"
+        ) from None
+    except (OSError, ValidationError) as error:
+        raise ReleaseError(f"{manifest_file} is damaged: {error}") from error
+    for suffix, record in manifest.files.items():
+        file = path.with_suffix(suffix)
+        if not file.is_file():
+            raise ReleaseError(f"{file} is missing")
+        size = file.stat().st_size
+        if size != record.size:
+            raise ReleaseError(f"{file} was changed after it was written: it has {size} bytes, not {record.size}")
+        if sha256_of(file) != record.sha256:
+            raise ReleaseError(
+                f"{file} was changed after it was written: its checksum is not the one in {manifest_file}"
+            )
+    row = check_release_file(path)
+    if row != manifest.release:
+        raise ReleaseError(f"{path} says it is another release than {manifest_file}")
+    return row
+
+
+def _checked(path: Path) -> tuple[ReleaseRow | None, str | None]:
+    try:
+        return check_kept_release(path), None
+    except ReleaseError as error:
+        return None, str(error)
+
+
+def _differs(workspace: Workspace, table: str, version: int | None) -> str | None:
+    """Why the file under the table's name is not the kept release it should be; None if it is."""
+    current = workspace.table_file(table)
+    if version is None:
+        return None
+    kept = workspace.release_file(table, version)
+    if not kept.is_file():
+        return f"{kept} is missing; publish again, or roll back to a kept version"
+    if not kept.samefile(current) and sha256_of(kept) != sha256_of(current):
+        return f"{current} is not the kept version {version}; `vecmill rollback {table} {version}` puts that back"
+    return None
+
+
+def _remove_stale_log(current: Path) -> None:
+    """Remove what a program that opened the release for writing left behind, once it has ended."""
+    log = log_file(current)
+    if not log.is_file():
+        return
+    try:
+        with open_release(current):
+            pass
+    except ReleaseError as error:
+        if "open for writing;" in str(error):
+            return
+    logger.warning("removing %s: a program opened the release for writing and left it; open read-only", log)
+    log.unlink(missing_ok=True)
