@@ -1,41 +1,43 @@
-"""vecmill and its peers behind one call: the same lines and settings in, seconds and vectors out."""
+"""vecmill and its peers behind one call: the same text and settings in, seconds and vectors out."""
 
 import time
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from importlib.util import find_spec
 
-import numpy as np
 from gensim.models import KeyedVectors, Word2Vec
+from pydantic import BaseModel, ConfigDict, Field
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from benchmarks.corpora import BenchmarkCorpus
 from tasks.text.vocabulary import keep_probability, noise_probability
-from tasks.trainers.backends import train
+from tasks.trainers.backends import resolve_workers, train
 from tasks.trainers.config import SkipGramConfig
-from tasks.trainers.interface import ArrayTokenSource, Vocabulary
+from tasks.trainers.interface import Vocabulary
 
 
-@dataclass(frozen=True)
-class BenchmarkSettings:
-    """What both trainers are told, in vecmill's words."""
+class BenchmarkSettings(BaseModel):
+    """What every trainer is told, in vecmill's words; the defaults are those of gensim's skip-gram, but all cores."""
 
-    skipgram: SkipGramConfig
-    subsample_threshold: float
-    min_count: int
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
-
-@dataclass(frozen=True)
-class BenchmarkCorpus:
-    """The same text twice: as lists of tokens, and as a file with a line for each list."""
-
-    lines: list[list[str]]
-    file: Path
+    architecture: str = "skip_gram"
+    dimension: int = 100
+    window_radius: int = 5
+    reduced_windows: bool = True
+    negatives_per_pair: int = 5
+    epochs: int = 5
+    learning_rate: float = 0.025
+    subsample_threshold: float = 1e-3
+    min_count: int = 5
+    workers: int = Field(default_factory=lambda: resolve_workers(SkipGramConfig()))
+    seed: int = 1
+    backend: str = "auto"
 
     @property
-    def token_count(self) -> int:
-        """All tokens, rare words included: what word2vec.c counts."""
-        return sum(map(len, self.lines))
+    def skipgram(self) -> SkipGramConfig:
+        """The settings of vecmill's training alone."""
+        return SkipGramConfig.model_validate(self.model_dump(exclude={"subsample_threshold", "min_count"}))
 
 
 @dataclass(frozen=True)
@@ -51,38 +53,32 @@ Trainer = Callable[[BenchmarkCorpus, BenchmarkSettings], Trained]
 
 def train_vecmill(corpus: BenchmarkCorpus, settings: BenchmarkSettings) -> Trained:
     """Train with vecmill; the seconds are those of its epochs."""
-    counted = Counter(token for line in corpus.lines for token in line)
-    frequent = [(word, count) for word, count in counted.items() if count >= settings.min_count]
-    frequent.sort(key=lambda entry: (-entry[1], entry[0]))
-    token_ids = {word: token_id for token_id, (word, _) in enumerate(frequent)}
-    counts = np.array([count for _, count in frequent], np.int64)
-    source = ArrayTokenSource(
-        np.array([token_ids[token] for token in line if token in token_ids], np.int32) for line in corpus.lines
-    )
-    vocabulary = Vocabulary(
-        counts, keep_probability(counts, settings.subsample_threshold), noise_probability(counts, 0.75)
-    )
-    steps = [step for step in train(source, vocabulary, settings.skipgram) if step.epoch_result]
-    vectors = KeyedVectors(settings.skipgram.dimension)
-    vectors.add_vectors([word for word, _ in frequent], steps[-1].state.center_vectors)
-    return Trained(sum(step.epoch_result.seconds for step in steps if step.epoch_result), vectors)
+    text = corpus.encode(settings.min_count)
+    keep = keep_probability(text.counts, settings.subsample_threshold)
+    vocabulary = Vocabulary(text.counts, keep, noise_probability(text.counts, 0.75))
+    seconds = 0.0
+    for step in train(text.source, vocabulary, settings.skipgram):
+        seconds += step.epoch_result.seconds if step.epoch_result else 0.0
+    vectors = KeyedVectors(settings.dimension)
+    vectors.add_vectors(text.words, step.state.center_vectors)
+    return Trained(seconds, vectors)
 
 
 def train_gensim(corpus: BenchmarkCorpus, settings: BenchmarkSettings) -> Trained:
     """Train with gensim's `corpus_file` form, the faster of its two; the seconds are those of `train`."""
-    skipgram = settings.skipgram
     model = Word2Vec(
-        sg=1,
+        sg=int(settings.architecture == "skip_gram"),
         hs=0,
-        vector_size=skipgram.dimension,
-        window=skipgram.window_radius,
-        negative=skipgram.negatives_per_pair,
+        vector_size=settings.dimension,
+        window=settings.window_radius,
+        shrink_windows=settings.reduced_windows,
+        negative=settings.negatives_per_pair,
         sample=settings.subsample_threshold,
         min_count=settings.min_count,
-        alpha=skipgram.learning_rate,
-        min_alpha=skipgram.learning_rate * 1e-4,
-        workers=skipgram.workers,
-        seed=skipgram.seed,
+        alpha=settings.learning_rate,
+        min_alpha=settings.learning_rate * 1e-4,
+        workers=settings.workers,
+        seed=settings.seed,
     )
     model.build_vocab(corpus_file=str(corpus.file))
     with threadpool_limits(limits=1):
@@ -91,10 +87,52 @@ def train_gensim(corpus: BenchmarkCorpus, settings: BenchmarkSettings) -> Traine
             corpus_file=str(corpus.file),
             total_examples=model.corpus_count,
             total_words=model.corpus_total_words,
-            epochs=skipgram.epochs,
+            epochs=settings.epochs,
         )
         seconds = time.perf_counter() - started
     return Trained(seconds, model.wv)
 
 
-PEERS: dict[str, Trainer] = {"gensim": train_gensim}
+def train_fasttext(corpus: BenchmarkCorpus, settings: BenchmarkSettings) -> Trained:
+    """Train with fastText, without its character n-grams. It takes no seed: each run is another.
+
+    Its one function also counts the words, so the seconds are those of a run less those of one with no epoch.
+    """
+    from fasttext import train_unsupervised
+
+    def timed(epochs: int) -> tuple[float, KeyedVectors]:
+        started = time.perf_counter()
+        model = train_unsupervised(
+            str(corpus.file),
+            model="skipgram" if settings.architecture == "skip_gram" else "cbow",
+            dim=settings.dimension,
+            ws=settings.window_radius,
+            neg=settings.negatives_per_pair,
+            epoch=epochs,
+            lr=settings.learning_rate,
+            t=settings.subsample_threshold,
+            minCount=settings.min_count,
+            thread=settings.workers,
+            loss="ns",
+            minn=0,
+            maxn=0,
+            bucket=0,
+            verbose=0,
+        )
+        seconds = time.perf_counter() - started
+        vectors = KeyedVectors(settings.dimension)
+        vectors.add_vectors(model.get_words(), model.get_input_matrix())
+        return seconds, vectors
+
+    counting, _ = timed(epochs=0)
+    whole, vectors = timed(settings.epochs)
+    return Trained(whole - counting, vectors)
+
+
+PEERS: dict[str, Trainer] = {"gensim": train_gensim, "fasttext": train_fasttext}
+TRAINERS: dict[str, Trainer] = {"vecmill": train_vecmill, **PEERS}
+
+
+def is_installed(trainer: str) -> bool:
+    """Whether the package of a trainer is there; that of vecmill is."""
+    return trainer == "vecmill" or find_spec(trainer) is not None

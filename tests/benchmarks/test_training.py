@@ -10,7 +10,7 @@ from gensim.test.utils import datapath
 from typer.testing import CliRunner
 
 from benchmarks.__main__ import app
-from benchmarks.corpora import LONGEST_LINE, read_lines, write_lines
+from benchmarks.corpora import LONGEST_LINE, load_corpus, read_lines
 
 
 def run_benchmark(*arguments: str) -> dict[str, Any]:
@@ -41,7 +41,7 @@ def test_a_table_is_printed_for_people() -> None:
 def test_an_unknown_peer_is_refused() -> None:
     result = CliRunner().invoke(app, ["training", "--peer", "nobody"])
     assert result.exit_code == 2
-    assert "none of gensim, none" in result.output
+    assert "none of gensim, fasttext, none" in result.output
 
 
 def test_long_lines_are_cut_where_gensim_would_drop_words(tmp_path: Path) -> None:
@@ -50,8 +50,21 @@ def test_long_lines_are_cut_where_gensim_would_drop_words(tmp_path: Path) -> Non
         file.write("a b c d e " * 5000 + "\n\nlast line\n")
     lines = list(read_lines(text))
     assert [len(line) for line in lines] == [LONGEST_LINE, LONGEST_LINE, 5000, 2]
-    write_lines(lines, tmp_path / "lines.txt")
-    assert list(read_lines(tmp_path / "lines.txt")) == lines
+    corpus = load_corpus(text, tmp_path)
+    assert list(read_lines(corpus.file)) == lines
+    assert corpus.line_lengths.tolist() == [LONGEST_LINE, LONGEST_LINE, 5000, 2]
+    assert corpus.token_count == 25_002
+
+
+def test_a_text_is_encoded_without_its_rare_words(tmp_path: Path) -> None:
+    text = tmp_path / "text.txt"
+    text.write_text("b a rare\nc b\nonce\na c b\n", encoding="utf-8")
+    encoded = load_corpus(text, tmp_path).encode(min_count=2)
+    assert encoded.words == ["b", "a", "c"]
+    assert encoded.counts.tolist() == [3, 2, 2]
+    (chunk,) = encoded.source.read_chunks()
+    assert chunk.token_ids.tolist() == [0, 1, 2, 0, 1, 2, 0]
+    assert chunk.sentence_offsets.tolist() == [0, 2, 4, 4, 7]
 
 
 @pytest.mark.long
