@@ -23,8 +23,9 @@ FLOAT_BYTES = 4
 ENDS_A_WORD = re.compile(r"[ \n]")
 # What a real row looks like, for files that do not tell their dimension: the bounds of its largest number.
 PLAUSIBLE_LARGEST = (1e-3, 1e3)
-CONTROL_BYTE = re.compile(rb"[\x00-\x1f]")
-GUESSED_BYTES = 1 << 20
+CONTROL_CHARACTER = re.compile(r"[\x00-\x1f]")
+# Less than who asks has read of a large file, so that a head that was cut is told from a small file.
+GUESSED_BYTES = 1 << 19
 LARGEST_GUESS = 4096
 
 
@@ -54,35 +55,40 @@ def write_binary(file: IO[bytes], words: Sequence[str], vectors: NDArray[np.floa
         file.write(word.encode() + b" " + vector.tobytes())
 
 
-def guess_dimension(head: bytes) -> int:
+def guess_dimension(data: bytes) -> int:
     """The dimension with which the beginning of a file without a first line falls into at least two plausible rows.
 
     Raises ValueError if there is none.
     """
-    head = head[:GUESSED_BYTES]
+    head = data[:GUESSED_BYTES]
     for dimension in range(2, min(LARGEST_GUESS, len(head) // (2 * FLOAT_BYTES)) + 1):
         position = rows = 0
-        while (after := _after_plausible_row(head, position, dimension)) is not None and after <= len(head):
+        while (after := _after_plausible_row(head, position, dimension)) is not None:
             position, rows = after, rows + 1
-        if rows >= 2 and after is not None:
+        rest = head[position:]
+        # A head that was cut may end within a row; a whole file may not.
+        ended = len(rest) < LONGEST_WORD if len(head) < len(data) else not rest.strip(b"\n")
+        if rows >= 2 and ended:
             return dimension
     raise ValueError("its first line does not tell rows and dimension, and no dimension fits what follows")
 
 
 def _after_plausible_row(head: bytes, position: int, dimension: int) -> int | None:
-    """Where the row at `position` ends, beyond `head` if it may go on there; None if no row is there."""
+    """Where the row at `position` ends; None if no whole row is there."""
     end = head.find(b" ", position)
-    if end < 0:
-        return len(head) + 1
     after = end + 1 + dimension * FLOAT_BYTES
-    word = head[position:end].lstrip(b"\n")
-    if not word or len(word) > LONGEST_WORD or CONTROL_BYTE.search(word):
+    if end < 0 or after > len(head) or not _is_plausible_word(head[position:end].lstrip(b"\n")):
         return None
-    if after <= len(head):
-        largest = float(np.abs(np.frombuffer(head, "<f4", dimension, end + 1)).max())
-        if not PLAUSIBLE_LARGEST[0] <= largest <= PLAUSIBLE_LARGEST[1]:
-            return None
-    return after
+    largest = float(np.abs(np.frombuffer(head, "<f4", dimension, end + 1)).max())
+    return after if PLAUSIBLE_LARGEST[0] <= largest <= PLAUSIBLE_LARGEST[1] else None
+
+
+def _is_plausible_word(word: bytes) -> bool:
+    try:
+        text = word.decode()
+    except UnicodeDecodeError:
+        return False
+    return 0 < len(text) <= LONGEST_WORD and not CONTROL_CHARACTER.search(text)
 
 
 def _read_rows(file: IO[bytes], buffer: bytes, read_bytes: int, rows: int | None, dimension: int) -> WordVectors:

@@ -14,7 +14,7 @@ from storage.vector_arrays import NUMPY_FILE, SAFETENSORS_FILE, find_words_file,
 from storage.vector_binary import guess_dimension, read_binary
 from storage.vector_formats import VectorFormat, WordVectors, opened
 from storage.vector_tables import read_parquet
-from storage.vector_text import is_row, parse_header, read_text
+from storage.vector_text import BYTE_ORDER_MARK, is_row, parse_header, read_text
 
 # Enough for a heading and a long row.
 HEAD_BYTES = 1 << 20
@@ -130,7 +130,7 @@ def _recognized(file: Path) -> VectorFormat:
 
 def _recognized_rows(head: bytes) -> VectorFormat:
     """Which of word2vec's and GloVe's forms a file begins with."""
-    first, _, rest = head.partition(b"\n")
+    first, _, rest = head.removeprefix(BYTE_ORDER_MARK).partition(b"\n")
     try:
         parse_header(first)
     except ValueError as error:
