@@ -3,7 +3,8 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 DUCKDB2 := .venv-duckdb2
-SQL_TESTS := $(addprefix tests/storage/test_,drift.py format_versions.py querying.py release_diff.py release_file.py release_macros.py)
+SQL_TESTS := $(addprefix tests/storage/test_,drift.py format_versions.py querying.py read_only_sql.py \
+	release_diff.py release_file.py release_macros.py)
 
 .PHONY: install demo test test-long test-duckdb2 check bench clean
 

@@ -9,6 +9,7 @@ VecmillError
 ├── ReferenceVectorsError   reference vectors that cannot be read or compared
 ├── VectorFileError         word vectors that cannot be imported, or that an export format cannot hold
 ├── ReleaseError            a table or release that is missing, damaged or in the way
+├── QueryError              SQL that is wrong, or would change a published table
 ├── TrainingError           the trainer cannot run, or the vectors diverged
 └── GateRefusedError        the release did not pass its gates; it is kept as a candidate
 """
@@ -48,6 +49,10 @@ class VectorFileError(VecmillError):
 
 class ReleaseError(VecmillError):
     """A table or release is missing, damaged or in the way."""
+
+
+class QueryError(VecmillError):
+    """The SQL is wrong, or would change a published table or reach beyond it."""
 
 
 class TrainingError(VecmillError):
