@@ -10,6 +10,7 @@ from flows.build_result import BuildResult, build_result
 from flows.summary import summary_markdown
 from storage.errors import GateRefusedError
 from storage.layout import resolve_workspace
+from storage.runs import registered_run
 from storage.start_vectors import find_start
 from tasks.artifacts import leave_artifacts
 from tasks.corpus import CorpusConfig, fetch_corpus
@@ -51,22 +52,23 @@ def build_word_vectors(
     """
     place = resolve_workspace(workspace)
     place.check_writable()
-    check_reference(evaluation)
-    text = fetch_corpus(corpus, place)
-    tokens = tokenize_corpus(text, tokenizer, place)
-    words = build_vocabulary(tokens, vocabulary, place)
-    encoded = encode_corpus(tokens, words, place)
-    start = find_start(skipgram.start_from, publication.table, place)
-    model = train_vectors(encoded, words, skipgram, place, start)
-    scores = evaluate_vectors(model, words, evaluation, place, publication.matrix)
-    lineage = Lineage(text, tokens, words, encoded, model, scores)
-    verdicts = judge_release(lineage, publication, place)
-    settings = {
-        "corpus": corpus, "tokenizer": tokenizer, "vocabulary": vocabulary,
-        "skipgram": skipgram, "evaluation": evaluation, "publication": publication,
-    }  # fmt: skip
-    result = build_result(lineage, publish_vectors(lineage, verdicts, settings, publication, place))
-    leave_artifacts(result.table, result.verdicts, summary_markdown(result))
-    if result.refused:
-        raise GateRefusedError(result.message, result)
-    return result
+    with registered_run(place):
+        check_reference(evaluation)
+        text = fetch_corpus(corpus, place)
+        tokens = tokenize_corpus(text, tokenizer, place)
+        words = build_vocabulary(tokens, vocabulary, place)
+        encoded = encode_corpus(tokens, words, place)
+        start = find_start(skipgram.start_from, publication.table, place)
+        model = train_vectors(encoded, words, skipgram, place, start)
+        scores = evaluate_vectors(model, words, evaluation, place, publication.matrix)
+        lineage = Lineage(text, tokens, words, encoded, model, scores)
+        verdicts = judge_release(lineage, publication, place)
+        settings = {
+            "corpus": corpus, "tokenizer": tokenizer, "vocabulary": vocabulary,
+            "skipgram": skipgram, "evaluation": evaluation, "publication": publication,
+        }  # fmt: skip
+        result = build_result(lineage, publish_vectors(lineage, verdicts, settings, publication, place))
+        leave_artifacts(result.table, result.verdicts, summary_markdown(result))
+        if result.refused:
+            raise GateRefusedError(result.message, result)
+        return result

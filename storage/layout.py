@@ -43,6 +43,11 @@ class Workspace:
         return self.stage_root(kind) / f".{digest}.lock"
 
     @property
+    def runs_folder(self) -> Path:
+        """Folder of the locks that runs hold while they are at work."""
+        return self.root / ".runs"
+
+    @property
     def tables_root(self) -> Path:
         """Folder of all published tables."""
         return self.root / "tables"

@@ -120,6 +120,7 @@ def complete_stage(
         found = find_stage(workspace, stage)
         if found is not None:
             logger.info("%s/%s is complete and unchanged: reused", stage.kind, stage.digest)
+            os.utime(found.path / MANIFEST)  # housekeeping keeps what was used lately
             return found
         partial = workspace.partial_folder(stage.kind, stage.digest)
         if not resumable:
