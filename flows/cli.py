@@ -3,7 +3,6 @@
 Prefect and the numeric libraries take a second to import, so each command imports what it needs.
 """
 
-import json
 import logging
 import os
 import sys
@@ -14,9 +13,11 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from flows import exchange_commands
+from flows.command_options import JsonOption, WorkspaceOption, print_json
 from flows.console import messages, output, shown_progress
 from storage.errors import GateRefusedError, SettingsError, VecmillError
-from storage.layout import WORKSPACE_VARIABLE, resolve_workspace
+from storage.layout import resolve_workspace
 
 if TYPE_CHECKING:
     from flows.build_result import BuildResult
@@ -30,11 +31,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-WorkspaceOption = Annotated[
-    Path | None,
-    typer.Option("--workspace", help=f"folder of all artefacts; else ${WORKSPACE_VARIABLE}, else ./workspace"),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="print one JSON object for programs")]
 SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="SETTING=VALUE", help="override one setting, e.g. skipgram.epochs=3"),
@@ -48,7 +44,7 @@ def list_deployments(as_json: JsonOption = False) -> None:
 
     deployments = read_deployments().values()
     if as_json:
-        _print_json([{"name": d.name, "description": d.description, "schedules": d.schedules} for d in deployments])
+        print_json([{"name": d.name, "description": d.description, "schedules": d.schedules} for d in deployments])
         return
     table = Table("name", "what", "schedule", box=None, pad_edge=False, header_style="bold")
     for deployment in deployments:
@@ -74,7 +70,7 @@ def build(
 
         plan = plan_stages(parameters, resolve_workspace(workspace))
         if as_json:
-            _print_json([step.model_dump() for step in plan])
+            print_json([step.model_dump() for step in plan])
         else:
             table = Table("stage", "would", "where", box=None, pad_edge=False, header_style="bold")
             for step in plan:
@@ -118,7 +114,7 @@ def nearest(
 
     neighbors = query_nearest(resolve_workspace(workspace), table, word, k)
     if as_json:
-        _print_json([{"word": n.word, "similarity": n.similarity, "rank": n.rank} for n in neighbors])
+        print_json([{"word": n.word, "similarity": n.similarity, "rank": n.rank} for n in neighbors])
         return
     shown = Table("word", "similarity", "rank", box=None, pad_edge=False, header_style="bold")
     for neighbor in neighbors:
@@ -138,7 +134,7 @@ def releases(
 
     found = list_releases(resolve_workspace(workspace), table)
     if as_json:
-        _print_json([release.model_dump(mode="json") for release in found])
+        print_json([release.model_dump(mode="json") for release in found])
     else:
         output.print(release_table(found))
 
@@ -150,12 +146,15 @@ def doctor(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> No
 
     findings = diagnose(resolve_workspace(workspace))
     if as_json:
-        _print_json([finding.model_dump() for finding in findings])
+        print_json([finding.model_dump() for finding in findings])
     else:
         table = Table("what", "found", "", box=None, pad_edge=False, header_style="bold")
         for finding in findings:
             table.add_row(finding.name, escape(finding.found), "[green]ok[/]" if finding.good else "[yellow]look[/]")
         output.print(table)
+
+
+exchange_commands.register(app)
 
 
 def main() -> None:
@@ -172,11 +171,6 @@ def main() -> None:
 
 def _print_error(error: VecmillError) -> None:
     messages.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
-
-
-def _print_json(content: object) -> None:
-    """One JSON document on a line of its own, the last of stdout."""
-    print(json.dumps(content, ensure_ascii=False, default=str))  # noqa: T201  # for programs: no wrapping, no colour
 
 
 def _prepare_prefect() -> None:
@@ -203,7 +197,7 @@ def _show_result(result: "BuildResult", as_json: bool) -> None:
     from storage.querying import example_neighbors
 
     if as_json:
-        _print_json(result.model_dump(mode="json"))
+        print_json(result.model_dump(mode="json"))
         return
     neighbors = [] if result.refused else example_neighbors(Path(result.release_path), words=5, k=5)
     print_summary(output, result, neighbors)

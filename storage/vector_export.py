@@ -10,6 +10,7 @@ from typing import IO, cast
 import numpy as np
 
 from storage.errors import ReleaseError, VectorFileError
+from storage.format_names import VectorFormat
 from storage.layout import Workspace
 from storage.output_files import new_output, size_of
 from storage.querying import published_file
@@ -25,7 +26,7 @@ from storage.vector_arrays import (
 )
 from storage.vector_binary import ENDS_A_WORD as ENDS_A_BINARY_WORD
 from storage.vector_binary import write_binary
-from storage.vector_formats import VectorFormat, WordVectors
+from storage.vector_formats import WordVectors
 from storage.vector_tables import write_parquet
 from storage.vector_text import ENDS_A_WORD, write_glove, write_tab_separated, write_word2vec
 

@@ -10,9 +10,10 @@ import pyarrow as pa
 from safetensors import SafetensorError
 
 from storage.errors import VectorFileError
+from storage.format_names import VectorFormat
 from storage.vector_arrays import NUMPY_FILE, SAFETENSORS_FILE, find_words_file, read_numpy, read_safetensors
 from storage.vector_binary import guess_dimension, read_binary
-from storage.vector_formats import VectorFormat, WordVectors, opened
+from storage.vector_formats import WordVectors, opened
 from storage.vector_tables import read_parquet
 from storage.vector_text import BYTE_ORDER_MARK, is_row, parse_header, read_text
 

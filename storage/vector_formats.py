@@ -1,11 +1,10 @@
-"""The file formats of word vectors, by name, and what every reader gives and every writer takes."""
+"""What every reader of word vectors gives and every writer takes, and how their files are opened."""
 
 import gzip
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 from typing import IO, cast
 
@@ -15,19 +14,6 @@ from numpy.typing import NDArray
 from storage.stages import sha256_of
 
 GZIP = b"\x1f\x8b"
-
-
-class VectorFormat(StrEnum):
-    """Names of the formats, as `--format` takes them; docs/formats.md tells what each holds."""
-
-    WORD2VEC = "word2vec"
-    WORD2VEC_BINARY = "word2vec-binary"
-    GLOVE = "glove"
-    GENSIM = "gensim"
-    PARQUET = "parquet"
-    NUMPY = "numpy"
-    SAFETENSORS = "safetensors"
-    PROJECTOR = "projector"
 
 
 def _row_number(row: int) -> str:

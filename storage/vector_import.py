@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from storage.errors import VectorFileError
+from storage.format_names import VectorFormat
 from storage.layout import Workspace, checked_table_name
 from storage.release_file import ReleaseContent, content_sha256
 from storage.release_schema import Provenance
@@ -19,7 +20,7 @@ from storage.releases import current_release, publish_release
 from storage.vector_binary import LARGEST_DIMENSION
 from storage.vector_faults import RowFault, row_faults
 from storage.vector_files import find_vectors, read_vectors
-from storage.vector_formats import VectorFormat, WordVectors, sha256_of_files
+from storage.vector_formats import WordVectors, sha256_of_files
 from storage.vector_packages import NOT_STATED, find_vector_package, read_vector_package
 
 logger = logging.getLogger(__name__)

@@ -9,12 +9,12 @@ import pytest
 from gensim.models import KeyedVectors
 
 from storage.errors import ReleaseError, VectorFileError
+from storage.format_names import VectorFormat
 from storage.layout import Workspace
 from storage.output_files import new_output
 from storage.releases import publish_release
 from storage.vector_export import FOLDERS, export_table
 from storage.vector_files import find_vectors, read_vectors
-from storage.vector_formats import VectorFormat
 from tests.storage.sample_releases import content
 from tests.storage.vector_samples import HARD_WORDS
 

@@ -15,8 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storage.errors import VectorFileError
+from storage.format_names import VectorFormat
 from storage.vector_files import find_vectors, read_vectors
-from storage.vector_formats import VectorFormat, WordVectors
+from storage.vector_formats import WordVectors
 from tests.storage.vector_samples import unit_rows
 
 WORDS = ["the", "of", "고양이"]

@@ -13,9 +13,10 @@ from hypothesis import given
 from torchtext.vocab import Vectors
 
 from storage.errors import VectorFileError
+from storage.format_names import VectorFormat
 from storage.vector_export import FOLDERS, UNHOLDABLE, check_words_fit, write_vectors
 from storage.vector_files import find_vectors, read_vectors
-from storage.vector_formats import VectorFormat, WordVectors, decoded, unknown_counts
+from storage.vector_formats import WordVectors, decoded, unknown_counts
 from tests.storage.vector_samples import BLANK_WORDS, HARD_WORDS, any_vectors, sample, unit_rows
 
 READABLE = [form for form in VectorFormat if form not in (VectorFormat.GENSIM, VectorFormat.PROJECTOR)]

@@ -11,13 +11,14 @@ import pytest
 from gensim.models import KeyedVectors
 
 from storage.errors import ReferenceVectorsError, SettingsError, VectorFileError
+from storage.format_names import VectorFormat
 from storage.layout import Workspace
 from storage.reference_vectors import DEFAULT_REFERENCE, read_reference
 from storage.release_reader import check_release_file
 from storage.releases import current_release
 from storage.stages import sha256_of
 from storage.vector_export import export_table, write_vectors
-from storage.vector_formats import VectorFormat, WordVectors, unknown_counts
+from storage.vector_formats import WordVectors, unknown_counts
 from storage.vector_import import import_vectors
 from tests.storage.vector_samples import BLANK_WORDS, HARD_WORDS, sample, unit_rows
 

@@ -1,0 +1,16 @@
+"""The names of the file formats of word vectors, apart from their readers: a command starts without loading those."""
+
+from enum import StrEnum
+
+
+class VectorFormat(StrEnum):
+    """Names of the formats, as `--format` takes them; docs/formats.md tells what each holds."""
+
+    WORD2VEC = "word2vec"
+    WORD2VEC_BINARY = "word2vec-binary"
+    GLOVE = "glove"
+    GENSIM = "gensim"
+    PARQUET = "parquet"
+    NUMPY = "numpy"
+    SAFETENSORS = "safetensors"
+    PROJECTOR = "projector"
