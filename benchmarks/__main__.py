@@ -3,9 +3,11 @@
 import typer
 
 from benchmarks.training import measure_training
+from benchmarks.training_report import report_training
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Measure vecmill beside its peers.")
 app.command("training")(measure_training)
+app.command("training-report")(report_training)
 
 
 @app.callback()

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Literal
 
 import psutil  # type: ignore[import-untyped]
 from pydantic import BaseModel, ConfigDict
@@ -15,6 +16,7 @@ from benchmarks.quality import evaluate_quality
 from benchmarks.trainers import TRAINERS, BenchmarkSettings
 
 PACKAGES = ("numba", "llvmlite", "numpy", "torch", "triton", "gensim", "fasttext-numpy2-wheel")
+Part = Literal["comparison", "sweep"]
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -33,10 +35,14 @@ class Place(BaseModel):
 
 
 class Run(BaseModel):
-    """One training. Words are raw tokens of the corpus x epochs, seconds those of training alone."""
+    """One training. Words are raw tokens of the corpus x epochs, seconds those of training alone.
+
+    part: what it is for; the vectors of a sweep over one setting are not evaluated.
+    """
 
     model_config = ConfigDict(frozen=True)
 
+    part: Part
     corpus: str
     tokens: int
     trainer: str
@@ -54,10 +60,10 @@ class Ledger(BaseModel):
     load_before: float
     runs: list[Run]
 
-    def find(self, corpus: str, trainer: str, settings: BenchmarkSettings) -> Run | None:
-        """The run of these settings, seed included."""
-        wanted = (corpus, trainer, settings)
-        return next((run for run in self.runs if (run.corpus, run.trainer, run.settings) == wanted), None)
+    def has(self, part: Part, corpus: str, trainer: str, settings: BenchmarkSettings) -> bool:
+        """Whether the run of these settings, seed included, is there."""
+        wanted = (part, corpus, trainer, settings)
+        return any((run.part, run.corpus, run.trainer, run.settings) == wanted for run in self.runs)
 
     def save(self, path: Path) -> None:
         """Replace the file at once, so that a kill leaves the old or the new one."""
@@ -76,17 +82,18 @@ def open_ledger(path: Path, place: Place, date: str) -> Ledger:
     return Ledger(place=place, date=date, load_before=round(os.getloadavg()[0], 2), runs=[])
 
 
-def measure(corpus: BenchmarkCorpus, trainer: str, settings: BenchmarkSettings, *, quality: bool) -> Run:
-    """Train once."""
+def measure(part: Part, corpus: BenchmarkCorpus, trainer: str, settings: BenchmarkSettings) -> Run:
+    """Train once, and evaluate the vectors if they are to be compared."""
     trained = TRAINERS[trainer](corpus, settings)
     return Run(
+        part=part,
         corpus=corpus.name,
         tokens=corpus.token_count,
         trainer=trainer,
         settings=settings,
         seconds=trained.seconds,
         words_per_second=corpus.token_count * settings.epochs / trained.seconds,
-        quality=evaluate_quality(trained.vectors) if quality else {},
+        quality=evaluate_quality(trained.vectors) if part == "comparison" else {},
     )
 
 
@@ -96,7 +103,7 @@ def this_place() -> Place:
         processor=_processor(),
         cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         memory_gigabytes=round(psutil.virtual_memory().total / (1 << 30)),
-        system=platform.platform(aliased=True, terse=True),
+        system=f"{platform.system()} {platform.release().split('-')[0]}",
         python=sys.version.split()[0],
         versions={name: found for name in PACKAGES if (found := _version(name))},
         commit=_commit(),

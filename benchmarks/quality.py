@@ -19,6 +19,6 @@ def evaluate_quality(vectors: KeyedVectors) -> dict[str, float]:
         "simlex999": vectors.evaluate_word_pairs(datapath("simlex999.txt"))[1][0],
     }
     if MEN.exists():
-        scores["men"] = vectors.evaluate_word_pairs(str(MEN), delimiter=" ")[1][0]
+        scores["men"] = vectors.evaluate_word_pairs(str(MEN))[1][0]
     analogies = vectors.evaluate_word_analogies(datapath("questions-words.txt"), restrict_vocab=ANALOGY_WORDS)[0]
     return {name: float(score) for name, score in scores.items()} | {"google_analogies": float(analogies)}

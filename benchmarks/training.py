@@ -70,7 +70,7 @@ def measure_training(
         for number in range(repeat):
             for name in trainers:
                 seeded = settings.model_copy(update={"seed": seed + number})
-                runs[name].append(measure(text, name, seeded, quality=quality))
+                runs[name].append(measure("comparison" if quality else "sweep", text, name, seeded))
     report = _report(runs, settings)
     if as_json:
         typer.echo(json.dumps(report))
