@@ -2,10 +2,12 @@
 
 import typer
 
+from benchmarks.defaults import search_defaults
 from benchmarks.training import measure_training
 from benchmarks.training_report import report_training
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Measure vecmill beside its peers.")
+app.command("defaults")(search_defaults)
 app.command("training")(measure_training)
 app.command("training-report")(report_training)
 

@@ -18,6 +18,7 @@ from benchmarks.trainers import TRAINERS, BenchmarkSettings
 PACKAGES = ("numba", "llvmlite", "numpy", "torch", "triton", "gensim", "fasttext-numpy2-wheel")
 Part = Literal["comparison", "sweep"]
 ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
 
 
 class Place(BaseModel):
@@ -130,10 +131,11 @@ def _version(package: str) -> str | None:
 
 
 def _commit() -> str:
-    """The commit of the working tree; with a plus if it holds changes to the code, unknown outside of git."""
+    """The last commit that touched what is measured; with a plus if it was changed since, unknown outside of git."""
+    measured = ("tasks/trainers", "tasks/text")
     try:
-        commit = _git("rev-parse", "--short=10", "HEAD")
-        changed = _git("status", "--porcelain", "--untracked-files=no", "tasks", "benchmarks/*.py")
+        commit = _git("log", "-1", "--format=%h", "--", *measured)
+        changed = _git("status", "--porcelain", "--untracked-files=no", *measured)
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return commit + ("+" if changed else "")

@@ -11,14 +11,13 @@ import typer
 from rich.progress import track
 
 from benchmarks.corpora import BenchmarkCorpus, load_corpus
-from benchmarks.ledger import ROOT, Ledger, measure, open_ledger, this_place
+from benchmarks.ledger import RESULTS, Ledger, measure, open_ledger, this_place
 from benchmarks.trainers import is_installed
 from benchmarks.training_page import write_page
 from benchmarks.training_plan import Plan, full_plan, planned_runs
 from benchmarks.training_plots import plot_summary
 from benchmarks.training_summary import Summary, summarise
 
-RESULTS = ROOT / "benchmarks" / "results"
 # Above this many busy cores the figures would be those of a machine that does something else as well.
 BUSY_LOAD = 0.5
 
