@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from storage.vector_formats import WordVectors, decoded, unknown_counts
@@ -71,7 +71,11 @@ def write_safetensors(
     facts: Mapping[str, str],
 ) -> None:
     """Write `vectors.safetensors` and `vocabulary.json` into a folder. facts: for the header and the vocabulary."""
-    save_file({TENSOR: np.ascontiguousarray(vectors)}, folder / SAFETENSORS_FILE, metadata=dict(facts))
+    try:
+        save_file({TENSOR: np.ascontiguousarray(vectors)}, folder / SAFETENSORS_FILE, metadata=dict(facts))
+    except SafetensorError as error:
+        # The library's own error, whatever failed; here only the disk can.
+        raise OSError(str(error)) from error
     _write_vocabulary(folder, words, counts, facts)
 
 

@@ -1,6 +1,7 @@
 """An export is whole under its name or absent, and never takes what is not its own."""
 
 import os
+import resource
 from pathlib import Path
 
 import duckdb
@@ -108,6 +109,24 @@ def test_a_write_that_fails_leaves_what_was_there(tmp_path: Path, names: frozens
         assert list(tmp_path.iterdir()) == []
         if isinstance(error, OSError):
             assert "vectors cannot be written: No space left on device" in str(failed.value)
+
+
+@pytest.mark.parametrize("form", list(VectorFormat))
+def test_a_full_disk_is_said_and_leaves_what_was_there(
+    workspace: Workspace, tmp_path: Path, form: VectorFormat
+) -> None:
+    target = tmp_path / "vectors"
+    export_table(workspace, "news", form, target, version=1)
+    before = {file: file.read_bytes() for file in (target, *target.rglob("*")) if file.is_file()}
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+    try:
+        with pytest.raises(VectorFileError, match=r"vectors cannot be written: .*large.*; name another place"):
+            export_table(workspace, "news", form, target, force=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert {file: file.read_bytes() for file in (target, *target.rglob("*")) if file.is_file()} == before
+    assert list(tmp_path.iterdir()) == [target]
 
 
 def test_the_old_file_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:
