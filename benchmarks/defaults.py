@@ -85,8 +85,8 @@ def write_page(ledger: Ledger) -> str:
         "# The search behind the default settings",
         "",
         f"Written by `python -m benchmarks defaults` on {ledger.date}, code of commit {place.commit}, "
-        f"{place.processor}, {BASE.workers} workers. All train {BASE.epochs} epochs of dimension {BASE.dimension}; mean ± standard "
-        "deviation over the seeds.",
+        f"{place.processor}, {BASE.workers} workers. All train {BASE.epochs} epochs of dimension {BASE.dimension}; "
+        "mean ± standard deviation over the seeds.",
     ]
     for corpus in dict.fromkeys(run.corpus for run in ledger.runs):
         lines += ["", f"## {corpus}", "", *_table([run for run in ledger.runs if run.corpus == corpus])]

@@ -32,8 +32,8 @@ def _lines(ledger: Ledger, summary: Summary, picture: str) -> Iterator[str]:
     yield "# Training beside its peers"
     yield ""
     yield (
-        f"Written by `make bench` on {ledger.date}, code of commit {place.commit}; load {ledger.load_before:.2f} before "
-        "the first run (an idle machine is near 0)."
+        f"Written by `make bench` on {ledger.date}, code of commit {place.commit}; load {ledger.load_before:.2f} "
+        "before the first run (an idle machine is near 0)."
     )
     yield ""
     yield f"- Machine: {place.processor}, {place.cores} cores, {place.memory_gigabytes} GB, {place.system}"
