@@ -13,8 +13,8 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from flows import exchange_commands
-from flows.command_options import JsonOption, WorkspaceOption, print_json
+from flows import exchange_commands, table_commands
+from flows.command_options import DeploymentArgument, JsonOption, WorkspaceOption, print_json
 from flows.console import messages, output, shown_progress
 from storage.errors import GateRefusedError, SettingsError, VecmillError
 from storage.layout import resolve_workspace
@@ -54,7 +54,7 @@ def list_deployments(as_json: JsonOption = False) -> None:
 
 @app.command()
 def build(
-    name: Annotated[str, typer.Argument(help="a deployment; `vecmill list` shows them")],
+    name: DeploymentArgument,
     settings: SetOption = None,
     workspace: WorkspaceOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would run and what is reused")] = False,
@@ -102,44 +102,6 @@ def build(
 
 
 @app.command()
-def nearest(
-    table: Annotated[str, typer.Argument(help="a published table")],
-    word: str,
-    k: Annotated[int, typer.Option("-k", min=1, help="how many neighbours")] = 10,
-    workspace: WorkspaceOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Show the words nearest to a word."""
-    from storage.querying import nearest as query_nearest
-
-    neighbors = query_nearest(resolve_workspace(workspace), table, word, k)
-    if as_json:
-        print_json([{"word": n.word, "similarity": n.similarity, "rank": n.rank} for n in neighbors])
-        return
-    shown = Table("word", "similarity", "rank", box=None, pad_edge=False, header_style="bold")
-    for neighbor in neighbors:
-        shown.add_row(escape(neighbor.word), f"{neighbor.similarity:.4f}", f"{neighbor.rank:,}")
-    output.print(shown)
-
-
-@app.command()
-def releases(
-    table: Annotated[str, typer.Argument(help="a published table")],
-    workspace: WorkspaceOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Show the releases of a table, its refused candidates and which one is current."""
-    from flows.summary import release_table
-    from storage.releases import list_releases
-
-    found = list_releases(resolve_workspace(workspace), table)
-    if as_json:
-        print_json([release.model_dump(mode="json") for release in found])
-    else:
-        output.print(release_table(found))
-
-
-@app.command()
 def doctor(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
     """Show versions, training backends, GPU, disk and file system."""
     from flows.diagnosis import diagnose
@@ -154,6 +116,7 @@ def doctor(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> No
         output.print(table)
 
 
+table_commands.register(app)
 exchange_commands.register(app)
 
 

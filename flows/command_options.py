@@ -1,4 +1,4 @@
-"""What several commands of `vecmill` share: their options, and their answer to programs."""
+"""What several commands of `vecmill` share: their arguments and options, and their answer to programs."""
 
 import json
 from pathlib import Path
@@ -6,8 +6,13 @@ from typing import Annotated
 
 import typer
 
+from flows.completion import offer_deployments, offer_tables
 from storage.layout import WORKSPACE_VARIABLE
 
+DeploymentArgument = Annotated[
+    str, typer.Argument(help="a deployment; `vecmill list` shows them", autocompletion=offer_deployments)
+]
+TableArgument = Annotated[str, typer.Argument(help="a published table", autocompletion=offer_tables)]
 WorkspaceOption = Annotated[
     Path | None,
     typer.Option("--workspace", help=f"folder of all artefacts; else ${WORKSPACE_VARIABLE}, else ./workspace"),

@@ -10,6 +10,7 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from flows.deployment_file import PREFECT_YAML as PREFECT_YAML
 from storage.errors import SettingsError
 from tasks.corpus import CorpusConfig
 from tasks.evaluation import EvaluationConfig
@@ -17,9 +18,6 @@ from tasks.publishing import PublicationConfig
 from tasks.text.tokenizers import TokenizerConfig
 from tasks.text.vocabulary import VocabularyConfig
 from tasks.trainers.config import SkipGramConfig
-
-# Beside our own package, so that the command finds it from any folder.
-PREFECT_YAML = Path(__file__).resolve().parent.parent / "prefect.yaml"
 
 
 class BuildParameters(BaseModel):

@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from flows.command_options import JsonOption, WorkspaceOption, print_json
+from flows.command_options import JsonOption, TableArgument, WorkspaceOption, print_json
+from flows.completion import offer_tables
 from flows.console import output, shown_progress
 from storage.format_names import VectorFormat
 from storage.layout import resolve_workspace
@@ -20,7 +21,7 @@ def register(app: typer.Typer) -> None:
 
 
 def export_vectors(
-    table: Annotated[str, typer.Argument(help="a published table")],
+    table: TableArgument,
     form: Annotated[VectorFormat, typer.Option("--format", help="form of the file", show_default=False)],
     target: Annotated[
         Path, typer.Option("-o", "--output", help="file to write; a folder for numpy, safetensors and projector")
@@ -46,7 +47,7 @@ def import_vectors(
     source: Annotated[
         str, typer.Argument(metavar="FILE", help="a file or folder, or the name of an installed package")
     ],
-    table: Annotated[str, typer.Option("--table", help="table to publish them in")],
+    table: Annotated[str, typer.Option("--table", help="table to publish them in", autocompletion=offer_tables)],
     form: Annotated[
         VectorFormat | None, typer.Option("--format", help="form of the file; else told by content")
     ] = None,

@@ -9,7 +9,6 @@ from rich.table import Table
 
 from flows.build_result import BuildResult
 from storage.querying import Neighbor
-from storage.release_records import ReleaseSummary
 
 
 def print_summary(console: Console, result: BuildResult, neighbors: Sequence[tuple[str, Sequence[Neighbor]]]) -> None:
@@ -37,20 +36,6 @@ def sql_to_try(release_path: str, word: str) -> str:
         f"table = duckdb.connect({release_path!r}, read_only=True)\n"
         f'table.sql("from nearest({_quoted(word)})").show()'
     )
-
-
-def release_table(releases: Sequence[ReleaseSummary]) -> Table:
-    """The releases and refused candidates of a table, with their metrics."""
-    metrics = sorted({name for release in releases for name in release.metrics if not name.endswith("_random")})
-    table = Table("version", "written (UTC)", "rows", *metrics, "gates", box=None, pad_edge=False, header_style="bold")
-    for release in releases:
-        version = "candidate" if release.version is None else f"{release.version}{' *' if release.current else ''}"
-        gates = {True: "passed", False: f"refused by {', '.join(release.refused_by)}", None: "none"}
-        values = [_number(release.metrics.get(name)) for name in metrics]
-        table.add_row(
-            version, f"{release.created_at:%Y-%m-%d %H:%M}", f"{release.rows:,}", *values, gates[release.gates_passed]
-        )
-    return table
 
 
 def summary_markdown(result: BuildResult) -> str:

@@ -1,6 +1,5 @@
 """What changed between two releases of a table: metrics, settings, vocabulary, and the neighbours of words."""
 
-
 import duckdb
 from pydantic import BaseModel, ConfigDict
 
