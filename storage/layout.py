@@ -2,10 +2,11 @@
 
 A workspace is one folder. Stages lie in it by digest, releases by table:
 
-    corpora/ tokens/ vocabularies/ encoded/ models/ evaluations/    <digest>/ with a manifest.json when complete
+    corpora/ tokens/ vocabularies/ encoded/ models/ evaluations/ maps/
+                                      <digest>/ with a manifest.json when complete
     tables/<table>.duckdb             the current release, a hard link; beside it a .wal that leads nowhere, so that
                                       nobody writes through that name
-    tables/<table>/                   every kept release: v000001.duckdb, .parquet, .json
+    tables/<table>/                   every kept release: v000001.duckdb, .parquet, .json, .report.html
     tables/<table>/candidates/        releases that the gates refused
 """
 
@@ -17,6 +18,7 @@ from pathlib import Path
 from storage.errors import SettingsError, WorkspaceError
 
 WORKSPACE_VARIABLE = "VECMILL_WORKSPACE"
+REPORT_SUFFIX = ".report.html"
 TABLE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 
 
@@ -61,7 +63,7 @@ class Workspace:
         return self.tables_root / checked_table_name(table)
 
     def release_file(self, table: str, version: int, suffix: str = ".duckdb") -> Path:
-        """One file of a kept release: `.duckdb`, `.parquet` or `.json`."""
+        """One file of a kept release: `.duckdb`, `.parquet`, `.json` or `.report.html`."""
         return self.releases_folder(table) / f"v{version:06d}{suffix}"
 
     def candidates_folder(self, table: str) -> Path:
