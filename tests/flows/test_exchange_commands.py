@@ -4,6 +4,8 @@ import gzip
 import json
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +15,13 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from flows import cli
-from storage.errors import VecmillError, VectorFileError
+from storage.errors import ReferenceVectorsError, VecmillError, VectorFileError
 from storage.format_names import VectorFormat
 from storage.layout import Workspace
+from storage.reference_vectors import DEFAULT_REFERENCE, read_reference
 from storage.releases import publish_release
 from storage.vector_export import write_vectors
+from storage.vector_formats import WordVectors, unknown_counts
 from tests.storage.sample_releases import content
 from tests.storage.vector_samples import HARD_WORDS, sample
 
@@ -134,3 +138,26 @@ def test_what_cannot_be_done_is_said(folder: Path, arguments: str, error: type[B
     assert isinstance(result.exception, error)
     assert message in " ".join(f"{result.output} {result.exception}".replace("│", "").split())
     assert not (folder / "v.txt").exists()
+
+
+@pytest.mark.long
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak of a process's memory is read from /proc")
+def test_real_glove_is_imported_as_text_in_bounded_memory(tmp_path: Path) -> None:
+    try:
+        glove = read_reference(DEFAULT_REFERENCE)
+    except ReferenceVectorsError as error:
+        pytest.skip(str(error))
+    rows = len(glove.words)
+    found = WordVectors(glove.words, glove.vectors, unknown_counts(rows))
+    write_vectors(VectorFormat.GLOVE, tmp_path / "glove.txt", found, {})
+    # Not getrusage: its peak includes that of the process which started this one.
+    program = (
+        "import sys; from flows.cli import app; app(sys.argv[1:], standalone_mode=False); "
+        "print(*[line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')])"
+    )
+    command = ["import", str(tmp_path / "glove.txt"), "--table", "glove", "--json", "--workspace", str(tmp_path / "w")]
+    said = subprocess.run([sys.executable, "-c", program, *command], check=False, capture_output=True, text=True)
+    assert said.returncode == 0, said.stderr
+    *_, told, kibibytes = said.stdout.splitlines()
+    assert json.loads(told)["words"] == rows
+    assert int(kibibytes) < 1.5 * 2**20
