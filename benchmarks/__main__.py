@@ -3,13 +3,21 @@
 import typer
 
 from benchmarks.defaults import search_defaults
+from benchmarks.faults import measure_faults
+from benchmarks.gates import measure_gates
+from benchmarks.queries import measure_queries
 from benchmarks.training import measure_training
 from benchmarks.training_report import report_training
+from benchmarks.warm_start import measure_warm_start
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Measure vecmill beside its peers.")
 app.command("defaults")(search_defaults)
+app.command("faults")(measure_faults)
+app.command("gates")(measure_gates)
+app.command("queries")(measure_queries)
 app.command("training")(measure_training)
 app.command("training-report")(report_training)
+app.command("warm-start")(measure_warm_start)
 
 
 @app.callback()

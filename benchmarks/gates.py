@@ -1,24 +1,31 @@
-"""What honest and broken training score, so that the gates of a deployment can be set between them.
+"""`python -m benchmarks gates`: what honest and broken training score; a deployment's gates are set between them.
 
 The broken runs train on the same words in random order across all documents: frequencies and document lengths stay,
 everything that a vector could learn is gone. A pipeline that loses the order of words, or pairs words with the wrong
 vectors, looks like that.
 """
 
+import json
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+import typer
 from pydantic import BaseModel
+from rich.console import Console
 from rich.progress import track
+from rich.table import Table
 
 from flows.deployments import build_parameters, find_deployment
-from storage.layout import Workspace
+from storage.layout import Workspace, resolve_workspace
+from storage.runs import registered_run
 from storage.stages import Manifest
 from storage.tokens import read_tokens
 from tasks.corpus import fetch_corpus
 from tasks.evaluation import evaluate_vectors
-from tasks.metrics.gates import GATED_METRICS
+from tasks.metrics.gates import GATED_METRICS, Gate
 from tasks.tokens import tokenize_corpus
 from tasks.training import train_vectors
 from tasks.vocabulary import build_vocabulary, encode_corpus
@@ -34,17 +41,38 @@ class Spread(BaseModel):
     highest: float
 
 
-def measure(deployment: str, seeds: Sequence[int], workspace: Workspace) -> list[Spread]:
+def measure_gates(
+    deployment: Annotated[str, typer.Option(help="whose corpus, settings and gates")] = "movie-reviews",
+    seeds: Annotated[int, typer.Option(min=1, help="runs of each kind")] = 5,
+    settings: Annotated[list[str] | None, typer.Option("--set", metavar="SETTING=VALUE")] = None,
+    workspace: Annotated[Path | None, typer.Option(help="folder of all artefacts; finished runs are reused")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+) -> None:
+    """Train with several seeds on a deployment's corpus and on its words shuffled, and print the metrics of both."""
+    place = resolve_workspace(workspace)
+    place.check_writable()
+    chosen = settings or []
+    gates = build_parameters(find_deployment(deployment), chosen).publication.gates
+    with registered_run(place):
+        spreads = measure(deployment, chosen, range(1, seeds + 1), place)
+    if as_json:
+        bounds = {metric: gate.model_dump() for metric, gate in gates.items()}
+        typer.echo(json.dumps({"spreads": [spread.model_dump() for spread in spreads], "gates": bounds}))
+    else:
+        Console().print(_table(spreads, gates))
+
+
+def measure(deployment: str, settings: Sequence[str], seeds: Sequence[int], workspace: Workspace) -> list[Spread]:
     """Train with every seed on the deployment's own corpus and on its words shuffled."""
     shuffled = workspace.root / "shuffled.txt"
-    tokens = _tokens(deployment, [], workspace)
+    tokens = _tokens(deployment, settings, workspace)
     shuffled.write_text("\n".join(shuffled_documents(tokens, seed=0)), encoding="utf-8")
-    kinds = {"honest": [], "shuffled": [f"corpus.path={shuffled}", "tokenizer.name=whitespace"]}
+    kinds = {"honest": [], "shuffled": [f"corpus.path={shuffled}", "corpus.source=files", "tokenizer.name=whitespace"]}
     spreads = []
-    for kind, settings in kinds.items():
+    for kind, own in kinds.items():
         runs = [
-            _metrics(deployment, [*settings, f"skipgram.seed={seed}"], workspace)
-            for seed in track(seeds, description=kind)
+            _metrics(deployment, [*settings, *own, f"skipgram.seed={seed}"], workspace)
+            for seed in track(seeds, description=kind, console=Console(stderr=True))
         ]
         for metric in GATED_METRICS:
             values = [float(run[metric] or 0.0) for run in runs]
@@ -54,21 +82,38 @@ def measure(deployment: str, seeds: Sequence[int], workspace: Workspace) -> list
     return spreads
 
 
-def _tokens(deployment: str, settings: list[str], workspace: Workspace) -> Manifest:
+def _table(spreads: Sequence[Spread], gates: Mapping[str, Gate]) -> Table:
+    table = Table("metric", box=None, pad_edge=False, header_style="bold")
+    for kind in dict.fromkeys(spread.kind for spread in spreads):
+        table.add_column(f"{kind}: lowest, mean, highest", justify="right")
+    table.add_column("minimum", justify="right")
+    table.add_column("max_drop", justify="right")
+    for metric in GATED_METRICS:
+        own = [spread for spread in spreads if spread.metric == metric]
+        gate = gates.get(metric)
+        bounds = [gate.minimum, gate.max_drop] if gate else [None, None]
+        table.add_row(
+            metric,
+            *(f"{spread.lowest:.3f}  {spread.mean:.3f}  {spread.highest:.3f}" for spread in own),
+            *("" if bound is None else f"{bound:g}" for bound in bounds),
+        )
+    return table
+
+
+def _tokens(deployment: str, settings: Sequence[str], workspace: Workspace) -> Manifest:
     parameters = build_parameters(find_deployment(deployment), settings)
     corpus = fetch_corpus.fn(parameters.corpus, workspace)
     return tokenize_corpus.fn(corpus, parameters.tokenizer, workspace)
 
 
-def _metrics(deployment: str, settings: list[str], workspace: Workspace) -> dict[str, float | None]:
+def _metrics(deployment: str, settings: Sequence[str], workspace: Workspace) -> dict[str, float | None]:
     parameters = build_parameters(find_deployment(deployment), settings)
     tokens = _tokens(deployment, settings, workspace)
     vocabulary = build_vocabulary.fn(tokens, parameters.vocabulary, workspace)
     encoded = encode_corpus.fn(tokens, vocabulary, workspace)
     model = train_vectors.fn(encoded, vocabulary, parameters.skipgram, workspace)
-    metrics: dict[str, float | None] = evaluate_vectors.fn(model, vocabulary, parameters.evaluation, workspace).facts[
-        "metrics"
-    ]
+    scores = evaluate_vectors.fn(model, vocabulary, parameters.evaluation, workspace, parameters.publication.matrix)
+    metrics: dict[str, float | None] = scores.facts["metrics"]
     return metrics
 
 

@@ -1,27 +1,19 @@
 """Publishers are killed and disks fill up; readers never see anything but a whole release."""
 
-import multiprocessing
 import os
-import random
 import shutil
 import subprocess
 import sys
 import textwrap
-import time
 from collections.abc import Callable
-from dataclasses import replace
-from multiprocessing.connection import Connection
-from multiprocessing.context import ForkServerContext
-from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pytest
 
+from benchmarks.faults import assert_whole, fresh_processes, kill_publishers
 from storage import release_ledger, releases
 from storage.layout import Workspace
-from storage.release_file import ReleaseContent
 from storage.release_ledger import kept_versions
 from storage.release_reader import check_release_file
 from storage.releases import list_releases, publish_release
@@ -31,41 +23,6 @@ ROOT = Path(__file__).resolve().parents[2]
 DIED = 9
 # A publish changes the disk in about 40 steps.
 MOST_STEPS = 100
-SEEDS = 4
-ASKED = "SELECT word FROM nearest('word3', k := 5)"
-IDENTITY = "SELECT version, config_digest FROM release"
-
-
-def fresh_processes() -> ForkServerContext:
-    """Processes that start from a bare interpreter: this one may be full of other tests' threads and handlers."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.storage.test_release_faults"])
-    return context
-
-
-def seeded(seed: int) -> ReleaseContent:
-    """One of a few releases that can be told apart: the seed stands in the release and decides its vectors."""
-    made = content(seed=seed, rows=2000, dimension=32)
-    return replace(made, provenance=made.provenance.model_copy(update={"config_digest": str(seed)}))
-
-
-def expected_answers() -> dict[str, list[tuple[str]]]:
-    """Seed -> nearest words of word3, by NumPy."""
-    answers = {}
-    for seed in range(SEEDS):
-        vectors = seeded(seed).vectors
-        cosines = vectors @ vectors[3] / (vectors**2).sum(axis=1) ** 0.5
-        answers[str(seed)] = [(f"word{row}",) for row in (-cosines).argsort() if row != 3][:5]
-    return answers
-
-
-def assert_whole(workspace: Workspace) -> None:
-    """Nothing lies in the table's folder but complete, published releases."""
-    names = {".publish.lock", "versions.json"}
-    for version in kept_versions(workspace, "news"):
-        names |= {f"v{version:06d}{suffix}" for suffix in (".duckdb", ".parquet", ".json")}
-    assert {file.name for file in workspace.releases_folder("news").iterdir()} == names
-    assert {file.name for file in workspace.tables_root.iterdir()} == {"news", "news.duckdb", "news.duckdb.wal"}
 
 
 def publish_and_die(root: Path, step: int, said: Path) -> None:
@@ -118,7 +75,7 @@ def test_a_publish_that_dies_before_any_of_its_steps_does_no_harm(tmp_path: Path
         version = publish_release(workspace, "news", content(rows=20, dimension=8)).version
         assert version in (seen + 1, seen + 2)
         assert [release.version for release in list_releases(workspace, "news")] == [*kept, version]
-        assert_whole(workspace)
+        assert_whole(workspace, "news", kept_versions(workspace, "news"))
     assert died > 10
 
 
@@ -132,102 +89,18 @@ def test_a_first_publish_that_dies_before_any_of_its_steps_does_no_harm(tmp_path
             check_release_file(workspace.table_file("news"))
         assert kept_versions(workspace, "news") == ([1] if published else [])
         assert publish_release(workspace, "news", content(rows=20, dimension=8)).version in (1, 2)
-        assert_whole(workspace)
+        assert_whole(workspace, "news", kept_versions(workspace, "news"))
     assert died > 10
-
-
-def publish_forever(root: Path) -> None:
-    chosen = random.Random(os.getpid())
-    while True:
-        publish_release(Workspace(root), "news", seeded(chosen.randrange(SEEDS)))
-
-
-def read_with_fresh_connections(path: Path) -> list[tuple[Any, Any]]:
-    with duckdb.connect(str(path), read_only=True) as connection:
-        return [(connection.execute(IDENTITY).fetchall(), connection.execute(ASKED).fetchall())]
-
-
-def read_by_attaching(path: Path) -> list[tuple[Any, Any]]:
-    with duckdb.connect() as connection:
-        seen = []
-        for _ in range(3):
-            connection.execute(f"ATTACH '{path}' AS news (READ_ONLY)")
-            connection.execute("USE news")
-            seen.append((connection.execute(IDENTITY).fetchall(), connection.execute(ASKED).fetchall()))
-            connection.execute("USE memory")
-            connection.execute("DETACH news")
-        return seen
-
-
-def read_with_a_long_lived_connection(path: Path) -> list[tuple[Any, Any]]:
-    with duckdb.connect(str(path), read_only=True) as connection:
-        seen = []
-        for _ in range(40):
-            seen.append((connection.execute(IDENTITY).fetchall(), connection.execute(ASKED).fetchall()))
-            time.sleep(0.02)
-        assert all(answer == seen[0] for answer in seen), "an open connection changed its release"
-        return seen
-
-
-READERS = [read_with_fresh_connections, read_by_attaching, read_with_a_long_lived_connection]
-
-
-def read_until(reader: int, path: Path, stop: Event, answer: Connection) -> None:
-    """Read until told to stop; send how many answers were right and everything that was wrong."""
-    expected = expected_answers()
-    right, wrong, last = 0, [], 0
-    while not stop.is_set():
-        try:
-            for identity, found in READERS[reader](path):
-                ((version, seed),) = identity
-                if found != expected[seed] or version < last:
-                    wrong.append(f"version {version} after {last} with seed {seed} gave {found}")
-                last = version
-                right += 1
-        except Exception as error:  # whatever it is, it is a finding
-            wrong.append(f"{type(error).__name__}: {error}")
-    answer.send((right, wrong, last))
 
 
 @pytest.mark.long
 @pytest.mark.timeout(600)
 def test_sixty_killed_publishers_are_not_noticed_by_three_readers(tmp_path: Path) -> None:
-    workspace = Workspace(tmp_path)
-    publish_release(workspace, "news", seeded(0))
-    context = fresh_processes()
-    stop = context.Event()
-    pipes = [context.Pipe() for _ in READERS]
-    readers = [
-        context.Process(target=read_until, args=(reader, workspace.table_file("news"), stop, sender))
-        for reader, (_, sender) in enumerate(pipes)
-    ]
-    for process in readers:
-        process.start()
-    chosen = random.Random(1)
-    highest, interrupted = 1, 0  # interrupted: kills that hit a publish half-way
-    for kill in range(60):
-        publisher = context.Process(target=publish_forever, args=(workspace.root,))
-        publisher.start()
-        time.sleep(chosen.uniform(0.05, 0.8))
-        publisher.kill()
-        publisher.join()
-        interrupted += (workspace.releases_folder("news") / release_ledger.STAGING).exists()
-        seen = kept_versions(workspace, "news")[-1]
-        assert seen >= highest
-        highest = seen
-        if kill % 10 == 9:
-            highest = publish_release(workspace, "news", seeded(kill % SEEDS)).version
-            assert highest > seen
-            assert_whole(workspace)
-    stop.set()
-    outcomes = [receiver.recv() for receiver, _ in pipes]
-    for process in readers:
-        process.join()
-    assert [wrong for _, wrong, _ in outcomes] == [[], [], []]
-    assert all(right > 100 for right, _, _ in outcomes), outcomes
-    assert all(last <= highest for _, _, last in outcomes)
-    assert interrupted > 20
-    check_release_file(workspace.table_file("news"))
+    report = kill_publishers(Workspace(tmp_path), kills=60)
+    assert report.wrong == []
+    assert report.recovered == 6
+    assert report.interrupted > 20
+    assert all(right > 50 for right in report.reads.values()), report.reads
 
 
 FILL_UP = """
