@@ -4,7 +4,7 @@ import csv
 import gzip
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
@@ -47,6 +47,12 @@ class BenchmarkCorpus:
     def token_count(self) -> int:
         """All tokens, rare words included: what word2vec.c counts."""
         return len(self.type_ids)
+
+    def first_half(self) -> "BenchmarkCorpus":
+        """The lines until half of the tokens are reached; `file` stays that of the whole."""
+        lines = int(np.searchsorted(np.cumsum(self.line_lengths), self.token_count / 2)) + 1
+        lengths = self.line_lengths[:lines]
+        return replace(self, type_ids=self.type_ids[: lengths.sum()], line_lengths=lengths)
 
     def encode(self, min_count: int) -> EncodedText:
         """The text without the words that occur less often than `min_count`."""

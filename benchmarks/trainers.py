@@ -9,11 +9,12 @@ from gensim.models import KeyedVectors, Word2Vec
 from pydantic import BaseModel, ConfigDict, Field
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from benchmarks.corpora import BenchmarkCorpus
+from benchmarks.corpora import BenchmarkCorpus, EncodedText
 from tasks.text.vocabulary import keep_probability, noise_probability
 from tasks.trainers.backends import resolve_workers, train
 from tasks.trainers.config import SkipGramConfig
-from tasks.trainers.interface import Vocabulary
+from tasks.trainers.interface import TrainingState, Vocabulary
+from tasks.trainers.sampling import initial_state
 
 
 class BenchmarkSettings(BaseModel):
@@ -56,14 +57,30 @@ Trainer = Callable[[BenchmarkCorpus, BenchmarkSettings], Trained]
 def train_vecmill(corpus: BenchmarkCorpus, settings: BenchmarkSettings) -> Trained:
     """Train with vecmill; the seconds are those of its epochs."""
     text = corpus.encode(settings.min_count)
-    keep = keep_probability(text.counts, settings.subsample_threshold)
-    vocabulary = Vocabulary(text.counts, keep, noise_probability(text.counts, 0.75))
-    seconds = 0.0
-    for step in train(text.source, vocabulary, settings.skipgram):
-        seconds += step.epoch_result.seconds if step.epoch_result else 0.0
+    vocabulary = text_vocabulary(text, settings)
+    state, seconds = run_epochs(
+        text, vocabulary, settings, initial_state(vocabulary, settings.dimension, settings.seed)
+    )
     vectors = KeyedVectors(settings.dimension)
-    vectors.add_vectors(text.words, step.state.center_vectors)
+    vectors.add_vectors(text.words, state.center_vectors)
     return Trained(seconds, vectors)
+
+
+def text_vocabulary(text: EncodedText, settings: BenchmarkSettings) -> Vocabulary:
+    """What vecmill's training knows of the words of a text."""
+    keep = keep_probability(text.counts, settings.subsample_threshold)
+    return Vocabulary(text.counts, keep, noise_probability(text.counts, 0.75))
+
+
+def run_epochs(
+    text: EncodedText, vocabulary: Vocabulary, settings: BenchmarkSettings, state: TrainingState
+) -> tuple[TrainingState, float]:
+    """Train a state to the end; returns it and the seconds of its epochs."""
+    seconds = 0.0
+    for step in train(text.source, vocabulary, settings.skipgram, state):
+        state = step.state
+        seconds += step.epoch_result.seconds if step.epoch_result else 0.0
+    return state, seconds
 
 
 def train_gensim(corpus: BenchmarkCorpus, settings: BenchmarkSettings) -> Trained:
