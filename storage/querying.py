@@ -3,9 +3,14 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import duckdb
+
 from storage.errors import ReleaseError
 from storage.layout import TABLE_NAME, Workspace
 from storage.release_reader import open_release
+
+# More frequent words are mostly the grammar of a language.
+FIRST_EXAMPLE_RANK = 150
 
 
 @dataclass(frozen=True)
@@ -34,25 +39,42 @@ def nearest(workspace: Workspace, table: str, word: str, k: int = 10) -> list[Ne
 
 
 def example_neighbors(path: Path, words: int = 5, k: int = 5) -> list[tuple[str, list[Neighbor]]]:
-    """Some frequent content words of a release file with their k neighbours, the most frequent word first.
+    """Some content words of a release file with their k neighbours, the most frequent word first.
 
-    The first hundred words of a text are mostly its grammar; words of at least five letters after them say more.
+    The words lie at the ranks 150, 300, 600 …, nearer together in a small vocabulary: common enough to be known,
+    past most of the grammar, and one of them rarer than the other.
     """
     with open_release(path) as connection:
-        chosen = [
-            word
-            for (word,) in connection.execute(
-                """SELECT word FROM word_vectors WHERE regexp_full_match(word, '\\p{L}+')
-                   ORDER BY rank <= 100 OR length(word) < 5, rank LIMIT ?""",
-                [words],
-            ).fetchall()
-        ]
+        chosen = _example_words(connection, words)
         found: dict[str, list[Neighbor]] = {word: [] for word in chosen}
         for query, *neighbor in connection.execute(
             "SELECT query, word, similarity, rank FROM nearest_many(?, k := ?)", [chosen, k]
         ).fetchall():
             found[query].append(Neighbor(*neighbor))
     return list(found.items())
+
+
+def _example_words(connection: duckdb.DuckDBPyConnection, words: int) -> list[str]:
+    """The first words at or after each rank that are letters only, of some length, and no English stop words."""
+    # Deferred: gensim takes a second to import.
+    from gensim.parsing.preprocessing import STOPWORDS
+
+    ranks = [FIRST_EXAMPLE_RANK * 2**place for place in range(words)]
+    ((rows,),) = connection.execute("SELECT count(*) FROM word_vectors").fetchall()
+    scale = min(1.0, rows / (ranks[-1] * 1.25))
+    candidates = connection.execute(
+        """SELECT rank, word FROM word_vectors WHERE rank <= ? AND regexp_full_match(word, '\\p{L}+')
+           ORDER BY length(word) < 5, rank""",
+        [2 * ranks[-1]],
+    ).fetchall()
+    left = [(rank, word) for rank, word in candidates if word.lower() not in STOPWORDS]
+    chosen: list[tuple[int, str]] = []
+    for wanted in ranks:
+        later = [candidate for candidate in left if candidate[0] >= wanted * scale]
+        if left:
+            chosen.append((later or left)[0])
+            left.remove(chosen[-1])
+    return [word for _, word in sorted(chosen)]
 
 
 def published_file(workspace: Workspace, table: str) -> Path:
