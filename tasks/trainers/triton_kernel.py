@@ -12,8 +12,8 @@ gradient is word2vec.c's:
 
     logits = outputs @ inputs.T,   outputs += gradients @ inputs,   inputs += gradients.T @ outputs
 
-with inputs (TILE_INPUTS, D) and outputs (TILE_OUTPUTS, D). Sharing what is loaded follows FULL-W2V (Randall et al.
-2021, arXiv 2312.07743). Updates are atomic additions whose result nobody reads: the GPU does not wait for them.
+with (16 or 32, D) inputs and (TILE_OUTPUTS, D) outputs at a time. Sharing what is loaded follows FULL-W2V (Randall et
+al. 2021, arXiv 2312.07743). Updates are atomic additions whose result nobody reads: the GPU does not wait for them.
 """
 
 # Triton compiles a kernel from its source text, and has no types that mypy could check.
@@ -33,10 +33,8 @@ jit: Callable[..., Any] = triton.jit
 # With TRITON_INTERPRET=1 kernels run as NumPy code on the CPU: slow, for tests.
 INTERPRETED = tl.constexpr(triton.knobs.runtime.interpret)
 
-# Powers of 2, as Triton asks for, and at least 16, as the tensor cores do. 16 centers and 2 * 5 words around them leave
-# 6 of 32 inputs empty, 16 centers and 48 noise words fill the outputs.
+# Powers of 2, as Triton asks for, and at least 16, as the tensor cores do.
 TILE_CENTERS = tl.constexpr(16)
-TILE_INPUTS = tl.constexpr(32)
 TILE_OUTPUTS = tl.constexpr(64)
 # Second word of the Philox counter, so that no two draws of a token are the same. The noise word in slot s of a tile
 # is drawn with NOISE + s.
@@ -173,15 +171,22 @@ def _load_rows(
 
 
 @jit
+def _rounded(values: tl.tensor) -> tl.tensor:
+    """The nearest bfloat16 numbers, kept as float32: what a GPU's conversion gives."""
+    bits = values.to(tl.uint32, bitcast=True)
+    bits += 0x7FFF + ((bits >> 16) & 1)
+    return (bits & 0xFFFF0000).to(tl.float32, bitcast=True)
+
+
+@jit
 def _dot(a: tl.tensor, b: tl.tensor, exact: tl.constexpr) -> tl.tensor:
     """Matrix product summed in float32: of the operands as they are, or rounded to bfloat16 for the tensor cores."""
     if exact:
         return tl.dot(a, b, input_precision="ieee")
-    a, b = a.to(tl.bfloat16), b.to(tl.bfloat16)
     if INTERPRETED:
-        # The interpreter multiplies the bits of bfloat16 numbers (Triton issue 11584).
-        a, b = a.to(tl.float32), b.to(tl.float32)
-    return tl.dot(a, b, input_precision="ieee")
+        # The interpreter truncates to bfloat16 and then multiplies the bits (Triton issue 11584).
+        return tl.dot(_rounded(a), _rounded(b), input_precision="ieee")
+    return tl.dot(a.to(tl.bfloat16), b.to(tl.bfloat16))
 
 
 @jit
@@ -228,6 +233,7 @@ def train_tiles(
     columns: tl.constexpr,
     column_blocks: tl.constexpr,
     largest_radius: tl.constexpr,
+    block_inputs: tl.constexpr,
     input_blocks: tl.constexpr,
     output_blocks: tl.constexpr,
     exact: tl.constexpr,
@@ -245,8 +251,8 @@ def train_tiles(
     program, programs = tl.program_id(0), tl.num_programs(0)
     first = (tiles * program // programs).to(tl.int32)
     last = (tiles * (program + 1) // programs).to(tl.int32)
-    loss = tl.zeros((TILE_INPUTS,), tl.float32)
-    pairs_seen = tl.zeros((TILE_INPUTS,), tl.int32)
+    loss = tl.zeros((block_inputs,), tl.float32)
+    pairs_seen = tl.zeros((block_inputs,), tl.int32)
     for tile in range(first, last):
         place = tile * TILE_CENTERS + tl.arange(0, TILE_CENTERS)
         here = place < count
@@ -256,7 +262,7 @@ def train_tiles(
         progress = progress_start + tl.load(positions + tile * TILE_CENTERS) * progress_step
         rate = learning_rate * tl.maximum(1.0 - progress, least_rate)
         for input_block in range(input_blocks):
-            spot = tile * TILE_CENTERS - largest_radius + input_block * TILE_INPUTS + tl.arange(0, TILE_INPUTS)
+            spot = tile * TILE_CENTERS - largest_radius + input_block * block_inputs + tl.arange(0, block_inputs)
             there = (spot >= 0) & (spot < count)
             input_sentence = tl.load(sentences + spot, mask=there, other=-2)
             distance = tl.abs(place[:, None] - spot[None, :])

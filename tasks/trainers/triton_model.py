@@ -16,11 +16,13 @@ from tasks.trainers.triton_corpus import Portion
 from tasks.trainers.triton_status import row_stride
 
 TILE_CENTERS: int = kernels.TILE_CENTERS.value
-TILE_INPUTS: int = kernels.TILE_INPUTS.value
 TILE_OUTPUTS: int = kernels.TILE_OUTPUTS.value
 # Pairs that one noise word of a tile stands for, about. It moves once by the sum of their gradients; the CPU trainer,
 # where wide windows diverged, adds up as many at most.
 PAIRS_PER_NOISE_WORD = 10
+# Words around the centers of a tile that are handled at once. 16 centers with windows of radius 5 have 26. Wider
+# windows are cut in smaller pieces: a center moves once by the sum of the gradients of all inputs in a piece.
+BLOCK_INPUTS, SMALL_BLOCK_INPUTS = 32, 16
 # A row is worked on in one piece up to this many columns, a longer one in pieces of half as many: registers.
 MOST_COLUMNS = 128
 # Words of the vocabulary for each center in flight, and the most of these by default: enough to fill any GPU.
@@ -36,7 +38,7 @@ class TileShape:
     """How the settings are cut into what the kernel handles at once.
 
     stride: floats of a row.  columns, column_blocks: those handled at once, and how often.
-    largest_radius: words to each side, at most.  input_blocks: blocks of TILE_INPUTS words that cover a tile and its
+    largest_radius: words to each side, at most.  input_blocks: blocks of `block_inputs` words that cover a tile and its
     surroundings.  output_blocks: blocks of TILE_OUTPUTS rows, the tile's centers and its noise words.
     noise_share: draws of word2vec.c that a noise word stands for, for each pair.  programs: tiles trained at a time.
     """
@@ -45,6 +47,7 @@ class TileShape:
     columns: int
     column_blocks: int
     largest_radius: int
+    block_inputs: int
     input_blocks: int
     output_blocks: int
     noise_share: float
@@ -71,6 +74,7 @@ def tile_shape(config: SkipGramConfig, words: int) -> TileShape:
     columns = max(16, 1 << (config.dimension - 1).bit_length())
     if columns > MOST_COLUMNS:
         columns = MOST_COLUMNS // 2
+    block_inputs = BLOCK_INPUTS if TILE_CENTERS + 2 * radius <= BLOCK_INPUTS else SMALL_BLOCK_INPUTS
     inputs_of_a_center = radius + 1 if config.reduced_windows else 2 * radius
     noise_words = TILE_CENTERS * inputs_of_a_center * config.negatives_per_pair / PAIRS_PER_NOISE_WORD
     output_blocks = max(1, round((TILE_CENTERS + noise_words) / TILE_OUTPUTS))
@@ -79,7 +83,8 @@ def tile_shape(config: SkipGramConfig, words: int) -> TileShape:
         columns=columns,
         column_blocks=-(-config.dimension // columns),
         largest_radius=radius,
-        input_blocks=-(-(TILE_CENTERS + 2 * radius) // TILE_INPUTS),
+        block_inputs=block_inputs,
+        input_blocks=-(-(TILE_CENTERS + 2 * radius) // block_inputs),
         output_blocks=output_blocks,
         noise_share=config.negatives_per_pair / (output_blocks * TILE_OUTPUTS - TILE_CENTERS),
         programs=-(-centers_in_flight(config, words) // TILE_CENTERS),
@@ -184,8 +189,8 @@ class GpuModel:
             draws.count, losses, pairs, shape.noise_share, config.learning_rate, LEAST_RATE,
             (epoch * self._token_count + portion.start) * step, step,
             stride=shape.stride, columns=shape.columns, column_blocks=shape.column_blocks,
-            largest_radius=shape.largest_radius, input_blocks=shape.input_blocks, output_blocks=shape.output_blocks,
-            exact=self._exact, num_warps=WARPS, num_stages=1,
+            largest_radius=shape.largest_radius, block_inputs=shape.block_inputs, input_blocks=shape.input_blocks,
+            output_blocks=shape.output_blocks, exact=self._exact, num_warps=WARPS, num_stages=1,
         )  # fmt: skip
         return torch.stack([losses.double().sum(), pairs.double().sum()])
 

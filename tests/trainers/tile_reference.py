@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.special import expit, log_expit
 
@@ -34,18 +35,28 @@ class Schedule:
 
 
 def train_in_numpy(
-    centers: Floats, contexts: Floats, drawn: DrawnTokens, noise_share: float, schedule: Schedule, radius: int
+    centers: Floats,
+    contexts: Floats,
+    drawn: DrawnTokens,
+    noise_share: float,
+    schedule: Schedule,
+    radius: int,
+    rounded: bool = False,
 ) -> tuple[float, int]:
-    """Update both (V, D) tables; returns (loss, pairs). The inputs of a tile are taken in blocks of 32, its outputs in
-    blocks of 64, each block computed from the rows as the one before left them."""
+    """Update both (V, D) tables; returns (loss, pairs).
+
+    The inputs of a tile are taken in blocks of 32, or of 16 in wide windows, its outputs in blocks of 64, each block
+    computed from the rows as the one before left them.  rounded: round what is multiplied to bfloat16.
+    """
     loss, pairs = 0.0, 0
     tile_centers = 16
     for tile, outputs in enumerate(drawn.outputs):
         first = tile * tile_centers
         middle = np.arange(first, min(first + tile_centers, len(drawn.words)))
         rate = schedule.rate_at(int(drawn.positions[first]))
-        for block in range(first - radius, first + tile_centers + radius, 32):
-            around = np.arange(max(block, 0), min(block + 32, len(drawn.words)))
+        inputs_at_once = 32 if radius <= 8 else 16
+        for block in range(first - radius, first + tile_centers + radius, inputs_at_once):
+            around = np.arange(max(block, 0), min(block + inputs_at_once, len(drawn.words)))
             distance = np.abs(middle[:, None] - around[None, :])
             same = drawn.sentences[middle][:, None] == drawn.sentences[around][None, :]
             window = same & (distance > 0) & (distance <= drawn.radii[middle][:, None])
@@ -61,7 +72,7 @@ def train_in_numpy(
                         weights[slot] = window[slot]
                 used = window.any(axis=0)
                 inputs = drawn.words[around[used]]
-                loss += _step(centers, contexts, inputs, rows, weights[:, used], labels, rate)
+                loss += _step(centers, contexts, inputs, rows, weights[:, used], labels, rate, rounded)
     return loss, pairs
 
 
@@ -73,10 +84,20 @@ def _step(
     weights: Floats,
     labels: NDArray[np.bool_],
     rate: float,
+    rounded: bool,
 ) -> float:
     x, y = centers[inputs], contexts[outputs]
+    if rounded:
+        x, y = _rounded(x), _rounded(y)
     logits = y @ x.T
     gradients = rate * weights * (labels[:, None] - expit(logits))
+    if rounded:
+        gradients = _rounded(gradients)
     np.add.at(contexts, outputs, gradients @ x)
     np.add.at(centers, inputs, gradients.T @ y)
     return float(-(weights * log_expit(np.where(labels[:, None], logits, -logits))).sum())
+
+
+def _rounded(values: Floats) -> Floats:
+    nearest: Floats = torch.from_numpy(values).float().bfloat16().double().numpy()
+    return nearest

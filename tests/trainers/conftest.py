@@ -1,0 +1,10 @@
+"""Where there is no GPU, Triton's kernels run in its interpreter; it has to be told before it is imported."""
+
+import os
+from importlib.util import find_spec
+
+if find_spec("triton") is not None:
+    import torch
+
+    if not torch.cuda.is_available():
+        os.environ["TRITON_INTERPRET"] = "1"
