@@ -13,6 +13,8 @@ from storage.errors import WorkspaceError
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR}
 IN_THE_WAY = {errno.EEXIST, errno.EISDIR, errno.ENOTEMPTY}
+# What file systems without links answer, and hard links across the layers of a union mount.
+NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EXDEV, errno.EMLINK}
 # DuckDB has one exception for all of them and passes the system's words on.
 FULL_WORDS = ("No space left on device", "Disk quota exceeded", "File too large")
 REFUSED_WORDS = ("Permission denied", "Read-only file system", "Operation not permitted", "Not a directory")

@@ -4,14 +4,13 @@ Files are written into a staging folder and checked, renamed into the folder of 
 link replace the file under the table's name. A file that exists under its final name is complete and never changes.
 """
 
-import errno
 import logging
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from storage.disk_errors import disk_errors
+from storage.disk_errors import NO_LINKS, disk_errors
 from storage.layout import Workspace
 from storage.locks import held_lock
 from storage.release_file import ReleaseContent, write_parquet_copy, write_release_file
@@ -38,8 +37,6 @@ from storage.stages import FileRecord, sha256_of, sync_path
 
 logger = logging.getLogger(__name__)
 
-# What file systems without links answer, and hard links across the layers of a union mount.
-NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EXDEV, errno.EMLINK}
 NOWHERE = "releases-are-read-only/open-them-with-read_only"
 
 

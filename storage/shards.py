@@ -1,10 +1,14 @@
 """A long table as numbered Parquet files, written and read one row group at a time."""
 
-from collections.abc import Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from itertools import accumulate
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -54,15 +58,42 @@ class ShardWriter:
             writer.close()
 
 
+class OpenShards:
+    """The shards of a table, open at the same time, to read row groups in any order; they are numbered throughout.
+
+    Raises WorkspaceError without any shard, or if one has another schema.
+    """
+
+    def __init__(self, folder: Path, name: str, schema: pa.Schema, **parquet_options: Any) -> None:  # noqa: ANN401
+        self._stack = ExitStack()
+        self._shards = [
+            self._stack.enter_context(_opened(path, name, schema, parquet_options)) for path in _paths(folder, name)
+        ]
+        group_rows = [
+            shard.metadata.row_group(number).num_rows
+            for shard in self._shards
+            for number in range(shard.num_row_groups)
+        ]
+        # (G + 1,) the first row of every row group, and the number of rows.
+        self.group_starts = np.concatenate([[0], np.cumsum(group_rows, dtype=np.int64)])
+        self._shard_ends = list(accumulate(shard.num_row_groups for shard in self._shards))
+
+    def read_row_group(self, number: int) -> pa.Table:
+        """One row group. Raises IndexError if there are fewer."""
+        shard = bisect_right(self._shard_ends, number)
+        return self._shards[shard].read_row_group(number - (self._shard_ends[shard - 1] if shard else 0))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self._stack.close()
+
+
 def open_shards(folder: Path, name: str, schema: pa.Schema, **parquet_options: Any) -> Iterator[Any]:  # noqa: ANN401
     """Every shard as an open ParquetFile, in order. Raises WorkspaceError without any, or if one has another schema."""
-    paths = sorted(folder.glob(f"{name}-*.parquet"))
-    if not paths:
-        raise WorkspaceError(f"{folder} holds no {name} file; delete the folder and run again")
-    for path in paths:
-        with pq.ParquetFile(path, **parquet_options) as shard:
-            if not pq.read_schema(path).equals(schema):
-                raise WorkspaceError(f"{path} does not have the columns of {name}; delete its folder and run again")
+    for path in _paths(folder, name):
+        with _opened(path, name, schema, parquet_options) as shard:
             yield shard
 
 
@@ -71,3 +102,16 @@ def read_row_groups(folder: Path, name: str, schema: pa.Schema, **parquet_option
     for shard in open_shards(folder, name, schema, **parquet_options):
         for number in range(shard.num_row_groups):
             yield shard.read_row_group(number)
+
+
+def _paths(folder: Path, name: str) -> list[Path]:
+    paths = sorted(folder.glob(f"{name}-*.parquet"))
+    if not paths:
+        raise WorkspaceError(f"{folder} holds no {name} file; delete the folder and run again")
+    return paths
+
+
+def _opened(path: Path, name: str, schema: pa.Schema, parquet_options: Mapping[str, Any]) -> Any:  # noqa: ANN401
+    if not pq.read_schema(path).equals(schema):
+        raise WorkspaceError(f"{path} does not have the columns of {name}; delete its folder and run again")
+    return pq.ParquetFile(path, **parquet_options)

@@ -12,6 +12,7 @@ import lzma
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from os.path import commonpath
 from pathlib import Path
 from typing import IO, Any
@@ -61,12 +62,24 @@ class SourceFile:
         bare = Path(self.name.lower())
         return (bare.with_suffix("") if bare.suffix in OPENERS else bare).suffix
 
+    @property
+    def extensions(self) -> str:
+        """All that tells how to read the file, such as `.csv.gz`."""
+        compression = Path(self.name.lower()).suffix
+        return self.suffix + (compression if compression in OPENERS else "")
+
     def sha256(self) -> str:
         """Hex sha256 of the bytes on disk. Raises CorpusError if they cannot be read."""
         try:
-            return sha256_of(self.path)
+            return _sha256(self.path, self.size, self.modified_ns)
         except OSError as error:
             raise _unreadable(self, error) from error
+
+
+@lru_cache(maxsize=1 << 16)
+def _sha256(path: Path, size: int, modified_ns: int) -> str:
+    """Once a run for each state of a file: several steps ask for it, and large corpora take a while to read."""
+    return sha256_of(path)
 
 
 def find_source_files(path: str) -> list[SourceFile]:

@@ -44,7 +44,7 @@ class Stage:
     @property
     def digest(self) -> str:
         """The first letters of a sha256 over canonical JSON of all of it."""
-        canonical = json.dumps(asdict(self), sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+        canonical = json.dumps(vars(self), sort_keys=True, ensure_ascii=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:DIGEST_LETTERS]
 
 
@@ -87,21 +87,33 @@ def sha256_of(path: Path) -> str:
 def find_stage(workspace: Workspace, stage: Stage) -> Manifest | None:
     """The finished stage if all its files are there and unchanged, else None."""
     started = time.perf_counter()
-    folder = workspace.stage_folder(stage.kind, stage.digest)
+    manifest = read_manifest(workspace.stage_folder(stage.kind, stage.digest))
+    if manifest is None:
+        return None
+    for name, record in manifest.files.items():
+        if not is_unchanged(manifest.path / name, record):
+            logger.warning(
+                "%s is missing or changed since it was written; the stage will run again", manifest.path / name
+            )
+            return None
+    return manifest.model_copy(update={"run_seconds": round(time.perf_counter() - started, 3)})
+
+
+def read_manifest(folder: Path) -> Manifest | None:
+    """The manifest of a finished stage, None if there is none that can be read."""
     try:
         stored = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        manifest = Manifest(**stored, path=folder, reused=True)
+        return Manifest(**stored, path=folder, reused=True)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, ValidationError) as error:
         logger.warning("%s: the manifest cannot be read (%s); the stage will run again", folder, error)
         return None
-    for name, record in manifest.files.items():
-        file = folder / name
-        if not file.is_file() or file.stat().st_size != record.size or sha256_of(file) != record.sha256:
-            logger.warning("%s is missing or changed since it was written; the stage will run again", file)
-            return None
-    return manifest.model_copy(update={"run_seconds": round(time.perf_counter() - started, 3)})
+
+
+def is_unchanged(file: Path, record: FileRecord) -> bool:
+    """Whether a file is there and holds what it held when it was recorded."""
+    return file.is_file() and file.stat().st_size == record.size and sha256_of(file) == record.sha256
 
 
 def complete_stage(

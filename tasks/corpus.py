@@ -1,8 +1,8 @@
 """Fetch a corpus: text from a package or from files, copied into the workspace as one row for each document."""
 
 import logging
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -10,8 +10,9 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from storage.corpora import write_documents
+from storage.corpora import DOCUMENTS, document_batches
 from storage.errors import CorpusError
+from storage.known_rows import link_known_rows, write_rows
 from storage.layout import Workspace
 from storage.packaged_corpora import find_packaged_corpus
 from storage.source_files import SourceFile, check_unchanged, find_source_files
@@ -20,7 +21,7 @@ from storage.stages import Manifest, Stage, complete_stage
 
 logger = logging.getLogger(__name__)
 
-STAGE_VERSION = 1
+STAGE_VERSION = 2
 
 
 class CorpusConfig(BaseModel):
@@ -72,20 +73,28 @@ def fetch_corpus(config: CorpusConfig, workspace: Workspace) -> Manifest:
     """Copy the documents of the source into the workspace. Raises CorpusError if they cannot be read as text."""
     source = _find_source(config)
 
+    stage = _stage(config, source)
+
     def build(folder: Path) -> dict[str, Any]:
-        size = write_documents(folder, _pieces(source, config.errors))
+        files = [(file.name, _key(stage, file)) for file in source.files]
+        known = link_known_rows(workspace, stage, folder, [key for _, key in files])
+        fresh = [file for file in range(len(files)) if file not in known]
+        batches = document_batches(_pieces(source, fresh, config.errors))
+        rows = write_rows(folder, DOCUMENTS, stage.digest, files, known, batches)
         check_unchanged(source.files)
-        if not size.documents:
+        documents = sum(row.documents for row in rows)
+        if not documents:
             raise CorpusError(f"{source.description} holds no text; correct corpus.path or corpus.text_column")
         return {
-            "documents": size.documents,
-            "text_bytes": size.text_bytes,
+            "documents": documents,
+            "text_bytes": sum(row.size for row in rows),
             "source": source.description,
             "licence": source.licence,
-            "source_files": {file.name: file.size for file in source.files},
+            "files": len(files),
+            "new_files": len(fresh),
         }
 
-    manifest = complete_stage(workspace, _stage(config, source), build)
+    manifest = complete_stage(workspace, stage, build)
     facts = manifest.facts
     logger.info(
         "%s documents, %.1f MB of text from %s", f"{facts['documents']:,}", facts["text_bytes"] / 1e6, facts["source"]
@@ -130,7 +139,16 @@ def _stage(config: CorpusConfig, source: _Source) -> Stage:
     )
 
 
-def _pieces(source: _Source, errors: str) -> Iterator[Piece]:
-    for file in source.files:
-        for piece in read_pieces(file, source.source_format, source.text_column, errors):
-            yield Piece(piece.text.replace(source.markup, " "), piece.ends_document) if source.markup else piece
+def _key(stage: Stage, file: SourceFile) -> str:
+    """What the rows of a file depend on: its bytes, its extensions, which tell its form, and the settings."""
+    return replace(stage, inputs={file.extensions: file.sha256()}).digest
+
+
+def _pieces(source: _Source, files: Iterable[int], errors: str) -> Iterator[tuple[int, Piece]]:
+    """The text of the files with these numbers, piece by piece, each with its number."""
+    for file in files:
+        for piece in read_pieces(source.files[file], source.source_format, source.text_column, errors):
+            yield (
+                file,
+                Piece(piece.text.replace(source.markup, " "), piece.ends_document) if source.markup else piece,
+            )

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
@@ -12,14 +12,17 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from storage.corpora import read_documents
+from storage.known_rows import link_known_rows, write_rows
 from storage.layout import Workspace
+from storage.segments import Batch, read_index
 from storage.stages import Manifest, Stage, complete_stage
-from storage.tokens import TokenBatch, write_tokens
+from storage.tokens import TOKENS, read_segment_tokens, write_counts
 from tasks.text.tokenizers import TokenizerConfig, tokenize
+from tasks.text.vocabulary import count_words
 
 logger = logging.getLogger(__name__)
 
-STAGE_VERSION = 1
+STAGE_VERSION = 2
 # Each holds a few MiB of text and ten times that in tokens; the one thread that writes keeps up with no more.
 MOST_WORKERS = 8
 
@@ -31,23 +34,38 @@ def tokens_stage(corpus: Stage | Manifest, config: TokenizerConfig) -> Stage:
 
 @task(name="tokenize corpus", cache_policy=NO_CACHE)
 def tokenize_corpus(corpus: Manifest, config: TokenizerConfig, workspace: Workspace) -> Manifest:
-    """Cut every document into tokens; its parts stay in order and none of them cuts a token."""
+    """Cut every document into tokens and count them; only of source files that were not tokenized before.
+
+    The parts of a document stay in order and none of them cuts a token.
+    """
+    stage = tokens_stage(corpus, config)
 
     def build(folder: Path) -> dict[str, Any]:
-        tokens = write_tokens(folder, _tokenized(corpus.path, config))
-        return {"documents": corpus.facts["documents"], "tokens": tokens}
+        files = [(rows.name, rows.key) for rows in read_index(corpus.path)]
+        known = link_known_rows(workspace, stage, folder, [key for _, key in files])
+        fresh = [file for file in range(len(files)) if file not in known]
+        rows = write_rows(folder, TOKENS, stage.digest, files, known, _tokenized(corpus.path, fresh, config))
+        counted = count_words(read_segment_tokens(folder, stage.digest))
+        write_counts(folder, stage.digest, counted.words, counted.counts)
+        return {
+            "documents": sum(row.documents for row in rows),
+            "tokens": sum(row.size for row in rows),
+            "files": len(files),
+            "new_files": len(fresh),
+        }
 
-    manifest = complete_stage(workspace, tokens_stage(corpus, config), build)
+    manifest = complete_stage(workspace, stage, build)
     logger.info("%s tokens in %s documents", f"{manifest.facts['tokens']:,}", f"{manifest.facts['documents']:,}")
     return manifest
 
 
-def _tokenized(folder: Path, config: TokenizerConfig) -> Iterator[TokenBatch]:
+def _tokenized(folder: Path, files: Collection[int], config: TokenizerConfig) -> Iterator[Batch]:
     """Batches in order, a few at a time on several cores: Arrow's kernels let go of the interpreter."""
     workers = min(os.cpu_count() or 1, MOST_WORKERS)
-    tables = read_documents(folder)
+    batches = read_documents(folder, files)
     with ThreadPoolExecutor(workers) as threads:
-        while group := list(islice(tables, workers)):
-            texts = [table["text"].combine_chunks() for table in group]
-            for table, tokens in zip(group, threads.map(lambda text: tokenize(text, config), texts), strict=True):
-                yield TokenBatch(table["document_id"].combine_chunks(), table["part"].combine_chunks(), tokens)
+        while group := list(islice(batches, workers)):
+            texts = [columns[2] for _, columns in group]
+            token_lists = threads.map(lambda text: tokenize(text, config), texts)
+            for (rows_files, columns), tokens in zip(group, token_lists, strict=True):
+                yield Batch(rows_files, [columns[0], columns[1], tokens])

@@ -12,12 +12,12 @@ from storage.encoded import EncodedRows, write_encoded
 from storage.errors import VocabularyError
 from storage.layout import Workspace
 from storage.stages import Manifest, Stage, complete_stage
-from storage.tokens import read_tokens
+from storage.tokens import read_counts, read_tokens
 from storage.vocabularies import WordTable, read_vocabulary, write_vocabulary
 from tasks.text.vocabulary import (
     VocabularyConfig,
     WordCounts,
-    count_words,
+    add_counts,
     keep_probability,
     noise_probability,
     select_words,
@@ -47,7 +47,7 @@ def build_vocabulary(tokens: Manifest, config: VocabularyConfig, workspace: Work
     """Count the words and keep the frequent ones. Raises VocabularyError if fewer than two are left."""
 
     def build(folder: Path) -> dict[str, Any]:
-        counted = count_words(batch.tokens for batch in read_tokens(tokens.path))
+        counted = add_counts(WordCounts(words, counts) for words, counts in read_counts(tokens.path))
         kept = select_words(counted, config)
         if len(kept.words) < 2:
             raise _too_few_words(counted, kept, config)

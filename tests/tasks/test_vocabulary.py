@@ -57,7 +57,7 @@ def test_duckdb_counts_the_same_words_and_ids(tmp_path: Path, news_file: Path) -
         expected = connection.execute(
             "select row_number() over () - 1, * from (select word, count(*) from (select unnest(tokens) as word "
             "from read_parquet(?)) group by word having count(*) >= 5 order by count(*) desc, word)",
-            [f"{tokens.path}/*.parquet"],
+            [f"{tokens.path}/tokens-*.parquet"],
         ).fetchall()
         stored = connection.execute(
             "select token_id, word, count from read_parquet(?) order by token_id",
