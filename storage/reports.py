@@ -19,8 +19,8 @@ from storage.release_schema import SettingRow
 from storage.stages import sync_path
 
 # A comparison takes as many steps as it has words times the rows of the release; this many last a second or two.
-COMPARED_PAIRS = 15_000_000
-FEWEST_COMPARED, MOST_COMPARED = 50, 500
+COMPARED_PAIRS = 9_000_000
+FEWEST_COMPARED, MOST_COMPARED = 50, 300
 KEPT_HISTORY = 20
 
 

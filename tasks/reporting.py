@@ -45,6 +45,8 @@ EXPLORER_WORDS = 20_000
 # As many as the page has colours that people tell apart.
 GROUPS = 10
 CHANGED_WORDS = 50
+# Letters of a digest that are enough to compare two by eye; the release has all of them.
+SHORT = 12
 
 
 class ReportConfig(BaseModel):
@@ -153,7 +155,7 @@ def _figures(release: Release) -> list[tuple[str, str]]:
             ("tokens", f"{last.tokens:,}"),
             ("epochs", f"{len(release.training)}"),
             ("seconds of training", f"{seconds:,.1f}"),
-            ("words a second", f"{last.tokens * len(release.training) / seconds:,.0f}" if seconds else "–"),
+            ("M words a second", f"{last.tokens * len(release.training) / seconds / 1e6:.2f}" if seconds else "–"),
         ]
     return figures
 
@@ -162,14 +164,14 @@ def _facts(release: Release) -> dict[str, Sequence[tuple[str, str]]]:
     row = release.row
     versions: dict[str, str] = json.loads(row.library_versions)
     return {
-        "Corpus": [("source", row.corpus_source), ("rights", row.corpus_licence), ("digest", row.corpus_digest)],
+        "Corpus": [("source", row.corpus_source), ("rights", row.corpus_licence), ("digest", row.corpus_digest[:SHORT])],
         "Model": [
             ("architecture", row.architecture.replace("_", "-")),
             ("backend", row.backend),
             ("seed", str(row.seed)),
-            ("model", row.model_digest),
-            ("settings", row.config_digest[:20]),
-            ("vectors", row.sha256[:20]),
+            ("model", row.model_digest[:SHORT]),
+            ("settings", row.config_digest[:SHORT]),
+            ("vectors", row.sha256[:SHORT]),
         ],
         "Reference vectors": [("source", row.reference_source), ("rights", row.reference_licence)],
         "Made with": list(versions.items()),

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 # Of the drawing, in its own units; the page scales it. Small enough to be readable on a phone.
-WIDTH, HEIGHT = 460, 240
-LEFT, RIGHT, TOP, BOTTOM = 52, 14, 14, 40
+WIDTH, HEIGHT = 460, 256
+LEFT, RIGHT, TOP, BOTTOM = 52, 30, 30, 40
 
 
 @dataclass(frozen=True)

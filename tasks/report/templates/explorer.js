@@ -5,15 +5,24 @@ const FIELDS = ["a", "b", "c", "one", "other"];
 const INPUTS = { a: "analogy-a", b: "analogy-b", c: "analogy-c", one: "compare-one", other: "compare-other" };
 const FEW = 10, MANY = 25;
 
-const state = { tab: "neighbors", word: undefined, k: FEW, marked: "", view: "", a: undefined, b: undefined, c: undefined, one: undefined, other: undefined };
+// word and FIELDS: rows. marked: a list as typed. view: zoom and middle of the map, empty when it shows all.
+const state = { tab: "neighbors", k: FEW, marked: "", view: "" };
 const map = createMap(byId("map"), pickWord, () => { state.view = map.viewText(); keepState(); });
-const chooseTab = createTabs(TABS, (name) => { state.tab = name; show(); });
+const chooseTab = createTabs(TABS, (name) => { state.tab = name; show(); showOnMap(); });
 
 function pickWord(row, { move = false } = {}) {
   state.word = row;
   state.tab = "neighbors";
   show();
-  if (move) map.show([row, ...nearest(row, FEW).map((answer) => answer.row)]);
+  if (move) showOnMap();
+}
+
+// Bring what the panel tells of into view; words that the map does not have are left out.
+function showOnMap() {
+  if (state.tab === "neighbors") map.show([state.word, ...nearest(state.word, FEW).map((answer) => answer.row)]);
+  if (state.tab === "analogy") map.show([state.a, state.b, state.c, analogy(state.a, state.b, state.c, 1)[0]?.row]);
+  if (state.tab === "compare") map.show([state.one, state.other]);
+  if (state.tab === "mark") map.show(readList(state.marked).rows);
 }
 
 function tell(text) {
@@ -30,9 +39,7 @@ function unknownWord(text) {
 function show() {
   tell("");
   chooseTab(state.tab);
-  for (const field of FIELDS) {
-    if (state[field] !== undefined) byId(INPUTS[field]).value = words[state[field]];
-  }
+  for (const field of FIELDS) byId(INPUTS[field]).value = words[state[field]];
   byId("sql").textContent = { neighbors: showNeighbors, analogy: showAnalogy, compare: showComparison, mark: showMarked }[state.tab]();
   map.mark(readList(state.marked).rows);
   keepState();
@@ -52,7 +59,6 @@ function showNeighbors() {
 
 function showAnalogy() {
   const { a, b, c } = state;
-  if ([a, b, c].includes(undefined)) return "";
   const answers = analogy(a, b, c, FEW);
   showAnswers(byId("analogy"), answers, map.onMap, (found) => pickWord(found, { move: true }));
   map.select(answers.length ? answers[0].row : undefined, [a, b, c]);
@@ -61,7 +67,6 @@ function showAnalogy() {
 
 function showComparison() {
   const { one, other } = state;
-  if (one === undefined || other === undefined) return "";
   byId("similarity").textContent = similarity(one, other).toFixed(3);
   byId("similarity-text").textContent = one === other ? "A word is always as near as can be to itself."
     : `Of ${grouped(words.length - 1)} words, “${words[other]}” is number ${grouped(neighborRank(one, other))} nearest to “${words[one]}”, and “${words[one]}” number ${grouped(neighborRank(other, one))} nearest to “${words[other]}”.`;
@@ -96,7 +101,7 @@ function keepState() {
   keeping = setTimeout(() => {
     const kept = new URLSearchParams();
     kept.set("tab", state.tab);
-    for (const field of ["word", ...FIELDS]) if (state[field] !== undefined) kept.set(field, words[state[field]]);
+    for (const field of ["word", ...FIELDS]) kept.set(field, words[state[field]]);
     if (state.k !== FEW) kept.set("k", state.k);
     if (state.marked.trim()) kept.set("mark", state.marked);
     if (state.view) kept.set("view", state.view);
@@ -150,7 +155,7 @@ function openingWord() {
 
 if (words.length) {
   completeWords(byId("search"), (row) => pickWord(row, { move: true }), unknownWord);
-  for (const field of FIELDS) completeWords(byId(INPUTS[field]), (row) => { state[field] = row; show(); }, unknownWord);
+  for (const field of FIELDS) completeWords(byId(INPUTS[field]), (row) => { state[field] = row; show(); showOnMap(); }, unknownWord);
   byId("more").addEventListener("click", () => { state.k = state.k === FEW ? MANY : FEW; show(); });
   byId("mark-words").addEventListener("input", (event) => { state.marked = event.target.value; show(); });
   addEventListener("hashchange", () => { readState(); show(); });

@@ -9,6 +9,8 @@ function createMap(canvas, onPick, onMoved) {
   const context = canvas.getContext("2d");
   const rows = Array.from(page.groups, (_, row) => row);
   const spots = page.places.map((value) => value / page.placeScale);
+  // How far the places lie from the middle to each side; at most 1.
+  const reach = [0, 1].map((axis) => Math.max(...rows.map((row) => Math.abs(spots[2 * row + axis])), 0.2));
   const tree = d3.quadtree(rows, (row) => spots[2 * row], (row) => spots[2 * row + 1]);
   const still = matchMedia("(prefers-reduced-motion: reduce)");
   let width = 0, height = 0, half = 0, colors, fonts;
@@ -19,7 +21,7 @@ function createMap(canvas, onPick, onMoved) {
   const onMap = (row) => row !== undefined && row < rows.length;
   const screenX = (row) => view.applyX(width / 2 + spots[2 * row] * half);
   const screenY = (row) => view.applyY(height / 2 + spots[2 * row + 1] * half);
-  const radiusOf = (row) => (4.4 - 0.75 * Math.log10(row + 1)) * Math.min(2.2, view.k ** 0.35);
+  const radiusOf = (row) => (5 - 0.85 * Math.log10(row + 1)) * Math.min(2.2, view.k ** 0.35);
 
   // The wheel belongs to the page until the map has the focus, or Ctrl says that zooming is meant.
   const zoom = d3.zoom()
@@ -34,10 +36,10 @@ function createMap(canvas, onPick, onMoved) {
     return still.matches ? stage : stage.transition().duration(450);
   }
 
-  function rowAt(event, reach) {
+  function rowAt(event, distance) {
     const box = canvas.getBoundingClientRect();
     const [x, y] = view.invert([event.clientX - box.left, event.clientY - box.top]);
-    return tree.find((x - width / 2) / half, (y - height / 2) / half, reach / view.k / half);
+    return tree.find((x - width / 2) / half, (y - height / 2) / half, distance / view.k / half);
   }
 
   canvas.addEventListener("pointermove", (event) => {
@@ -98,10 +100,11 @@ function createMap(canvas, onPick, onMoved) {
       const x = screenX(row), y = screenY(row);
       return x > -20 && x < width + 20 && y > -20 && y < height + 20;
     });
-    paintDots(visible, quiet ? 0.34 : 0.75);
+    paintDots(visible, quiet ? 0.5 : 0.8);
     if (onMap(selected)) {
       context.strokeStyle = colors.accent;
-      context.globalAlpha = 0.4;
+      context.globalAlpha = 0.5;
+      context.lineWidth = 1;
       context.beginPath();
       near.forEach((row) => {
         context.moveTo(screenX(selected), screenY(selected));
@@ -137,7 +140,6 @@ function createMap(canvas, onPick, onMoved) {
     context.beginPath();
     context.arc(screenX(row), screenY(row), radiusOf(row) * 1.35 + 3.5, 0, 2 * Math.PI);
     context.stroke();
-    context.lineWidth = 1;
   }
 
   // Labels take turns: the word under the pointer and the chosen ones first, then by frequency, where there is room.
@@ -154,10 +156,11 @@ function createMap(canvas, onPick, onMoved) {
       context.font = strong.has(row) ? fonts.strong : fonts.plain;
       const text = shortened(words[row]);
       const x = screenX(row), y = screenY(row) - radiusOf(row) - 4;
-      const reach = context.measureText(text).width / 2 + 3;
-      if (!claim(taken, x - reach, x + reach, y - LABEL_HEIGHT + 2, y + 3) && !strong.has(row)) continue;
+      const side = context.measureText(text).width / 2 + 3;
+      const free = claim(taken, x - side, x + side, y - LABEL_HEIGHT + 2, y + 3);
+      if (!free && row !== hovered && row !== selected) continue;
       labelled.add(row);
-      context.globalAlpha = important || !quiet ? 1 : 0.45;
+      context.globalAlpha = important || !quiet ? 1 : 0.7;
       context.strokeStyle = colors.halo;
       context.lineWidth = 3.5;
       context.strokeText(text, x, y);
@@ -184,7 +187,7 @@ function createMap(canvas, onPick, onMoved) {
     const before = viewText();
     width = canvas.clientWidth;
     height = canvas.clientHeight;
-    half = Math.max(Math.min(width, height) / 2 - 26, 10);
+    half = Math.max(Math.min((width / 2 - 30) / reach[0], (height / 2 - 26) / reach[1]), 10);
     canvas.width = Math.round(width * ratio);
     canvas.height = Math.round(height * ratio);
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
