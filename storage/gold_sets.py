@@ -3,11 +3,10 @@
 WordSim-353, SimLex-999 and the Google analogies come with gensim's wheel, so the default evaluation needs no network.
 """
 
-import csv
 import hashlib
-import io
-import math
-from collections.abc import Iterator
+import logging
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,13 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from storage.errors import GoldSetError
+from storage.gold_files import Question, holds_questions, parse_pairs, parse_questions
+
+logger = logging.getLogger(__name__)
 
 # metric -> file in gensim/test/test_data
 SIMILARITY_FILES = {"wordsim353": "wordsim353.tsv", "simlex999": "simlex999.txt"}
 ANALOGY_FILES = {"google_analogies": "questions-words.txt"}
 BAD_ROWS_SHOWN = 5
-
-Question = tuple[str, str, str, str]
+NOT_IN_A_NAME = re.compile(r"[\W_]+")
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class WordPairs:
     """Word pairs that people scored by similarity; pair i is first[i], second[i], scores[i].
 
     scores: (P,) float64, on whatever scale the file has.  digest: sha256 of the file.
+    left_out: numbers of the lines that are no pair.
     """
 
     name: str
@@ -37,6 +39,7 @@ class WordPairs:
     second: tuple[str, ...]
     scores: NDArray[np.float64]
     digest: str
+    left_out: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -44,11 +47,13 @@ class Analogies:
     """Analogy questions "a is to b as c is to d", by section.
 
     sections: section name -> its questions (a, b, c, d), in the order of the file.  digest: sha256 of the file.
+    left_out: numbers of the lines that are no question.
     """
 
     name: str
     sections: dict[str, tuple[Question, ...]]
     digest: str
+    left_out: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,9 +66,35 @@ class GoldSets:
     @property
     def digests(self) -> dict[str, str]:
         """Name of each set -> sha256 of its file."""
-        return {pairs.name: pairs.digest for pairs in self.similarity} | {
-            analogies.name: analogies.digest for analogies in self.analogies
-        }
+        return {gold.name: gold.digest for gold in self._all}
+
+    @property
+    def left_out(self) -> dict[str, tuple[int, ...]]:
+        """Name of each set that has bad rows -> numbers of their lines."""
+        return {gold.name: gold.left_out for gold in self._all if gold.left_out}
+
+    @property
+    def _all(self) -> tuple[WordPairs | Analogies, ...]:
+        return (*self.similarity, *self.analogies)
+
+
+def metric_name(stem: str) -> str:
+    """The name of a file as that of a metric: lower case, everything but letters and digits a `_`."""
+    return NOT_IN_A_NAME.sub("_", stem.lower()).strip("_") or "gold"
+
+
+def gold_metrics(files: Iterable[str] = ()) -> list[str]:
+    """Names of the metrics of the default gold sets and of those in `files`.
+
+    Raises GoldSetError if two are the same.
+    """
+    names = [*SIMILARITY_FILES, *ANALOGY_FILES]
+    for file in files:
+        name = metric_name(Path(file).stem)
+        if name in names:
+            raise GoldSetError(f"the gold set {file} would be called {name}, as another one is; rename the file")
+        names.append(name)
+    return names
 
 
 def read_default_gold_sets() -> GoldSets:
@@ -75,55 +106,56 @@ def read_default_gold_sets() -> GoldSets:
     )
 
 
-def read_word_pairs(path: Path, name: str | None = None) -> WordPairs:
-    """Read rows of word, word and score, separated by tabs, commas or blanks.
+def read_gold_sets(files: Sequence[str] = ()) -> GoldSets:
+    """The default sets and those in further files, pairs or analogies as their rows show.
 
-    A byte order mark, empty lines, lines that begin with `#` and one heading row are passed over. The score is the
-    first number after the two words, so files with further columns between or after (SimLex-999 as published, RW)
-    are read too.
-    Raises GoldSetError naming file and line of each bad row, and for a file without any row.
+    Raises GoldSetError for a file that cannot be read or has no usable row, or two of the same name.
+    """
+    default = read_default_gold_sets()
+    similarity, analogies = list(default.similarity), list(default.analogies)
+    for file, name in zip(files, gold_metrics(files)[-len(files) :] if files else (), strict=True):
+        path = Path(file).expanduser()
+        if holds_questions(_read_text(path)[0]):
+            analogies.append(read_analogies(path, name))
+        else:
+            similarity.append(read_word_pairs(path, name))
+    return GoldSets(tuple(similarity), tuple(analogies))
+
+
+def read_word_pairs(path: Path, name: str | None = None) -> WordPairs:
+    """Read rows of word, word and score, separated by tabs, commas or blanks; see `parse_pairs`.
+
+    Bad rows are left out, and named by file and line in the log.
+    Raises GoldSetError for a file that cannot be read or has no usable row.
     """
     text, digest = _read_text(path)
-    rows: list[tuple[str, str, float]] = []
-    bad: list[int] = []
-    heading_possible = True
-    for number, line in _content_lines(text, comments=("#",)):
-        row = _parse_pair(line)
-        if row is not None:
-            rows.append(row)
-        elif not (heading_possible and len(_fields(line)) >= 3):
-            bad.append(number)
-        heading_possible = False
-    _check_rows(path, bad, len(rows), "word, word and a number")
+    pairs, bad = parse_pairs(text)
+    _tell_bad_rows(path, bad, len(pairs), "word, word and a number")
     return WordPairs(
         name=name or path.stem,
-        first=tuple(row[0] for row in rows),
-        second=tuple(row[1] for row in rows),
-        scores=np.array([row[2] for row in rows], dtype=np.float64),
+        first=tuple(pair.first for pair in pairs),
+        second=tuple(pair.second for pair in pairs),
+        scores=np.array([pair.score for pair in pairs], dtype=np.float64),
         digest=digest,
+        left_out=tuple(bad),
     )
 
 
 def read_analogies(path: Path, name: str | None = None) -> Analogies:
-    """Read questions in Google's format: `: section` lines, and below each of them lines of four words.
+    """Read questions in Google's form, or with their section in the first of five columns; see `parse_questions`.
 
-    A byte order mark, empty lines and lines that begin with `#` or `//` are passed over.
-    Raises GoldSetError naming file and line of each bad row, and for a file without any question.
+    Bad rows are left out, and named by file and line in the log.
+    Raises GoldSetError for a file that cannot be read or has no usable row.
     """
     text, digest = _read_text(path)
-    sections: dict[str, list[Question]] = {}
-    bad: list[int] = []
-    section = name or path.stem
-    for number, line in _content_lines(text, comments=("#", "//")):
-        words = line.split()
-        if line.startswith(":"):
-            section = line.lstrip(": ").strip()
-        elif len(words) == 4:
-            sections.setdefault(section, []).append((words[0], words[1], words[2], words[3]))
-        else:
-            bad.append(number)
-    _check_rows(path, bad, sum(map(len, sections.values())), "four words, or `: section`")
-    return Analogies(name or path.stem, {key: tuple(questions) for key, questions in sections.items()}, digest)
+    sections, bad = parse_questions(text, first_section=name or path.stem)
+    _tell_bad_rows(path, bad, sum(map(len, sections.values())), "four words, `: section`, or a section and four words")
+    return Analogies(
+        name=name or path.stem,
+        sections={section: tuple(questions) for section, questions in sections.items()},
+        digest=digest,
+        left_out=tuple(bad),
+    )
 
 
 def _gensim_test_data() -> Path:
@@ -148,48 +180,11 @@ def _read_text(path: Path) -> tuple[str, str]:
         ) from error
 
 
-def _content_lines(text: str, comments: tuple[str, ...]) -> Iterator[tuple[int, str]]:
-    """Line number from 1 and stripped line, for the lines that say something."""
-    # str.splitlines would also split at characters that words may hold, such as a line separator.
-    for number, raw in enumerate(io.StringIO(text, newline=None), start=1):
-        line = raw.strip()
-        if line and not line.startswith(comments):
-            yield number, line
-
-
-def _fields(line: str) -> list[str]:
-    if "\t" in line:
-        fields = line.split("\t")
-    elif "," in line:
-        try:
-            fields = next(csv.reader([line]))
-        except csv.Error:  # a field of more than 128 KB: certainly no word
-            return []
-    else:
-        fields = line.split()
-    return [field.strip() for field in fields]
-
-
-def _parse_pair(line: str) -> tuple[str, str, float] | None:
-    """Word, word and score of a row, or None if it is not one."""
-    fields = _fields(line)
-    if len(fields) < 3 or not fields[0] or not fields[1]:
-        return None
-    for field in fields[2:]:
-        try:
-            score = float(field)
-        except ValueError:
-            continue
-        return (fields[0], fields[1], score) if math.isfinite(score) else None
-    return None
-
-
-def _check_rows(path: Path, bad: list[int], usable: int, expected: str) -> None:
-    if bad:
-        lines = ", ".join(f"{path}:{number}" for number in bad[:BAD_ROWS_SHOWN])
-        more = f" and {len(bad) - BAD_ROWS_SHOWN} more" if len(bad) > BAD_ROWS_SHOWN else ""
-        raise GoldSetError(
-            f"bad rows in a gold set: {lines}{more} (expected {expected}); correct them or begin each with '#'"
-        )
+def _tell_bad_rows(path: Path, bad: Sequence[int], usable: int, expected: str) -> None:
+    lines = ", ".join(f"{path}:{number}" for number in bad[:BAD_ROWS_SHOWN])
+    more = f" and {len(bad) - BAD_ROWS_SHOWN} more" if len(bad) > BAD_ROWS_SHOWN else ""
     if not usable:
-        raise GoldSetError(f"the gold set {path} has no row (expected {expected}); name another file")
+        found = f"; its bad rows are {lines}{more}" if bad else ""
+        raise GoldSetError(f"the gold set {path} has no row (expected {expected}){found}; correct it or name another")
+    if bad:
+        logger.warning("left out %d bad rows of a gold set: %s%s (expected %s)", len(bad), lines, more, expected)

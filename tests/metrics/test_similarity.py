@@ -54,6 +54,18 @@ def test_vectors_with_nan_have_no_correlation() -> None:
     assert score.spearman is None
 
 
+def test_the_interval_holds_the_correlation_and_narrows_with_more_pairs(glove: ReferenceVectors) -> None:
+    widths = []
+    for file in ("wordsim353.tsv", "simlex999.txt"):
+        pairs = read_word_pairs(Path(datapath(file)))
+        score = score_similarity(glove.words, glove.vectors, pairs.first, pairs.second, pairs.scores)
+        assert score.interval is not None
+        assert score.spearman is not None
+        assert score.interval.low < score.spearman < score.interval.high
+        widths.append(score.interval.high - score.interval.low)
+    assert widths[1] < widths[0] < 0.25
+
+
 def test_lengths_that_differ_are_a_misuse() -> None:
     with pytest.raises(ValueError, match="5 words, 4 vectors"):
         score_similarity(WORDS, VECTORS[:4], [], [], np.empty(0))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from storage import gold_sets
 from storage.errors import GoldSetError
-from storage.gold_sets import read_analogies, read_default_gold_sets, read_word_pairs
+from storage.gold_sets import gold_metrics, read_analogies, read_default_gold_sets, read_gold_sets, read_word_pairs
 
 GOLD = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "gold"
 
@@ -86,21 +86,53 @@ def test_any_bytes_are_read_or_refused_by_name(tmp_path_factory: pytest.TempPath
     ["tiger\tcat", "tiger\tcat\thigh", "tiger\t\t5", "tiger\tcat\tnan", "tiger cat", "x" * 200_000 + ",cat,5"],
     ids=range(6),
 )
-def test_a_bad_pair_is_named_by_file_and_line(tmp_path: Path, bad: str) -> None:
-    path = written(tmp_path, f"# heading\nlove\tsex\t6.77\n{bad}\n")
-    with pytest.raises(GoldSetError, match=rf"{path}:3 .*expected word, word and a number"):
-        read_word_pairs(path)
+def test_a_bad_pair_is_left_out_and_named_by_file_and_line(
+    tmp_path: Path, bad: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = written(tmp_path, f"# heading\nlove\tsex\t6.77\n{bad}\nday\tdawn\t7\n")
+    pairs = read_word_pairs(path)
+    assert pairs.first == ("love", "day")
+    assert pairs.left_out == (3,)
+    assert f"{path}:3 (expected word, word and a number)" in caplog.text
 
 
-def test_many_bad_rows_are_counted(tmp_path: Path) -> None:
-    with pytest.raises(GoldSetError, match="and 4 more"):
-        read_word_pairs(written(tmp_path, "love sex 6.77\n" + "tiger cat\n" * 9))
+def test_many_bad_rows_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    pairs = read_word_pairs(written(tmp_path, "love sex 6.77\n" + "tiger cat\n" * 9))
+    assert pairs.left_out == tuple(range(2, 11))
+    assert "left out 9 bad rows" in caplog.text
+    assert "gold.txt:6 and 4 more" in caplog.text
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n\n", "word1,word2,score\n"])
 def test_a_file_without_a_pair_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(GoldSetError, match="has no row"):
         read_word_pairs(written(tmp_path, text))
+
+
+def test_a_file_of_bad_rows_is_refused_and_names_them(tmp_path: Path) -> None:
+    path = written(tmp_path, "word1 word2 score\ntiger cat\ntiger cat high\n")
+    with pytest.raises(GoldSetError, match=rf"has no row .* bad rows are {path}:2, {path}:3; correct it"):
+        read_word_pairs(path)
+
+
+def test_a_heading_with_numbers_in_it_is_no_pair(tmp_path: Path) -> None:
+    # As the two parts of WordSim-353 come: the scores of each subject follow, under their numbers.
+    pairs = read_word_pairs(
+        written(tmp_path, "Word 1,Word 2,Human (mean),1,2\nlove,sex,6.77,9,6\ntiger,cat,7.35,9,7\n")
+    )
+    assert pairs.first == ("love", "tiger")
+    np.testing.assert_array_equal(pairs.scores, [6.77, 7.35])
+    assert not pairs.left_out
+
+
+def test_parts_of_speech_are_removed_where_every_word_has_one(tmp_path: Path) -> None:
+    assert read_word_pairs(written(tmp_path, "sun-n sunlight-n 50\nrun-v well-j 9\n")).first == ("sun", "run")
+    assert read_word_pairs(written(tmp_path, "vitamin-a sunlight-n 50\nrun walk 9\n")).first == ("vitamin-a", "run")
+
+
+def test_simverb_with_its_tag_and_its_relation_is_read(tmp_path: Path) -> None:
+    pairs = read_word_pairs(written(tmp_path, "take\tremove\tV\t6.81\tSYNONYMS\nwalk\ttrail\tV\t4.81\tCOHYPONYMS\n"))
+    np.testing.assert_array_equal(pairs.scores, [6.81, 4.81])
 
 
 def test_a_file_that_is_not_utf8_is_refused_with_the_offset(tmp_path: Path) -> None:
@@ -135,10 +167,41 @@ def test_questions_before_any_section_are_kept_under_the_name_of_the_file(tmp_pa
     assert list(read_analogies(written(tmp_path, "a b c d\n")).sections) == ["gold"]
 
 
-def test_a_bad_question_is_named_by_file_and_line(tmp_path: Path) -> None:
+def test_a_bad_question_is_left_out_and_named_by_file_and_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     path = written(tmp_path, ": family\nboy girl brother sister\nboy girl brother\n")
-    with pytest.raises(GoldSetError, match=rf"{path}:3 .*four words"):
-        read_analogies(path)
+    assert read_analogies(path).left_out == (3,)
+    assert f"{path}:3 (expected four words" in caplog.text
+
+
+@pytest.mark.parametrize("heading", ["type,word1,word2,word3,target\n", ""])
+@pytest.mark.parametrize("separator", [",", "\t"])
+def test_analogies_with_their_section_in_a_column_are_read(tmp_path: Path, heading: str, separator: str) -> None:
+    text = heading + "capital,서울,대한민국,도쿄,일본\ngram1,New York,New Yorker,Paris,Parisian\n"
+    analogies = read_analogies(written(tmp_path, text.replace(",", separator)))
+    assert analogies.sections == {
+        "capital": (("서울", "대한민국", "도쿄", "일본"),),
+        "gram1": (("New York", "New Yorker", "Paris", "Parisian"),),
+    }
+
+
+def test_further_files_join_the_default_sets_as_their_rows_show(tmp_path: Path) -> None:
+    pairs = written(tmp_path, "tiger,cat,7\ntiger cat\n", "My Pairs-2.csv")
+    questions = written(tmp_path, "family,boy,girl,brother,sister\n", "kin.csv")
+    gold = read_gold_sets([str(pairs), str(questions)])
+    assert [known.name for known in gold.similarity] == ["wordsim353", "simlex999", "my_pairs_2"]
+    assert [known.name for known in gold.analogies] == ["google_analogies", "kin"]
+    assert gold_metrics([str(pairs), str(questions)]) == [
+        "wordsim353", "simlex999", "google_analogies", "my_pairs_2", "kin",
+    ]  # fmt: skip
+    assert gold.left_out == {"my_pairs_2": (2,)}
+    assert set(gold.digests) == set(gold_metrics([str(pairs), str(questions)]))
+
+
+def test_two_gold_sets_of_one_name_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(GoldSetError, match="would be called simlex999"):
+        read_gold_sets([str(written(tmp_path, "tiger,cat,7\n", "SimLex999.txt"))])
 
 
 def test_a_file_without_a_question_is_refused(tmp_path: Path) -> None:
@@ -162,4 +225,6 @@ def test_a_file_without_a_question_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_shared_gold_sets_are_read_whole(file: str, pairs: int) -> None:
-    assert len(read_word_pairs(GOLD / file).scores) == pairs
+    read = read_gold_sets([str(GOLD / file)]).similarity[-1]
+    assert len(read.scores) == pairs
+    assert not read.left_out
