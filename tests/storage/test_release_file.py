@@ -37,6 +37,9 @@ ODD_WORDS = [
     " ",
     "",
     "NULL",
+    "../../../etc/passwd",
+    "$(reboot)",
+    "{asked} }}",
 ]
 
 
