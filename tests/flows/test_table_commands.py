@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,7 +18,9 @@ from storage.layout import Workspace
 from storage.release_schema import GateRow
 from storage.releases import current_release, keep_candidate, publish_release
 from storage.stages import Stage, complete_stage
+from tests.flows.test_cli import start_training
 from tests.storage.sample_releases import content
+from tests.storage.test_housekeeping import age
 
 ESCAPE = "\x1b[31mred"
 Command = Callable[..., tuple[int, str, str]]
@@ -235,3 +238,27 @@ def test_the_shell_completes_deployments_tables_and_versions(
     )
     assert set(completed.stdout.split()) == offered, completed.stderr
     assert completed.stderr == ""
+
+
+@pytest.mark.long
+def test_cleaning_takes_nothing_from_a_build_at_work(
+    news_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    building = start_training(news_file, tmp_path)
+    monkeypatch.setattr(sys, "argv", ["vecmill", "clean", "--keep-days", "0", "--json"])
+    monkeypatch.setenv("VECMILL_WORKSPACE", str(tmp_path / "workspace"))
+    try:
+        for path in (tmp_path / "workspace").rglob("*"):
+            if path.is_dir():
+                os.utime(path, (0, 0))  # as after a very long training
+        with pytest.raises(SystemExit):
+            main()
+        assert json.loads(capsys.readouterr().out) == []
+    finally:
+        os.killpg(building.pid, signal.SIGKILL)
+        building.communicate()
+    age(Workspace(tmp_path / "workspace"), days=1)
+    with pytest.raises(SystemExit):
+        main()
+    removed = json.loads(capsys.readouterr().out)
+    assert [folder["kind"] for folder in removed] == ["corpora", "encoded", "models", "tokens", "vocabularies"]
