@@ -1,11 +1,16 @@
 """What a build tells its caller: one object for the summary, for `--json` and for the artifacts in Prefect's UI."""
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from storage.layout import Workspace
+from storage.releases import current_release
 from storage.stages import Manifest
+from tasks.arrivals import Arrivals
 from tasks.publishing import Lineage, Publication
+
+Outcome = Literal["published", "refused", "unchanged", "nothing to do"]
 
 # Stage, kind of its folder, the figure that counts its rows, and their unit.
 STAGE_ROWS = (
@@ -32,11 +37,16 @@ class StageReport(BaseModel):
 
 
 class BuildResult(BaseModel):
-    """The outcome of one run of the pipeline."""
+    """The outcome of one run of the pipeline.
+
+    outcome: "unchanged" if the model is the current release already, "nothing to do" if there was nothing to train on.
+    version: of the current release afterwards, None for a refused one.  files: what arrived since the release before.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     table: str
+    outcome: Outcome
     version: int | None
     published: bool
     refused: bool
@@ -48,9 +58,10 @@ class BuildResult(BaseModel):
     metrics: dict[str, float | None]
     verdicts: list[dict[str, Any]]
     stages: list[StageReport]
+    files: Arrivals
 
 
-def build_result(lineage: Lineage, publication: Publication) -> BuildResult:
+def build_result(lineage: Lineage, publication: Publication, files: Arrivals) -> BuildResult:
     """Gather the outcome from the manifests of the stages and from what was published or refused."""
     training = lineage.training.facts
     reports = [_report(name, getattr(lineage, name), figure, unit) for name, figure, unit in STAGE_ROWS]
@@ -62,15 +73,17 @@ def build_result(lineage: Lineage, publication: Publication) -> BuildResult:
         unit="rows",
         path=str(publication.path),
     )
+    outcome: Outcome = "refused" if publication.refused else "published" if publication.published else "unchanged"
     return BuildResult(
         table=publication.table,
+        outcome=outcome,
         version=publication.version,
         published=publication.published,
         refused=publication.refused,
         message=publication.message,
         release_path=str(publication.path),
         vocabulary_size=int(lineage.vocabulary.facts["words"]),
-        corpus_tokens=int(lineage.vocabulary.facts["corpus_tokens"]),
+        corpus_tokens=int(lineage.encoded.facts["corpus_tokens"]),
         training={
             "backend": training["backend"],
             "seconds": training["seconds"],
@@ -80,6 +93,31 @@ def build_result(lineage: Lineage, publication: Publication) -> BuildResult:
         metrics=dict(lineage.evaluation.facts["metrics"]),
         verdicts=publication.verdicts,
         stages=[*reports, release],
+        files=files,
+    )
+
+
+def nothing_to_do(files: Arrivals, workspace: Workspace, reason: str = "") -> BuildResult:
+    """The outcome of a run that trained nothing; the release stays the current one.
+
+    reason: why, where it is not that no file is new.
+    """
+    release = current_release(workspace, files.table)
+    return BuildResult(
+        table=files.table,
+        outcome="nothing to do",
+        version=release.version if release else None,
+        published=False,
+        refused=False,
+        message=f"nothing to do: {reason or files}; {files.table} stays as it is",
+        release_path=str(workspace.table_file(files.table)),
+        vocabulary_size=release.row.rows if release else 0,
+        corpus_tokens=0,
+        training={},
+        metrics=dict(release.metrics) if release else {},
+        verdicts=[],
+        stages=[],
+        files=files,
     )
 
 

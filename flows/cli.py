@@ -68,10 +68,13 @@ def build(
     if dry_run:
         from flows.planning import plan_stages
 
-        plan = plan_stages(parameters, resolve_workspace(workspace))
+        arrivals, plan = plan_stages(parameters, resolve_workspace(workspace))
         if as_json:
             print_json([step.model_dump() for step in plan])
+        elif arrivals.nothing_to_do:
+            output.print(f"nothing to do: {arrivals}", markup=False, highlight=False)
         else:
+            output.print(str(arrivals), style="dim", markup=False, highlight=False)
             table = Table("stage", "would", "where", box=None, pad_edge=False, header_style="bold")
             for step in plan:
                 table.add_row(step.name, "be reused" if step.reused else "run", escape(step.path))
@@ -162,5 +165,9 @@ def _show_result(result: "BuildResult", as_json: bool) -> None:
     if as_json:
         print_json(result.model_dump(mode="json"))
         return
-    neighbors = [] if result.refused else example_neighbors(Path(result.release_path), words=5, k=5)
+    neighbors = (
+        []
+        if result.outcome in ("refused", "nothing to do")
+        else example_neighbors(Path(result.release_path), words=5, k=5)
+    )
     print_summary(output, result, neighbors)

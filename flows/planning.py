@@ -6,10 +6,11 @@ from flows.deployments import BuildParameters
 from storage.layout import Workspace
 from storage.stages import Stage, find_stage
 from storage.start_vectors import find_start
+from tasks.arrivals import Arrivals, find_arrivals
 from tasks.corpus import corpus_stage
 from tasks.evaluation import evaluation_stage
 from tasks.tokens import tokens_stage
-from tasks.training import training_stage
+from tasks.training import start_spec, training_stage
 from tasks.vocabulary import encoded_stage, vocabulary_stage
 
 
@@ -23,13 +24,19 @@ class PlannedStage(BaseModel):
     path: str
 
 
-def plan_stages(parameters: BuildParameters, workspace: Workspace) -> list[PlannedStage]:
-    """Every stage of the build with what would happen to it. Reads the corpus files, writes nothing."""
+def plan_stages(parameters: BuildParameters, workspace: Workspace) -> tuple[Arrivals, list[PlannedStage]]:
+    """What arrived, and every stage of the build with what would happen to it; none if there is nothing to do.
+
+    Reads the corpus files, writes nothing.
+    """
+    arrivals = find_arrivals(parameters.corpus, parameters.publication.table, workspace)
+    if arrivals.nothing_to_do:
+        return arrivals, []
     corpus = corpus_stage(parameters.corpus)
     tokens = tokens_stage(corpus, parameters.tokenizer)
     vocabulary = vocabulary_stage(tokens, parameters.vocabulary)
-    encoded = encoded_stage(tokens, vocabulary)
-    start = find_start(parameters.skipgram.start_from, parameters.publication.table, workspace)
+    encoded = encoded_stage(tokens, vocabulary, arrivals.only)
+    start = find_start(start_spec(parameters.corpus, parameters.skipgram), parameters.publication.table, workspace)
     training = training_stage(encoded, vocabulary, parameters.skipgram, start)
     evaluation = evaluation_stage(training, vocabulary, parameters.evaluation, parameters.publication.matrix)
     named: dict[str, Stage] = {
@@ -40,7 +47,7 @@ def plan_stages(parameters: BuildParameters, workspace: Workspace) -> list[Plann
         "training": training,
         "evaluation": evaluation,
     }
-    return [
+    return arrivals, [
         PlannedStage(
             name=name,
             reused=find_stage(workspace, stage) is not None,

@@ -13,6 +13,10 @@ from storage.querying import Neighbor
 
 def print_summary(console: Console, result: BuildResult, neighbors: Sequence[tuple[str, Sequence[Neighbor]]]) -> None:
     """Stages, metrics beside their gates, the outcome, some words with their neighbours, and the SQL to try."""
+    if result.outcome == "nothing to do":
+        console.print(escape(result.message), style="bold green")
+        return
+    console.print(str(result.files), style="dim", markup=False, highlight=False)
     console.print(_stage_table(result))
     console.print(_verdict_table(result))
     for note in dict.fromkeys(verdict["note"] for verdict in result.verdicts if verdict["note"] and verdict["passed"]):
@@ -40,7 +44,9 @@ def sql_to_try(release_path: str, word: str) -> str:
 
 def summary_markdown(result: BuildResult) -> str:
     """The same for Prefect's UI."""
-    lines = [f"## {result.message}", "", "| stage | rows | seconds | reused |", "|---|---:|---:|---|"]
+    if result.outcome == "nothing to do":
+        return f"## {result.message}"
+    lines = [f"## {result.message}", "", str(result.files), "", "| stage | rows | seconds | reused |", "|---|---:|---:|---|"]
     lines += [
         f"| {stage.name} | {stage.rows:,} {stage.unit} | {stage.seconds:.1f} | {'yes' if stage.reused else ''} |"
         for stage in result.stages

@@ -2,16 +2,19 @@
 
 import logging
 from datetime import UTC, datetime
+from typing import cast
 
 from prefect import flow
 from prefect.runtime import flow_run
+from prefect.states import Completed
 
-from flows.build_result import BuildResult, build_result
+from flows.build_result import BuildResult, build_result, nothing_to_do
 from flows.summary import summary_markdown
 from storage.errors import GateRefusedError
 from storage.layout import resolve_workspace
 from storage.runs import registered_run
 from storage.start_vectors import find_start
+from tasks.arrivals import look_for_new_text
 from tasks.artifacts import leave_artifacts
 from tasks.corpus import CorpusConfig, fetch_corpus
 from tasks.evaluation import EvaluationConfig, check_reference, evaluate_vectors
@@ -20,7 +23,7 @@ from tasks.text.tokenizers import TokenizerConfig
 from tasks.text.vocabulary import VocabularyConfig
 from tasks.tokens import tokenize_corpus
 from tasks.trainers.config import SkipGramConfig
-from tasks.training import train_vectors
+from tasks.training import start_spec, train_vectors
 from tasks.vocabulary import build_vocabulary, encode_corpus
 
 # Prefect forwards records of these loggers to a run's log; without a level of their own INFO would be lost.
@@ -54,11 +57,17 @@ def build_word_vectors(
     place.check_writable()
     with registered_run(place):
         check_reference(evaluation)
+        arrivals = look_for_new_text(corpus, publication.table, place)
+        if arrivals.nothing_to_do:
+            return _nothing_to_do(nothing_to_do(arrivals, place))
         text = fetch_corpus(corpus, place)
         tokens = tokenize_corpus(text, tokenizer, place)
         words = build_vocabulary(tokens, vocabulary, place)
-        encoded = encode_corpus(tokens, words, place)
-        start = find_start(skipgram.start_from, publication.table, place)
+        encoded = encode_corpus(tokens, words, place, arrivals.only)
+        if not encoded.facts["tokens"]:
+            reason = f"no word of the vocabulary in the {len(arrivals.unseen)} new files"
+            return _nothing_to_do(nothing_to_do(arrivals, place, reason))
+        start = find_start(start_spec(corpus, skipgram), publication.table, place)
         model = train_vectors(encoded, words, skipgram, place, start)
         scores = evaluate_vectors(model, words, evaluation, place, publication.matrix)
         lineage = Lineage(text, tokens, words, encoded, model, scores)
@@ -67,8 +76,14 @@ def build_word_vectors(
             "corpus": corpus, "tokenizer": tokenizer, "vocabulary": vocabulary,
             "skipgram": skipgram, "evaluation": evaluation, "publication": publication,
         }  # fmt: skip
-        result = build_result(lineage, publish_vectors(lineage, verdicts, settings, publication, place))
+        result = build_result(lineage, publish_vectors(lineage, verdicts, settings, publication, place), arrivals)
         leave_artifacts(result.table, result.verdicts, summary_markdown(result))
         if result.refused:
             raise GateRefusedError(result.message, result)
         return result
+
+
+def _nothing_to_do(result: BuildResult) -> BuildResult:
+    """End the run as completed, under a name that tells it from one that trained."""
+    leave_artifacts(result.table, result.verdicts, summary_markdown(result))
+    return cast(BuildResult, Completed(name="NothingToDo", message=result.message, data=result))

@@ -55,7 +55,8 @@ def leave_artifacts(table: str, verdicts: Sequence[dict[str, object]], summary: 
     if not FlowRunContext.get():
         return
     key = table.lower().replace("_", "-")
-    create_table_artifact(
-        table=[dict(row) for row in verdicts], key=f"{key}-metrics", description=f"Metrics of {table}"
-    )
+    if verdicts:
+        create_table_artifact(
+            table=[dict(row) for row in verdicts], key=f"{key}-metrics", description=f"Metrics of {table}"
+        )
     create_markdown_artifact(summary, key=f"{key}-summary", description=f"Summary of {table}")

@@ -41,6 +41,11 @@ class CorpusConfig(BaseModel):
     errors: Literal["strict", "replace"] = Field(
         default="strict", description="bytes that are not UTF-8: stop, or U+FFFD"
     )
+    train_on: Literal["all", "all_if_changed", "new"] = Field(
+        default="all",
+        description="all files; all of them if any is new, changed or gone since the table's current release; or only "
+        "what is new or changed, going on from the release's vectors. The last two do nothing when nothing arrived",
+    )
 
     @model_validator(mode="after")
     def _path_belongs_to_files(self) -> Self:

@@ -21,6 +21,7 @@ from storage.models import Matrix, read_vectors
 from storage.release_file import ReleaseContent, content_sha256
 from storage.release_schema import GateRow, Provenance, TrainingRow
 from storage.releases import current_release, keep_candidate, publish_release
+from storage.seen_files import grew_from
 from storage.stages import Manifest
 from storage.vocabularies import read_vocabulary
 from tasks.metrics.gates import GATED_METRICS, Gate, Scores, Verdict, judge, verdict_rows
@@ -85,8 +86,13 @@ class Publication(BaseModel):
 def judge_release(lineage: Lineage, config: PublicationConfig, workspace: Workspace) -> list[Verdict]:
     """Hold the scores against the gates and, where both were measured alike, against the current release."""
     release = current_release(workspace, config.table)
-    previous = Scores(release.metrics, release.corpus_digest, release.digests) if release else None
-    scores = Scores(lineage.evaluation.facts["metrics"], lineage.corpus.digest, lineage.evaluation.facts["digests"])
+    corpus = lineage.corpus
+    scores = Scores(lineage.evaluation.facts["metrics"], corpus.digest, lineage.evaluation.facts["digests"])
+    previous = None
+    if release:
+        # A corpus that grew is another text, but one whose vectors must not be worse than before.
+        before = corpus.digest if grew_from(workspace, release, corpus) else release.corpus_digest
+        previous = Scores(release.metrics, before, release.digests)
     verdicts = judge(scores, config.gates, previous)
     logger.info("%d of %d gates passed", sum(verdict.passed for verdict in verdicts), len(verdicts))
     return verdicts
@@ -138,7 +144,7 @@ def _content(
     """Everything a release holds, gathered from the stages that led to it."""
     vocabulary = read_vocabulary(lineage.vocabulary)
     training = lineage.training
-    tokens = int(lineage.vocabulary.facts["corpus_tokens"])
+    tokens = int(lineage.encoded.facts["corpus_tokens"])
     return ReleaseContent(
         words=vocabulary.words,
         counts=vocabulary.counts,

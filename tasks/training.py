@@ -16,9 +16,10 @@ from storage.errors import TrainingError
 from storage.layout import Workspace
 from storage.models import Checkpoint, read_checkpoint, write_checkpoint, write_vectors
 from storage.stages import Manifest, Stage, complete_stage
-from storage.start_vectors import StartPoint, read_start
+from storage.start_vectors import PREVIOUS, StartPoint, read_start
 from storage.vocabularies import read_vocabulary
 from tasks.artifacts import training_progress
+from tasks.corpus import CorpusConfig
 from tasks.trainers.backends import explain_backend, resolve_config, train
 from tasks.trainers.config import SkipGramConfig
 from tasks.trainers.interface import DivergenceError, EpochResult, TrainingState, TrainingStep, Vocabulary
@@ -44,6 +45,11 @@ def resolved(config: SkipGramConfig, vocabulary: Stage | Manifest) -> SkipGramCo
 def _words(vocabulary: Stage | Manifest) -> int | None:
     """Size of the vocabulary, if it is built."""
     return int(vocabulary.facts["words"]) if isinstance(vocabulary, Manifest) else None
+
+
+def start_spec(corpus: CorpusConfig, config: SkipGramConfig) -> str | None:
+    """Where to start from; a training on new files alone goes on from the current release unless another is named."""
+    return config.start_from or (PREVIOUS if corpus.train_on == "new" else None)
 
 
 def training_stage(
@@ -76,7 +82,7 @@ def train_vectors(
     source = EncodedCorpus(encoded.path)
     words = read_vocabulary(vocabulary.path)
     counts = Vocabulary(words.counts, words.keep_probability, words.noise_probability)
-    corpus_tokens = int(vocabulary.facts["corpus_tokens"])
+    corpus_tokens = int(encoded.facts["corpus_tokens"])
 
     def build(folder: Path) -> dict[str, Any]:
         logger.info("training with %s", explain_backend(asked, len(words.words)))

@@ -1,7 +1,7 @@
 """Build the vocabulary from the tokens, and encode the corpus with it."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,9 @@ from prefect.cache_policies import NO_CACHE
 from storage.encoded import EncodedRows, write_encoded
 from storage.errors import VocabularyError
 from storage.layout import Workspace
+from storage.segments import read_index
 from storage.stages import Manifest, Stage, complete_stage
-from storage.tokens import read_counts, read_tokens
+from storage.tokens import TokenBatch, read_counts, read_tokens
 from storage.vocabularies import WordTable, read_vocabulary, write_vocabulary
 from tasks.text.vocabulary import (
     VocabularyConfig,
@@ -28,7 +29,7 @@ from tasks.text.vocabulary import (
 logger = logging.getLogger(__name__)
 
 VOCABULARY_STAGE_VERSION = 1
-ENCODED_STAGE_VERSION = 1
+ENCODED_STAGE_VERSION = 2
 
 
 def vocabulary_stage(tokens: Stage | Manifest, config: VocabularyConfig) -> Stage:
@@ -36,10 +37,10 @@ def vocabulary_stage(tokens: Stage | Manifest, config: VocabularyConfig) -> Stag
     return Stage("vocabularies", VOCABULARY_STAGE_VERSION, config.model_dump(), {"tokens": tokens.digest})
 
 
-def encoded_stage(tokens: Stage | Manifest, vocabulary: Stage | Manifest) -> Stage:
-    """The stage that these tokens and this vocabulary lead to."""
+def encoded_stage(tokens: Stage | Manifest, vocabulary: Stage | Manifest, only: Sequence[str] | None = None) -> Stage:
+    """The stage that these tokens and this vocabulary lead to. only: names of source files, None for all."""
     inputs = {"tokens": tokens.digest, "vocabulary": vocabulary.digest}
-    return Stage("encoded", ENCODED_STAGE_VERSION, {}, inputs)
+    return Stage("encoded", ENCODED_STAGE_VERSION, {} if only is None else {"only": list(only)}, inputs)
 
 
 @task(name="build vocabulary", cache_policy=NO_CACHE)
@@ -81,20 +82,32 @@ def build_vocabulary(tokens: Manifest, config: VocabularyConfig, workspace: Work
 
 
 @task(name="encode corpus", cache_policy=NO_CACHE)
-def encode_corpus(tokens: Manifest, vocabulary: Manifest, workspace: Workspace) -> Manifest:
-    """Replace every token by its id and leave out those outside the vocabulary."""
+def encode_corpus(
+    tokens: Manifest, vocabulary: Manifest, workspace: Workspace, only: Sequence[str] | None = None
+) -> Manifest:
+    """Replace every token by its id and leave out those outside the vocabulary.
+
+    only: names of the source files to train on, None for all. Without a word of the vocabulary, `tokens` is 0.
+    """
 
     def build(folder: Path) -> dict[str, Any]:
-        return {"tokens": write_encoded(folder, _encoded(tokens.path, read_vocabulary(vocabulary).words))}
+        chosen = {
+            file: rows.size for file, rows in enumerate(read_index(tokens.path)) if only is None or rows.name in names
+        }
+        batches = read_tokens(tokens.path, chosen)
+        encoded = write_encoded(folder, _encoded(batches, read_vocabulary(vocabulary).words))
+        return {"tokens": encoded, "corpus_tokens": sum(chosen.values()), "files": len(chosen)}
 
-    manifest = complete_stage(workspace, encoded_stage(tokens, vocabulary), build)
-    logger.info("%s tokens encoded", f"{manifest.facts['tokens']:,}")
+    names = frozenset(only or ())
+    manifest = complete_stage(workspace, encoded_stage(tokens, vocabulary, only), build)
+    facts = manifest.facts
+    logger.info("%s tokens of %s files encoded", f"{facts['tokens']:,}", f"{facts['files']:,}")
     return manifest
 
 
-def _encoded(folder: Path, words: list[str]) -> Iterator[EncodedRows]:
+def _encoded(batches: Iterable[TokenBatch], words: list[str]) -> Iterator[EncodedRows]:
     known = word_array(words)
-    for batch in read_tokens(folder):
+    for batch in batches:
         ids, offsets = token_ids(batch.tokens, known)
         yield EncodedRows(batch.document_ids.to_numpy(), batch.parts.to_numpy(), ids, offsets)
 

@@ -81,8 +81,9 @@ def test_a_dry_run_tells_what_would_run(first: BuildResult, news_file: Path, wor
     parameters = build_parameters(
         find_deployment("adhoc"), [f"corpus.path={news_file}", *SMALL, "vocabulary.min_count=9"]
     )
-    plan = plan_stages(parameters, Workspace(workspace))
+    arrivals, plan = plan_stages(parameters, Workspace(workspace))
     assert [step.name for step in plan if step.reused] == ["corpus", "tokens"]
+    assert str(arrivals).startswith("1 file: 0 new, 0 changed, 0 gone since version ")
     assert sorted(workspace.rglob("*")) == before
 
 

@@ -40,7 +40,7 @@ def test_the_encoded_corpus_leaves_out_other_words_and_keeps_documents_apart(tmp
     tokens = tokenized(tmp_path, TEXT)
     vocabulary = build_vocabulary.fn(tokens, VocabularyConfig(min_count=2), Workspace(tmp_path))
     encoded = encode_corpus.fn(tokens, vocabulary, Workspace(tmp_path))
-    assert encoded.facts == {"tokens": 7}
+    assert encoded.facts == {"tokens": 7, "corpus_tokens": 10, "files": 1}
     (chunk,) = EncodedCorpus(encoded.path).read_chunks()
     names = read_vocabulary(vocabulary).words
     sentences = [

@@ -1,0 +1,92 @@
+"""Look for text that has arrived since the current release of a table, and decide what to train on."""
+
+import logging
+from typing import Literal
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from pydantic import BaseModel, ConfigDict
+
+from storage.layout import Workspace
+from storage.releases import current_release
+from storage.seen_files import seen_files
+from tasks.corpus import CorpusConfig, corpus_stage
+
+logger = logging.getLogger(__name__)
+
+
+class Arrivals(BaseModel):
+    """How the files of a corpus differ from those that a release has seen.
+
+    version: of that release, None before the first one; then all files are new.  files: how many there are.
+    new, changed, gone: names. A file that was only renamed or copied is none of them.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    table: str
+    version: int | None
+    files: int
+    new: tuple[str, ...]
+    changed: tuple[str, ...]
+    gone: tuple[str, ...]
+    train_on: Literal["all", "all_if_changed", "new"]
+
+    @property
+    def unseen(self) -> tuple[str, ...]:
+        """The files whose text the release has not seen."""
+        return tuple(sorted({*self.new, *self.changed}))
+
+    @property
+    def nothing_to_do(self) -> bool:
+        """Whether the settings ask for no training as long as nothing arrives."""
+        match self.train_on:
+            case "all":
+                return False
+            case "all_if_changed":
+                return not (self.unseen or self.gone)
+            case "new":
+                return not self.unseen
+
+    @property
+    def only(self) -> tuple[str, ...] | None:
+        """The files to train on, None for all."""
+        return self.unseen if self.train_on == "new" and len(self.unseen) < self.files else None
+
+    def __str__(self) -> str:
+        files = f"{self.files:,} file{'' if self.files == 1 else 's'}"
+        if self.version is None:
+            return f"{files}, and {self.table} has no release yet"
+        counts = (f"{len(self.new):,} new", f"{len(self.changed):,} changed", f"{len(self.gone):,} gone")
+        return f"{files}: {', '.join(counts)} since version {self.version} of {self.table}"
+
+
+def find_arrivals(config: CorpusConfig, table: str, workspace: Workspace) -> Arrivals:
+    """Compare the files of a corpus, by what they hold, with those that the current release of a table has seen."""
+    stage = corpus_stage(config)
+    release = current_release(workspace, table)
+    seen = seen_files(workspace, release, stage.config) if release else {}
+    texts, seen_texts = set(stage.inputs.values()), set(seen.values())
+    # Dicts keep the order of the corpus, and look up quickly.
+    unseen = {name: sha256 for name, sha256 in stage.inputs.items() if sha256 not in seen_texts}
+    lost = {name: sha256 for name, sha256 in seen.items() if sha256 not in texts}
+    return Arrivals(
+        table=table,
+        version=release.version if release else None,
+        files=len(stage.inputs),
+        new=tuple(name for name in unseen if name not in lost),
+        changed=tuple(name for name in unseen if name in lost),
+        gone=tuple(name for name in lost if name not in unseen),
+        train_on=config.train_on,
+    )
+
+
+@task(name="look for new text", cache_policy=NO_CACHE)
+def look_for_new_text(config: CorpusConfig, table: str, workspace: Workspace) -> Arrivals:
+    """Tell which files are new, changed or gone since the current release of the table."""
+    arrivals = find_arrivals(config, table, workspace)
+    logger.info("%s", arrivals)
+    for what, names in (("changed", arrivals.changed), ("gone", arrivals.gone)):
+        if names:
+            logger.info("%s: %s%s", what, ", ".join(names[:5]), f" and {len(names) - 5:,} more" if names[5:] else "")
+    return arrivals
