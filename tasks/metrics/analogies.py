@@ -1,14 +1,25 @@
-"""Analogies: is the word nearest to b - a + c the one that completes "a is to b as c is to"?"""
+"""Analogies: which word is to c as b is to a?"""
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.metrics.cosines import score_blocks, unit_rows
+from tasks.metrics.cosines import unit_rows
+from tasks.metrics.intervals import Interval, share_interval
 from tasks.metrics.lookup import find_rows, fold_case, rows_by_folded_word
+
+AnalogyMethod = Literal["3CosAdd", "3CosMul"]
+
+# Levy and Goldberg's, which keeps the quotient of 3CosMul finite.
+EPSILON = 1e-6
+# Candidates and questions looked at together: their scores stay in the processor's cache.
+BLOCK_CANDIDATES = 4096
+BLOCK_QUESTIONS = 256
+# How the sections that ask for a form of a word are called in Google's set and in those made like it.
+SYNTACTIC_SECTIONS = ("gram", "syntactic", "morph")
 
 
 @dataclass(frozen=True)
@@ -25,6 +36,11 @@ class AnalogyScore:
         return self.correct / self.covered if self.covered else None
 
     @property
+    def interval(self) -> Interval | None:
+        """95 % interval of the accuracy, as if every question was asked on its own."""
+        return share_interval(self.correct, self.covered)
+
+    @property
     def coverage(self) -> float:
         """Share of questions with all four words known."""
         return self.covered / self.total if self.total else 0.0
@@ -38,30 +54,34 @@ def score_analogies(
     vectors: NDArray[np.float32],
     sections: Mapping[str, Sequence[tuple[str, str, str, str]]],
     max_rank: int | None = None,
+    method: AnalogyMethod = "3CosAdd",
 ) -> dict[str, AnalogyScore]:
-    """Accuracy of 3CosAdd on analogy questions (a, b, c, d), by section.
+    """Accuracy on analogy questions (a, b, c, d), by section.
 
     words, vectors: V words, most frequent first, and their (V, D) vectors.
     max_rank: only the first so many words are known and can be answers; None: all.
+    method: 3CosAdd takes the word nearest to b - a + c, 3CosMul weighs the three cosines against each other.
     Words are matched without regard to case, and neither a, b, c nor their other spellings count as answers.
-    Same as gensim's `KeyedVectors.evaluate_word_analogies(..., restrict_vocab=max_rank)`.
-    Source: Mikolov et al. 2013, "Linguistic Regularities in Continuous Space Word Representations".
+    Same as gensim's `KeyedVectors.evaluate_word_analogies(..., restrict_vocab=max_rank)`, which knows 3CosAdd alone.
+    Sources: Mikolov et al. 2013, "Linguistic Regularities in Continuous Space Word Representations"; Levy and Goldberg
+    2014, "Linguistic Regularities in Sparse and Explicit Word Representations", equation 4.
     Raises ValueError if words and vectors differ in number.
     """
     if len(words) != len(vectors):
         raise ValueError(f"{len(words)} words, {len(vectors)} vectors")
     words = words[:max_rank]
     rows = rows_by_folded_word(words)
-    spellings: dict[int, list[int]] = defaultdict(list)
-    for row, word in enumerate(words):
-        spellings[rows[fold_case(word)]].append(row)
+    # The row that stands for all spellings of a word.
+    spelled = np.fromiter((rows[fold_case(word)] for word in words), dtype=np.int64, count=len(words))
 
-    questions = [question for section in sections.values() for question in section]
-    question_rows = find_rows(rows, [word for question in questions for word in question]).reshape(-1, 4)
-    covered = np.asarray((question_rows >= 0).all(axis=1))
+    asked = find_rows(rows, [word for section in sections.values() for question in section for word in question])
+    questions = asked.reshape(-1, 4)
+    covered = np.asarray((questions >= 0).all(axis=1))
     correct = np.zeros(len(questions), dtype=bool)
     if covered.any():
-        correct[covered] = _answered(unit_rows(vectors, slice(max_rank)), question_rows[covered], spellings)
+        known = questions[covered]
+        answers = _answers(vectors[:max_rank], known[:, :3], spelled, method)
+        correct[covered] = spelled[answers] == known[:, 3]
 
     result, start = {}, 0
     for name, section in sections.items():
@@ -71,16 +91,66 @@ def score_analogies(
     return result
 
 
-def _answered(
-    unit: NDArray[np.float32], questions: NDArray[np.int64], spellings: Mapping[int, list[int]]
-) -> NDArray[np.bool_]:
-    """Whether each of (Q, 4) questions is answered, (Q,) bool. spellings: row -> it and its other spellings."""
-    answered = np.empty(len(questions), dtype=bool)
-    a, b, c, d = questions.T
-    # 3CosAdd: the cosine with b - a + c; its length changes no order.
-    for block, scores in score_blocks(unit[b] - unit[a] + unit[c], unit):
-        for score, question in zip(scores, questions[block, :3].tolist(), strict=True):
-            score[[row for word in question for row in spellings[word]]] = -np.inf
-        best = scores.argmax(axis=1)
-        answered[block] = [row in spellings[word] for row, word in zip(best.tolist(), d[block].tolist(), strict=True)]
-    return answered
+def sum_by_kind(scores: Mapping[str, AnalogyScore]) -> dict[str, AnalogyScore]:
+    """Scores of the semantic and the syntactic sections; empty where there are not both."""
+    kinds: dict[str, AnalogyScore] = {}
+    for section, score in scores.items():
+        kind = "syntactic" if section.lower().startswith(SYNTACTIC_SECTIONS) else "semantic"
+        kinds[kind] = kinds.get(kind, AnalogyScore(0, 0, 0)) + score
+    return kinds if len(kinds) > 1 else {}
+
+
+def _answers(
+    vectors: NDArray[np.float32], questions: NDArray[np.int64], spelled: NDArray[np.int64], method: AnalogyMethod
+) -> NDArray[np.int64]:
+    """The row that answers each of (Q, 3) questions, (Q,).
+
+    spelled: (V,) row that stands for all spellings of a word, which is the one that questions name.
+    """
+    # Few words are asked about, so their cosines with everything are computed once and then only added up.
+    asked, places = np.unique(questions, return_inverse=True)
+    a, b, c = places.reshape(questions.shape).T
+    queries = unit_rows(vectors, asked)
+    barred_question, barred_row = _barred(questions, spelled)
+    best_score = np.full(len(questions), -np.inf, dtype=np.float32)
+    best_row = np.zeros(len(questions), dtype=np.int64)
+    for start in range(0, len(vectors), BLOCK_CANDIDATES):
+        stop = min(start + BLOCK_CANDIDATES, len(vectors))
+        toward, away = _terms(queries @ unit_rows(vectors, slice(start, stop)).T, method)
+        inside = (barred_row >= start) & (barred_row < stop)
+        questions_inside, rows_inside = barred_question[inside], barred_row[inside] - start
+        for block in _blocks(len(questions)):
+            scores = toward[b[block]]
+            scores += toward[c[block]]
+            scores -= away[a[block]]
+            first, last = np.searchsorted(questions_inside, (block.start, block.stop))
+            scores[questions_inside[first:last] - block.start, rows_inside[first:last]] = -np.inf
+            found = scores.argmax(axis=1)
+            score = scores[np.arange(len(found)), found]
+            better = score > best_score[block]
+            best_score[block][better] = score[better]
+            best_row[block][better] = found[better] + start
+    return best_row
+
+
+def _terms(cosines: NDArray[np.float32], method: AnalogyMethod) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """What is added for b and c and taken away for a, of (U, B) cosines: logarithms make a quotient a difference."""
+    if method == "3CosAdd":
+        return cosines, cosines
+    halved = np.maximum((1 + cosines) / 2, np.float32(1e-12))
+    return np.log(halved), np.log(halved + np.float32(EPSILON))
+
+
+def _barred(questions: NDArray[np.int64], spelled: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The rows that cannot answer, every spelling of a question's words: (N,) question, rising, and (N,) row."""
+    order = np.argsort(spelled, kind="stable")
+    firsts = np.searchsorted(spelled[order], questions, side="left").reshape(-1)
+    counts = np.searchsorted(spelled[order], questions, side="right").reshape(-1) - firsts
+    # Place of each spelling within its word: 0, 1, … counted anew for every word.
+    within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    return np.repeat(np.arange(len(questions)).repeat(3), counts), order[np.repeat(firsts, counts) + within]
+
+
+def _blocks(count: int) -> Iterator[slice]:
+    for start in range(0, count, BLOCK_QUESTIONS):
+        yield slice(start, min(start + BLOCK_QUESTIONS, count))
