@@ -1,0 +1,291 @@
+"""The report in a real browser: what a person types, clicks and reads, beside what SQL says.
+
+Needs a Chromium of the system, such as Debian's package `chromium`; skipped with the reason where there is none.
+"""
+
+import io
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+from playwright.sync_api import Browser, Dialog, Page, Request, expect, sync_playwright
+
+from storage.layout import Workspace
+from storage.releases import publish_release
+from tasks.reporting import ReportConfig, make_report
+from tests.report.sample_content import HOSTILE_WORDS, INJECTION
+from tests.storage.sample_releases import content
+
+pytestmark = pytest.mark.long
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+WORDS = [*(f"word{n}" for n in range(20)), *HOSTILE_WORDS, "new york", "it's", *(f"word{n}" for n in range(20, 3000))]
+LOOKED_UP = 120
+
+
+@pytest.fixture(scope="module")
+def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A release of 3,031 words, some of them hostile, with its report beside it."""
+    workspace = Workspace(tmp_path_factory.mktemp("workspace"))
+    published = publish_release(workspace, "news", content(WORDS, dimension=64))
+    make_report(published, ReportConfig(map_words=400, map_method="pca"), workspace)
+    return published.path
+
+
+@pytest.fixture(scope="module")
+def report(release: Path) -> str:
+    return release.with_suffix(".report.html").as_uri()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        pytest.skip("there is no Chromium here; `apt-get install chromium` brings one")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def trouble() -> list[str]:
+    """What the page complained of, filled in by `page`."""
+    return []
+
+
+@pytest.fixture
+def page(browser: Browser, report: str, trouble: list[str]) -> Iterator[Page]:
+    """The report, just opened; whatever it complains of fails the test, as does any request that leaves the file."""
+    context = browser.new_context(viewport={"width": 1300, "height": 900})
+    opened = _watched(context.new_page(), trouble)
+    _open(opened, report)
+    yield opened
+    context.close()
+    assert trouble == []
+
+
+def _watched(page: Page, trouble: list[str]) -> Page:
+    page.set_default_timeout(60_000)
+
+    def dismiss(dialog: Dialog) -> None:
+        trouble.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
+
+    def check(request: Request) -> None:
+        if not request.url.startswith(("file:", "data:")):
+            trouble.append(f"request: {request.url[:200]}")
+
+    page.on("console", lambda message: trouble.append(f"{message.type}: {message.text}"))
+    page.on("pageerror", lambda error: trouble.append(str(error)))
+    page.on("dialog", dismiss)
+    page.on("request", check)
+    return page
+
+
+def _open(page: Page, address: str) -> None:
+    page.goto(address)
+    expect(page.locator("#neighbors li")).to_have_count(10)
+
+
+def _look_up(page: Page, word: str) -> list[str]:
+    page.fill("#search", word)
+    page.press("#search", "Enter")
+    expect(page.locator("#word")).to_have_text(word, use_inner_text=False)
+    return page.locator("#neighbors .name").all_text_contents()
+
+
+def _nearest(release: Path, words: list[str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    with duckdb.connect(str(release), read_only=True) as connection:
+        for query, word in connection.execute(
+            "SELECT query, word FROM nearest_many(?, k := 10, max_rank := 20000)", [words]
+        ).fetchall():
+            found.setdefault(query, []).append(word)
+    return found
+
+
+def test_typing_offers_words_and_the_keyboard_takes_one(page: Page) -> None:
+    page.keyboard.press("/")
+    expect(page.locator("#search")).to_be_focused()
+    page.fill("#search", "")
+    page.keyboard.type("word12")
+    offered = page.locator("#search-options li")
+    expect(offered).to_have_count(8)
+    assert offered.first.text_content() == "word1213"  # word12 and its rank
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    expect(page.locator("#search")).to_have_attribute("aria-activedescendant", "search-options-1")
+    page.keyboard.press("Enter")
+    expect(page.locator("#word")).to_have_text("word120")
+    expect(offered.first).to_be_hidden()
+
+
+def test_neighbors_agree_with_sql(page: Page, release: Path) -> None:
+    words = [
+        WORDS[rank]
+        for rank in np.random.default_rng(2).permutation(len(WORDS))[:LOOKED_UP]
+        if WORDS[rank].startswith("word")
+    ]
+    assert len(words) > 100
+    expected = _nearest(release, words)
+    shared = [len(set(_look_up(page, word)) & set(expected[word])) for word in words]
+    assert np.mean(shared) / 10 >= 0.95
+
+
+def test_an_unknown_word_is_said_to_be_unknown(page: Page) -> None:
+    page.fill("#search", "<b>zebra</b>")
+    page.press("#search", "Enter")
+    expect(page.locator("#message")).to_contain_text("“<b>zebra</b>” is not among the 3,011 words")
+    assert page.locator("#message b").count() == 0
+
+
+def test_analogies_and_similarities_agree_with_sql(page: Page, release: Path) -> None:
+    with duckdb.connect(str(release), read_only=True) as connection:
+        answers = [
+            w for (w,) in connection.sql("SELECT word FROM analogy('word1', 'word2', 'word3', k := 10)").fetchall()
+        ]
+        ((cosine,),) = connection.sql("SELECT similarity('word1', 'word2')").fetchall()
+    page.click("#tab-analogy")
+    for field, word in zip("abc", ("word1", "word2", "word3"), strict=True):
+        page.fill(f"#analogy-{field}", word)
+        page.press(f"#analogy-{field}", "Enter")
+    expect(page.locator("#sql")).to_have_text("from analogy('word1', 'word2', 'word3')")
+    shown = page.locator("#analogy .name").all_text_contents()
+    assert shown[0] == answers[0]
+    assert len(set(shown) & set(answers)) >= 9
+    page.click("#tab-compare")
+    for field, word in (("one", "word1"), ("other", "word2")):
+        page.fill(f"#compare-{field}", word)
+        page.press(f"#compare-{field}", "Enter")
+    assert float(page.locator("#similarity").text_content() or "") == pytest.approx(cosine, abs=0.005)
+
+
+@pytest.mark.parametrize("word", [INJECTION, "<!--<script>", "{{ 7*7 }}", "${alert(1)}", "'\"`", "a&lt;b"])
+def test_a_hostile_word_is_shown_as_text(page: Page, release: Path, word: str) -> None:
+    neighbors = _look_up(page, word)
+    assert len(set(neighbors) & set(_nearest(release, [word])[word])) >= 9
+    assert page.locator("#search-options img, #neighbors img, #word img, body > img").count() == 0
+    assert page.locator("img").count() == 0
+
+
+def test_a_hostile_word_can_be_chosen_from_what_is_offered(page: Page) -> None:
+    page.fill("#search", "</scr")
+    page.locator("#search-options li").first.click()
+    expect(page.locator("#word")).to_have_text(INJECTION)
+
+
+def test_a_link_brings_the_whole_state_back(page: Page, browser: Browser, report: str, trouble: list[str]) -> None:
+    page.click("#tab-mark")
+    page.fill("#mark-words", f"word3, new york\n{INJECTION}\nnothing")
+    expect(page.locator("#mark-text")).to_have_text(
+        "3 of 4 words on the map. Not among the words of this page: nothing."
+    )
+    page.click("#tab-compare")
+    page.fill("#compare-one", "it's")
+    page.press("#compare-one", "Enter")
+    page.click("#tab-neighbors")
+    _look_up(page, INJECTION)
+    page.click("#more")
+    page.click("#zoom-in")
+    expect(page).to_have_url(re.compile(r"k=25.*view="))
+    other = _watched(browser.new_page(viewport={"width": 800, "height": 1000}), trouble)
+    other.goto(page.url)
+    expect(other.locator("#neighbors li")).to_have_count(25)
+    expect(other.locator("#word")).to_have_text(INJECTION)
+    other.click("#tab-mark")
+    expect(other.locator("#mark-words")).to_have_value(f"word3, new york\n{INJECTION}\nnothing")
+    other.click("#tab-compare")
+    expect(other.locator("#compare-one")).to_have_value("it's")
+    expect(other.locator("#sql")).to_contain_text("similarity('it''s'")
+    other.close()
+
+
+@pytest.mark.parametrize(
+    "ending", ["#tab=wrong&word=nobody&k=9&view=a,b", "#tab=analogy&a=&view=1e9,NaN,0", "#%%%", "#=&=&tab="]
+)
+def test_a_damaged_link_still_opens(browser: Browser, report: str, trouble: list[str], ending: str) -> None:
+    opened = _watched(browser.new_page(), trouble)
+    opened.goto(report + ending)
+    expect(opened.locator("#sql")).not_to_be_empty()
+    opened.close()
+    assert trouble == []
+
+
+def _wait_until(page: Page, holds: Callable[[], bool]) -> None:
+    """Playwright's own wait needs `eval`, which the page's policy forbids."""
+    for _ in range(300):
+        if holds():
+            return
+        page.wait_for_timeout(50)
+    pytest.fail("the page did not get there")
+
+
+def _dark_share(page: Page) -> float:
+    """Share of dark points in a picture of the map."""
+    pixels: NDArray[np.uint8] = np.asarray(Image.open(io.BytesIO(page.locator("#map").screenshot())).convert("L"))
+    return float((pixels < 80).mean())
+
+
+def test_the_page_is_light_or_dark_as_the_system_or_the_button_says(page: Page) -> None:
+    _wait_until(page, lambda: _dark_share(page) < 0.2)
+    page.emulate_media(color_scheme="dark")
+    _wait_until(page, lambda: _dark_share(page) > 0.6)
+    page.click("#theme")
+    expect(page.locator("#theme")).to_have_text("Theme: light")
+    _wait_until(page, lambda: _dark_share(page) < 0.2)
+
+
+def test_clicking_a_point_of_the_map_shows_its_neighbors(page: Page) -> None:
+    _look_up(page, "word0")
+    page.click("#tab-neighbors")
+    page.click("#zoom-all")
+    clicked: Any = page.evaluate("""() => {
+        const data = JSON.parse(document.getElementById("report-data").textContent);
+        return data.words.slice(0, data.groups.length);
+    }""")
+    box = page.locator("#map").bounding_box()
+    assert box
+    before = page.locator("#word").text_content()
+    for x in range(30, int(box["width"]), 40):
+        page.mouse.click(box["x"] + x, box["y"] + box["height"] / 2)
+        if page.locator("#word").text_content() != before:
+            break
+    assert page.locator("#word").text_content() in clicked
+    assert page.locator("#word").text_content() != before
+
+
+def test_the_map_is_moved_by_keys_and_the_wheel_only_when_it_has_the_focus(page: Page) -> None:
+    page.locator("#map").hover()
+    page.mouse.wheel(0, 300)
+    _wait_until(page, lambda: page.evaluate("scrollY") > 0)
+    assert "view=" not in page.url
+    page.locator("#map").focus()
+    page.keyboard.press("+")
+    expect(page).to_have_url(re.compile("view="))
+    page.keyboard.press("0")
+    expect(page).not_to_have_url(re.compile("view="))
+
+
+def test_a_phone_has_no_sideways_scrolling_and_both_tools_and_map(
+    browser: Browser, report: str, trouble: list[str]
+) -> None:
+    context = browser.new_context(viewport={"width": 360, "height": 740}, is_mobile=True, has_touch=True)
+    phone = _watched(context.new_page(), trouble)
+    _open(phone, report)
+    assert phone.evaluate("document.documentElement.scrollWidth") <= 360
+    assert phone.locator("#map").evaluate("map => map.clientHeight") > 300
+    phone.locator("#tab-mark").tap()
+    expect(phone.locator("#mark-words")).to_be_visible()
+    context.close()
+    assert trouble == []
