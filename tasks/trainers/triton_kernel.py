@@ -273,7 +273,7 @@ def train_tiles(
             inputs = tl.load(words + spot, mask=is_used, other=0)
             for output_block in range(output_blocks):
                 slot = output_block * TILE_OUTPUTS + tl.arange(0, TILE_OUTPUTS)
-                output = tl.load(outputs + tl.to_tensor(tile).to(tl.int64) * (output_blocks * TILE_OUTPUTS) + slot)
+                output = tl.load(outputs + tl.cast(tile, tl.int64) * (output_blocks * TILE_OUTPUTS) + slot)
                 is_center = slot < TILE_CENTERS
                 is_output = slot >= 0
                 weights = _weights(pairs, middle, output, is_center, slot, noise_share)
