@@ -151,10 +151,19 @@ def train_fasttext(corpus: BenchmarkCorpus, settings: BenchmarkSettings) -> Trai
     return Trained(seconds, vectors)
 
 
-PEERS: dict[str, Trainer] = {"gensim": train_gensim, "fasttext": train_fasttext}
+def train_w2v_accel(corpus: BenchmarkCorpus, settings: BenchmarkSettings) -> Trained:
+    """Train with w2v-accel, on a GPU."""
+    from benchmarks import gpu_peers
+
+    return gpu_peers.train_w2v_accel(corpus, settings)
+
+
+PEERS: dict[str, Trainer] = {"gensim": train_gensim, "fasttext": train_fasttext, "w2v-accel": train_w2v_accel}
+# The last is closed and for GPUs alone, so no extra brings it.
+INSTALLED_BY = {"gensim": "-e .", "fasttext": "-e '.[bench]'", "w2v-accel": "w2v-accel==0.0.2"}
 TRAINERS: dict[str, Trainer] = {"vecmill": train_vecmill, **PEERS}
 
 
 def is_installed(trainer: str) -> bool:
     """Whether the package of a trainer is there; that of vecmill is."""
-    return trainer == "vecmill" or find_spec(trainer) is not None
+    return trainer == "vecmill" or find_spec(trainer.replace("-", "_")) is not None

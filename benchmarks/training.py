@@ -14,8 +14,9 @@ from rich.table import Table
 from benchmarks.corpora import load_corpus
 from benchmarks.ledger import Run, measure, this_place
 from benchmarks.quality import METRICS
-from benchmarks.trainers import PEERS, BenchmarkSettings, is_installed
+from benchmarks.trainers import INSTALLED_BY, PEERS, BenchmarkSettings, is_installed
 from tasks.trainers.backends import resolve_config
+from tasks.trainers.triton_status import device_name
 
 CorpusOption = Annotated[
     Path | None, typer.Option(exists=True, dir_okay=False, help="text or .gz; none: movie reviews")
@@ -48,7 +49,7 @@ def measure_training(
     if peer not in (*PEERS, "none"):
         raise typer.BadParameter(f"{peer!r} is none of {', '.join(PEERS)}, none", param_hint="--peer")
     if peer != "none" and not is_installed(peer):
-        raise typer.BadParameter(f"{peer} is not installed; pip install -e '.[bench]'", param_hint="--peer")
+        raise typer.BadParameter(f"{peer} is not installed; pip install {INSTALLED_BY[peer]}", param_hint="--peer")
     logging.getLogger("gensim").setLevel(logging.ERROR)
     settings = BenchmarkSettings(
         architecture=architecture,
@@ -81,11 +82,12 @@ def measure_training(
 def _report(runs: dict[str, list[Run]], settings: BenchmarkSettings) -> dict[str, Any]:
     """Medians of speed and ratio, means of quality, and every run."""
     first = runs["vecmill"][0]
+    backend = resolve_config(settings.skipgram).backend
     report: dict[str, Any] = {
         "corpus": first.corpus,
         "tokens": first.tokens,
-        "settings": settings.model_dump() | {"backend": resolve_config(settings.skipgram).backend},
-        "machine": this_place().model_dump(),
+        "settings": settings.model_dump() | {"backend": backend},
+        "machine": this_place().model_dump() | {"gpu": device_name() if backend == "triton" else None},
         "trainers": {name: _summary(own) for name, own in runs.items()},
     }
     for peer in [name for name in runs if name != "vecmill"]:
