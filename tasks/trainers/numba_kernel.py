@@ -327,6 +327,60 @@ def _window_update(
 
 
 @intrinsic
+def _average_rows(
+    typing_context: Context, matrix: types.Array, rows: types.Array, count: types.Integer, mean: types.Array
+) -> tuple[Signature, Generate]:
+    """Mean of `count` rows of a matrix, each beginning `rows[i]` floats into it.
+
+    mean: (2, W); it is written twice, once to stay as it is.
+    """
+    signature = types.void(matrix, rows, count, mean)
+
+    def generate(
+        context: BaseContext, builder: ir.IRBuilder, signature: Signature, arguments: list[ir.Value]
+    ) -> ir.Value:
+        emit = _Emitter(context, builder)
+        source, starts, target = (emit.data(signature.args[i], arguments[i]) for i in (0, 1, 3))
+        width, total = emit.width(signature.args[0], arguments[0]), emit.variable()
+        share = emit.spread(builder.fdiv(FLOAT(1.0), builder.uitofp(arguments[2], FLOAT)))
+        with emit.columns(width) as (column, _):
+            builder.store(emit.zero, total)
+            with cgutils.for_range(builder, arguments[2], intp=INDEX) as loop:
+                emit.add_to(total, share, emit.load(emit.row(source, starts, loop.index), column))
+            for place in (column, builder.add(column, width)):
+                emit.store(builder.load(total), target, place)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic
+def _move_rows(
+    typing_context: Context, matrix: types.Array, rows: types.Array, count: types.Integer, mean: types.Array
+) -> tuple[Signature, Generate]:
+    """Move every row as far as their mean has moved: as word2vec.c, which does not share the gradient out.
+
+    The arguments are those of `_average_rows`; the first row of `mean` has moved since, the second has not.
+    """
+    signature = types.void(matrix, rows, count, mean)
+
+    def generate(
+        context: BaseContext, builder: ir.IRBuilder, signature: Signature, arguments: list[ir.Value]
+    ) -> ir.Value:
+        emit = _Emitter(context, builder)
+        target, starts, source = (emit.data(signature.args[i], arguments[i]) for i in (0, 1, 3))
+        width = emit.width(signature.args[0], arguments[0])
+        with emit.columns(width) as (column, _):
+            change = builder.fsub(emit.load(source, column), emit.load(source, builder.add(column, width)))
+            with cgutils.for_range(builder, arguments[2], intp=INDEX) as loop:
+                row = emit.row(target, starts, loop.index)
+                emit.store(builder.fadd(emit.load(row, column), change), row, column)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic
 def _prefetch_row(typing_context: Context, matrix: types.Type, offset: types.Type) -> tuple[Signature, Generate]:
     """Ask for every cache line of the row that starts `offset` floats into the matrix."""
     signature = types.void(matrix, offset)
@@ -390,34 +444,6 @@ def _draw_outputs(
             counter += 1 << 48
         row_starts[j] = noise * stride
         _prefetch_row(contexts, row_starts[j])
-
-
-@njit(inline="always")
-def _average_rows(matrix: NDArray[np.float32], row_starts: NDArray[np.int64], mean: NDArray[np.float32]) -> None:
-    """Mean of the rows that begin `row_starts` floats into the matrix; written twice, once to stay as it is.
-
-    matrix: (V, W).  mean: (2, W).
-    """
-    floats, share = matrix.ravel(), np.float32(1.0 / len(row_starts))
-    for column in range(matrix.shape[1]):
-        mean[0, column] = 0.0
-    for start in row_starts:
-        for column in range(matrix.shape[1]):
-            mean[0, column] += floats[start + column]
-    for column in range(matrix.shape[1]):
-        mean[0, column] *= share
-        mean[1, column] = mean[0, column]
-
-
-@njit(inline="always")
-def _move_rows(matrix: NDArray[np.float32], row_starts: NDArray[np.int64], mean: NDArray[np.float32]) -> None:
-    """Move every row as far as the mean has moved: as word2vec.c, which does not share the gradient out."""
-    floats = matrix.ravel()
-    for column in range(matrix.shape[1]):
-        mean[0, column] -= mean[1, column]
-    for start in row_starts:
-        for column in range(matrix.shape[1]):
-            floats[start + column] += mean[0, column]
 
 
 @njit(inline="always")
@@ -517,7 +543,7 @@ def train_chunk(
             rate = np.float32(learning_rate * max(1.0 - progress, LEAST_RATE))
             matrix, rows = centers, inputs[:count]
             if averaged:
-                _average_rows(centers, rows, mean)
+                _average_rows(centers, rows, count, mean)
                 matrix, rows = mean, only_row
             for first in range(0, len(rows), INPUTS_PER_STEP):
                 some = rows[first : min(first + INPUTS_PER_STEP, len(rows))]
@@ -530,7 +556,7 @@ def train_chunk(
                     factors = 0
             pairs += len(rows)
             if averaged:
-                _move_rows(centers, inputs[:count], mean)
+                _move_rows(centers, inputs, count, mean)
     return loss + _settle_losses(losses), pairs
 
 
