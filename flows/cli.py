@@ -13,7 +13,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from flows import exchange_commands, table_commands
+from flows import exchange_commands, report_commands, table_commands
 from flows.command_options import DeploymentArgument, JsonOption, WorkspaceOption, print_json
 from flows.console import messages, output, shown_progress
 from storage.errors import GateRefusedError, SettingsError, VecmillError
@@ -121,6 +121,7 @@ def doctor(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> No
 
 table_commands.register(app)
 exchange_commands.register(app)
+report_commands.register(app)
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ from storage.errors import SettingsError
 from tasks.corpus import CorpusConfig
 from tasks.evaluation import EvaluationConfig
 from tasks.publishing import PublicationConfig
+from tasks.release_report import ReportConfig
 from tasks.text.tokenizers import TokenizerConfig
 from tasks.text.vocabulary import VocabularyConfig
 from tasks.trainers.config import SkipGramConfig
@@ -31,6 +32,7 @@ class BuildParameters(BaseModel):
     skipgram: SkipGramConfig = SkipGramConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     publication: PublicationConfig = PublicationConfig()
+    report: ReportConfig = ReportConfig()
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,8 @@ from tasks.artifacts import leave_artifacts
 from tasks.corpus import CorpusConfig, fetch_corpus
 from tasks.evaluation import EvaluationConfig, check_reference, evaluate_vectors
 from tasks.publishing import Lineage, PublicationConfig, judge_release, publish_vectors
+from tasks.release_report import ReportConfig
+from tasks.reporting import report_release
 from tasks.text.tokenizers import TokenizerConfig
 from tasks.text.vocabulary import VocabularyConfig
 from tasks.tokens import tokenize_corpus
@@ -46,6 +48,7 @@ def build_word_vectors(
     skipgram: SkipGramConfig = SkipGramConfig(),
     evaluation: EvaluationConfig = EvaluationConfig(),
     publication: PublicationConfig = PublicationConfig(),
+    report: ReportConfig = ReportConfig(),
     workspace: str | None = None,
 ) -> BuildResult:
     """Turn a text corpus into a published table of word vectors.
@@ -77,6 +80,7 @@ def build_word_vectors(
             "skipgram": skipgram, "evaluation": evaluation, "publication": publication,
         }  # fmt: skip
         result = build_result(lineage, publish_vectors(lineage, verdicts, settings, publication, place), arrivals)
+        report_release(result.table, result.version, result.release_path, report, place)
         leave_artifacts(result.table, result.verdicts, summary_markdown(result))
         if result.refused:
             raise GateRefusedError(result.message, result)

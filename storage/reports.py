@@ -37,12 +37,15 @@ class FrequentWords:
     all_counts: NDArray[np.int64]
 
 
-def release_to_report(workspace: Workspace, table: str, version: int | None = None) -> Release:
-    """A kept version of a table, else the current one. Raises ReleaseError that names those there are."""
-    if version is None:
+def release_to_report(workspace: Workspace, table: str, name: str | None = None) -> Release:
+    """A kept version, or a candidate by the first letters of its model; else the current release of a table.
+
+    Raises ReleaseError that names those there are.
+    """
+    if name is None:
         published_file(workspace, table)
-        version = current_version(workspace, table)
-    return read_release(find_release(workspace, table, str(version)))
+        name = str(current_version(workspace, table))
+    return read_release(find_release(workspace, table, name))
 
 
 def read_frequent_words(path: Path, limit: int) -> FrequentWords:
@@ -76,6 +79,13 @@ def read_vectors_of(path: Path, words: list[str]) -> FrequentWords:
     return FrequentWords(rows["word"].to_pylist(), counts, vectors.reshape(rows.num_rows, -1), counts)
 
 
+def neighbors_of(path: Path, words: list[str], k: int) -> list[tuple[str, str]]:
+    """Each of `words` with each of its k nearest, in the order of the words, the nearest first."""
+    with open_release(path) as connection:
+        found = connection.execute("SELECT query, word FROM nearest_many(?, k := ?)", [words, k]).fetchall()
+    return [(query, word) for query, word in found]
+
+
 def read_settings(path: Path) -> list[SettingRow]:
     """Every setting of the run that made a release file."""
     with open_release(path) as connection:
@@ -99,6 +109,12 @@ def compare_with(workspace: Workspace, release: Release, older: Release) -> Rele
 def report_file(release: Release) -> Path:
     """Where the report of a release or candidate lies."""
     return release.path.with_suffix(REPORT_SUFFIX)
+
+
+def has_report(release: Release) -> bool:
+    """Whether a report was written since the release was; a candidate may have been replaced under its name."""
+    path = report_file(release)
+    return path.is_file() and path.stat().st_mtime >= release.path.stat().st_mtime
 
 
 def write_report(path: Path, page: str) -> None:

@@ -1,230 +1,40 @@
-"""Write the report of a release: its figures from the release, its map from the cache, its page beside the release."""
+"""Write the report of what a run published or refused."""
 
-import json
 import logging
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
-from pydantic import BaseModel, ConfigDict, Field
 
 from storage.layout import Workspace
-from storage.release_diff import ReleaseDiff
-from storage.release_records import Release, read_release
-from storage.release_schema import WHOLE, EvaluationRow, GateRow
-from storage.reports import (
-    FrequentWords,
-    compare_with,
-    earlier_releases,
-    read_frequent_words,
-    read_settings,
-    report_file,
-    write_report,
-)
-from storage.stages import Stage, complete_stage
-from storage.word_maps import read_word_map, write_word_map
-from tasks.report.content import (
-    ChangedSetting,
-    ChangedWord,
-    Changes,
-    Epoch,
-    Measure,
-    ReportContent,
-    Verdict,
-    WordMap,
-)
-from tasks.report.maps import MapMethod, group_words, map_words
-from tasks.report.page import render_report
+from storage.release_history import find_release
+from storage.release_records import read_release
+from storage.reports import has_report, report_file
+from tasks.release_report import ReportConfig, make_report
 
 logger = logging.getLogger(__name__)
 
-MAP_VERSION = 1
-EXPLORER_WORDS = 20_000
-# As many as the page has colours that people tell apart.
-GROUPS = 10
-CHANGED_WORDS = 50
-# Letters of a digest that are enough to compare two by eye; the release has all of them.
-SHORT = 12
-
-
-class ReportConfig(BaseModel):
-    """The page that comes with each release."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    enabled: bool = Field(default=True, description="write a report beside each release")
-    map_words: int = Field(
-        default=5000, ge=1, le=EXPLORER_WORDS, description="most frequent words on its map; 5,000 take about 20 s"
-    )
-    map_method: MapMethod = Field(
-        default="tsne", description="tsne: words of a kind lie together; pca: faster, and blurred"
-    )
-
 
 @task(name="write report", cache_policy=NO_CACHE)
-def report_release(release_path: Path, config: ReportConfig, workspace: Workspace) -> Path | None:
-    """Write the report of a release or candidate, unless it is switched off. Returns where it lies.
+def report_release(table: str, version: int | None, path: str, config: ReportConfig, workspace: Workspace) -> None:
+    """Write the report of what a run published or refused, unless it is there already or switched off.
 
-    A release that is published stays published: what goes wrong here is logged, with what to do about it.
+    version: None for a candidate, whose file is `path`. A release that is published stays published: whatever goes
+    wrong here is logged, with what to do about it.
     """
     if not config.enabled:
-        return None
-    release = read_release(release_path)
+        return
+    name = Path(path).stem if version is None else str(version)
     try:
-        return make_report(release, config, workspace)
+        release = read_release(find_release(workspace, table, name))
+        if has_report(release):
+            logger.info("report: %s", report_file(release))
+        else:
+            make_report(release, config, workspace)
     except Exception as error:
-        # Whatever it is, it must not fail a run whose release is out already.
-        name = release.path.stem if release.row.version is None else f"version {release.row.version}"
+        # Any exception at all: none is worth failing a run whose release is out.
         logger.error(
-            "%s of %s has no report: %s; the release itself is complete, `vecmill report %s` tries again",
-            name, release.table, error, release.table,
+            "there is no report of %s %s (%s: %s); the release itself is whole, and `vecmill report %s --version %s` "
+            "tries again",
+            table, name, type(error).__name__, error, table, name,
         )  # fmt: skip
-        return None
-
-
-def make_report(release: Release, config: ReportConfig, workspace: Workspace, target: Path | None = None) -> Path:
-    """Write the page of a release to `target`, else beside the release. The map is made once for each release.
-
-    Raises ReleaseError or WorkspaceError where the release cannot be read or the page not be written.
-    """
-    words = read_frequent_words(release.path, EXPLORER_WORDS)
-    content = _content(release, words, _word_map(release, words, config, workspace), workspace)
-    page = render_report(content)
-    path = target or report_file(release)
-    write_report(path, page)
-    logger.info("report: %s (%.1f MB)", path, len(page.encode()) / 1e6)
-    return path
-
-
-def _word_map(release: Release, words: FrequentWords, config: ReportConfig, workspace: Workspace) -> WordMap:
-    count = min(config.map_words, len(words.words))
-    settings = {"words": count, "method": config.map_method, "groups": GROUPS, "seed": release.row.seed}
-    # `model` is what keeps a map for as long as a release of the model is kept.
-    inputs = {"model": release.model_digest, "vectors": release.row.sha256}
-
-    def build(folder: Path) -> dict[str, Any]:
-        vectors = words.vectors[:count]
-        places = map_words(vectors, config.map_method, release.row.seed)
-        write_word_map(folder, places, group_words(vectors, GROUPS, release.row.seed))
-        return {"words": count}
-
-    manifest = complete_stage(workspace, Stage("maps", MAP_VERSION, settings, inputs), build)
-    return WordMap(*read_word_map(manifest.path), config.map_method)
-
-
-def _content(release: Release, words: FrequentWords, word_map: WordMap, workspace: Workspace) -> ReportContent:
-    earlier = earlier_releases(workspace, release)
-    difference = compare_with(workspace, release, earlier[-1]) if earlier else None
-    row = release.row
-    return ReportContent(
-        table=row.table_name,
-        version=row.version,
-        created_at=f"{row.created_at:%-d %B %Y, %H:%M} UTC",
-        dimension=row.dimension,
-        words=words.words,
-        counts=words.counts,
-        vectors=words.vectors,
-        all_counts=words.all_counts,
-        word_map=word_map,
-        seed=row.seed,
-        corpus=row.corpus_source,
-        refused=row.version is None,
-        figures=_figures(release),
-        facts=_facts(release),
-        settings=[(setting.name, setting.value) for setting in read_settings(release.path)],
-        training=[
-            Epoch(epoch.epoch, epoch.mean_loss, epoch.learning_rate, epoch.words_per_second, epoch.seconds)
-            for epoch in release.training
-        ],
-        measures=_measures(release.evaluation, difference),
-        verdicts=[_verdict(gate) for gate in release.gates],
-        changes=_changes(difference, earlier[-1].version) if difference else None,
-        history=[(f"version {older.version}", dict(older.metrics)) for older in earlier]
-        + [("this one", dict(release.metrics))],
-    )
-
-
-def _figures(release: Release) -> list[tuple[str, str]]:
-    figures = [("words", f"{release.row.rows:,}"), ("dimensions", f"{release.row.dimension}")]
-    if release.training:
-        last = release.training[-1]
-        seconds = sum(epoch.seconds for epoch in release.training)
-        figures += [
-            ("tokens", f"{last.tokens:,}"),
-            ("epochs", f"{len(release.training)}"),
-            ("seconds of training", f"{seconds:,.1f}"),
-            ("M words a second", f"{last.tokens * len(release.training) / seconds / 1e6:.2f}" if seconds else "–"),
-        ]
-    return figures
-
-
-def _facts(release: Release) -> dict[str, Sequence[tuple[str, str]]]:
-    row = release.row
-    versions: dict[str, str] = json.loads(row.library_versions)
-    return {
-        "Corpus": [("source", row.corpus_source), ("rights", row.corpus_licence), ("digest", row.corpus_digest[:SHORT])],
-        "Model": [
-            ("architecture", row.architecture.replace("_", "-")),
-            ("backend", row.backend),
-            ("seed", str(row.seed)),
-            ("model", row.model_digest[:SHORT]),
-            ("settings", row.config_digest[:SHORT]),
-            ("vectors", row.sha256[:SHORT]),
-        ],
-        "Reference vectors": [("source", row.reference_source), ("rights", row.reference_licence)],
-        "Made with": list(versions.items()),
-    }
-
-
-def _measures(rows: Sequence[EvaluationRow], difference: ReleaseDiff | None) -> list[Measure]:
-    comparable = (
-        {change.metric: change.older for change in difference.metrics if change.comparable} if difference else {}
-    )
-    return [
-        Measure(
-            metric=row.metric,
-            value=row.value,
-            section="" if row.section == WHOLE else row.section,
-            low=getattr(row, "low", None),
-            high=getattr(row, "high", None),
-            coverage=row.coverage,
-            previous=comparable.get(row.metric) if row.section == WHOLE else None,
-        )
-        for row in rows
-    ]
-
-
-def _verdict(gate: GateRow) -> Verdict:
-    bounds = []
-    if gate.minimum is not None:
-        bounds.append(f"at least {gate.minimum:g}")
-    if gate.max_drop is not None:
-        bounds.append(f"at most {gate.max_drop:g} below the current release")
-    return Verdict(
-        metric=gate.metric,
-        value=gate.value,
-        bound=", ".join(bounds),
-        passed=gate.passed,
-        low=getattr(gate, "low", None),
-        high=getattr(gate, "high", None),
-        previous=gate.previous,
-        minimum=gate.minimum,
-        note=gate.note,
-    )
-
-
-def _changes(difference: ReleaseDiff, since: int) -> Changes:
-    return Changes(
-        since=f"version {since}",
-        shared_words=difference.shared_words,
-        gained_words=difference.gained_words,
-        lost_words=difference.lost_words,
-        mean_overlap=difference.mean_overlap,
-        settings=[ChangedSetting(change.name, change.older, change.newer) for change in difference.settings],
-        words=[
-            ChangedWord(word.word, word.rank, word.overlap, word.gained, word.lost)
-            for word in difference.drift[:CHANGED_WORDS]
-        ],
-    )

@@ -19,7 +19,7 @@ from playwright.sync_api import Browser, Dialog, Page, Request, expect, sync_pla
 
 from storage.layout import Workspace
 from storage.releases import publish_release
-from tasks.reporting import ReportConfig, make_report
+from tasks.release_report import ReportConfig, make_report
 from tests.report.sample_content import HOSTILE_WORDS, INJECTION
 from tests.storage.sample_releases import content
 

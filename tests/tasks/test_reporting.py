@@ -1,0 +1,127 @@
+"""The report of a release: written once, its map found again, and never a reason to fail a run."""
+
+import json
+import logging
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from storage.errors import ReleaseError
+from storage.housekeeping import clean_stages
+from storage.layout import Workspace
+from storage.release_records import Release
+from storage.releases import keep_candidate, publish_release
+from storage.reports import report_file
+from tasks.plotting import plot_training, plot_words
+from tasks.release_report import ReportConfig, make_report, render_release
+from tasks.reporting import report_release
+from tests.storage.sample_releases import content
+
+SMALL = ReportConfig(map_words=40, map_method="pca")
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace(tmp_path)
+
+
+@pytest.fixture
+def release(workspace: Workspace) -> Release:
+    return publish_release(workspace, "news", content())
+
+
+def test_a_report_shows_the_figures_of_its_release(workspace: Workspace, release: Release) -> None:
+    page = make_report(release, SMALL, workspace).read_text(encoding="utf-8")
+    for shown in ("news", "Version 1", "WordSim-353", "at least 0.4", "public domain", "skipgram.epochs", "family"):
+        assert shown in page, shown
+    found = re.search(r'id="report-data">(.*?)</script>', page)
+    assert found
+    data = json.loads(found[1])
+    assert data["words"] == list(content().words)
+    assert len(data["groups"]) == 40
+
+
+def test_the_second_release_tells_what_changed(workspace: Workspace, release: Release) -> None:
+    names = [f"word{number}" for number in range(10, 220)]
+    second = publish_release(workspace, "news", content(names, model_digest="second", seed=2))
+    page = render_release(second, SMALL, workspace)
+    assert "Since version 1" in page
+    assert re.search(r"<dt>new words</dt><dd>20</dd>", page)
+    assert re.search(r"<dt>words gone</dt><dd>10</dd>", page)
+    assert "Most changed words" in page
+
+
+def test_a_map_is_made_once_for_a_release(workspace: Workspace, release: Release) -> None:
+    make_report(release, SMALL, workspace)
+    (manifest,) = workspace.stage_root("maps").glob("*/manifest.json")
+    written = manifest.stat().st_ino
+    make_report(release, SMALL, workspace)
+    assert manifest.stat().st_ino == written
+    make_report(release, SMALL.model_copy(update={"map_words": 30}), workspace)
+    assert len(list(workspace.stage_root("maps").glob("*/manifest.json"))) == 2
+
+
+def test_the_map_of_a_released_model_is_kept_by_housekeeping(workspace: Workspace, release: Release) -> None:
+    make_report(release, SMALL, workspace)
+    (manifest,) = workspace.stage_root("maps").glob("*/manifest.json")
+    for path in (manifest.parent, *manifest.parent.iterdir()):
+        os.utime(path, (0, 0))
+    clean_stages(workspace, keep_days=0)
+    assert manifest.exists()
+
+
+def test_a_run_writes_the_report_of_what_it_published_and_not_twice(workspace: Workspace, release: Release) -> None:
+    report_release.fn("news", 1, str(workspace.table_file("news")), SMALL, workspace)
+    written = report_file(release).stat()
+    report_release.fn("news", 1, str(workspace.table_file("news")), SMALL, workspace)
+    assert report_file(release).stat().st_ino == written.st_ino
+
+
+def test_a_candidate_has_a_report_and_a_new_one_when_it_is_replaced(workspace: Workspace, release: Release) -> None:
+    candidate = keep_candidate(workspace, "news", content(model_digest="refused", seed=2))
+    report_release.fn("news", None, str(candidate.path), SMALL, workspace)
+    assert "Refused by 0 of 1 gates" in report_file(candidate).read_text(encoding="utf-8")
+    inode = report_file(candidate).stat().st_ino
+    later = candidate.path.stat().st_mtime + 10
+    os.utime(candidate.path, (later, later))
+    report_release.fn("news", None, str(candidate.path), SMALL, workspace)
+    assert report_file(candidate).stat().st_ino != inode
+
+
+def test_a_report_that_is_switched_off_is_not_written(workspace: Workspace, release: Release) -> None:
+    report_release.fn("news", 1, str(release.path), ReportConfig(enabled=False), workspace)
+    assert not report_file(release).exists()
+
+
+def test_a_report_that_fails_is_told_and_fails_nothing(
+    workspace: Workspace, release: Release, caplog: pytest.LogCaptureFixture
+) -> None:
+    workspace.stage_root("maps").write_text("in the way")
+    with caplog.at_level(logging.ERROR):
+        report_release.fn("news", 1, str(release.path), SMALL, workspace)
+    assert "there is no report of news 1 (WorkspaceError: " in caplog.text
+    assert "`vecmill report news --version 1` tries again" in caplog.text
+    assert release.path.is_file()
+
+
+def test_a_plot_shows_the_words_and_names_the_unknown_ones(release: Release) -> None:
+    plot = plot_words(release, ["word3", "nothing", "word5", "word3"], "pca", "svg")
+    assert (plot.words, plot.unknown) == (2, ["nothing"])
+    assert b">word3</text>" in plot.picture
+
+
+def test_a_plot_adds_the_neighbors_of_its_words(release: Release) -> None:
+    assert plot_words(release, ["word3", "word5"], "pca", "png", neighbors=4).words in range(6, 11)
+
+
+def test_a_plot_of_unknown_words_is_refused(release: Release) -> None:
+    with pytest.raises(ReleaseError, match="holds none of the 1 words"):
+        plot_words(release, ["nothing"], "tsne", "png")
+
+
+def test_the_training_of_a_release_is_drawn(release: Release) -> None:
+    assert b">mean loss per pair</text>" in plot_training(release, "svg")
+    with pytest.raises(ValueError, match="news, version 1 has no training"):
+        plot_training(release.model_copy(update={"training": []}), "svg")
