@@ -3,10 +3,11 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 DUCKDB2 := .venv-duckdb2
+KERNELS := .venv-kernels
 SQL_TESTS := $(addprefix tests/storage/test_,drift.py format_versions.py querying.py read_only_sql.py \
 	release_diff.py release_file.py release_macros.py)
 
-.PHONY: install demo test test-long test-duckdb2 check bench clean
+.PHONY: install demo test test-long test-duckdb2 test-kernels check bench clean
 
 install: $(INSTALLED)
 
@@ -36,6 +37,17 @@ $(DUCKDB2)/.installed: constraints.txt
 test-duckdb2: $(DUCKDB2)/.installed
 	$(DUCKDB2)/bin/python -m pytest -m '' $(SQL_TESTS)
 
+# The GPU kernels, compiled ahead of time and run in Triton's interpreter: no GPU needed. Triton is too large (1 GB) for
+# everybody's environment.
+$(KERNELS)/.installed: pyproject.toml constraints.txt
+	test -x $(KERNELS)/bin/python || $(PYTHON) -m venv $(KERNELS)
+	$(KERNELS)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
+		torch triton numba numpy pydantic scipy pytest pytest-timeout
+	touch $(KERNELS)/.installed
+
+test-kernels: $(KERNELS)/.installed
+	$(KERNELS)/bin/python -m pytest tests/trainers/test_triton_*.py
+
 check: install
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -47,4 +59,4 @@ bench: install
 	$(BIN)/python -m benchmarks training-report
 
 clean:
-	rm -rf .venv $(DUCKDB2) workspace .mypy_cache .pytest_cache .ruff_cache .hypothesis build *.egg-info
+	rm -rf .venv $(DUCKDB2) $(KERNELS) workspace .mypy_cache .pytest_cache .ruff_cache .hypothesis build *.egg-info

@@ -64,6 +64,10 @@ def measure_training(
         seed=seed,
         backend=backend,
     )
+    try:
+        resolve_config(settings.skipgram)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--backend") from error
     trainers = ["vecmill", *([] if peer == "none" else [peer])]
     runs: dict[str, list[Run]] = {name: [] for name in trainers}
     with tempfile.TemporaryDirectory() as folder:
