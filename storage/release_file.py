@@ -23,6 +23,7 @@ from storage.errors import ReleaseError
 from storage.release_macros import macro_statements
 from storage.release_schema import (
     TABLES,
+    ComparedWordRow,
     EvaluationRow,
     GateRow,
     Provenance,
@@ -60,6 +61,7 @@ class ReleaseContent:
     training: Sequence[TrainingRow] = ()
     evaluation: Sequence[EvaluationRow] = ()
     gates: Sequence[GateRow] = ()
+    compared_words: Sequence[ComparedWordRow] = ()
     settings: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
@@ -109,6 +111,7 @@ def write_release_file(path: Path, table_name: str, version: int | None, content
         _insert(connection, "training", content.training)
         _insert(connection, "evaluation", content.evaluation)
         _insert(connection, "gates", content.gates)
+        _insert(connection, "compared_words", content.compared_words)
         _insert(connection, "settings", flattened_settings(content.settings or {}))
         connection.execute("CHECKPOINT")
     return row

@@ -19,6 +19,7 @@ from storage.errors import ReleaseError
 from storage.release_file import BLOCK_ROWS, UNIT_TOLERANCE, ReleaseContent, vectors_table, word_bytes
 from storage.release_schema import (
     FORMAT_VERSION,
+    ComparedWordRow,
     EvaluationRow,
     GateRow,
     Provenance,
@@ -42,8 +43,15 @@ def open_release(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def read_rows(connection: duckdb.DuckDBPyConnection, table: str, model: type[AnyRow]) -> list[AnyRow]:
-    """Every row of one of the tables of release_schema.py, in the order it was written."""
-    names = list(model.model_fields)
+    """Every row of one of the tables of release_schema.py, in the order it was written.
+
+    Columns that a file of an earlier format does not have get their defaults.
+    """
+    columns = connection.execute(
+        "SELECT column_name FROM duckdb_columns() WHERE database_name = current_database() AND table_name = ?", [table]
+    ).fetchall()
+    present = {name for (name,) in columns}
+    names = [name for name, field in model.model_fields.items() if name in present or field.is_required()]
     found = connection.execute(f"SELECT {', '.join(names)} FROM {table} ORDER BY rowid").fetchall()
     return [
         model(
@@ -98,6 +106,9 @@ def read_content(path: Path) -> ReleaseContent:
             training=read_rows(connection, "training", TrainingRow),
             evaluation=read_rows(connection, "evaluation", EvaluationRow),
             gates=read_rows(connection, "gates", GateRow),
+            compared_words=(
+                read_rows(connection, "compared_words", ComparedWordRow) if row.format_version >= 3 else []
+            ),
             settings={setting.name: json.loads(setting.value) for setting in settings},
         )
 

@@ -5,6 +5,7 @@ any table or macro raises FORMAT_VERSION; files of earlier versions stay readabl
 tests/storage/samples.
 
 2: the macros doesnt_match and drift.
+3: intervals and counts in `evaluation`, further bounds in `gates`, the table `compared_words`.
 """
 
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from typing import Any, get_args
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 # The section of an evaluation row that stands for the gold set as a whole.
 WHOLE = "all"
@@ -24,6 +25,7 @@ SQL_TYPES: dict[Any, str] = {
     float: "DOUBLE",
     str: "VARCHAR",
     bool: "BOOLEAN",
+    list[str]: "VARCHAR[]",
     # Without a time zone: clients need an extension to show one. The value is UTC, as the comment says.
     AwareDatetime: "TIMESTAMP",
 }
@@ -90,6 +92,10 @@ class EvaluationRow(Row):
     value: float | None = Field(description="the metric's value; NULL where nothing could be compared")
     coverage: float | None = Field(default=None, description="share of the gold set whose words are known, 0 to 1")
     gold_digest: str | None = Field(default=None, description="digest of what it was measured with")
+    low: float | None = Field(default=None, description="lower end of the value's 95 % interval; NULL: it has none")
+    high: float | None = Field(default=None, description="upper end of the value's 95 % interval; NULL: it has none")
+    covered: int | None = Field(default=None, description="pairs, questions or words that the value is made of")
+    lost: int | None = Field(default=None, description="those left out because a word of theirs is not known")
 
 
 class GateRow(Row):
@@ -102,6 +108,26 @@ class GateRow(Row):
     max_drop: float | None = Field(default=None, description="largest drop below the current; NULL: no such bound")
     passed: bool = Field(description="whether the value is within its bounds")
     note: str = Field(default="", description="why a bound did not apply, or what failed")
+    low: float | None = Field(default=None, description="lower end of the value's 95 % interval; NULL: it has none")
+    high: float | None = Field(default=None, description="upper end of the value's 95 % interval; NULL: it has none")
+    maximum: float | None = Field(default=None, description="largest value that passes; NULL: no such bound")
+    min_factor: float | None = Field(
+        default=None, description="how many times the value of random vectors it must reach; NULL: no such bound"
+    )
+    random: float | None = Field(default=None, description="value of random vectors; NULL: not compared with them")
+    strict: bool = Field(default=False, description="whether the value itself had to pass, not the end of its interval")
+
+
+class ComparedWordRow(Row):
+    """A word and its neighbours in other vectors, in the table `compared_words`."""
+
+    compared_with: str = Field(description="what it is compared with: reference vectors, or the release before")
+    word: str = Field(description="the word")
+    rank: int = Field(description="its place by frequency, 1 = most frequent")
+    overlap: float = Field(description="share of its nearest neighbours that are the same in both, 0 to 1")
+    rank_overlap: float = Field(description="the same with regard to their order (rank-biased overlap), 0 to 1")
+    only_here: list[str] = Field(description="neighbours that only this release has, the nearest first")
+    only_there: list[str] = Field(description="neighbours that only the other has, the nearest first")
 
 
 class SettingRow(Row):
@@ -116,6 +142,10 @@ TABLES: dict[str, tuple[type[Row], str]] = {
     "training": (TrainingRow, "The training, epoch by epoch"),
     "evaluation": (EvaluationRow, "How the vectors score against gold sets and reference vectors"),
     "gates": (GateRow, "What the release had to reach, and whether it did"),
+    "compared_words": (
+        ComparedWordRow,
+        "Words that agree most and least with reference vectors and the release before",
+    ),
     "settings": (SettingRow, "Every setting of the run that made this release"),
 }
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from storage.release_file import ReleaseContent
-from storage.release_schema import EvaluationRow, GateRow, Provenance, TrainingRow
+from storage.release_schema import ComparedWordRow, EvaluationRow, GateRow, Provenance, TrainingRow
 
 
 def provenance(model_digest: str = "abc123") -> Provenance:
@@ -37,10 +37,21 @@ def content(
             TrainingRow(epoch=1, mean_loss=2.5, learning_rate=0.05, tokens=100, seconds=0.5, words_per_second=200.0)
         ],
         evaluation=[
-            EvaluationRow(metric="wordsim353", value=0.5, coverage=0.9, gold_digest="1234"),
+            EvaluationRow(metric="wordsim353", value=0.5, coverage=0.9, gold_digest="1234", low=0.4, high=0.6),
             EvaluationRow(metric="google_analogies", value=None, coverage=0.0, gold_digest="5678"),
             EvaluationRow(metric="google_analogies", section="family", value=0.25, coverage=0.5, gold_digest="5678"),
         ],
         gates=[GateRow(metric="wordsim353", value=0.5, minimum=0.4, passed=True)],
+        compared_words=[
+            ComparedWordRow(
+                compared_with="version 1",
+                word="word0",
+                rank=1,
+                overlap=0.5,
+                rank_overlap=0.4,
+                only_here=["a\tb"],
+                only_there=[],
+            )
+        ],
         settings={"skipgram": {"epochs": 3, "workers": None}, "corpus": {"path": "a \"b\" 'c'"}},
     )

@@ -11,6 +11,7 @@ import pytest
 from storage.layout import Workspace
 from storage.release_history import rollback
 from storage.release_reader import check_release_file, open_release, read_content
+from storage.release_records import read_release
 from storage.release_schema import FORMAT_VERSION, TABLES
 from storage.release_verification import verify_table
 from storage.releases import list_releases, publish_release
@@ -39,7 +40,7 @@ def workspace(request: pytest.FixtureRequest, tmp_path: Path) -> Workspace:
 def test_there_is_a_sample_of_every_earlier_format() -> None:
     # A change of any table or macro raises the version; store a file of the one before.
     assert list(range(1, FORMAT_VERSION)) == FORMATS
-    assert (FORMAT_VERSION, len(TABLES)) == (2, 5)
+    assert (FORMAT_VERSION, len(TABLES)) == (3, 6)
 
 
 def test_an_earlier_release_can_be_queried(workspace: Workspace) -> None:
@@ -59,6 +60,16 @@ def test_an_earlier_release_is_listed_and_followed_by_the_next(workspace: Worksp
     assert check_release_file(listed.path).format_version < FORMAT_VERSION
     assert publish_release(workspace, "glove", content()).version == 2
     assert [release.current for release in list_releases(workspace, "glove")] == [False, True]
+
+
+def test_what_an_earlier_release_did_not_hold_is_read_as_absent(workspace: Workspace) -> None:
+    workspace.release_file("glove", 1, ".json").unlink()
+    stored = read_release(workspace.release_file("glove", 1))
+    assert [(row.value, row.low, row.covered) for row in stored.evaluation] == [
+        (0.5, None, None), (None, None, None), (0.25, None, None),
+    ]  # fmt: skip
+    assert [(gate.minimum, gate.maximum, gate.strict) for gate in stored.gates] == [(0.4, None, False)]
+    assert list(read_content(workspace.release_file("glove", 1)).compared_words) == []
 
 
 def test_an_earlier_release_is_verified_and_can_be_current_again(workspace: Workspace) -> None:

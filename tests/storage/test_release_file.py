@@ -16,7 +16,7 @@ from storage.errors import ReleaseError
 from storage.release_file import content_sha256, write_parquet_copy, write_release_file
 from storage.release_macros import MEANINGS
 from storage.release_reader import check_release_file, open_release, read_rows
-from storage.release_schema import TABLES, EvaluationRow, GateRow, ReleaseRow, TrainingRow
+from storage.release_schema import TABLES, ComparedWordRow, EvaluationRow, GateRow, ReleaseRow, TrainingRow
 from tests.storage.sample_releases import content
 
 ODD_WORDS = [
@@ -53,6 +53,7 @@ def test_a_release_reads_back_as_it_was_written(tmp_path: Path) -> None:
         assert read_rows(connection, "training", TrainingRow) == made.training
         assert read_rows(connection, "evaluation", EvaluationRow) == made.evaluation
         assert read_rows(connection, "gates", GateRow) == made.gates
+        assert read_rows(connection, "compared_words", ComparedWordRow) == made.compared_words
         stored = dict(connection.execute("SELECT name, value FROM settings").fetchall())
         found = connection.execute("SELECT rank, word, count, vector FROM word_vectors ORDER BY rank").fetchall()
     assert {name: json.loads(value) for name, value in stored.items()} == {
