@@ -3,8 +3,6 @@
 Prefect and the numeric libraries take a second to import, so each command imports what it needs.
 """
 
-import logging
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,9 +11,10 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from flows import exchange_commands, report_commands, table_commands
-from flows.command_options import DeploymentArgument, JsonOption, WorkspaceOption, print_json
+from flows import exchange_commands, report_commands, server_commands, table_commands
+from flows.command_options import DeploymentArgument, JsonOption, SetOption, WorkspaceOption, print_json
 from flows.console import messages, output, shown_progress
+from flows.prefect_environment import prepare_prefect
 from storage.errors import GateRefusedError, SettingsError, VecmillError
 from storage.layout import resolve_workspace
 
@@ -30,11 +29,6 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-
-SetOption = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="SETTING=VALUE", help="override one setting, e.g. skipgram.epochs=3"),
-]
 
 
 @app.command("list")
@@ -61,7 +55,7 @@ def build(
     as_json: JsonOption = False,
 ) -> None:
     """Run a deployment here and now, without a server, and publish its table."""
-    _prepare_prefect()
+    prepare_prefect()
     from flows.deployments import build_parameters, find_deployment
 
     parameters = build_parameters(find_deployment(name), settings or [])
@@ -122,6 +116,7 @@ def doctor(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> No
 table_commands.register(app)
 exchange_commands.register(app)
 report_commands.register(app)
+server_commands.register(app)
 
 
 def main() -> None:
@@ -138,25 +133,6 @@ def main() -> None:
 
 def _print_error(error: VecmillError) -> None:
     messages.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
-
-
-def _prepare_prefect() -> None:
-    """Set what Prefect reads when it is first imported; what the user has set stays."""
-    wanted = {
-        # Our own lines tell the story; Prefect's would repeat every error as a traceback.
-        "PREFECT_LOGGING_LEVEL": "CRITICAL",
-        "PREFECT_INTERNAL_LOGGING_LEVEL": "CRITICAL",
-        "PREFECT_LOGGING_EXTRA_LOGGERS": "flows,tasks,storage",
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "DO_NOT_TRACK": "1",
-        # Three cold starts at once fail with the default of 20.
-        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
-    }
-    for name, value in wanted.items():
-        os.environ.setdefault(name, value)
-    # Two background services warn about what they still have to send when a run fails early.
-    for service in ("EventsWorker", "APILogWorker"):
-        logging.getLogger(service).setLevel(logging.ERROR)
 
 
 def _show_result(result: "BuildResult", as_json: bool) -> None:

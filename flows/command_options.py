@@ -17,6 +17,10 @@ WorkspaceOption = Annotated[
     Path | None,
     typer.Option("--workspace", help=f"folder of all artefacts; else ${WORKSPACE_VARIABLE}, else ./workspace"),
 ]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="SETTING=VALUE", help="override one setting, e.g. skipgram.epochs=3"),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="print one JSON object for programs")]
 
 

@@ -5,7 +5,7 @@ import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -19,6 +19,10 @@ from tasks.release_report import ReportConfig
 from tasks.text.tokenizers import TokenizerConfig
 from tasks.text.vocabulary import VocabularyConfig
 from tasks.trainers.config import SkipGramConfig
+
+BUILD_ENTRYPOINT = "flows.word_vectors.build_word_vectors"
+
+Model = TypeVar("Model", bound=BaseModel)
 
 
 class BuildParameters(BaseModel):
@@ -41,6 +45,7 @@ class Deployment:
 
     name: str
     description: str
+    entrypoint: str
     parameters: Mapping[str, Any]
     schedules: tuple[str, ...]
 
@@ -53,6 +58,7 @@ def read_deployments(path: Path = PREFECT_YAML) -> dict[str, Deployment]:
             entry["name"]: Deployment(
                 name=entry["name"],
                 description=entry.get("description", ""),
+                entrypoint=entry["entrypoint"],
                 parameters=entry.get("parameters") or {},
                 schedules=tuple(f"{s['cron']} {s.get('timezone', 'UTC')}" for s in entry.get("schedules") or ()),
             )
@@ -74,7 +80,21 @@ def find_deployment(name: str) -> Deployment:
 
 
 def build_parameters(deployment: Deployment, assignments: Iterable[str] = ()) -> BuildParameters:
-    """A deployment's parameters with `--set section.field=value` merged into them, checked.
+    """The parameters of a build: a deployment's, with `--set section.field=value` merged into them, checked.
+
+    Raises SettingsError that names the setting, what is wrong with it and what would be right, or that the deployment
+    builds no table.
+    """
+    if deployment.entrypoint != BUILD_ENTRYPOINT:
+        raise SettingsError(
+            f"{deployment.name} builds no table; `vecmill run {deployment.name}` runs it on a server, and "
+            "`vecmill --help` shows the commands for here and now"
+        )
+    return merge_settings(BuildParameters, deployment.parameters, assignments)
+
+
+def merge_settings(model: type[Model], parameters: Mapping[str, Any], assignments: Iterable[str]) -> Model:
+    """Parameters with `--set section.field=value` merged into them, as the model of all of them.
 
     Naming a `corpus.path` means to read files, so it implies `corpus.source=files` unless that is set too.
     Raises SettingsError that names the setting, what is wrong with it and what would be right.
@@ -83,13 +103,13 @@ def build_parameters(deployment: Deployment, assignments: Iterable[str] = ()) ->
     names = [name for name, _ in overrides]
     if "corpus.path" in names and "corpus.source" not in names:
         overrides.append(("corpus.source", "files"))
-    merged: dict[str, Any] = copy.deepcopy(dict(deployment.parameters))
+    merged: dict[str, Any] = copy.deepcopy(dict(parameters))
     for name, value in overrides:
         _assign(merged, name, value)
     try:
-        return BuildParameters.model_validate(merged)
+        return model.model_validate(merged)
     except ValidationError as error:
-        raise SettingsError("\n".join(_explained(problem) for problem in error.errors())) from error
+        raise SettingsError("\n".join(_explained(problem, model) for problem in error.errors())) from error
 
 
 def _parsed(assignment: str) -> tuple[str, Any]:
@@ -124,12 +144,12 @@ def _assign(parameters: dict[str, Any], name: str, value: object) -> None:
         target[field] = value
 
 
-def _explained(problem: Mapping[str, Any]) -> str:
+def _explained(problem: Mapping[str, Any], root: type[BaseModel]) -> str:
     """One problem that pydantic found, as a sentence that names the setting and the remedy."""
     path = [str(part) for part in problem["loc"]]
     name = ".".join(path)
     if problem["type"] == "extra_forbidden":
-        known = _fields_of(path[:-1])
+        known = _fields_of(path[:-1], root)
         where = f"{'.'.join(path[:-1])} has" if path[:-1] else "there are"
         return f"there is no setting {name}{_did_you_mean(path[-1], known)}; {where} {', '.join(known)}"
     given = problem.get("input")
@@ -137,9 +157,9 @@ def _explained(problem: Mapping[str, Any]) -> str:
     return f"{name}: {problem['msg'].removeprefix('Value error, ')}{found}"
 
 
-def _fields_of(path: list[str]) -> list[str]:
+def _fields_of(path: list[str], root: type[BaseModel]) -> list[str]:
     """Names of the fields at a path of sections."""
-    model: type[BaseModel] | None = BuildParameters
+    model: type[BaseModel] | None = root
     for part in path:
         field = model.model_fields.get(part) if model else None
         candidates = [field.annotation, *get_args(field.annotation)] if field else []

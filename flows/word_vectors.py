@@ -9,10 +9,11 @@ from prefect.runtime import flow_run
 from prefect.states import Completed
 
 from flows.build_result import BuildResult, build_result, nothing_to_do
+from flows.stop_notes import note_the_stop
 from flows.summary import summary_markdown
 from storage.errors import GateRefusedError
 from storage.layout import resolve_workspace
-from storage.runs import registered_run
+from storage.runs import registered_run, table_turn
 from storage.start_vectors import find_start
 from tasks.arrivals import look_for_new_text
 from tasks.artifacts import leave_artifacts
@@ -40,7 +41,13 @@ def _run_name() -> str:
     return f"{table} {datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
 
 
-@flow(name="build-word-vectors", flow_run_name=_run_name)
+@flow(
+    name="build-word-vectors",
+    flow_run_name=_run_name,
+    on_failure=[note_the_stop],
+    on_crashed=[note_the_stop],
+    on_cancellation=[note_the_stop],
+)
 def build_word_vectors(
     corpus: CorpusConfig = CorpusConfig(),
     tokenizer: TokenizerConfig = TokenizerConfig(),
@@ -53,12 +60,24 @@ def build_word_vectors(
 ) -> BuildResult:
     """Turn a text corpus into a published table of word vectors.
 
-    workspace: folder of all artefacts; none: $VECMILL_WORKSPACE, else ./workspace.
-    Raises GateRefusedError, with the outcome as its `result`, when the gates keep the release back.
+    Args:
+        corpus: Where the text comes from.
+        tokenizer: How a document becomes tokens.
+        vocabulary: Which words get a vector, and how often they are seen.
+        skipgram: How the vectors are trained.
+        evaluation: What the vectors are compared with.
+        publication: Which table the release goes to, and what it must reach.
+        report: The page that comes with each release.
+        workspace: Folder of all artefacts; none: $VECMILL_WORKSPACE, else ./workspace.
+
+    Raises:
+        GateRefusedError: The gates keep the release back; its `result` is the outcome all the same.
+
     """
     place = resolve_workspace(workspace)
     place.check_writable()
-    with registered_run(place):
+    wait = publication.when_busy == "wait"
+    with registered_run(place), table_turn(place, publication.table, wait=wait):
         check_reference(evaluation)
         arrivals = look_for_new_text(corpus, publication.table, place)
         if arrivals.nothing_to_do:

@@ -8,8 +8,10 @@ VecmillError
 ├── GoldSetError            a gold set that cannot be read or has no usable row
 ├── ReferenceVectorsError   reference vectors that cannot be read or compared
 ├── VectorFileError         word vectors that cannot be imported, or that an export format cannot hold
+├── TableBusyError          another run of the same table is at work, and this one was told not to wait
 ├── ReleaseError            a table or release that is missing, damaged or in the way
 ├── QueryError              SQL that is wrong, or would change a published table
+├── ServerError             a Prefect server that is not there, or does not do what was asked
 ├── TrainingError           the trainer cannot run, or the vectors diverged
 └── GateRefusedError        the release did not pass its gates; it is kept as a candidate
 """
@@ -47,12 +49,20 @@ class VectorFileError(VecmillError):
     """A file of word vectors cannot be read or written, or its format cannot hold some of the words."""
 
 
+class TableBusyError(VecmillError):
+    """Another run of the same table is at work, and this one was told not to wait for it."""
+
+
 class ReleaseError(VecmillError):
     """A table or release is missing, damaged or in the way."""
 
 
 class QueryError(VecmillError):
     """The SQL is wrong, or would change a published table or reach beyond it."""
+
+
+class ServerError(VecmillError):
+    """A Prefect server is not there, or does not do what was asked of it."""
 
 
 class TrainingError(VecmillError):

@@ -49,6 +49,10 @@ class Workspace:
         """Folder of the locks that runs hold while they are at work."""
         return self.root / ".runs"
 
+    def turn_lock(self, table: str) -> Path:
+        """Lock file that a run holds from its first stage to its release, so that runs of a table take turns."""
+        return self.runs_folder / f"{checked_table_name(table)}.turn"
+
     @property
     def tables_root(self) -> Path:
         """Folder of all published tables."""

@@ -7,19 +7,24 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from storage.errors import VecmillError
+
 logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def held_lock(path: Path, waiting_for: str) -> Iterator[None]:
+def held_lock(path: Path, waiting_for: str, *, refusal: VecmillError | None = None) -> Iterator[None]:
     """Hold a file lock; say so when another process has it. The lock dies with the process that holds it.
 
     waiting_for: what the other process does, such as "a release of 'reviews'", for the message.
+    refusal: raised when another process has it; none: wait until it has ended.
     """
     lock = FileLock(path)
     try:
         lock.acquire(timeout=0)
     except Timeout:
+        if refusal is not None:
+            raise refusal from None
         logger.info("%s is being written by another run; waiting for it", waiting_for)
         lock.acquire()
     try:

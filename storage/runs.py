@@ -12,7 +12,9 @@ from uuid import uuid4
 from filelock import FileLock, Timeout
 
 from storage.disk_errors import disk_errors
+from storage.errors import TableBusyError
 from storage.layout import Workspace
+from storage.locks import held_lock
 
 
 @contextmanager
@@ -28,6 +30,23 @@ def registered_run(workspace: Workspace) -> Iterator[None]:
     finally:
         path.unlink(missing_ok=True)
         lock.release()
+
+
+@contextmanager
+def table_turn(workspace: Workspace, table: str, *, wait: bool = True) -> Iterator[None]:
+    """Keep other runs of the table waiting while this lasts, or until the process dies.
+
+    Two at once would start from the same release and train twice what one of them could have reused.
+    wait: for another run to end; else TableBusyError is raised.
+    """
+    with disk_errors(workspace.root, kept="nothing was changed"):
+        workspace.runs_folder.mkdir(parents=True, exist_ok=True)
+    busy = TableBusyError(
+        f"another run of the table {table!r} is at work in {workspace.root}; start this one later, "
+        "or have it wait with publication.when_busy=wait"
+    )
+    with held_lock(workspace.turn_lock(table), f"the table {table!r}", refusal=None if wait else busy):
+        yield
 
 
 def oldest_run(workspace: Workspace) -> float | None:

@@ -1,9 +1,13 @@
 """What a run leaves in Prefect's UI: a progress bar while training, the metrics and a summary at the end."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import logging
+import threading
+from collections.abc import Sequence
+from contextlib import closing
+from contextvars import copy_context
 from uuid import UUID
 
+import httpx
 from prefect.artifacts import (
     create_markdown_artifact,
     create_progress_artifact,
@@ -11,52 +15,101 @@ from prefect.artifacts import (
     update_progress_artifact,
 )
 from prefect.context import FlowRunContext, TaskRunContext
+from prefect.exceptions import PrefectException
 
-from tasks.progress import ProgressListener, progress_listener
+from tasks.progress import progress_listener
 
 # An update costs 10 to 30 ms at the server; twenty of them are smooth enough and cost nothing that counts.
 PROGRESS_UPDATES = 20
+LAST_UPDATE_SECONDS = 5.0
+
+logger = logging.getLogger(__name__)
 
 
 class _ProgressArtifact:
-    """Mirrors progress into a Prefect progress artifact and passes it on to the listener of the run."""
+    """A Prefect progress artifact, written from a thread of its own.
 
-    def __init__(self, listener: ProgressListener, total: int) -> None:
-        self._listener = listener
-        self._total = total
-        self._shown = 0
-        self._artifact: UUID | None = None
-        if TaskRunContext.get():
-            artifact = create_progress_artifact(0.0, key="training-progress", description="Words trained")
-            self._artifact = artifact if isinstance(artifact, UUID) else None
+    A server that is slow, or away for a while, never holds the training up: what could not be sent in time is skipped.
+    """
+
+    def __init__(self, total: int) -> None:
+        self._total = max(total, 1)
+        self._percent = self._sent = 0.0
+        self._closed = False
+        self._news = threading.Event()
+        # The context holds the run and the address of its server.
+        self._thread = threading.Thread(target=copy_context().run, args=(self._send,), daemon=True)
+        self._thread.start()
 
     def advanced(self, done: int) -> None:
         """Tell that `done` units are finished."""
+        self._percent = min(100.0, 100.0 * done / self._total)
+        if self._percent - self._sent >= 100.0 / PROGRESS_UPDATES:
+            self._news.set()
+
+    def close(self) -> None:
+        """Send how far it came, unless the server takes too long."""
+        self._closed = True
+        self._news.set()
+        self._thread.join(LAST_UPDATE_SECONDS)
+
+    def _send(self) -> None:
+        artifact: UUID | None = None
+        while not self._closed or self._sent < self._percent:
+            percent = self._percent
+            try:
+                if artifact is None:
+                    created = create_progress_artifact(percent, key="training-progress", description="Words trained")
+                    artifact = created if isinstance(created, UUID) else None
+                else:
+                    update_progress_artifact(artifact, percent)
+            except (httpx.HTTPError, PrefectException) as error:
+                logger.warning("the server does not take the progress of the training: %s", error)
+            self._sent = percent
+            if not self._closed:
+                self._news.wait()
+            self._news.clear()
+
+
+class _Progress:
+    """Passes progress on to the listener of the run and, inside a task run, to an artifact."""
+
+    def __init__(self, total: int) -> None:
+        self._listener = progress_listener()
+        self._artifact = _ProgressArtifact(total) if TaskRunContext.get() else None
+        self._listener.started("training", total, "words")
+
+    def advanced(self, done: int) -> None:
+        """Tell that `done` words are finished."""
         self._listener.advanced(done)
-        step = done * PROGRESS_UPDATES // max(self._total, 1)
-        if self._artifact and step > self._shown:
-            self._shown = step
-            update_progress_artifact(self._artifact, min(100.0, 100.0 * done / self._total))
+        if self._artifact:
+            self._artifact.advanced(done)
+
+    def close(self) -> None:
+        """Tell that the work has ended, well or not."""
+        self._listener.finished()
+        if self._artifact:
+            self._artifact.close()
 
 
-@contextmanager
-def training_progress(total_words: int) -> Iterator[_ProgressArtifact]:
+def training_progress(total_words: int) -> "closing[_Progress]":
     """Show training to whoever listens and, inside a task run, as a progress artifact."""
-    listener = progress_listener()
-    listener.started("training", total_words, "words")
-    try:
-        yield _ProgressArtifact(listener, total_words)
-    finally:
-        listener.finished()
+    return closing(_Progress(total_words))
 
 
 def leave_artifacts(table: str, verdicts: Sequence[dict[str, object]], summary: str) -> None:
     """Write the verdict table and the summary of a run; outside a flow run there is nobody to show them to."""
     if not FlowRunContext.get():
         return
-    key = table.lower().replace("_", "-")
     if verdicts:
         create_table_artifact(
-            table=[dict(row) for row in verdicts], key=f"{key}-metrics", description=f"Metrics of {table}"
+            table=[dict(row) for row in verdicts],
+            key=artifact_key(table, "metrics"),
+            description=f"Metrics of {table}",
         )
-    create_markdown_artifact(summary, key=f"{key}-summary", description=f"Summary of {table}")
+    create_markdown_artifact(summary, key=artifact_key(table, "summary"), description=f"Summary of {table}")
+
+
+def artifact_key(table: str, kind: str) -> str:
+    """Prefect's keys are of lower-case letters, digits and dashes."""
+    return f"{table.lower().replace('_', '-')}-{kind}"

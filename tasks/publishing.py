@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -24,6 +24,7 @@ from storage.releases import current_release, keep_candidate, publish_release
 from storage.seen_files import grew_from
 from storage.stages import Manifest
 from storage.vocabularies import read_vocabulary
+from tasks.events import announce_release
 from tasks.metrics.gates import GATED_METRICS, Gate, Scores, Verdict, judge, verdict_rows
 
 logger = logging.getLogger(__name__)
@@ -42,6 +43,10 @@ class PublicationConfig(BaseModel):
     )
     gates: dict[str, Gate] = Field(
         default_factory=dict, description="metric -> minimum and largest drop below the current release (max_drop)"
+    )
+
+    when_busy: Literal["wait", "refuse"] = Field(
+        "wait", description="another run of the same table is at work: wait until it has ended, or give up"
     )
 
     @field_validator("gates", mode="before")
@@ -126,6 +131,7 @@ def publish_vectors(
         version = publish_release(workspace, config.table, content).version
         path = workspace.table_file(config.table)
         message = f"published version {version} of {config.table}"
+        announce_release(workspace, config.table, version)
     return Publication(
         table=config.table,
         version=version,

@@ -6,35 +6,90 @@ from typing import Any
 
 import pytest
 import yaml
+from prefect import Flow
+from prefect.events.schemas.deployment_triggers import DeploymentEventTrigger
+from prefect.utilities.callables import parameter_schema
+from prefect.workers.process import ProcessVariables
 from pydantic import ValidationError
 
 from flows.deployments import (
+    BUILD_ENTRYPOINT,
     PREFECT_YAML,
     BuildParameters,
     build_parameters,
     find_deployment,
+    merge_settings,
     read_deployments,
 )
+from flows.server_runs import parameters_of
+from flows.word_vectors import build_word_vectors
 from storage.errors import SettingsError
 
-KNOWN_KEYS = {"name", "description", "entrypoint", "tags", "work_pool", "schedules", "parameters"}
+FILE_KEYS = {"name", "prefect-version", "build", "definitions", "deployments"}
+KNOWN_KEYS = {
+    "name", "description", "entrypoint", "tags", "version", "work_pool", "concurrency_limit", "schedules", "triggers",
+    "parameters",
+}  # fmt: skip
 SCHEDULE_KEYS = {"slug", "cron", "timezone", "active"}
+POOL_KEYS = {"name", "job_variables"}
+LIMIT_KEYS = {"limit", "collision_strategy", "grace_period_seconds"}
+
+
+def raw_file() -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load(PREFECT_YAML.read_text(encoding="utf-8"))
+    return content
 
 
 def raw_deployments() -> list[dict[str, Any]]:
-    content: dict[str, Any] = yaml.safe_load(PREFECT_YAML.read_text(encoding="utf-8"))
-    return list(content["deployments"])
+    return list(raw_file()["deployments"])
+
+
+def test_the_deploy_file_has_no_unknown_key() -> None:
+    """Prefect ignores unknown keys in silence, so a typing error would go unnoticed."""
+    assert set(raw_file()) == FILE_KEYS
+    assert set(raw_file()["definitions"]["work_pool"]["job_variables"]) <= set(ProcessVariables.model_fields)
 
 
 @pytest.mark.parametrize("entry", raw_deployments(), ids=lambda entry: entry["name"])
 def test_every_deployment_is_well_formed(entry: dict[str, Any]) -> None:
-    """Prefect ignores unknown keys in silence, so a typing error would go unnoticed."""
     assert set(entry) <= KNOWN_KEYS
+    assert set(entry["work_pool"]) <= POOL_KEYS
+    assert set(entry.get("concurrency_limit", {})) <= LIMIT_KEYS
+    assert entry["tags"] == ["vecmill"], "the automations look for this tag"
+    for schedule in entry.get("schedules", []):
+        assert set(schedule) <= SCHEDULE_KEYS
+        assert schedule["timezone"], "without one Prefect takes that of the machine that deploys"
+    for trigger in entry.get("triggers", []):
+        assert set(trigger) <= set(DeploymentEventTrigger.model_fields)
+        DeploymentEventTrigger.model_validate(trigger)
+
+
+@pytest.mark.parametrize("entry", raw_deployments(), ids=lambda entry: entry["name"])
+def test_every_deployment_has_a_flow_that_takes_its_parameters(entry: dict[str, Any]) -> None:
     module, _, name = entry["entrypoint"].rpartition(".")
-    assert callable(getattr(importlib.import_module(module), name))
-    assert all(set(schedule) <= SCHEDULE_KEYS for schedule in entry.get("schedules", []))
-    parameters = build_parameters(find_deployment(entry["name"]))
-    assert parameters.publication.table == entry["name"]
+    assert isinstance(getattr(importlib.import_module(module), name), Flow)
+    merge_settings(parameters_of(entry["entrypoint"]), entry.get("parameters") or {}, [])
+    if entry["entrypoint"] == BUILD_ENTRYPOINT:
+        assert build_parameters(find_deployment(entry["name"])).publication.table == entry["name"]
+
+
+def test_a_deployment_that_builds_nothing_is_not_built() -> None:
+    with pytest.raises(SettingsError, match=r"builds no table; `vecmill run prune-releases`"):
+        build_parameters(find_deployment("prune-releases"))
+
+
+def test_every_parameter_of_the_adhoc_deployment_explains_itself_in_the_ui() -> None:
+    """The form of Prefect's UI is made from this schema."""
+    schema = parameter_schema(build_word_vectors).model_dump()
+    assert set(schema["properties"]) == {*BuildParameters.model_fields, "workspace"}
+    for name, parameter in schema["properties"].items():
+        section = schema["definitions"].get(parameter.get("$ref", "").rpartition("/")[2], {})
+        assert parameter.get("description") or section.get("description"), name
+        for setting, field in section.get("properties", {}).items():
+            assert field["description"], f"{name}.{setting}"
+            assert {"type", "anyOf", "enum", "$ref"} & set(field), f"{name}.{setting}"
+    epochs = schema["definitions"]["SkipGramConfig"]["properties"]["epochs"]
+    assert (epochs["minimum"], epochs["maximum"]) == (1, 1000)
 
 
 def test_movie_reviews_is_trained_every_week() -> None:

@@ -1,0 +1,63 @@
+"""What the server does by itself when events come, or fail to come; `vecmill deploy` sets it up."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.objects import StateType
+from prefect.events.actions import ChangeFlowRunState
+from prefect.events.schemas.automations import Automation, AutomationCore, EventTrigger, Posture
+
+# Three heartbeats of the deployments' 30 s.
+SILENCE = timedelta(seconds=90)
+ENDED = frozenset(f"prefect.flow-run.{state}" for state in ("Completed", "Failed", "Cancelled", "Crashed"))
+HEARTBEAT = "prefect.flow-run.heartbeat"
+# Events of a run name the run as their resource and its tags as related ones.
+OUR_RUNS = {"prefect.resource.role": "tag", "prefect.resource.id": "prefect.tag.vecmill"}
+
+
+def silent_runs_crash() -> AutomationCore:
+    """Mark a run Crashed whose process has died with its worker, or with the machine: nobody else would tell."""
+    return AutomationCore(
+        name="vecmill: a run that falls silent has crashed",
+        description="No heartbeat for 90 seconds; without this the run would be shown as running for ever.",
+        trigger=EventTrigger(
+            match_related=OUR_RUNS,
+            for_each={"prefect.resource.id"},
+            after={HEARTBEAT},
+            expect={HEARTBEAT, *ENDED},
+            posture=Posture.Proactive,
+            threshold=1,
+            within=SILENCE,
+        ),
+        actions=[
+            ChangeFlowRunState(
+                state=StateType.CRASHED,
+                name="Crashed",
+                message="no sign of life for 90 seconds: the process or its machine died; "
+                "the next run of the table goes on from the checkpoint",
+            )
+        ],
+    )
+
+
+def apply_automations(client: SyncPrefectClient, wanted: Sequence[AutomationCore]) -> dict[str, str]:
+    """Create the automations, or update those that differ. Returns what was done for each name.
+
+    One that is as it should be is not touched: an update would make the server forget what it is waiting for. One that
+    somebody has switched off stays off.
+    """
+    done = {}
+    for automation in wanted:
+        found = next(iter(client.read_automations_by_name(automation.name)), None)
+        if found is None:
+            client.create_automation(automation)
+        elif changed := not _same(automation, found):
+            client.update_automation(found.id, automation.model_copy(update={"enabled": found.enabled}))
+        done[automation.name] = "created" if found is None else "updated" if changed else "unchanged"
+    return done
+
+
+def _same(wanted: AutomationCore, found: Automation) -> bool:
+    compared = {"name", "description", "trigger", "actions"}
+    return wanted.model_dump(include=compared) == found.model_dump(include=compared)
