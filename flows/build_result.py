@@ -1,5 +1,6 @@
 """What a build tells its caller: one object for the summary, for `--json` and for the artifacts in Prefect's UI."""
 
+from dataclasses import fields
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -12,15 +13,15 @@ from tasks.publishing import Lineage, Publication
 
 Outcome = Literal["published", "refused", "unchanged", "nothing to do"]
 
-# Stage, kind of its folder, the figure that counts its rows, and their unit.
-STAGE_ROWS = (
-    ("corpus", "documents", "documents"),
-    ("tokens", "tokens", "tokens"),
-    ("vocabulary", "words", "words"),
-    ("encoded", "tokens", "tokens"),
-    ("training", "rows", "vectors"),
-    ("evaluation", "rows", "scores"),
-)
+# Kind of a stage's folder -> what people call it, the figure that counts its rows, and their unit.
+STAGE_ROWS = {
+    "corpora": ("corpus", "documents", "documents"),
+    "tokens": ("tokens", "tokens", "tokens"),
+    "vocabularies": ("vocabulary", "words", "words"),
+    "encoded": ("encoded", "tokens", "tokens"),
+    "models": ("training", "rows", "vectors"),
+    "evaluations": ("evaluation", "rows", "scores"),
+}
 
 
 class StageReport(BaseModel):
@@ -64,7 +65,7 @@ class BuildResult(BaseModel):
 def build_result(lineage: Lineage, publication: Publication, files: Arrivals) -> BuildResult:
     """Gather the outcome from the manifests of the stages and from what was published or refused."""
     training = lineage.training.facts
-    reports = [_report(name, getattr(lineage, name), figure, unit) for name, figure, unit in STAGE_ROWS]
+    reports = [stage_report(getattr(lineage, field.name)) for field in fields(lineage)]
     release = StageReport(
         name="release",
         reused=not (publication.published or publication.refused),
@@ -121,12 +122,14 @@ def nothing_to_do(files: Arrivals, workspace: Workspace, reason: str = "") -> Bu
     )
 
 
-def _report(name: str, manifest: Manifest, figure: str, unit: str) -> StageReport:
+def stage_report(manifest: Manifest) -> StageReport:
+    """The line of one stage."""
+    name, figure, unit = STAGE_ROWS.get(manifest.kind, (manifest.kind, "rows", "rows"))
     return StageReport(
         name=name,
         reused=manifest.reused,
         seconds=manifest.run_seconds,
-        rows=int(manifest.facts[figure]),
+        rows=int(manifest.facts.get(figure, 0)),
         unit=unit,
         path=str(manifest.path),
     )

@@ -46,7 +46,8 @@ def summary_markdown(result: BuildResult) -> str:
     """The same for Prefect's UI."""
     if result.outcome == "nothing to do":
         return f"## {result.message}"
-    lines = [f"## {result.message}", "", str(result.files), "", "| stage | rows | seconds | reused |", "|---|---:|---:|---|"]
+    lines = [f"## {result.message}", "", str(result.files), ""]
+    lines += ["| stage | rows | seconds | reused |", "|---|---:|---:|---|"]
     lines += [
         f"| {stage.name} | {stage.rows:,} {stage.unit} | {stage.seconds:.1f} | {'yes' if stage.reused else ''} |"
         for stage in result.stages

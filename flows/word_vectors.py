@@ -9,6 +9,7 @@ from prefect.runtime import flow_run
 from prefect.states import Completed
 
 from flows.build_result import BuildResult, build_result, nothing_to_do
+from flows.run_record import recorded_run
 from flows.stop_notes import note_the_stop
 from flows.summary import summary_markdown
 from storage.errors import GateRefusedError
@@ -77,18 +78,22 @@ def build_word_vectors(
     place = resolve_workspace(workspace)
     place.check_writable()
     wait = publication.when_busy == "wait"
-    with registered_run(place), table_turn(place, publication.table, wait=wait):
+    with (
+        registered_run(place),
+        recorded_run(place, publication.table) as run,
+        table_turn(place, publication.table, wait=wait),
+    ):
         check_reference(evaluation)
         arrivals = look_for_new_text(corpus, publication.table, place)
         if arrivals.nothing_to_do:
-            return _nothing_to_do(nothing_to_do(arrivals, place))
+            return _nothing_to_do(run.ended(nothing_to_do(arrivals, place)))
         text = fetch_corpus(corpus, place)
         tokens = tokenize_corpus(text, tokenizer, place)
         words = build_vocabulary(tokens, vocabulary, place)
         encoded = encode_corpus(tokens, words, place, arrivals.only)
         if not encoded.facts["tokens"]:
             reason = f"no word of the vocabulary in the {len(arrivals.unseen)} new files"
-            return _nothing_to_do(nothing_to_do(arrivals, place, reason))
+            return _nothing_to_do(run.ended(nothing_to_do(arrivals, place, reason)))
         start = find_start(start_spec(corpus, skipgram), publication.table, place)
         model = train_vectors(encoded, words, skipgram, place, start)
         scores = evaluate_vectors(model, words, evaluation, place, publication.matrix)
@@ -98,7 +103,8 @@ def build_word_vectors(
             "corpus": corpus, "tokenizer": tokenizer, "vocabulary": vocabulary,
             "skipgram": skipgram, "evaluation": evaluation, "publication": publication,
         }  # fmt: skip
-        result = build_result(lineage, publish_vectors(lineage, verdicts, settings, publication, place), arrivals)
+        release = publish_vectors(lineage, verdicts, settings, publication, place)
+        result = run.ended(build_result(lineage, release, arrivals))
         report_release(result.table, result.version, result.release_path, report, place)
         leave_artifacts(result.table, result.verdicts, summary_markdown(result))
         if result.refused:

@@ -8,6 +8,7 @@ A workspace is one folder. Stages lie in it by digest, releases by table:
                                       nobody writes through that name
     tables/<table>/                   every kept release: v000001.duckdb, .parquet, .json, .report.html
     tables/<table>/candidates/        releases that the gates refused
+    runs/<start>-<run>.parquet        what each run took and gave
 """
 
 import os
@@ -52,6 +53,11 @@ class Workspace:
     def turn_lock(self, table: str) -> Path:
         """Lock file that a run holds from its first stage to its release, so that runs of a table take turns."""
         return self.runs_folder / f"{checked_table_name(table)}.turn"
+
+    @property
+    def run_history(self) -> Path:
+        """Folder of one Parquet file for each run, whatever became of it."""
+        return self.root / "runs"
 
     @property
     def tables_root(self) -> Path:

@@ -11,7 +11,9 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -78,6 +80,20 @@ class Manifest(BaseModel):
     run_seconds: float = 0.0
 
 
+_collected: ContextVar[list[Manifest] | None] = ContextVar("collected_stages", default=None)
+
+
+@contextmanager
+def collected_stages() -> Iterator[list[Manifest]]:
+    """A list that fills with the stages that are completed or found inside, in order."""
+    manifests: list[Manifest] = []
+    token = _collected.set(manifests)
+    try:
+        yield manifests
+    finally:
+        _collected.reset(token)
+
+
 def sha256_of(path: Path) -> str:
     """Hex sha256 of a file's bytes."""
     with path.open("rb") as file:
@@ -125,6 +141,16 @@ def complete_stage(
     resumable: what an earlier, interrupted run left in the partial folder is kept for `build` to go on from.
     Raises WorkspaceError when the folder cannot be written or the disk is full.
     """
+    manifest = _found_or_built(workspace, stage, build, resumable=resumable)
+    collected = _collected.get()
+    if collected is not None:
+        collected.append(manifest)
+    return manifest
+
+
+def _found_or_built(
+    workspace: Workspace, stage: Stage, build: Callable[[Path], Mapping[str, Any]], *, resumable: bool
+) -> Manifest:
     with disk_errors(workspace.root, kept=KEPT):
         workspace.stage_root(stage.kind).mkdir(parents=True, exist_ok=True)
     lock = workspace.stage_lock(stage.kind, stage.digest)
