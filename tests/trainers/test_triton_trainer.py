@@ -158,6 +158,7 @@ def test_portions_are_whole_chunks_and_hold_every_token() -> None:
     assert [(portion.start, portion.first_chunk, portion.next_chunk) for portion in cut] == [(0, 0, 2), (6, 2, 3)]
 
 
+@pytest.mark.filterwarnings("ignore:(overflow|invalid value) encountered")
 def test_an_absurd_rate_is_reported_as_divergence() -> None:
     state = TrainingState(np.full((WORDS, 16), 1e19, np.float32), np.full((WORDS, 16), 1e19, np.float32))
     with pytest.raises(DivergenceError, match=r"epoch 1 of 2 at learning rate 0\.1: .* lower skipgram.learning_rate"):
