@@ -13,9 +13,9 @@ from storage.querying import published_file
 from storage.release_diff import ReleaseDiff, compare_releases
 from storage.release_history import find_release
 from storage.release_ledger import current_version, kept_versions
-from storage.release_reader import open_release, read_rows
+from storage.release_reader import open_release, read_release_row, read_rows
 from storage.release_records import Release, read_release, readable_releases
-from storage.release_schema import SettingRow
+from storage.release_schema import ComparedWordRow, SettingRow
 from storage.stages import sync_path
 
 # A comparison takes as many steps as it has words times the rows of the release; this many last a second or two.
@@ -90,6 +90,14 @@ def read_settings(path: Path) -> list[SettingRow]:
     """Every setting of the run that made a release file."""
     with open_release(path) as connection:
         return read_rows(connection, "settings", SettingRow)
+
+
+def read_compared_words(path: Path) -> list[ComparedWordRow]:
+    """The words whose neighbours were compared with other vectors; none in files of formats 1 and 2."""
+    with open_release(path) as connection:
+        if read_release_row(connection, path).format_version < 3:
+            return []
+        return read_rows(connection, "compared_words", ComparedWordRow)
 
 
 def earlier_releases(workspace: Workspace, release: Release) -> list[Release]:

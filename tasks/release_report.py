@@ -16,6 +16,7 @@ from storage.reports import (
     FrequentWords,
     compare_with,
     earlier_releases,
+    read_compared_words,
     read_frequent_words,
     read_settings,
     report_file,
@@ -25,8 +26,8 @@ from storage.stages import Stage, complete_stage
 from storage.word_maps import read_word_map, write_word_map
 from tasks.report.content import (
     ChangedSetting,
-    ChangedWord,
     Changes,
+    ComparedWord,
     Epoch,
     Measure,
     ReportContent,
@@ -121,6 +122,7 @@ def _content(release: Release, words: FrequentWords, word_map: WordMap, workspac
         ],
         measures=_measures(release.evaluation, difference),
         verdicts=[_verdict(gate) for gate in release.gates],
+        compared=_compared_words(release.path),
         changes=_changes(difference, earlier[-1].version) if difference else None,
         history=[(f"version {older.version}", dict(older.metrics)) for older in earlier]
         + [("this one", dict(release.metrics))],
@@ -141,7 +143,7 @@ def _figures(release: Release) -> list[tuple[str, str]]:
     return figures
 
 
-def _facts(release: Release) -> dict[str, Sequence[tuple[str, str]]]:
+def _facts(release: Release) -> dict[str, list[tuple[str, str]]]:
     row = release.row
     versions: dict[str, str] = json.loads(row.library_versions)
     return {
@@ -172,9 +174,11 @@ def _measures(rows: Sequence[EvaluationRow], difference: ReleaseDiff | None) -> 
             metric=row.metric,
             value=row.value,
             section="" if row.section == WHOLE else row.section,
-            low=getattr(row, "low", None),
-            high=getattr(row, "high", None),
+            low=row.low,
+            high=row.high,
             coverage=row.coverage,
+            covered=row.covered,
+            lost=row.lost,
             previous=comparable.get(row.metric) if row.section == WHOLE else None,
         )
         for row in rows
@@ -182,22 +186,32 @@ def _measures(rows: Sequence[EvaluationRow], difference: ReleaseDiff | None) -> 
 
 
 def _verdict(gate: GateRow) -> Verdict:
-    bounds = []
-    if gate.minimum is not None:
-        bounds.append(f"at least {gate.minimum:g}")
-    if gate.max_drop is not None:
-        bounds.append(f"at most {gate.max_drop:g} below the current release")
+    bounds = {
+        "at least {:g}": gate.minimum,
+        "at most {:g}": gate.maximum,
+        "at most {:g} below the current release": gate.max_drop,
+        "at least {:g} times the value of random vectors": gate.min_factor,
+    }
     return Verdict(
         metric=gate.metric,
         value=gate.value,
-        bound=", ".join(bounds),
+        bound=", ".join(text.format(bound) for text, bound in bounds.items() if bound is not None),
         passed=gate.passed,
-        low=getattr(gate, "low", None),
-        high=getattr(gate, "high", None),
+        low=gate.low,
+        high=gate.high,
         previous=gate.previous,
         minimum=gate.minimum,
         note=gate.note,
     )
+
+
+def _compared_words(path: Path) -> dict[str, list[ComparedWord]]:
+    """What words were compared with -> those that agree least and most, the least first."""
+    groups: dict[str, list[ComparedWord]] = {}
+    for row in sorted(read_compared_words(path), key=lambda row: (row.overlap, row.rank)):
+        word = ComparedWord(row.word, row.rank, row.overlap, row.only_here, row.only_there)
+        groups.setdefault(row.compared_with, []).append(word)
+    return groups
 
 
 def _changes(difference: ReleaseDiff, since: int) -> Changes:
@@ -209,7 +223,7 @@ def _changes(difference: ReleaseDiff, since: int) -> Changes:
         mean_overlap=difference.mean_overlap,
         settings=[ChangedSetting(change.name, change.older, change.newer) for change in difference.settings],
         words=[
-            ChangedWord(word.word, word.rank, word.overlap, word.gained, word.lost)
+            ComparedWord(word.word, word.rank, word.overlap, word.gained, word.lost)
             for word in difference.drift[:CHANGED_WORDS]
         ],
     )

@@ -1,6 +1,6 @@
 """What a report tells of a release, as plain data: whoever fills these in knows of files and tables, we do not."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -24,7 +24,8 @@ class Epoch:
 class Measure:
     """One figure of the evaluation.
 
-    section: part of a gold set, empty for the whole.  low, high: ends of a 95 % interval.  coverage: 0 to 1.
+    section: part of a gold set, empty for the whole.  low, high: ends of a 95 % interval.  coverage: 0 to 1, the share
+    of the gold set that is known: `covered` of its pairs, questions or words, while `lost` ones are left out.
     previous: value in the release before, None where it was not measured alike.
     """
 
@@ -34,6 +35,8 @@ class Measure:
     low: float | None = None
     high: float | None = None
     coverage: float | None = None
+    covered: int | None = None
+    lost: int | None = None
     previous: float | None = None
 
 
@@ -62,14 +65,17 @@ class ChangedSetting:
 
 
 @dataclass(frozen=True)
-class ChangedWord:
-    """How the neighbours of a word changed. overlap: share that stayed, 0 to 1."""
+class ComparedWord:
+    """A word and its nearest neighbours in two sets of vectors, such as two releases.
+
+    overlap: share of the neighbours that both have, 0 to 1.  only_here, only_there: those that one of them has.
+    """
 
     word: str
     rank: int
     overlap: float
-    gained: Sequence[str]
-    lost: Sequence[str]
+    only_here: Sequence[str]
+    only_there: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -85,7 +91,7 @@ class Changes:
     lost_words: int
     mean_overlap: float | None
     settings: Sequence[ChangedSetting] = ()
-    words: Sequence[ChangedWord] = ()
+    words: Sequence[ComparedWord] = ()
 
 
 @dataclass(frozen=True)
@@ -105,6 +111,7 @@ class ReportContent:
     facts: heading -> lines of label and value, what was trained and of what.
     words, vectors: the V most frequent words with their (V, D) float32 vectors of unit length, and counts: (V,) int64.
     all_counts: (N,) int64, of every word of the release, most frequent first.
+    compared: what words were compared with -> words, those that agree least first.
     history: name of a kept release -> its measures, oldest first, this one last.
     """
 
@@ -121,13 +128,14 @@ class ReportContent:
     corpus: str = ""
     refused: bool = False
     figures: Sequence[tuple[str, str]] = ()
-    facts: dict[str, Sequence[tuple[str, str]]] = field(default_factory=dict)
+    facts: Mapping[str, Sequence[tuple[str, str]]] = field(default_factory=dict)
     settings: Sequence[tuple[str, str]] = ()
     training: Sequence[Epoch] = ()
     measures: Sequence[Measure] = ()
     verdicts: Sequence[Verdict] = ()
+    compared: Mapping[str, Sequence[ComparedWord]] = field(default_factory=dict)
     changes: Changes | None = None
-    history: Sequence[tuple[str, dict[str, float | None]]] = ()
+    history: Sequence[tuple[str, Mapping[str, float | None]]] = ()
 
     @property
     def name(self) -> str:

@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
-TEXT = ("skipgram.dimension=16", "skipgram.epochs=2", "skipgram.workers=1", "publication.table=news")
+TEXT = (
+    "skipgram.dimension=16", "skipgram.epochs=2", "skipgram.workers=1", "publication.table=news",
+    "report.enabled=false",
+)  # fmt: skip
 
 
 def vecmill(*arguments: str, cwd: Path, timeout: float = 240, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -106,6 +106,7 @@ def test_a_worker_runs_a_deployment_and_publishes(
         "corpus": {"source": "files", "path": str(news_file)},
         "skipgram": {"dimension": 16, "epochs": 2},
         "publication": {"table": "news"},
+        "report": {"map_words": 100, "map_method": "pca"},
     }
     given = [part for name, value in parameters.items() for part in ("--param", f"{name}={json.dumps(value)}")]
     run = [*PREFECT, "deployment", "run", "build-word-vectors/adhoc", *given]

@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.long, pytest.mark.usefixtures("prefect_server"), pytes
 
 
 def build(workspace: Path, *settings: str) -> BuildResult:
-    parameters = build_parameters(find_deployment("movie-reviews"), settings)
+    parameters = build_parameters(find_deployment("movie-reviews"), ["report.enabled=false", *settings])
     sections = {name: getattr(parameters, name) for name in type(parameters).model_fields}
     result: BuildResult = build_word_vectors(**sections, workspace=str(workspace))
     return result

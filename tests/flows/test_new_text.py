@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("prefect_server")
 
 SMALL = (
     "skipgram.dimension=16", "skipgram.epochs=1", "skipgram.workers=1", "vocabulary.min_count=2",
-    "evaluation.reference=none", "publication.table=news",
+    "evaluation.reference=none", "publication.table=news", "report.enabled=false",
 )  # fmt: skip
 Build = Callable[..., BuildResult]
 

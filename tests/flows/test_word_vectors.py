@@ -16,7 +16,10 @@ from storage.layout import Workspace
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
-SMALL = ("skipgram.dimension=16", "skipgram.epochs=2", "skipgram.workers=1", "publication.table=news")
+SMALL = (
+    "skipgram.dimension=16", "skipgram.epochs=2", "skipgram.workers=1", "publication.table=news",
+    "report.map_words=50", "report.map_method=pca",
+)  # fmt: skip
 Build = Callable[..., BuildResult]
 
 
@@ -60,6 +63,16 @@ def test_the_table_answers_sql(first: BuildResult) -> None:
         assert connection.sql("from nearest('no such word')").fetchall() == []
         settings = dict(connection.sql("select name, value from settings").fetchall())
     assert settings["skipgram.dimension"] == "16"
+
+
+def test_a_published_and_a_refused_release_have_a_report_beside_them(first: BuildResult, build: Build) -> None:
+    with pytest.raises(GateRefusedError) as refusal:
+        build("publication.gates.wordsim353.minimum=0.99", "publication.table=strict")
+    assert isinstance(refusal.value.result, BuildResult)
+    refused = Path(refusal.value.result.release_path).with_suffix(".report.html")
+    assert "Refused by 1 of 1 gates" in refused.read_text(encoding="utf-8")
+    published = Path(first.release_path).with_suffix("") / "v000001.report.html"
+    assert "Published without gates" in published.read_text(encoding="utf-8")
 
 
 def test_an_identical_run_reuses_every_stage_and_publishes_no_copy(first: BuildResult, build: Build) -> None:

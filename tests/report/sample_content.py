@@ -8,8 +8,8 @@ import numpy as np
 
 from tasks.report.content import (
     ChangedSetting,
-    ChangedWord,
     Changes,
+    ComparedWord,
     Epoch,
     Measure,
     ReportContent,
@@ -49,7 +49,7 @@ def report_content(
         settings=[("corpus.path", f'"{INJECTION}"'), ("skipgram.epochs", "2")],
         training=[Epoch(1, 2.5, 0.05, 1000.0, 2.0), Epoch(2, 2.25, 0.025, 1100.0, 1.8)],
         measures=[
-            Measure("wordsim353", 0.5, low=0.4, high=0.6, coverage=0.9, previous=0.45),
+            Measure("wordsim353", 0.5, low=0.4, high=0.6, coverage=0.9, covered=318, lost=35, previous=0.45),
             Measure("google_analogies", 0.25, coverage=0.5),
             Measure("google_analogies", 0.125, section="gram1-adjective-to-adverb", coverage=0.5),
             Measure("neighbor_overlap", None, coverage=0.0),
@@ -66,8 +66,9 @@ def report_content(
             lost_words=3,
             mean_overlap=0.75,
             settings=[ChangedSetting("skipgram.epochs", "1", "2"), ChangedSetting(INJECTION, None, INJECTION)],
-            words=[ChangedWord(names[0], 1, 0.1, [INJECTION], ["word1"])] * 14,
+            words=[ComparedWord(names[0], 1, 0.1, [INJECTION], ["word1"])] * 14,
         ),
+        compared={f"glove {INJECTION}": [ComparedWord(names[0], 1, 0.2, ["word1"], [INJECTION])]},
         history=[("version 1", {"wordsim353": 0.45}), ("this one", {"wordsim353": 0.5})],
     )
     return replace(content, **changed)

@@ -25,10 +25,10 @@ from storage.word_maps import read_word_map, write_word_map
 from tests.storage.sample_releases import content
 
 
-@pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """Three versions and a candidate of one table."""
-    made = Workspace(tmp_path)
+    made = Workspace(tmp_path_factory.mktemp("workspace"))
     for seed in (1, 2, 3):
         publish_release(made, "news", content(model_digest=f"model{seed}", seed=seed))
     keep_candidate(made, "news", content(model_digest="refused", seed=4))
