@@ -15,7 +15,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from storage.evaluations import read_evaluation
+from storage.evaluations import read_compared_words, read_evaluation
 from storage.layout import TABLE_NAME, Workspace
 from storage.models import Matrix, read_vectors
 from storage.release_file import ReleaseContent, content_sha256
@@ -168,6 +168,7 @@ def _content(
             for epoch in training.facts["epochs"]
         ],
         evaluation=read_evaluation(lineage.evaluation.path),
+        compared_words=read_compared_words(lineage.evaluation.path),
         gates=[GateRow(**row) for row in verdict_rows(verdicts)],
         settings={section: model.model_dump(mode="json") for section, model in settings.items()},
     )

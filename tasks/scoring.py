@@ -1,0 +1,230 @@
+"""Score words and vectors on everything they can be held against: gold sets and reference vectors."""
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from storage.errors import ReferenceVectorsError
+from storage.gold_sets import Analogies, GoldSets, WordPairs, gold_metrics, metric_name
+from storage.reference_vectors import DEFAULT_REFERENCE, ReferenceVectors
+from storage.release_schema import WHOLE, ComparedWordRow, EvaluationRow
+from tasks.metrics.analogies import AnalogyMethod, AnalogyScore, score_analogies, sum_by_kind
+from tasks.metrics.intervals import Interval
+from tasks.metrics.neighbors import Agreement, NeighborOverlap, WordAgreement, compare_neighbors
+from tasks.metrics.similarity import score_similarity
+
+logger = logging.getLogger(__name__)
+
+OVERLAP, RANK_OVERLAP, RANDOM = "neighbor_overlap", "neighbor_rbo", "_random"
+# How a spec begins that is no path.
+SCHEMES = ("package", "torchtext", "gensim")
+# Suffix of the metric of each way to answer an analogy.
+METHODS: dict[AnalogyMethod, str] = {"3CosAdd": "", "3CosMul": "_3cosmul"}
+
+
+class EvaluationConfig(BaseModel):
+    """What the vectors are compared with."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    reference: str | None = Field(
+        default=DEFAULT_REFERENCE,
+        min_length=1,
+        description="vectors to compare neighbours with: package:NAME, torchtext:NAME:DIM, gensim:NAME or the path of "
+        "a file; none: no comparison",
+    )
+    references: list[str] = Field(
+        default_factory=list, description="further vectors to compare neighbours with, each with metrics of its own"
+    )
+    gold: list[str] = Field(
+        default_factory=list, description="further files of scored word pairs or of analogies, each a metric"
+    )
+    analogy_max_rank: int | None = Field(
+        default=30_000, ge=1, description="only the most frequent words answer analogies; none: all words"
+    )
+    neighbors: int = Field(default=10, ge=1, le=100, description="nearest words compared for each word")
+    neighbor_words: int = Field(
+        default=1000, ge=1, le=20_000, description="most frequent content words whose neighbours are compared"
+    )
+
+    @property
+    def all_references(self) -> dict[str, str]:
+        """Spec of each reference -> suffix of its metrics; the first has none.
+
+        Raises ReferenceVectorsError if two would have metrics of the same name.
+        """
+        suffixes = {self.reference: ""} if self.reference else {}
+        for spec in self.references:
+            suffix = f"_{metric_name(_last_part(spec))}"
+            if suffix in suffixes.values() or spec in suffixes:
+                raise ReferenceVectorsError(
+                    f"{spec} in evaluation.references would be called {suffix[1:]} as another is"
+                )
+            suffixes[spec] = suffix
+        return suffixes
+
+
+@dataclass
+class Scored:
+    """Everything that was found out. references: what is known of each, and how its words were matched."""
+
+    rows: list[EvaluationRow] = field(default_factory=list)
+    compared_words: list[ComparedWordRow] = field(default_factory=list)
+    references: list[dict[str, Any]] = field(default_factory=list)
+
+
+def evaluation_metrics(config: EvaluationConfig) -> list[str]:
+    """Names of all metrics that an evaluation with these settings can have; a gold file of pairs has no 3CosMul."""
+    gold = [f"{name}{suffix}" for name in gold_metrics(config.gold) for suffix in METHODS.values()]
+    suffixes = [suffix for _, suffix in config.all_references.items()] or [""]
+    return gold + [
+        f"{name}{suffix}{random}" for suffix in suffixes for name in (OVERLAP, RANK_OVERLAP) for random in ("", RANDOM)
+    ]
+
+
+def score_vectors(
+    words: Sequence[str],
+    vectors: NDArray[np.float32],
+    gold: GoldSets,
+    references: Iterable[tuple[str, ReferenceVectors]],
+    config: EvaluationConfig,
+) -> Scored:
+    """All scores of V words, most frequent first, and their (V, D) vectors.
+
+    references: suffix of its metrics and vectors of each, one at a time: only one is held.
+    What cannot be measured, such as English gold sets on a Korean vocabulary, has no value and coverage 0.
+    Raises ReferenceVectorsError if a reference shares no word with `words`.
+    """
+    scored = Scored()
+    scored.rows += [_similarity_row(words, vectors, pairs) for pairs in gold.similarity]
+    for analogies in gold.analogies:
+        for method in METHODS:
+            scored.rows += _analogy_rows(words, vectors, analogies, config, method)
+    compared = False
+    for suffix, reference in references:
+        _add_reference(scored, suffix, reference, words, vectors, config)
+        compared = True
+    if not compared:
+        names = (OVERLAP, OVERLAP + RANDOM)
+        scored.rows += [EvaluationRow(metric=name, value=None, coverage=0.0) for name in names]
+    return scored
+
+
+def overlap_row(metric: str, agreement: Agreement, *, ranked: bool = False, **facts: Any) -> EvaluationRow:  # noqa: ANN401
+    """A mean overlap with its interval. ranked: the rank-biased one.  facts: further columns."""
+    interval = agreement.rank_interval if ranked else agreement.interval
+    value = agreement.rank_mean if ranked else agreement.mean
+    return EvaluationRow(metric=metric, value=value, **ends(interval), covered=len(agreement.rows), **facts)
+
+
+def word_rows(compared_with: str, words: Iterable[WordAgreement]) -> list[ComparedWordRow]:
+    """Words and their neighbours as rows of the release."""
+    return [ComparedWordRow(compared_with=compared_with, **word._asdict()) for word in words]
+
+
+def ends(interval: Interval | None) -> dict[str, float | None]:
+    """Both ends of an interval as columns."""
+    return dict(zip(("low", "high"), interval or (None, None), strict=True))
+
+
+def _similarity_row(words: Sequence[str], vectors: NDArray[np.float32], pairs: WordPairs) -> EvaluationRow:
+    score = score_similarity(words, vectors, pairs.first, pairs.second, pairs.scores)
+    return EvaluationRow(
+        metric=pairs.name,
+        value=score.spearman,
+        **ends(score.interval),
+        coverage=score.coverage,
+        covered=score.covered,
+        lost=score.total - score.covered,
+        gold_digest=pairs.digest,
+    )
+
+
+def _analogy_rows(
+    words: Sequence[str],
+    vectors: NDArray[np.float32],
+    analogies: Analogies,
+    config: EvaluationConfig,
+    method: AnalogyMethod,
+) -> list[EvaluationRow]:
+    """The whole set, its semantic and syntactic halves, then every section."""
+    sections = score_analogies(words, vectors, analogies.sections, config.analogy_max_rank, method)
+    whole = sum(sections.values(), start=AnalogyScore(0, 0, 0))
+    # Scores are only comparable under the same cut, so it belongs to what they were measured with.
+    digest = f"{analogies.digest};max_rank={config.analogy_max_rank}"
+    return [
+        EvaluationRow(
+            metric=f"{analogies.name}{METHODS[method]}",
+            section=name,
+            value=score.accuracy,
+            **ends(score.interval),
+            coverage=score.coverage,
+            covered=score.covered,
+            lost=score.total - score.covered,
+            gold_digest=digest,
+        )
+        for name, score in ({WHOLE: whole} | sum_by_kind(sections) | sections).items()
+    ]
+
+
+def _add_reference(
+    scored: Scored,
+    suffix: str,
+    reference: ReferenceVectors,
+    words: Sequence[str],
+    vectors: NDArray[np.float32],
+    config: EvaluationConfig,
+) -> None:
+    found = compare_neighbors(
+        words, vectors, reference.words, reference.vectors, config.neighbors, config.neighbor_words
+    )
+    if not found.shared:
+        raise ReferenceVectorsError(
+            f"{reference.source} shares no word with the vocabulary of {len(words)} words (it begins with "
+            f"{', '.join(map(repr, words[:3]))}); name reference vectors of the corpus's language in "
+            "evaluation.reference, or set it to null to leave the comparison out"
+        )
+    logger.info("%s", _matching(reference, found))
+    digest = f"{reference.digest};neighbors={config.neighbors};words={config.neighbor_words}"
+    scored.rows += _neighbor_rows(suffix, found, digest)
+    scored.compared_words += word_rows(reference.name, [*found.most, *found.least])
+    scored.references.append(
+        {
+            "name": reference.name,
+            "source": reference.source,
+            "licence": reference.licence,
+            "metric": OVERLAP + suffix,
+            "shared_words": found.shared,
+            "folded_words": found.folded,
+        }
+    )
+
+
+def _neighbor_rows(suffix: str, found: NeighborOverlap, digest: str) -> list[EvaluationRow]:
+    """Both overlaps, what chance gives beside them, and the words of each band of frequency."""
+    parts = [("", WHOLE, found.frequent), *(("", name, band) for name, band in found.bands.items())]
+    if found.random:
+        parts.insert(1, (RANDOM, WHOLE, found.random))
+    facts = {"coverage": found.coverage, "gold_digest": digest}
+    return [
+        overlap_row(f"{name}{suffix}{random}", agreement, ranked=name == RANK_OVERLAP, section=section, **facts)
+        for name in (OVERLAP, RANK_OVERLAP)
+        for random, section, agreement in parts
+    ]
+
+
+def _matching(reference: ReferenceVectors, found: NeighborOverlap) -> str:
+    text = f"{reference.name} has {found.shared:,} of {found.total:,} words"
+    return f"{text}; {found.folded:,} of them are spelt with other capitals there" if found.folded else text
+
+
+def _last_part(spec: str) -> str:
+    """The part of a spec that names the vectors: of a path its file, without its extension."""
+    scheme, colon, name = spec.partition(":")
+    return name if colon and scheme in SCHEMES else PurePath(name or spec).stem
