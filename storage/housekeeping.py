@@ -5,7 +5,6 @@ last days. Every stage is removed under its own lock.
 """
 
 import json
-import logging
 import re
 import shutil
 import time
@@ -21,8 +20,6 @@ from storage.layout import TABLE_NAME, Workspace
 from storage.release_records import read_release
 from storage.runs import oldest_run
 from storage.stages import DIGEST_LETTERS, MANIFEST
-
-logger = logging.getLogger(__name__)
 
 STAGE_FOLDER = re.compile(rf"([0-9a-f]{{{DIGEST_LETTERS}}})(\.partial)?")
 # The model that a training began with is not needed once it is over; else each model would keep all before it.
@@ -86,7 +83,6 @@ def clean_stages(workspace: Workspace, keep_days: float = 7, *, dry_run: bool = 
                 removed.append(Removed(kind=folder.kind, path=folder.path, size=size, complete=folder.complete))
         if not dry_run:
             _remove_trash(workspace)
-    logger.info("%d folders, %.1f MB", len(removed), sum(found.size for found in removed) / 1e6)
     return removed
 
 

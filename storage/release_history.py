@@ -1,6 +1,5 @@
 """What can be done with releases once they are written: go back to one, publish a refused one, remove old ones."""
 
-import logging
 from pathlib import Path
 
 from storage.errors import ReleaseError
@@ -11,8 +10,6 @@ from storage.release_records import Release, read_release
 from storage.release_verification import check_kept_release
 from storage.releases import make_current, publish_release, publishing
 from storage.stages import sync_path
-
-logger = logging.getLogger(__name__)
 
 
 def find_release(workspace: Workspace, table: str, name: str) -> Path:
@@ -45,7 +42,6 @@ def rollback(workspace: Workspace, table: str, version: int) -> Release:
         path = find_release(workspace, table, str(version))
         check_kept_release(path)
         make_current(workspace, table, version)
-    logger.info("%s is version %d again", table, version)
     return read_release(path)
 
 
@@ -89,5 +85,4 @@ def prune(workspace: Workspace, table: str, keep: int, *, candidates: bool = Fal
                 path.with_suffix(suffix).unlink(missing_ok=True)
             removed.append(name)
         sync_path(workspace.releases_folder(table))
-    logger.info("removed %d releases of %s", len(removed), table)
     return removed
