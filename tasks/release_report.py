@@ -87,6 +87,7 @@ def _word_map(release: Release, words: FrequentWords, config: ReportConfig, work
     inputs = {"model": release.model_digest, "vectors": release.row.sha256}
 
     def build(folder: Path) -> dict[str, Any]:
+        logger.info("laying out %s words by %s", f"{count:,}", "t-SNE" if config.map_method == "tsne" else "PCA")
         vectors = words.vectors[:count]
         places = map_words(vectors, config.map_method, release.row.seed)
         write_word_map(folder, places, group_words(vectors, GROUPS, release.row.seed))
