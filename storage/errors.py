@@ -2,6 +2,7 @@
 
 VecmillError
 ├── SettingsError           a deployment or a setting that does not exist, or a value out of its range
+│   └── NotAllowedError     a setting that names a file outside the folders of VECMILL_ALLOWED_ROOTS
 ├── WorkspaceError          the workspace cannot be written, is full, or holds a damaged file
 ├── CorpusError             text that is missing, empty, cut off or not in the form that was named
 ├── VocabularyError         too few words are left to train on
@@ -23,6 +24,10 @@ class VecmillError(Exception):
 
 class SettingsError(VecmillError):
     """A deployment or setting does not exist, or a value is out of its range."""
+
+
+class NotAllowedError(SettingsError):
+    """A setting names a file outside the folders that VECMILL_ALLOWED_ROOTS lists."""
 
 
 class WorkspaceError(VecmillError):

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from storage.errors import GoldSetError
 from storage.gold_files import Question, holds_questions, parse_pairs, parse_questions
+from storage.named_paths import named_path
 
 logger = logging.getLogger(__name__)
 
@@ -114,7 +115,7 @@ def read_gold_sets(files: Sequence[str] = ()) -> GoldSets:
     default = read_default_gold_sets()
     similarity, analogies = list(default.similarity), list(default.analogies)
     for file, name in zip(files, gold_metrics(files)[-len(files) :] if files else (), strict=True):
-        path = Path(file).expanduser()
+        path = named_path(file, "evaluation.gold")
         if holds_questions(_read_text(path)[0]):
             analogies.append(read_analogies(path, name))
         else:

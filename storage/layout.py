@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from storage.errors import SettingsError, WorkspaceError
+from storage.named_paths import named_path
 
 WORKSPACE_VARIABLE = "VECMILL_WORKSPACE"
 REPORT_SUFFIX = ".report.html"
@@ -103,9 +104,12 @@ class Workspace:
 
 
 def resolve_workspace(path: Path | str | None = None) -> Workspace:
-    """The workspace at `path`, else at $VECMILL_WORKSPACE, else ./workspace."""
+    """The workspace at `path`, else at $VECMILL_WORKSPACE, else ./workspace.
+
+    Raises NotAllowedError if it is not where VECMILL_ALLOWED_ROOTS allows.
+    """
     chosen = path or os.environ.get(WORKSPACE_VARIABLE) or "workspace"
-    return Workspace(Path(chosen).expanduser().absolute())
+    return Workspace(named_path(chosen, "workspace").absolute())
 
 
 def checked_table_name(table: str) -> str:

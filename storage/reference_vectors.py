@@ -21,8 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from storage.errors import ReferenceVectorsError, VectorFileError
+from storage.named_paths import check_allowed, named_path
 from storage.vector_faults import vector_faults
-from storage.vector_files import find_vectors, read_vectors
+from storage.vector_files import VectorSource, find_vectors, read_vectors
 from storage.vector_formats import sha256_of_files
 from storage.vector_packages import NOT_STATED, find_vector_package, read_vector_package
 
@@ -61,7 +62,7 @@ def reference_digest(spec: str) -> str:
         if scheme == "package":
             package = find_vector_package(name)
             return sha256_of_files((package.table, package.index))
-        return sha256_of_files(find_vectors(_existing(name)).files)
+        return sha256_of_files(_find_file(name).files)
 
 
 def read_reference(spec: str) -> ReferenceVectors:
@@ -74,7 +75,7 @@ def read_reference(spec: str) -> ReferenceVectors:
         reference = _read_torchtext(spec, name)
     else:
         with _as_reference_errors():
-            reference = _read_package(spec, name) if scheme == "package" else _read_file(spec, _existing(name))
+            reference = _read_package(spec, name) if scheme == "package" else _read_file(spec, _find_file(name))
     _check_rows(reference)
     return reference
 
@@ -87,14 +88,16 @@ def _split_spec(spec: str) -> tuple[str, str]:
     return "file", rest if colon and scheme == "glove" else spec
 
 
-def _existing(name: str) -> Path:
-    path = Path(name).expanduser()
+def _find_file(name: str) -> VectorSource:
+    path = named_path(name, "evaluation.reference")
     if not path.is_file():
         raise ReferenceVectorsError(
             f"there are no reference vectors at {path}; give a file in GloVe or word2vec form, package:NAME or "
             f"torchtext:NAME:DIM; or {REMEDY}"
         )
-    return path
+    found = find_vectors(path)
+    check_allowed(found.files, "evaluation.reference")
+    return found
 
 
 @contextmanager
@@ -121,8 +124,9 @@ def _read_package(spec: str, name: str) -> ReferenceVectors:
     return ReferenceVectors(package.name, found.words, found.vectors, package.source, package.licence, digest)
 
 
-def _read_file(spec: str, path: Path) -> ReferenceVectors:
-    found = read_vectors(find_vectors(path))
+def _read_file(spec: str, source: VectorSource) -> ReferenceVectors:
+    path = source.path
+    found = read_vectors(source)
     # Some well-known files hold a few words that are not UTF-8; these match none of ours, the others are of use.
     words = [NOT_UTF8.sub("\ufffd", word) for word in found.words]
     return ReferenceVectors(path.name, words, found.vectors, str(path), NOT_STATED, reference_digest(spec))

@@ -20,6 +20,7 @@ from typing import IO, Any
 import pyarrow as pa
 
 from storage.errors import CorpusError
+from storage.named_paths import check_allowed, named_path
 from storage.stages import sha256_of
 
 BLOCK_BYTES = 1 << 20
@@ -85,9 +86,10 @@ def _sha256(path: Path, size: int, modified_ns: int) -> str:
 def find_source_files(path: str) -> list[SourceFile]:
     """The file, every file of the folder and of those below it, or every file that the glob matches, by name.
 
-    Hidden files and folders are left out. Raises CorpusError if there is none, or if one is an archive.
+    Hidden files and folders are left out. Raises CorpusError if there is none, or if one is an archive,
+    NotAllowedError if one is not where VECMILL_ALLOWED_ROOTS allows.
     """
-    named = Path(path).expanduser()
+    named = named_path(path, "corpus.path")
     if named.is_file():
         paths = [named]
     elif named.is_dir():
@@ -100,7 +102,8 @@ def find_source_files(path: str) -> list[SourceFile]:
     if not paths:
         where = f"the folder {named.absolute()} holds no file" if named.is_dir() else f"no file matches {path!r}"
         raise CorpusError(f"{where} (looked from {Path.cwd()}); correct corpus.path")
-    files = _described(paths)
+    check_allowed(paths, "corpus.path")
+    files = described_files(paths)
     for file in files:
         if file.suffix in ARCHIVES:
             raise CorpusError(f"{file.path} is an archive, not a text; unpack it and name its files with corpus.path")
@@ -204,7 +207,8 @@ def _end_of_last_whitespace(text: str) -> int:
     return len(text) - len(words[-1]) if words else 0
 
 
-def _described(paths: Iterable[Path]) -> list[SourceFile]:
+def described_files(paths: Iterable[Path]) -> list[SourceFile]:
+    """Files that are there, by name."""
     absolute = {path.absolute() for path in paths}
     shared = Path(commonpath([path.parent for path in absolute]))
     files = []

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from storage.errors import ReleaseError
 from storage.layout import Workspace
 from storage.models import VECTORS, read_matrices
+from storage.named_paths import named_path
 from storage.release_reader import open_release, read_release_row
 from storage.releases import current_release
 from storage.stages import MANIFEST
@@ -48,7 +49,8 @@ class StartVectors:
 def find_start(spec: str | None, table: str, workspace: Workspace) -> StartPoint | None:
     """What `skipgram.start_from` means: None, the current release of `table`, or the release file at a path.
 
-    None also for "previous" as long as the table has no release. Raises ReleaseError if the path holds no release.
+    None also for "previous" as long as the table has no release. Raises ReleaseError if the path holds no release,
+    NotAllowedError if it is not where VECMILL_ALLOWED_ROOTS allows.
     """
     if spec is None:
         return None
@@ -59,7 +61,7 @@ def find_start(spec: str | None, table: str, workspace: Workspace) -> StartPoint
             return None
         path, row = current.path, current.row
     else:
-        path = Path(spec).expanduser()
+        path = named_path(spec, "skipgram.start_from")
         if not path.is_file():
             raise ReleaseError(f"skipgram.start_from: there is no release file {path.absolute()}")
         with open_release(path) as connection:

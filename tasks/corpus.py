@@ -15,7 +15,7 @@ from storage.errors import CorpusError
 from storage.known_rows import link_known_rows, write_rows
 from storage.layout import Workspace
 from storage.packaged_corpora import find_packaged_corpus
-from storage.source_files import SourceFile, check_unchanged, find_source_files
+from storage.source_files import SourceFile, check_unchanged, described_files, find_source_files
 from storage.source_formats import Piece, SourceFormat, read_pieces
 from storage.stages import Manifest, Stage, complete_stage
 
@@ -111,7 +111,7 @@ def _find_source(config: CorpusConfig) -> _Source:
     if config.source == "package":
         corpus, path, version = find_packaged_corpus(config.package)
         return _Source(
-            files=find_source_files(str(path)),
+            files=described_files([path]),
             source_format=corpus.source_format,
             text_column=corpus.text_column,
             markup=corpus.markup,
