@@ -7,7 +7,7 @@ KERNELS := .venv-kernels
 SQL_TESTS := $(addprefix tests/storage/test_,drift.py format_versions.py querying.py read_only_sql.py \
 	release_diff.py release_file.py release_macros.py)
 
-.PHONY: install demo test test-long test-duckdb2 test-kernels check bench clean
+.PHONY: install demo ui test test-long test-duckdb2 test-kernels check bench clean
 
 install: $(INSTALLED)
 
@@ -19,6 +19,9 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 demo: install
 	$(BIN)/vecmill build movie-reviews
+
+ui: install
+	$(BIN)/vecmill up
 
 test: install
 	$(BIN)/python -m pytest

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from prefect import Flow
-from prefect.artifacts import Artifact
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import ArtifactCreate
 from prefect.client.schemas.objects import FlowRun, State
 
 from flows.server_runs import parameters_of
@@ -22,19 +22,23 @@ def note_the_stop(flow: Flow[..., Any], flow_run: FlowRun, state: State) -> None
     """
     if flow_run.deployment_id is None:
         return
-    with get_client(sync_client=True) as client:
-        deployment = client.read_deployment(flow_run.deployment_id)
-    command = resume_command(deployment.name, str(deployment.entrypoint), deployment.parameters, flow_run.parameters)
     table = (flow_run.parameters.get("publication") or {}).get("table") or flow.name
     reason = (state.message or "no reason was given").strip()
-    Artifact(
-        type="markdown",
-        key=artifact_key(table, "stopped"),
-        description=f"Why the last run of {table} that was stopped ended, and how to go on",
-        data=f"**{state.name}**: {reason}\n\nFinished stages and the last checkpoint are kept. "
-        f"This goes on from there:\n\n```\n{command}\n```\n",
-        flow_run_id=flow_run.id,
-    ).create()
+    with get_client(sync_client=True) as client:
+        deployment = client.read_deployment(flow_run.deployment_id)
+        command = resume_command(
+            deployment.name, str(deployment.entrypoint), deployment.parameters, flow_run.parameters
+        )
+        client.create_artifact(
+            ArtifactCreate(
+                type="markdown",
+                key=artifact_key(table, "stopped"),
+                description=f"Why the run of {table} that was stopped last has ended, and how to go on",
+                data=f"**{state.name}**: {reason}\n\nFinished stages and the last checkpoint are kept. "
+                f"This goes on from there:\n\n```\n{command}\n```\n",
+                flow_run_id=flow_run.id,
+            )
+        )
 
 
 def resume_command(deployment: str, entrypoint: str, deployed: Mapping[str, Any], parameters: Mapping[str, Any]) -> str:

@@ -1,0 +1,173 @@
+"""A real `vecmill up` for tests: server, worker and deployments, with a home, a port and a workspace of their own."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import psutil  # type: ignore[import-untyped]
+
+from flows.marked_processes import end_marked, marked_processes
+
+VECMILL = [sys.executable, "-m", "flows"]
+ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
+# On a machine with other work; nothing waits longer than it takes.
+PATIENCE_SECONDS = 300.0
+
+Found = TypeVar("Found")
+
+
+def wait_for(what: str, ready: Callable[[], Found], seconds: float = PATIENCE_SECONDS) -> Found:
+    """What `ready` gives, as soon as it is true."""
+    deadline = time.monotonic() + seconds
+    while not (found := ready()):
+        assert time.monotonic() < deadline, f"no {what} within {seconds:.0f} s"
+        time.sleep(0.1)
+    return found
+
+
+class ServerStack:
+    """One `vecmill up`, started when it is first needed, and again after it was stopped or killed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.home = folder / "prefect home"
+        self.workspace = folder / "workspace"
+        self.output = folder / "up.log"
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.environment = dict(os.environ) | {
+            "PREFECT_HOME": str(self.home),
+            "PREFECT_LOGGING_TO_API_ENABLED": "true",
+            "PREFECT_WORKER_QUERY_SECONDS": "1",
+            "VECMILL_WORKSPACE": str(self.workspace),
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> "ServerStack":
+        """Have it running, and wait until it says so."""
+        if self._process and self._process.poll() is None:
+            return self
+        command = [*VECMILL, "up", "--port", str(self.port)]
+        with self.output.open("wb") as output:
+            # A process group of its own: a Ctrl-C can be sent to it as a terminal does, without the tests.
+            self._process = subprocess.Popen(
+                command, env=self.environment, cwd=self.workspace.parent, stdout=output, stderr=output,
+                start_new_session=True,
+            )  # fmt: skip
+        wait_for("server, worker and deployments", self._is_ready)
+        return self
+
+    def press_ctrl_c(self) -> int:
+        """Stop it as a terminal does; gives its exit code."""
+        assert self._process
+        os.killpg(self._process.pid, signal.SIGINT)
+        return self._process.wait(PATIENCE_SECONDS)
+
+    def kill_everything(self) -> None:
+        """What a power cut does."""
+        assert self._process
+        processes = [psutil.Process(self._process.pid), *self.processes()]
+        for process in processes:
+            process.kill()
+        self._process.wait()
+        psutil.wait_procs(processes)
+
+    def clean_up(self) -> None:
+        """Leave no process behind, whatever the tests have done."""
+        if self._process and self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(60)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+        if token := self._token():
+            end_marked(token)
+
+    def processes(self) -> list[psutil.Process]:
+        """Server, worker and flow runs, with what they started."""
+        token = self._token()
+        return marked_processes(token) if token else []
+
+    def service(self, name: str) -> psutil.Process:
+        """The process of the server or of the worker."""
+        return next(process for process in self.processes() if process.cmdline()[1:4] == ["-m", "prefect", name])
+
+    def flow_process(self, run: str) -> psutil.Process:
+        """The process of a flow run that is at work."""
+        return next(p for p in self.processes() if p.environ().get("PREFECT__FLOW_RUN_ID") == run)
+
+    def vecmill(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Call the command from a folder of its own; the caller looks at the exit code."""
+        return subprocess.run(
+            [*VECMILL, *arguments], env=self.environment, cwd=self.workspace.parent, capture_output=True, text=True,
+            check=False, timeout=PATIENCE_SECONDS,
+        )  # fmt: skip
+
+    def start_run(self, deployment: str, settings: Sequence[str]) -> str:
+        """`vecmill run`; gives the id of the run."""
+        called = self.vecmill(
+            "run", deployment, "--json", *(part for setting in settings for part in ("--set", setting))
+        )
+        assert called.returncode == 0, called.stderr
+        return str(json.loads(called.stdout)["id"])
+
+    def ask(self, path: str, question: object = None) -> Any:
+        """What Prefect's API answers."""
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.port}/api/{path}",
+            data=None if question is None else json.dumps(question).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return json.load(answer)
+
+    def state_of(self, run: str) -> dict[str, Any]:
+        """The state of a flow run: type, name, message."""
+        state: dict[str, Any] = self.ask(f"flow_runs/{run}")["state"]
+        return state
+
+    def ended(self, run: str) -> dict[str, Any]:
+        """Its last state, as soon as it has one."""
+
+        def last() -> dict[str, Any] | None:
+            state = self.state_of(run)
+            return state if state["type"] in ENDED else None
+
+        return wait_for(f"end of the run {run}", lambda: self._unless_away(last)) or {}
+
+    def log_of(self, run: str) -> str:
+        """The lines of a run, oldest first."""
+        question = {"logs": {"flow_run_id": {"any_": [run]}}, "sort": "TIMESTAMP_ASC", "limit": 200}
+        return "\n".join(line["message"] for line in self.ask("logs/filter", question))
+
+    def artifacts(self, key: str) -> list[dict[str, Any]]:
+        """All artifacts under a key, latest first."""
+        question = {"artifacts": {"key": {"any_": [key]}}, "sort": "CREATED_DESC"}
+        return list(self.ask("artifacts/filter", question))
+
+    def _unless_away(self, question: Callable[[], Found]) -> Found | None:
+        """The answer, or None from a server that is being restarted."""
+        try:
+            return question()
+        except OSError:
+            return None
+
+    def _is_ready(self) -> bool:
+        said = self.output.read_text(encoding="utf-8")
+        assert self._process
+        assert self._process.poll() is None, said
+        return "Ctrl-C stops all of it" in said
+
+    def _token(self) -> str | None:
+        try:
+            return str(json.loads((self.home / "vecmill" / "up.json").read_text(encoding="utf-8"))["token"])
+        except OSError:
+            return None
