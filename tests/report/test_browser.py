@@ -242,7 +242,7 @@ def test_the_page_is_light_or_dark_as_the_system_or_the_button_says(page: Page) 
     page.emulate_media(color_scheme="dark")
     _wait_until(page, lambda: _dark_share(page) > 0.6)
     page.click("#theme")
-    expect(page.locator("#theme")).to_have_text("Theme: light")
+    expect(page.locator("#theme")).to_have_accessible_name("Theme: light")
     _wait_until(page, lambda: _dark_share(page) < 0.2)
 
 

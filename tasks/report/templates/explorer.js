@@ -134,7 +134,8 @@ function createThemeSwitch(button) {
     theme = themes.includes(name) ? name : "auto";
     if (theme === "auto") delete document.documentElement.dataset.theme;
     else document.documentElement.dataset.theme = theme;
-    button.textContent = `Theme: ${theme}`;
+    button.textContent = `◐ ${theme}`;
+    button.setAttribute("aria-label", `Theme: ${theme}`);
     map.recolor();
   }
   button.addEventListener("click", () => {

@@ -100,7 +100,7 @@ function createMap(canvas, onPick, onMoved) {
       const x = screenX(row), y = screenY(row);
       return x > -20 && x < width + 20 && y > -20 && y < height + 20;
     });
-    paintDots(visible, quiet ? 0.5 : 0.8);
+    paintDots(visible, quiet ? 0.6 : 0.8);
     if (onMap(selected)) {
       context.strokeStyle = colors.accent;
       context.globalAlpha = 0.5;
@@ -160,7 +160,7 @@ function createMap(canvas, onPick, onMoved) {
       const free = claim(taken, x - side, x + side, y - LABEL_HEIGHT + 2, y + 3);
       if (!free && row !== hovered && row !== selected) continue;
       labelled.add(row);
-      context.globalAlpha = important || !quiet ? 1 : 0.7;
+      context.globalAlpha = important || !quiet ? 1 : 0.8;
       context.strokeStyle = colors.halo;
       context.lineWidth = 3.5;
       context.strokeText(text, x, y);
