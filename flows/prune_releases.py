@@ -34,7 +34,7 @@ class PruningResult(BaseModel):
     stage_bytes: int
 
 
-@flow(name="prune-releases")
+@flow(name="prune-releases", persist_result=False)
 def prune_releases(pruning: PruningConfig = PruningConfig(), workspace: str | None = None) -> PruningResult:
     """Remove old releases of every table, then the stages that no kept release needs.
 

@@ -8,6 +8,7 @@ from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary
 
 from flows.stack_record import running_stack
 from storage.errors import ServerError
+from storage.redaction import without_credentials
 
 HEALTH_TIMEOUT_SECONDS = 30
 
@@ -33,6 +34,7 @@ def known_server() -> Iterator[str]:
     if not server:
         raise ServerError("no Prefect server is known: `vecmill up` starts one here, or set PREFECT_API_URL to yours")
     if not is_healthy(server):
-        raise ServerError(f"no Prefect server answers at {server}; start it, or set PREFECT_API_URL to another")
+        address = without_credentials(server)
+        raise ServerError(f"no Prefect server answers at {address}; start it, or set PREFECT_API_URL to another")
     with temporary_settings({PREFECT_API_URL: server}):
         yield server

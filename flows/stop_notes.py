@@ -11,6 +11,7 @@ from prefect.client.schemas.actions import ArtifactCreate
 from prefect.client.schemas.objects import FlowRun, State
 
 from flows.server_runs import parameters_of
+from storage.redaction import without_credentials
 from tasks.artifacts import artifact_key
 
 
@@ -44,11 +45,11 @@ def note_the_stop(flow: Flow[..., Any], flow_run: FlowRun, state: State) -> None
 def resume_command(deployment: str, entrypoint: str, deployed: Mapping[str, Any], parameters: Mapping[str, Any]) -> str:
     """The `vecmill run` that starts the deployment with these parameters.
 
-    deployed: the deployment's own parameters; what is equal there needs no `--set`.
+    deployed: the deployment's own parameters; what is equal there needs no `--set`. Passwords in URLs are left out.
     """
     model = parameters_of(entrypoint)
     asked, given = (model.model_validate(values).model_dump(mode="json") for values in (parameters, deployed))
-    settings = [f"--set {shlex.quote(assignment)}" for assignment in _differences(given, asked)]
+    settings = [f"--set {shlex.quote(without_credentials(change))}" for change in _differences(given, asked)]
     return " ".join([f"vecmill run {shlex.quote(deployment)}", *settings])
 
 

@@ -45,6 +45,8 @@ def _run_name() -> str:
 @flow(
     name="build-word-vectors",
     flow_run_name=_run_name,
+    # Whatever Prefect's settings say: it would keep what tasks return as pickles.
+    persist_result=False,
     on_failure=[note_the_stop],
     on_crashed=[note_the_stop],
     on_cancellation=[note_the_stop],

@@ -59,7 +59,7 @@ def write_numpy(
     facts: Mapping[str, str],
 ) -> None:
     """Write `vectors.npy` and `vocabulary.json` into a folder. facts: what is known of them, for the vocabulary."""
-    np.save(folder / NUMPY_FILE, vectors)
+    np.save(folder / NUMPY_FILE, vectors, allow_pickle=False)
     _write_vocabulary(folder, words, counts, facts)
 
 
