@@ -13,11 +13,12 @@ from storage.housekeeping import clean_stages
 from storage.layout import Workspace
 from storage.release_records import Release
 from storage.releases import keep_candidate, publish_release
-from storage.reports import report_file
+from storage.reports import release_to_report, report_file
 from tasks.plotting import plot_training, plot_words
 from tasks.release_report import ReportConfig, make_report, render_release
 from tasks.reporting import report_release
 from tests.storage.sample_releases import content
+from tests.storage.test_format_versions import FORMATS, unpacked
 
 SMALL = ReportConfig(map_words=40, map_method="pca")
 
@@ -125,3 +126,11 @@ def test_the_training_of_a_release_is_drawn(release: Release) -> None:
     assert b">mean loss per pair</text>" in plot_training(release, "svg")
     with pytest.raises(ValueError, match="news, version 1 has no training"):
         plot_training(release.model_copy(update={"training": []}), "svg")
+
+
+@pytest.mark.parametrize("version", FORMATS)
+def test_releases_of_earlier_formats_have_a_report(version: int, tmp_path: Path) -> None:
+    workspace = unpacked(version, tmp_path)
+    page = render_release(release_to_report(workspace, "glove"), SMALL, workspace)
+    assert "<h1>glove</h1>" in page
+    assert "WordSim-353" in page
