@@ -7,6 +7,7 @@ import io
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,9 @@ from playwright.sync_api import Browser, Dialog, Page, Request, expect, sync_pla
 from storage.layout import Workspace
 from storage.releases import publish_release
 from tasks.release_report import ReportConfig, make_report
-from tests.report.sample_content import HOSTILE_WORDS, INJECTION
+from tasks.report.content import ReportContent
+from tasks.report.page import render_report
+from tests.report.sample_content import HOSTILE_WORDS, INJECTION, report_content
 from tests.storage.sample_releases import content
 
 pytestmark = pytest.mark.long
@@ -229,6 +232,40 @@ def _wait_until(page: Page, holds: Callable[[], bool]) -> None:
             return
         page.wait_for_timeout(50)
     pytest.fail("the page did not get there")
+
+
+def _crowded() -> ReportContent:
+    """Vectors so near each other that a page takes 16 bits for each number."""
+    sample = report_content(rows=2000, dimension=50)
+    vectors = 1 + 0.2 * sample.vectors
+    return replace(sample, vectors=vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
+
+
+@pytest.mark.parametrize(
+    ("content", "neighbors"),
+    [
+        (report_content(["only"], changes=None, training=[], measures=[], verdicts=[]), 0),
+        (report_content(["x" * 10_000, "ü" * 10_000, "w x", "\t", "''"]), 4),
+        (_crowded(), 10),
+    ],
+    ids=["one word", "words of 10 kB", "16 bits"],
+)
+def test_an_unusual_release_opens_and_answers(
+    browser: Browser, tmp_path: Path, trouble: list[str], content: ReportContent, neighbors: int
+) -> None:
+    (tmp_path / "report.html").write_text(render_report(content), encoding="utf-8")
+    opened = _watched(browser.new_page(), trouble)
+    opened.goto((tmp_path / "report.html").as_uri())
+    expect(opened.locator("#sql")).to_contain_text("nearest(")
+    shown = opened.locator("#neighbors .name").all_text_contents()
+    first = (opened.locator("#word").text_content() or "", *shown)
+    order = np.argsort(-(content.vectors @ content.vectors[content.words.index(first[0])]), kind="stable")
+    expected = [content.words[row] for row in order[1 : neighbors + 1]]
+    assert len(shown) == neighbors
+    assert len(set(shown) & set(expected)) >= 0.9 * neighbors
+    assert opened.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    opened.close()
+    assert trouble == []
 
 
 def _dark_share(page: Page) -> float:
