@@ -139,9 +139,12 @@ def _remove_leftovers(workspace: Workspace, table: str, kept: set[int]) -> None:
     if staging.exists():
         logger.info("removing %s, left by a publish that was interrupted", staging)
         shutil.rmtree(staging)
-    for file in folder.iterdir():
-        match = RELEASE_FILE.fullmatch(file.name)
-        if match and match[2] in SUFFIXES and int(match[1]) not in kept and file.is_file():
+    versions = [(file, RELEASE_FILE.fullmatch(file.name)) for file in folder.iterdir()]
+    left = [file for file, match in versions if match and match[2] in SUFFIXES and int(match[1]) not in kept]
+    candidates = [file for file in workspace.candidates_folder(table).glob("*.*") if file.suffix in SUFFIXES]
+    left += [file for file in candidates if not file.with_suffix(".duckdb").exists()]
+    for file in left:
+        if file.is_file():
             logger.info("removing %s, left by a publish that was interrupted", file)
             file.unlink()
 

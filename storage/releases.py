@@ -77,6 +77,8 @@ def keep_candidate(workspace: Workspace, table: str, content: ReleaseContent) ->
     with publishing(workspace, table):
         workspace.candidates_folder(table).mkdir(exist_ok=True)
         _write_files(workspace, table, None, content)
+        # Without its database a candidate is none; so old and new files are never taken for one.
+        workspace.candidate_file(table, digest).unlink(missing_ok=True)
         for suffix in SUFFIXES:
             staged = staging_folder(workspace, table) / f"release{suffix}"
             staged.replace(workspace.candidate_file(table, digest, suffix))

@@ -12,21 +12,43 @@ from typing import Any
 import pytest
 
 from benchmarks.faults import assert_whole, fresh_processes, kill_publishers
-from storage import release_ledger, releases
+from storage import release_history, release_ledger, releases
 from storage.layout import Workspace
 from storage.release_ledger import kept_versions
 from storage.release_reader import check_release_file
-from storage.releases import list_releases, publish_release
+from storage.release_verification import verify_table
+from storage.releases import keep_candidate, list_releases, publish_release
 from tests.storage.sample_releases import content
 
 ROOT = Path(__file__).resolve().parents[2]
 DIED = 9
+Action = Callable[[Workspace], None]
 # A publish changes the disk in about 40 steps.
 MOST_STEPS = 100
 
 
-def publish_and_die(root: Path, step: int, said: Path) -> None:
-    """Publish, but end the process without any clean-up just before its n-th change of the disk."""
+def publish(workspace: Workspace) -> None:
+    publish_release(workspace, "news", content(rows=20, dimension=8))
+
+
+def roll_back(workspace: Workspace) -> None:
+    release_history.rollback(workspace, "news", 1)
+
+
+def prune(workspace: Workspace) -> None:
+    release_history.prune(workspace, "news", keep=1, candidates=True)
+
+
+def promote(workspace: Workspace) -> None:
+    release_history.promote(workspace, "news", "refused")
+
+
+def refuse(workspace: Workspace) -> None:
+    keep_candidate(workspace, "news", content(rows=20, dimension=8, seed=9, model_digest="refused"))
+
+
+def do_and_die(action: Action, root: Path, step: int, said: Path) -> None:
+    """Do it, but end the process without any clean-up just before its n-th change of the disk."""
     os.dup2(os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
     left = step
 
@@ -44,20 +66,20 @@ def publish_and_die(root: Path, step: int, said: Path) -> None:
         setattr(Path, name, dying(getattr(Path, name)))
     os.link = dying(os.link)
     shutil.rmtree = dying(shutil.rmtree)  # type: ignore[assignment]
-    for module in (releases, release_ledger):
+    for module in (releases, release_ledger, release_history):
         module.sync_path = dying(module.sync_path)  # type: ignore[attr-defined]
-    publish_release(Workspace(root), "news", content(rows=20, dimension=8))
-    os._exit(0)  # what an interpreter does at its end is no step of the publish
+    action(Workspace(root))
+    os._exit(0)  # what an interpreter does at its end is no step of the action
 
 
-def dies_before_step(workspace: Workspace, step: int, said: Path) -> bool:
-    """Let a publish die before its n-th step; False if it came to its end. said: where its stderr goes."""
+def dies_before_step(workspace: Workspace, step: int, said: Path, action: Action = publish) -> bool:
+    """Let an action die before its n-th step; False if it came to its end. said: where its stderr goes."""
     said.touch()
-    process = fresh_processes().Process(target=publish_and_die, args=(workspace.root, step, said))
+    process = fresh_processes().Process(target=do_and_die, args=(action, workspace.root, step, said))
     process.start()
     process.join()
     assert process.exitcode in (0, DIED), f"step {step} ended with {process.exitcode}: {said.read_text()}"
-    assert step < MOST_STEPS, f"a publish has no end after {MOST_STEPS} steps: {said.read_text()}"
+    assert step < MOST_STEPS, f"{action.__name__} has no end after {MOST_STEPS} steps: {said.read_text()}"
     return process.exitcode == DIED
 
 
@@ -101,6 +123,37 @@ def test_sixty_killed_publishers_are_not_noticed_by_three_readers(tmp_path: Path
     assert report.recovered == 6
     assert report.interrupted > 20
     assert all(right > 50 for right in report.reads.values()), report.reads
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("action", "versions"), [(roll_back, {1, 3}), (prune, {3}), (promote, {3, 4}), (refuse, {3})])
+def test_whatever_dies_before_any_of_its_steps_leaves_whole_releases(
+    tmp_path: Path, action: Action, versions: set[int]
+) -> None:
+    prepared = Workspace(tmp_path / "prepared")
+    for _ in range(3):
+        publish(prepared)
+    refuse(prepared)
+    died, ended = 0, False
+    while not ended:
+        workspace = Workspace(tmp_path / str(died))
+        shutil.copytree(prepared.root, workspace.root, symlinks=True)
+        workspace.table_file("news").unlink()
+        workspace.table_file("news").hardlink_to(workspace.release_file("news", 3))
+        ended = not dies_before_step(workspace, died, tmp_path / "said", action)
+        current = check_release_file(workspace.table_file("news")).version
+        assert current in versions
+        assert [line.problem for line in verify_table(workspace, "news") if line.problem] == []
+        highest = max([3, *kept_versions(workspace, "news")])
+        publish(workspace)
+        assert check_release_file(workspace.table_file("news")).version in (highest + 1, highest + 2)
+        release_history.prune(workspace, "news", keep=9, candidates=True)
+        assert list(workspace.candidates_folder("news").iterdir()) == []
+        workspace.candidates_folder("news").rmdir()
+        assert_whole(workspace, "news", kept_versions(workspace, "news"))
+        died += 1
+    assert died > 5
+    assert current == max(versions) or action is roll_back
 
 
 FILL_UP = """
