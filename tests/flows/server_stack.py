@@ -24,7 +24,7 @@ PATIENCE_SECONDS = 300.0
 Found = TypeVar("Found")
 
 
-def wait_for(what: str, ready: Callable[[], Found], seconds: float = PATIENCE_SECONDS) -> Found:
+def wait_for(what: str, ready: Callable[[], Found | None], seconds: float = PATIENCE_SECONDS) -> Found:
     """What `ready` gives, as soon as it is true."""
     deadline = time.monotonic() + seconds
     while not (found := ready()):

@@ -2,6 +2,7 @@
 
 import shlex
 import time
+from functools import partial
 from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
@@ -100,7 +101,7 @@ def test_a_run_outlives_its_worker_and_its_server(stack: ServerStack, long_news_
     for name in ("worker", "server"):
         killed = stack.service(name)
         killed.kill()
-        wait_for(f"new {name}", lambda name=name, killed=killed: _service_or_none(stack, name, killed))
+        wait_for(f"new {name}", partial(_service_or_none, stack, name, killed))
     assert stack.ended(run)["type"] == "COMPLETED", stack.log_of(run)
     assert_published_once(stack, "orphan")
 
