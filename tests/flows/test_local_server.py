@@ -15,9 +15,12 @@ from flows.local_server import start_temporary_server
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads a process's signal mask from /proc")
 def test_the_temporary_server_is_deaf_to_ctrl_c_and_we_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
     from prefect.server.api.server import SubprocessASGIServer
+    from prefect.settings import PREFECT_API_URL, temporary_settings
 
     monkeypatch.setattr(SubprocessASGIServer, "_instances", {})
-    start_temporary_server()
+    # Other tests of this process may have a server of their own in use.
+    with temporary_settings(restore_defaults={PREFECT_API_URL}):
+        start_temporary_server()
     server = SubprocessASGIServer()
     try:
         assert server.server_process
