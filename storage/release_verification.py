@@ -50,6 +50,11 @@ def verify_table(workspace: Workspace, table: str) -> list[Verified]:
             Verified(name=current.name, version=version, current=True, rows=None, path=current, problem=problem)
         )
     kept = [(number, workspace.release_file(table, number)) for number in kept_versions(workspace, table)]
+    if kept and not current.exists():
+        problem = f"{current} is missing; `vecmill rollback {table} {kept[-1][0]}` puts a release there"
+        results.append(
+            Verified(name=current.name, version=None, current=True, rows=None, path=current, problem=problem)
+        )
     candidates = sorted(workspace.candidates_folder(table).glob("*.duckdb"))
     for number, path in [*kept, *((None, path) for path in candidates)]:
         row, problem = _checked(path)

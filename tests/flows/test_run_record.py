@@ -24,7 +24,7 @@ from tests.storage.test_run_history import run_row
 
 SMALL = (
     "skipgram.dimension=16", "skipgram.epochs=1", "skipgram.workers=1", "evaluation.reference=none",
-    "publication.table=news",
+    "publication.table=news", "report.enabled=false",
 )  # fmt: skip
 
 

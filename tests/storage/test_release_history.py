@@ -251,6 +251,13 @@ def test_a_damaged_current_release_can_be_left_and_put_back(workspace: Workspace
     assert problems(workspace) == {}
 
 
+def test_a_table_whose_current_release_is_gone_is_found_and_put_back(workspace: Workspace) -> None:
+    workspace.table_file("news").unlink()
+    assert "rollback news 3" in problems(workspace)["news.duckdb"]
+    rollback(workspace, "news", 3)
+    assert problems(workspace) == {}
+
+
 def test_a_foreign_file_under_the_tables_name_is_found_and_stays(workspace: Workspace) -> None:
     current = workspace.table_file("news")
     current.unlink()
