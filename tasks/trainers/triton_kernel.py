@@ -22,6 +22,8 @@ al. 2021, arXiv 2312.07743). Updates are atomic additions whose result nobody re
 from collections.abc import Callable
 from typing import Any
 
+from tasks.trainers import tile_shape
+
 try:
     import triton
     import triton.language as tl
@@ -33,9 +35,8 @@ jit: Callable[..., Any] = triton.jit
 # With TRITON_INTERPRET=1 kernels run as NumPy code on the CPU: slow, for tests.
 INTERPRETED = tl.constexpr(triton.knobs.runtime.interpret)
 
-# Powers of 2, as Triton asks for, and at least 16, as the tensor cores do.
-TILE_CENTERS = tl.constexpr(16)
-TILE_OUTPUTS = tl.constexpr(64)
+TILE_CENTERS = tl.constexpr(tile_shape.TILE_CENTERS)
+TILE_OUTPUTS = tl.constexpr(tile_shape.TILE_OUTPUTS)
 # Second word of the Philox counter, so that no two draws of a token are the same. The noise word in slot s of a tile
 # is drawn with NOISE + s.
 SURVIVAL = tl.constexpr(0)

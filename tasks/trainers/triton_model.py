@@ -12,94 +12,12 @@ from tasks.trainers.bookkeeping import LEAST_RATE
 from tasks.trainers.config import SkipGramConfig
 from tasks.trainers.interface import TrainingState, Vocabulary
 from tasks.trainers.sampling import alias_table, probability_thresholds
+from tasks.trainers.tile_shape import TILE_CENTERS, tile_shape
 from tasks.trainers.triton_corpus import Portion
-from tasks.trainers.triton_status import row_stride
 
-TILE_CENTERS: int = kernels.TILE_CENTERS.value
-TILE_OUTPUTS: int = kernels.TILE_OUTPUTS.value
-# Pairs that one noise word of a tile stands for, about. It moves once by the sum of their gradients; the CPU trainer,
-# where wide windows diverged, adds up as many at most.
-PAIRS_PER_NOISE_WORD = 10
-# Words around the centers of a tile that are handled at once. 16 centers with windows of radius 5 have 26. Wider
-# windows are cut in smaller pieces: a center moves once by the sum of the gradients of all inputs in a piece.
-BLOCK_INPUTS, SMALL_BLOCK_INPUTS = 32, 16
-# A row is worked on in one piece up to this many columns, a longer one in pieces of half as many: registers.
-MOST_COLUMNS = 128
-# Words of the vocabulary for each center in flight, and the most of these by default: enough to fill any GPU.
-WORDS_PER_CENTER = 64
-MOST_CENTERS_IN_FLIGHT = 4096
 # Elements that one program of the small kernels handles.
 BLOCK = 1024
 WARPS = 4
-
-
-@dataclass(frozen=True)
-class TileShape:
-    """How the settings are cut into what the kernel handles at once.
-
-    stride: floats of a row.  columns, column_blocks: those handled at once, and how often.
-    largest_radius: words to each side, at most.  input_blocks: blocks of `block_inputs` words that cover a tile and its
-    surroundings.  output_blocks: blocks of TILE_OUTPUTS rows, the tile's centers and its noise words.
-    noise_share: draws of word2vec.c that a noise word stands for, for each pair.  programs: tiles trained at a time.
-    """
-
-    stride: int
-    columns: int
-    column_blocks: int
-    largest_radius: int
-    block_inputs: int
-    input_blocks: int
-    output_blocks: int
-    noise_share: float
-    programs: int
-
-    @property
-    def slots(self) -> int:
-        """Output rows of a tile."""
-        return self.output_blocks * TILE_OUTPUTS
-
-    @property
-    def token_bytes(self) -> int:
-        """Memory for each token of a portion.
-
-        Coin, sentence and place of all; word, sentence, position, radius and output words of the survivors, which may
-        be all.
-        """
-        return 32 + 4 * self.slots // TILE_CENTERS
-
-
-def tile_shape(config: SkipGramConfig, words: int) -> TileShape:
-    """The shape for these settings and a vocabulary of `words`."""
-    stride, radius = row_stride(config.dimension), config.window_radius
-    columns = max(16, 1 << (config.dimension - 1).bit_length())
-    if columns > MOST_COLUMNS:
-        columns = MOST_COLUMNS // 2
-    block_inputs = BLOCK_INPUTS if TILE_CENTERS + 2 * radius <= BLOCK_INPUTS else SMALL_BLOCK_INPUTS
-    inputs_of_a_center = radius + 1 if config.reduced_windows else 2 * radius
-    noise_words = TILE_CENTERS * inputs_of_a_center * config.negatives_per_pair / PAIRS_PER_NOISE_WORD
-    output_blocks = max(1, round((TILE_CENTERS + noise_words) / TILE_OUTPUTS))
-    return TileShape(
-        stride=stride,
-        columns=columns,
-        column_blocks=-(-config.dimension // columns),
-        largest_radius=radius,
-        block_inputs=block_inputs,
-        input_blocks=-(-(TILE_CENTERS + 2 * radius) // block_inputs),
-        output_blocks=output_blocks,
-        noise_share=config.negatives_per_pair / (output_blocks * TILE_OUTPUTS - TILE_CENTERS),
-        programs=-(-centers_in_flight(config, words) // TILE_CENTERS),
-    )
-
-
-def centers_in_flight(config: SkipGramConfig, words: int) -> int:
-    """As set, else by the size of the vocabulary.
-
-    Words trained at the same time do not see each other's updates. On a small vocabulary many of them are the same
-    words, whose vectors then move by many steps computed from one old value.
-    """
-    if config.centers_in_flight is not None:
-        return config.centers_in_flight
-    return min(max(words // WORDS_PER_CENTER, TILE_CENTERS), MOST_CENTERS_IN_FLIGHT)
 
 
 def draw_key(seed: int, epoch: int) -> int:

@@ -2,10 +2,10 @@
 
 from importlib.util import find_spec
 
+from tasks.trainers.tile_shape import row_stride
+
 # Ampere: the first with bfloat16 in its tensor cores.
 LEAST_CAPABILITY = (8, 0)
-# Rows are padded to whole 32-byte sectors of the GPU's memory.
-ROW_MULTIPLE = 8
 # Tokens of a portion: some milliseconds of work, so that starting it does not count. Fewer where memory is short.
 PORTION_TOKENS = 1 << 21
 LEAST_PORTION_TOKENS = 1 << 18
@@ -56,11 +56,6 @@ def device_name() -> str:
     import torch
 
     return torch.cuda.get_device_name()
-
-
-def row_stride(dimension: int) -> int:
-    """Floats from one row of a table on the GPU to the next."""
-    return -(-dimension // ROW_MULTIPLE) * ROW_MULTIPLE
 
 
 def needed_bytes(words: int, dimension: int) -> int:

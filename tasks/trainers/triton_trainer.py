@@ -16,9 +16,10 @@ import torch
 from tasks.trainers.bookkeeping import begin_training, check_loss, check_vectors, finish_epoch
 from tasks.trainers.config import SkipGramConfig
 from tasks.trainers.interface import TokenSource, TrainingState, TrainingStep, Vocabulary
+from tasks.trainers.tile_shape import tile_shape
 from tasks.trainers.triton_corpus import GpuCorpus, Portion
 from tasks.trainers.triton_kernel import INTERPRETED
-from tasks.trainers.triton_model import GpuModel, tile_shape
+from tasks.trainers.triton_model import GpuModel
 from tasks.trainers.triton_status import (
     LEAST_PORTION_TOKENS,
     PORTION_TOKENS,

@@ -20,7 +20,8 @@ from triton.compiler import ASTSource
 
 from tasks.trainers import triton_kernel
 from tasks.trainers.config import SkipGramConfig
-from tasks.trainers.triton_model import BLOCK, WARPS, tile_shape
+from tasks.trainers.tile_shape import tile_shape
+from tasks.trainers.triton_model import BLOCK, WARPS
 
 TOOLS = Path(triton.__file__).parent / "backends/nvidia/bin"
 # Every array is aligned to 16 bytes, as PyTorch allocates it.

@@ -8,7 +8,7 @@ from tasks.trainers.config import SkipGramConfig
 from tasks.trainers.interface import Vocabulary
 from tests.trainers.corpora import some_vocabulary, topic_sentences
 from tests.trainers.tile_reference import Schedule, train_in_numpy
-from tests.trainers.triton_runs import DEVICE, drawn_tokens, model, one_portion, random_state, triton_model
+from tests.trainers.triton_runs import DEVICE, drawn_tokens, model, one_portion, random_state
 
 WORDS = 150
 SENTENCES = topic_sentences(topics=3, words_per_topic=50, sentences=5, length=14)
@@ -104,27 +104,3 @@ def test_a_portion_whose_tokens_are_all_dropped_trains_nothing() -> None:
     assert trained.train(one_portion(SENTENCES, WORDS), 0).tolist() == [0, 0]
     trained.read_into(state)
     np.testing.assert_array_equal(state.center_vectors, before)
-
-
-@pytest.mark.parametrize("radius", [1, 5, 8, 9, 50])
-@pytest.mark.parametrize("negatives", [1, 5, 25])
-@pytest.mark.parametrize("dimension", [8, 100, 128, 129, 300, 1024])
-def test_the_shape_of_a_tile_covers_what_the_settings_ask_for(dimension: int, radius: int, negatives: int) -> None:
-    config = SkipGramConfig(dimension=dimension, window_radius=radius, negatives_per_pair=negatives)
-    shape = triton_model.tile_shape(config, 70_000)
-    assert shape.columns * shape.column_blocks >= dimension
-    assert shape.stride % 8 == 0
-    assert dimension <= shape.stride < dimension + 8
-    assert shape.block_inputs * shape.input_blocks >= 16 + 2 * radius
-    noise_words = shape.slots - 16
-    assert shape.noise_share * noise_words == pytest.approx(negatives)
-    # On average a noise word stands for no more pairs than twice what the CPU trainer adds up.
-    assert shape.noise_share * 16 * (radius + 1) <= 20
-    assert shape.token_bytes <= 600
-
-
-@pytest.mark.parametrize(("words", "expected"), [(60, 16), (30_746, 480), (67_903, 1060), (10_000_000, 4096)])
-def test_fewer_words_mean_fewer_centers_in_flight(words: int, expected: int) -> None:
-    assert triton_model.centers_in_flight(SkipGramConfig(), words) == expected
-    assert triton_model.centers_in_flight(SkipGramConfig(centers_in_flight=100), words) == 100
-    assert triton_model.tile_shape(SkipGramConfig(centers_in_flight=100), words).programs == 7
