@@ -8,9 +8,14 @@ from prefect.client.schemas.objects import StateType
 from prefect.events.actions import ChangeFlowRunState
 from prefect.events.schemas.automations import Automation, AutomationCore, EventTrigger, Posture
 
+from flows.build_result import NOTHING_TO_DO
+
 # Three heartbeats of the deployments' 30 s.
 SILENCE = timedelta(seconds=90)
-ENDED = frozenset(f"prefect.flow-run.{state}" for state in ("Completed", "Failed", "Cancelled", "Crashed"))
+# Prefect calls the event after the name of the state, and a run of ours may end under a name of its own.
+ENDED = frozenset(
+    f"prefect.flow-run.{state}" for state in ("Completed", NOTHING_TO_DO, "Failed", "TimedOut", "Cancelled", "Crashed")
+)
 HEARTBEAT = "prefect.flow-run.heartbeat"
 # Events of a run name the run as their resource and its tags as related ones.
 OUR_RUNS = {"prefect.resource.role": "tag", "prefect.resource.id": "prefect.tag.vecmill"}

@@ -12,6 +12,8 @@ from tasks.arrivals import Arrivals
 from tasks.publishing import Lineage, Publication
 
 Outcome = Literal["published", "refused", "unchanged", "nothing to do"]
+# The state in which a run without anything new ends.
+NOTHING_TO_DO = "NothingToDo"
 
 # Kind of a stage's folder -> what people call it, the figure that counts its rows, and their unit.
 STAGE_ROWS = {

@@ -8,7 +8,7 @@ from prefect import flow
 from prefect.runtime import flow_run
 from prefect.states import Completed
 
-from flows.build_result import BuildResult, build_result, nothing_to_do
+from flows.build_result import NOTHING_TO_DO, BuildResult, build_result, nothing_to_do
 from flows.run_record import recorded_run
 from flows.stop_notes import note_the_stop
 from flows.summary import summary_markdown
@@ -117,4 +117,4 @@ def build_word_vectors(
 def _nothing_to_do(result: BuildResult) -> BuildResult:
     """End the run as completed, under a name that tells it from one that trained."""
     leave_artifacts(result.table, result.verdicts, summary_markdown(result))
-    return cast(BuildResult, Completed(name="NothingToDo", message=result.message, data=result))
+    return cast(BuildResult, Completed(name=NOTHING_TO_DO, message=result.message, data=result))
