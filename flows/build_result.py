@@ -9,6 +9,7 @@ from storage.layout import Workspace
 from storage.releases import current_release
 from storage.stages import Manifest
 from tasks.arrivals import Arrivals
+from tasks.metrics.gates import Verdict
 from tasks.publishing import Lineage, Publication
 
 Outcome = Literal["published", "refused", "unchanged", "nothing to do"]
@@ -122,6 +123,21 @@ def nothing_to_do(files: Arrivals, workspace: Workspace, reason: str = "") -> Bu
         stages=[],
         files=files,
     )
+
+
+def metric_rows(result: BuildResult) -> list[dict[str, Any]]:
+    """All metrics with their coverage: those with a gate first, with its verdict, then the others, where it is None."""
+    judged = {verdict["metric"]: verdict for verdict in result.verdicts}
+    others = {
+        metric: {"metric": metric, "value": value}
+        for metric, value in result.metrics.items()
+        if metric not in judged and not metric.endswith("_coverage")
+    }
+    columns = dict.fromkeys(["metric", "value", "coverage", *(field.name for field in fields(Verdict))])
+    return [
+        columns | row | {"coverage": result.metrics.get(f"{metric}_coverage")}
+        for metric, row in (judged | others).items()
+    ]
 
 
 def stage_report(manifest: Manifest) -> StageReport:

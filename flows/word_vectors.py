@@ -8,7 +8,7 @@ from prefect import flow
 from prefect.runtime import flow_run
 from prefect.states import Completed
 
-from flows.build_result import NOTHING_TO_DO, BuildResult, build_result, nothing_to_do
+from flows.build_result import NOTHING_TO_DO, BuildResult, build_result, metric_rows, nothing_to_do
 from flows.run_record import recorded_run
 from flows.stop_notes import note_the_stop
 from flows.summary import summary_markdown
@@ -108,7 +108,7 @@ def build_word_vectors(
         release = publish_vectors(lineage, verdicts, settings, publication, place)
         result = run.ended(build_result(lineage, release, arrivals))
         report_release(result.table, result.version, result.release_path, report, place)
-        leave_artifacts(result.table, result.verdicts, summary_markdown(result))
+        leave_artifacts(result.table, metric_rows(result), summary_markdown(result))
         if result.refused:
             raise GateRefusedError(result.message, result)
         return result
@@ -116,5 +116,5 @@ def build_word_vectors(
 
 def _nothing_to_do(result: BuildResult) -> BuildResult:
     """End the run as completed, under a name that tells it from one that trained."""
-    leave_artifacts(result.table, result.verdicts, summary_markdown(result))
+    leave_artifacts(result.table, metric_rows(result), summary_markdown(result))
     return cast(BuildResult, Completed(name=NOTHING_TO_DO, message=result.message, data=result))

@@ -97,13 +97,13 @@ def training_progress(total_words: int) -> "closing[_Progress]":
     return closing(_Progress(total_words))
 
 
-def leave_artifacts(table: str, verdicts: Sequence[dict[str, object]], summary: str) -> None:
-    """Write the verdict table and the summary of a run; outside a flow run there is nobody to show them to."""
+def leave_artifacts(table: str, metrics: Sequence[dict[str, object]], summary: str) -> None:
+    """Write the table of metrics and the summary of a run; outside a flow run there is nobody to show them to."""
     if not FlowRunContext.get():
         return
-    if verdicts:
+    if metrics:
         create_table_artifact(
-            table=[dict(row) for row in verdicts],
+            table=[dict(row) for row in metrics],
             key=artifact_key(table, "metrics"),
             description=f"Metrics of {table}",
         )

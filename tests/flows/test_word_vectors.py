@@ -7,7 +7,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from flows.build_result import BuildResult
+from flows.build_result import BuildResult, metric_rows
 from flows.deployments import build_parameters, find_deployment
 from flows.planning import plan_stages
 from flows.word_vectors import build_word_vectors
@@ -98,6 +98,18 @@ def test_a_dry_run_tells_what_would_run(first: BuildResult, news_file: Path, wor
     assert [step.name for step in plan if step.reused] == ["corpus", "tokens"]
     assert str(arrivals).startswith("1 file: 0 new, 0 changed, 0 gone since version ")
     assert sorted(workspace.rglob("*")) == before
+
+
+def test_metrics_are_shown_with_and_without_a_gate(first: BuildResult, build: Build) -> None:
+    gated = build("publication.gates.simlex999.minimum=-1")
+    rows = {row["metric"]: row for row in metric_rows(gated)}
+    assert next(iter(rows)) == "simlex999"
+    assert rows["simlex999"]["passed"] is True
+    assert rows["wordsim353"]["passed"] is None
+    assert rows["wordsim353"]["value"] == first.metrics["wordsim353"]
+    assert rows["wordsim353"]["coverage"] == first.metrics["wordsim353_coverage"]
+    assert len({tuple(row) for row in rows.values()}) == 1  # the same columns in every row
+    assert not any(metric.endswith("_coverage") for metric in rows)
 
 
 def test_a_refused_release_is_kept_as_a_candidate_and_the_current_one_stays(first: BuildResult, build: Build) -> None:
