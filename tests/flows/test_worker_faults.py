@@ -82,11 +82,12 @@ def test_cancelled_and_killed_trainings_go_on_from_their_checkpoints_on_the_work
 
     second = stack.start_run("adhoc", resume_command_of(stack, "faults"))
     wait_for_checkpoint(stack, second)
+    # Log lines are sent every two seconds; a kill takes those along that are still waiting.
+    wait_for("log line", lambda: "going on from a checkpoint" in stack.log_of(second))
     notes = len(stack.artifacts("faults-stopped"))
     stack.flow_process(second).kill()
     state = stack.ended(second)
     assert state["type"] == "CRASHED"
-    assert "going on from a checkpoint" in stack.log_of(second)
     wait_for("second note", lambda: len(stack.artifacts("faults-stopped")) > notes)
 
     third = stack.start_run("adhoc", resume_command_of(stack, "faults"))

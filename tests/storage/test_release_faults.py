@@ -182,7 +182,7 @@ FILL_UP = """
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("kibibytes", range(4000, 12_000, 1000))
+@pytest.mark.parametrize("kibibytes", range(5000, 12_000, 1000))
 def test_a_full_file_system_leaves_the_current_release(tmp_path: Path, kibibytes: int) -> None:
     script = tmp_path / "fill_up.py"
     script.write_text(textwrap.dedent(FILL_UP))
