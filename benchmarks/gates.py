@@ -25,7 +25,7 @@ from storage.stages import Manifest
 from storage.tokens import read_tokens
 from tasks.corpus import fetch_corpus
 from tasks.evaluation import evaluate_vectors
-from tasks.metrics.gates import GATED_METRICS, Gate
+from tasks.metrics.gates import Gate, bound_text
 from tasks.tokens import tokenize_corpus
 from tasks.training import train_vectors
 from tasks.vocabulary import build_vocabulary, encode_corpus
@@ -52,7 +52,7 @@ def measure_gates(
     place = resolve_workspace(workspace)
     place.check_writable()
     chosen = settings or []
-    gates = build_parameters(find_deployment(deployment), chosen).publication.gates
+    gates = build_parameters(find_deployment(deployment), chosen).publication.active_gates
     with registered_run(place):
         spreads = measure(deployment, chosen, range(1, seeds + 1), place)
     if as_json:
@@ -74,7 +74,7 @@ def measure(deployment: str, settings: Sequence[str], seeds: Sequence[int], work
             _metrics(deployment, [*settings, *own, f"skipgram.seed={seed}"], workspace)
             for seed in track(seeds, description=kind, console=Console(stderr=True))
         ]
-        for metric in GATED_METRICS:
+        for metric in [name for name in runs[0] if not name.endswith(("_coverage", "_random"))]:
             values = [float(run[metric] or 0.0) for run in runs]
             spreads.append(
                 Spread(metric=metric, kind=kind, lowest=min(values), mean=statistics.mean(values), highest=max(values))
@@ -86,16 +86,14 @@ def _table(spreads: Sequence[Spread], gates: Mapping[str, Gate]) -> Table:
     table = Table("metric", box=None, pad_edge=False, header_style="bold")
     for kind in dict.fromkeys(spread.kind for spread in spreads):
         table.add_column(f"{kind}: lowest, mean, highest", justify="right")
-    table.add_column("minimum", justify="right")
-    table.add_column("max_drop", justify="right")
-    for metric in GATED_METRICS:
+    table.add_column("gate")
+    for metric in dict.fromkeys(spread.metric for spread in spreads):
         own = [spread for spread in spreads if spread.metric == metric]
         gate = gates.get(metric)
-        bounds = [gate.minimum, gate.max_drop] if gate else [None, None]
         table.add_row(
             metric,
             *(f"{spread.lowest:.3f}  {spread.mean:.3f}  {spread.highest:.3f}" for spread in own),
-            *("" if bound is None else f"{bound:g}" for bound in bounds),
+            bound_text(gate.model_dump() | {"previous": None, "random": None}) if gate else "",
         )
     return table
 

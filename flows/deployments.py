@@ -2,7 +2,7 @@
 
 import copy
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -14,7 +14,7 @@ from flows.deployment_file import PREFECT_YAML as PREFECT_YAML
 from storage.errors import SettingsError
 from tasks.corpus import CorpusConfig
 from tasks.evaluation import EvaluationConfig
-from tasks.publishing import PublicationConfig
+from tasks.publishing import PublicationConfig, check_gates
 from tasks.release_report import ReportConfig
 from tasks.text.tokenizers import TokenizerConfig
 from tasks.text.vocabulary import VocabularyConfig
@@ -90,7 +90,9 @@ def build_parameters(deployment: Deployment, assignments: Iterable[str] = ()) ->
             f"{deployment.name} builds no table; `vecmill run {deployment.name}` runs it on a server, and "
             "`vecmill --help` shows the commands for here and now"
         )
-    return merge_settings(BuildParameters, deployment.parameters, assignments)
+    parameters = merge_settings(BuildParameters, deployment.parameters, assignments)
+    check_gates(parameters.publication, parameters.evaluation)
+    return parameters
 
 
 def merge_settings(model: type[Model], parameters: Mapping[str, Any], assignments: Iterable[str]) -> Model:
@@ -162,11 +164,18 @@ def _fields_of(path: list[str], root: type[BaseModel]) -> list[str]:
     model: type[BaseModel] | None = root
     for part in path:
         field = model.model_fields.get(part) if model else None
-        candidates = [field.annotation, *get_args(field.annotation)] if field else []
-        found = [c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)]
+        found = list(_models_in(field.annotation)) if field else []
         # Below a mapping such as publication.gates, the part after it is a key and the model stays.
         model = found[0] if found else model
     return list(model.model_fields) if model else []
+
+
+def _models_in(annotation: object) -> Iterator[type[BaseModel]]:
+    """The models that an annotation names, at whatever depth."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models_in(part)
 
 
 def _did_you_mean(name: str, known: Iterable[str]) -> str:

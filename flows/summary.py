@@ -9,6 +9,7 @@ from rich.table import Table
 
 from flows.build_result import BuildResult
 from storage.querying import Neighbor
+from tasks.metrics.gates import bound_text
 
 
 def print_summary(console: Console, result: BuildResult, neighbors: Sequence[tuple[str, Sequence[Neighbor]]]) -> None:
@@ -68,26 +69,27 @@ def _stage_table(result: BuildResult) -> Table:
 
 
 def _verdict_table(result: BuildResult) -> Table:
-    table = Table("metric", "value", "gate", "passed", box=None, pad_edge=False, header_style="bold")
+    table = Table("measure", "value", "95 % interval", "bound", "previous", "passed", box=None, pad_edge=False)
+    table.header_style = "bold"
     judged = {verdict["metric"] for verdict in result.verdicts}
     for verdict in result.verdicts:
-        passed = "[green]yes[/]" if verdict["passed"] else "[red]no[/]"
-        table.add_row(verdict["metric"], _number(verdict["value"]), escape(_bound(verdict)), passed)
+        table.add_row(
+            escape(verdict["metric"]),
+            _number(verdict["value"]),
+            interval_text(verdict["low"], verdict["high"]),
+            escape(bound_text(verdict)),
+            "" if verdict["previous"] is None else _number(verdict["previous"]),
+            "[green]yes[/]" if verdict["passed"] else "[red]no[/]",
+        )
     for metric, value in result.metrics.items():
         if metric not in judged and not metric.endswith("_coverage"):
-            table.add_row(metric, _number(value), "", "")
+            table.add_row(escape(metric), _number(value), "", "", "", "")
     return table
 
 
-def _bound(verdict: dict[str, object]) -> str:
-    """The gate in short, such as `≥ 0.28, ≥ current 0.4783 - 0.06`."""
-    parts = []
-    if verdict["minimum"] is not None:
-        parts.append(f"≥ {verdict['minimum']:g}")
-    if verdict["max_drop"] is not None:
-        current = _number(verdict["previous"]) if verdict["previous"] is not None else "not compared"
-        parts.append(f"≥ current ({current}) - {verdict['max_drop']:g}")
-    return ", ".join(parts)
+def interval_text(low: float | None, high: float | None) -> str:
+    """Both ends of an interval, empty where there is none."""
+    return "" if low is None or high is None else f"{low:.4f} to {high:.4f}"
 
 
 def _number(value: object) -> str:

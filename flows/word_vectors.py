@@ -20,7 +20,7 @@ from tasks.arrivals import look_for_new_text
 from tasks.artifacts import leave_artifacts
 from tasks.corpus import CorpusConfig, fetch_corpus
 from tasks.evaluation import EvaluationConfig, check_reference, evaluate_vectors
-from tasks.publishing import Lineage, PublicationConfig, judge_release, publish_vectors
+from tasks.publishing import Lineage, PublicationConfig, check_gates, judge_release, publish_vectors
 from tasks.release_report import ReportConfig
 from tasks.reporting import report_release
 from tasks.text.tokenizers import TokenizerConfig
@@ -86,6 +86,7 @@ def build_word_vectors(
         table_turn(place, publication.table, wait=wait),
     ):
         check_reference(evaluation)
+        check_gates(publication, evaluation)
         arrivals = look_for_new_text(corpus, publication.table, place)
         if arrivals.nothing_to_do:
             return _nothing_to_do(run.ended(nothing_to_do(arrivals, place)))

@@ -15,17 +15,19 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from storage.errors import SettingsError
 from storage.evaluations import read_compared_words, read_evaluation
 from storage.layout import TABLE_NAME, Workspace
 from storage.models import Matrix, read_vectors
 from storage.release_file import ReleaseContent, content_sha256
-from storage.release_schema import GateRow, Provenance, TrainingRow
+from storage.release_schema import WHOLE, EvaluationRow, GateRow, Provenance, TrainingRow
 from storage.releases import current_release, keep_candidate, publish_release
 from storage.seen_files import grew_from
 from storage.stages import Manifest
 from storage.vocabularies import read_vocabulary
 from tasks.events import announce_release
-from tasks.metrics.gates import GATED_METRICS, Gate, Scores, Verdict, judge, verdict_rows
+from tasks.metrics.gates import Gate, Measured, Scores, Verdict, judge, unknown_gates, verdict_rows
+from tasks.scoring import EvaluationConfig, evaluation_metrics
 
 logger = logging.getLogger(__name__)
 
@@ -41,23 +43,24 @@ class PublicationConfig(BaseModel):
     matrix: Matrix = Field(
         "center", description="vectors to publish: center (what word2vec saves), context, or the mean of both"
     )
-    gates: dict[str, Gate] = Field(
-        default_factory=dict, description="metric -> minimum and largest drop below the current release (max_drop)"
+    gates: dict[str, Gate | None] = Field(
+        default_factory=dict,
+        description="measure -> what it must reach: minimum, maximum, max_drop, min_factor, strict",
     )
-
     when_busy: Literal["wait", "refuse"] = Field(
         "wait", description="another run of the same table is at work: wait until it has ended, or give up"
     )
 
     @field_validator("gates", mode="before")
     @classmethod
-    def _switched_on(cls, gates: object) -> object:
-        """Gates on metrics that exist; one that is set to none is switched off."""
-        if not isinstance(gates, dict):
-            return gates or {}
-        if unknown := sorted(set(gates) - set(GATED_METRICS)):
-            raise ValueError(f"no metric is called {', '.join(unknown)}; gates exist for {', '.join(GATED_METRICS)}")
-        return {metric: gate for metric, gate in gates.items() if gate is not None}
+    def _none_is_no_gate(cls, gates: object) -> object:
+        """No gate at all, where the whole of them is set to none."""
+        return {} if gates is None else gates
+
+    @property
+    def active_gates(self) -> dict[str, Gate]:
+        """The gates without those that are set to none, which switches them off."""
+        return {metric: gate for metric, gate in self.gates.items() if gate is not None}
 
 
 @dataclass(frozen=True)
@@ -87,18 +90,33 @@ class Publication(BaseModel):
     seconds: float
 
 
+def check_gates(publication: PublicationConfig, evaluation: EvaluationConfig) -> None:
+    """Raise SettingsError that names every gate on something that an evaluation with these settings will not have."""
+    if problems := unknown_gates(publication.gates, evaluation_metrics(evaluation)):
+        raise SettingsError("\n".join(f"publication.gates: {problem}" for problem in problems))
+
+
+def measures(rows: Sequence[EvaluationRow]) -> dict[str, Measured]:
+    """What gates can be set on: metrics by their name, parts of them as `metric/section`."""
+    return {
+        row.metric if row.section == WHOLE else f"{row.metric}/{row.section}": Measured(row.value, row.low, row.high)
+        for row in rows
+    }
+
+
 @task(name="judge release", cache_policy=NO_CACHE)
 def judge_release(lineage: Lineage, config: PublicationConfig, workspace: Workspace) -> list[Verdict]:
     """Hold the scores against the gates and, where both were measured alike, against the current release."""
     release = current_release(workspace, config.table)
     corpus = lineage.corpus
-    scores = Scores(lineage.evaluation.facts["metrics"], corpus.digest, lineage.evaluation.facts["digests"])
+    evaluation = lineage.evaluation
+    scores = Scores(measures(read_evaluation(evaluation.path)), corpus.digest, evaluation.facts["digests"])
     previous = None
     if release:
         # A corpus that grew is another text, but one whose vectors must not be worse than before.
         before = corpus.digest if grew_from(workspace, release, corpus) else release.corpus_digest
-        previous = Scores(release.metrics, before, release.digests)
-    verdicts = judge(scores, config.gates, previous)
+        previous = Scores(measures(release.evaluation), before, release.digests)
+    verdicts = judge(scores, config.active_gates, previous)
     logger.info("%d of %d gates passed", sum(verdict.passed for verdict in verdicts), len(verdicts))
     return verdicts
 

@@ -121,9 +121,9 @@ def test_naming_a_path_means_to_read_files() -> None:
 def test_a_gate_can_be_set_and_switched_off() -> None:
     name = "movie-reviews"
     one = build_parameters(find_deployment(name), ["publication.gates.wordsim353.minimum=0.9"])
-    assert one.publication.gates["wordsim353"].minimum == 0.9
+    assert one.publication.active_gates["wordsim353"].minimum == 0.9
     less = build_parameters(find_deployment(name), ["publication.gates.wordsim353=none"])
-    assert "wordsim353" not in less.publication.gates
+    assert "wordsim353" not in less.publication.active_gates
     assert build_parameters(find_deployment(name), ["publication.gates=none"]).publication.gates == {}
 
 
