@@ -4,7 +4,7 @@ from pathlib import Path
 
 from storage.errors import ReleaseError
 from storage.layout import Workspace
-from storage.release_ledger import SUFFIXES, current_version, existing_table, kept_versions
+from storage.release_ledger import current_version, existing_table, kept_versions, remove_release
 from storage.release_reader import read_content
 from storage.release_records import Release, read_release
 from storage.release_verification import check_kept_release
@@ -56,8 +56,7 @@ def promote(workspace: Workspace, table: str, candidate: str) -> Release:
         raise ReleaseError(f"{candidate} is a published version of {table!r}; `vecmill rollback` makes it current")
     check_kept_release(path)
     release = publish_release(workspace, table, read_content(path))
-    for suffix in reversed(SUFFIXES):
-        path.with_suffix(suffix).unlink(missing_ok=True)
+    remove_release(path)
     return release
 
 
@@ -80,9 +79,7 @@ def prune(workspace: Workspace, table: str, keep: int, *, candidates: bool = Fal
         if candidates:
             files |= {path.stem: path for path in sorted(workspace.candidates_folder(table).glob("*.duckdb"))}
         for name, path in files.items():
-            # The database first: without it the rest is cleaned by the next publish, should this one be killed.
-            for suffix in reversed(SUFFIXES):
-                path.with_suffix(suffix).unlink(missing_ok=True)
+            remove_release(path)
             removed.append(name)
         sync_path(workspace.releases_folder(table))
     return removed

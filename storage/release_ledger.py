@@ -14,7 +14,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from storage.errors import ReleaseError
-from storage.layout import Workspace
+from storage.layout import REPORT_SUFFIX, Workspace
 from storage.release_reader import open_release, read_release_row
 from storage.stages import sync_path
 
@@ -23,8 +23,10 @@ logger = logging.getLogger(__name__)
 LEDGER = "versions.json"
 STAGING = "publishing.tmp"
 SUFFIXES = (".json", ".parquet", ".duckdb")
+# A report is written after its release, and goes with it.
+ALL_SUFFIXES = (REPORT_SUFFIX, *SUFFIXES)
 HEAD_BYTES = 4096
-RELEASE_FILE = re.compile(r"v(\d{6,})(\.\w+)")
+RELEASE_FILE = re.compile(r"v(\d{6,})(\.[\w.]+)")
 
 
 class Ledger(BaseModel):
@@ -133,6 +135,13 @@ def settle_ledger(workspace: Workspace, table: str) -> Ledger:
     return ledger
 
 
+def remove_release(path: Path) -> None:
+    """Remove a kept release or candidate, named by its database, with all that lies beside it."""
+    # The database first: without it the rest is cleaned by the next publish, should this one be killed.
+    for suffix in reversed(ALL_SUFFIXES):
+        path.with_suffix(suffix).unlink(missing_ok=True)
+
+
 def _remove_leftovers(workspace: Workspace, table: str, kept: set[int]) -> None:
     folder = workspace.releases_folder(table)
     staging = staging_folder(workspace, table)
@@ -140,9 +149,9 @@ def _remove_leftovers(workspace: Workspace, table: str, kept: set[int]) -> None:
         logger.info("removing %s, left by a publish that was interrupted", staging)
         shutil.rmtree(staging)
     versions = [(file, RELEASE_FILE.fullmatch(file.name)) for file in folder.iterdir()]
-    left = [file for file, match in versions if match and match[2] in SUFFIXES and int(match[1]) not in kept]
-    candidates = [file for file in workspace.candidates_folder(table).glob("*.*") if file.suffix in SUFFIXES]
-    left += [file for file in candidates if not file.with_suffix(".duckdb").exists()]
+    left = [file for file, match in versions if match and match[2] in ALL_SUFFIXES and int(match[1]) not in kept]
+    candidates = [file for file in workspace.candidates_folder(table).glob("*.*") if file.name.endswith(ALL_SUFFIXES)]
+    left += [file for file in candidates if not file.with_name(f"{file.name.partition('.')[0]}.duckdb").exists()]
     for file in left:
         if file.is_file():
             logger.info("removing %s, left by a publish that was interrupted", file)

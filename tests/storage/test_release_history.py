@@ -8,7 +8,7 @@ import duckdb
 import pytest
 
 from storage.errors import ReleaseError, SettingsError
-from storage.layout import Workspace
+from storage.layout import REPORT_SUFFIX, Workspace
 from storage.release_history import find_release, promote, prune, rollback
 from storage.release_reader import check_release_file, open_release, read_content
 from storage.release_verification import Verified, verify_table
@@ -98,6 +98,28 @@ def test_pruning_keeps_the_highest_and_the_current_one(
     stems = {file.stem for file in workspace.releases_folder("news").glob("v0*")}
     assert stems == {f"v{version:06d}" for version in left}
     assert publish_release(workspace, "news", content()).version == 4
+
+
+def test_a_report_goes_with_its_release(workspace: Workspace) -> None:
+    candidate = workspace.candidate_file("news", "refused", REPORT_SUFFIX)
+    reports = [workspace.release_file("news", version, REPORT_SUFFIX) for version in (1, 2, 3)]
+    for report in (candidate, *reports):
+        report.write_text("<html>")
+    promote(workspace, "news", "refused")
+    assert not candidate.exists()
+    prune(workspace, "news", 2)
+    assert [report.exists() for report in reports] == [False, False, True]
+
+
+def test_a_report_without_its_release_goes_with_the_next_publish(workspace: Workspace) -> None:
+    left = [workspace.release_file("news", 9, REPORT_SUFFIX), workspace.candidate_file("news", "gone", REPORT_SUFFIX)]
+    kept = [
+        workspace.release_file("news", 2, REPORT_SUFFIX), workspace.candidate_file("news", "refused", REPORT_SUFFIX)
+    ]  # fmt: skip
+    for report in (*left, *kept):
+        report.write_text("<html>")
+    publish_release(workspace, "news", content())
+    assert [report.exists() for report in (*left, *kept)] == [False, False, True, True]
 
 
 def test_pruning_to_the_old_current_one_leaves_a_hole_for_good(workspace: Workspace) -> None:
