@@ -40,6 +40,7 @@ def run_read_only(path: Path, sql: str) -> QueryResult:
         }
         try:
             connection = duckdb.connect(str(path), read_only=True, config=config)
+            connection.execute("SET enable_progress_bar = false")
             connection.execute("SET enable_external_access = false")
             connection.execute("SET lock_configuration = true")
         except duckdb.Error as error:

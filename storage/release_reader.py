@@ -37,6 +37,8 @@ def open_release(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """A read-only connection to a release file. Raises ReleaseError where it, or a query, cannot be read."""
     try:
         with duckdb.connect(str(path), read_only=True) as connection:
+            # After two seconds DuckDB would draw one on stdout, where programs read JSON.
+            connection.execute("SET enable_progress_bar = false")
             yield connection
     except duckdb.Error as error:
         raise ReleaseError(f"{path} cannot be read as a release: {_reason(path, error)}") from error
