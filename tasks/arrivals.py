@@ -56,7 +56,7 @@ class Arrivals(BaseModel):
     def __str__(self) -> str:
         files = f"{self.files:,} file{'' if self.files == 1 else 's'}"
         if self.version is None:
-            return f"{files}, and {self.table} has no release yet"
+            return f"{files} of text; {self.table} has no release yet"
         counts = (f"{len(self.new):,} new", f"{len(self.changed):,} changed", f"{len(self.gone):,} gone")
         return f"{files}: {', '.join(counts)} since version {self.version} of {self.table}"
 

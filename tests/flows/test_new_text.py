@@ -157,7 +157,7 @@ def test_a_corpus_that_grew_is_held_against_the_current_release(build: Build, fo
 def test_a_dry_run_tells_what_is_new(build: Build, folder: Path, news_file: Path, tmp_path: Path) -> None:
     workspace = Workspace(tmp_path / "workspace")
     parameters = build_parameters(find_deployment("adhoc"), [f"corpus.path={folder}", *SMALL, "corpus.train_on=new"])
-    assert str(plan_stages(parameters, workspace)[0]) == "4 files, and news has no release yet"
+    assert str(plan_stages(parameters, workspace)[0]) == "4 files of text; news has no release yet"
     build("corpus.train_on=new")
     assert plan_stages(parameters, workspace)[1] == []
     add_articles(folder, news_file, "5.txt", 200, 250)
