@@ -145,5 +145,14 @@ def _recognized_rows(head: bytes) -> VectorFormat:
             ) from error
         return VectorFormat.WORD2VEC_BINARY
     second, newline, _ = rest.partition(b"\n")
-    is_text = is_row(second) or (newline and not any(byte in CONTROL_BYTES for byte in second))
+    is_text = is_row(second) or (newline and _reads_as_text(second))
     return VectorFormat.WORD2VEC if is_text else VectorFormat.WORD2VEC_BINARY
+
+
+def _reads_as_text(line: bytes) -> bool:
+    """A byte of a number may be a line break, and what stands before it too short to hold a control byte."""
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return not any(byte in CONTROL_BYTES for byte in line)
