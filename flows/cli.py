@@ -11,7 +11,14 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from flows import exchange_commands, history_commands, report_commands, server_commands, table_commands
+from flows import (
+    evaluation_commands,
+    exchange_commands,
+    history_commands,
+    report_commands,
+    server_commands,
+    table_commands,
+)
 from flows.command_options import DeploymentArgument, JsonOption, SetOption, WorkspaceOption, print_json
 from flows.console import messages, output, shown_progress
 from flows.prefect_environment import prepare_prefect
@@ -114,6 +121,7 @@ def doctor(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> No
 
 
 table_commands.register(app)
+evaluation_commands.register(app)
 exchange_commands.register(app)
 history_commands.register(app)
 report_commands.register(app)

@@ -73,7 +73,7 @@ def import_vectors(
     Raises VectorFileError where the vectors cannot be read or used, and like `publish_release`.
     """
     checked_table_name(table)
-    found = _find(source, form, words, licence)
+    found = find_source(source, form, words, licence)
     usable, faults = _usable_rows(found, skip_bad_rows)
     settings = {
         "import": {
@@ -104,8 +104,13 @@ def import_vectors(
     )
 
 
-def _find(source: str, form: VectorFormat | None, words: Path | None, licence: str | None) -> FoundVectors:
-    """The vectors at a path, else those of the installed package of that name."""
+def find_source(
+    source: str, form: VectorFormat | None = None, words: Path | None = None, licence: str | None = None
+) -> FoundVectors:
+    """The vectors at a path, else those of the installed package of that name.
+
+    Arguments as in `import_vectors`. Raises VectorFileError where there are none, or they cannot be read.
+    """
     path = Path(source).expanduser()
     name = source.removeprefix(f"{PACKAGE}:")
     if not path.exists() and (name != source or _is_installed(name)):

@@ -1,0 +1,53 @@
+"""Score a release that is published already, or vectors made elsewhere: with new gold sets, references or settings."""
+
+from prefect import flow
+from prefect.runtime import flow_run
+
+from storage.layout import resolve_workspace
+from storage.release_schema import WHOLE
+from tasks.artifacts import leave_artifacts
+from tasks.evaluation import EvaluationConfig, check_reference
+from tasks.release_evaluation import TargetConfig, TargetEvaluation, evaluate_target
+
+OUTSIDE = "outside-vectors"
+
+
+def _run_name() -> str:
+    """What is evaluated, such as `evaluate movie-reviews 3`."""
+    target = TargetConfig.model_validate(flow_run.parameters["target"])
+    return " ".join(filter(None, ("evaluate", target.table or target.vectors, target.version)))
+
+
+@flow(name="evaluate-release", flow_run_name=_run_name, persist_result=False)
+def evaluate_release(
+    target: TargetConfig, evaluation: EvaluationConfig = EvaluationConfig(), workspace: str | None = None
+) -> TargetEvaluation:
+    """Score a release, or outside vectors, and leave the scores as an artifact.
+
+    Args:
+        target: Which vectors are evaluated.
+        evaluation: What they are compared with.
+        workspace: Folder of all artefacts; none: $VECMILL_WORKSPACE, else ./workspace.
+
+    """
+    place = resolve_workspace(workspace)
+    check_reference(evaluation)
+    result = evaluate_target(target, evaluation, place)
+    leave_artifacts(f"{target.table or OUTSIDE}-evaluation", _metric_rows(result), evaluation_markdown(result))
+    return result
+
+
+def evaluation_markdown(result: TargetEvaluation) -> str:
+    """The scores on whole gold sets, for Prefect's UI."""
+    lines = [f"## {result.name}", "", f"{result.words:,} words, {result.dimension} dimensions; {result.source}", ""]
+    lines += ["| measure | value | 95 % interval |", "|---|---:|---|"]
+    for row in result.rows:
+        if row.section == WHOLE:
+            value = "not measured" if row.value is None else f"{row.value:.4f}"
+            ends = "" if row.low is None or row.high is None else f"{row.low:.4f} to {row.high:.4f}"
+            lines.append(f"| {row.metric} | {value} | {ends} |")
+    return "\n".join(lines)
+
+
+def _metric_rows(result: TargetEvaluation) -> list[dict[str, object]]:
+    return [row.model_dump(exclude={"gold_digest"}) for row in result.rows]
