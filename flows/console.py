@@ -1,6 +1,7 @@
 """How the command talks to people: log lines, a progress bar on a terminal, tables and the closing summary."""
 
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,6 +14,9 @@ from tasks.progress import listening
 
 # What a program reads goes to stdout; everything said on the way goes to stderr.
 output = Console(soft_wrap=True)
+if not output.is_terminal and "COLUMNS" not in os.environ:
+    # Rich takes 80 columns for a pipe, and would cut tables that a pager or a log shows whole.
+    output.width = 160
 messages = Console(stderr=True)
 
 VECMILL_LOGGERS = ("flows", "tasks", "storage")

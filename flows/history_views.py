@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
-from flows.table_views import number, plain_table, shown
+from flows.table_views import headline_metrics, metric_header, number, plain_table, shown
 from storage.run_history import RunTrend
 
 SHOWN_RUNS = 20
@@ -17,9 +17,9 @@ ENOUGH_RUNS = 4
 def run_table(trends: Sequence[RunTrend]) -> Table:
     """The latest runs, the newest last; changes are to the run before, speed is set beside the usual one."""
     trends = trends[-SHOWN_RUNS:]
-    metrics = sorted({name for trend in trends for name in trend.run.metrics if _is_shown(name)})
+    metrics = headline_metrics(name for trend in trends for name in trend.run.metrics)
     table = plain_table(
-        "started (UTC)", "outcome", "version", "seconds", "words/s", "memory", "new files", *map(shown, metrics)
+        "started (UTC)", "outcome", "version", "seconds", "words/s", "memory", "new files", *map(metric_header, metrics)
     )
     for column in table.columns[2:]:
         column.justify = "right"
@@ -53,18 +53,15 @@ def concerns(trends: Sequence[RunTrend]) -> list[str]:
             f"the last run trained {run.words_per_second:,.0f} words/s, "
             f"{1 - run.words_per_second / usual:.0%} fewer than the median of the runs before ({usual:,.0f})"
         )
-    for name, value in run.metrics.items():
+    for name in headline_metrics(run.metrics):
+        value = run.metrics[name]
         earlier = [trend.run.metrics.get(name) for trend in trends[:-1]]
         before = [measured for measured in earlier if measured is not None]
-        if _is_shown(name) and value is not None and len(before) >= ENOUGH_RUNS and value < min(before):
+        if value is not None and len(before) >= ENOUGH_RUNS and value < min(before):
             found.append(
                 f"{name} is {value:.4f}, lower than in all {len(before)} runs before ({min(before):.4f} at least)"
             )
     return found
-
-
-def _is_shown(metric: str) -> bool:
-    return not metric.endswith(("_coverage", "_random"))
 
 
 def _count(value: int | None) -> str:

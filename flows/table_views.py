@@ -1,7 +1,7 @@
 """How releases and what is asked of them look on a terminal."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rich.markup import escape
@@ -16,6 +16,8 @@ from storage.release_verification import Verified
 
 LONGEST_CELL = 80
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+# Variants of a metric: the report and `--json` show them, a line of a terminal has no room.
+VARIANTS = ("_coverage", "_random", "_rbo", "_3cosmul", "_before")
 VERDICTS = {True: "passed", None: "none"}
 
 
@@ -30,6 +32,16 @@ def shown(value: object) -> str:
 def number(value: float | None) -> str:
     """A metric with four digits, a dash where there is none."""
     return "–" if value is None else f"{value:.4f}"
+
+
+def headline_metrics(names: Iterable[str]) -> list[str]:
+    """The metrics that tables show, in one order."""
+    return sorted({name for name in names if not name.endswith(VARIANTS)})
+
+
+def metric_header(metric: str) -> str:
+    """The name of a metric as a header that may take two lines."""
+    return shown(metric.replace("_", " "))
 
 
 def plain_table(*headers: str) -> Table:
@@ -47,8 +59,8 @@ def neighbor_table(neighbors: Sequence[Neighbor]) -> Table:
 
 def release_table(releases: Sequence[ReleaseSummary]) -> Table:
     """The releases and refused candidates of a table, with their metrics; a star marks the current one."""
-    metrics = sorted({name for release in releases for name in release.metrics if not name.endswith("_random")})
-    table = plain_table("version", "written (UTC)", "rows", *map(shown, metrics), "gates")
+    metrics = headline_metrics(name for release in releases for name in release.metrics)
+    table = plain_table("version", "written (UTC)", "rows", *map(metric_header, metrics), "gates")
     for release in releases:
         star = " *" if release.current else ""
         name = f"candidate {shown(release.model_digest)}" if release.version is None else f"{release.version}{star}"
