@@ -15,6 +15,7 @@ from flows import (
     evaluation_commands,
     exchange_commands,
     history_commands,
+    notify_commands,
     report_commands,
     server_commands,
     table_commands,
@@ -126,6 +127,7 @@ exchange_commands.register(app)
 history_commands.register(app)
 report_commands.register(app)
 server_commands.register(app)
+notify_commands.register(app)
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 from prefect import flow
 from prefect.runtime import flow_run
 
+from flows.stop_notes import tell_the_failure
 from storage.layout import resolve_workspace
 from storage.release_schema import WHOLE
 from tasks.artifacts import leave_artifacts
@@ -18,7 +19,7 @@ def _run_name() -> str:
     return " ".join(filter(None, ("evaluate", target.table or target.vectors, target.version)))
 
 
-@flow(name="evaluate-release", flow_run_name=_run_name, persist_result=False)
+@flow(name="evaluate-release", flow_run_name=_run_name, persist_result=False, on_failure=[tell_the_failure])
 def evaluate_release(
     target: TargetConfig, evaluation: EvaluationConfig = EvaluationConfig(), workspace: str | None = None
 ) -> TargetEvaluation:

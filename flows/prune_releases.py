@@ -5,6 +5,7 @@ import logging
 from prefect import flow
 from pydantic import BaseModel, ConfigDict, Field
 
+from flows.stop_notes import tell_the_failure
 from storage.housekeeping import clean_stages
 from storage.layout import resolve_workspace
 from storage.querying import table_names
@@ -34,7 +35,7 @@ class PruningResult(BaseModel):
     stage_bytes: int
 
 
-@flow(name="prune-releases", persist_result=False)
+@flow(name="prune-releases", persist_result=False, on_failure=[tell_the_failure])
 def prune_releases(pruning: PruningConfig = PruningConfig(), workspace: str | None = None) -> PruningResult:
     """Remove old releases of every table, then the stages that no kept release needs.
 

@@ -13,6 +13,7 @@ from prefect.client.schemas.objects import FlowRun, State
 from flows.server_runs import parameters_of
 from storage.redaction import without_credentials
 from tasks.artifacts import artifact_key
+from tasks.events import announce_failure
 
 
 def note_the_stop(flow: Flow[..., Any], flow_run: FlowRun, state: State) -> None:
@@ -40,6 +41,12 @@ def note_the_stop(flow: Flow[..., Any], flow_run: FlowRun, state: State) -> None
                 flow_run_id=flow_run.id,
             )
         )
+
+
+def tell_the_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State) -> None:
+    """A hook of Prefect's for runs that failed: `vecmill notify` has people told of the event."""
+    if flow_run.deployment_id is not None:
+        announce_failure(flow_run.id, flow_run.name, flow_run.tags)
 
 
 def resume_command(deployment: str, entrypoint: str, deployed: Mapping[str, Any], parameters: Mapping[str, Any]) -> str:

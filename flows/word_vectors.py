@@ -10,7 +10,7 @@ from prefect.states import Completed
 
 from flows.build_result import NOTHING_TO_DO, BuildResult, build_result, metric_rows, nothing_to_do
 from flows.run_record import recorded_run
-from flows.stop_notes import note_the_stop
+from flows.stop_notes import note_the_stop, tell_the_failure
 from flows.summary import summary_markdown
 from storage.errors import GateRefusedError
 from storage.layout import resolve_workspace
@@ -47,7 +47,7 @@ def _run_name() -> str:
     flow_run_name=_run_name,
     # Whatever Prefect's settings say: it would keep what tasks return as pickles.
     persist_result=False,
-    on_failure=[note_the_stop],
+    on_failure=[note_the_stop, tell_the_failure],
     on_crashed=[note_the_stop],
     on_cancellation=[note_the_stop],
 )

@@ -13,6 +13,7 @@ VecmillError
 ├── ReleaseError            a table or release that is missing, damaged or in the way
 ├── QueryError              SQL that is wrong, or would change a published table
 ├── ServerError             a Prefect server that is not there, or does not do what was asked
+├── NotificationError       a notification cannot be delivered to the address that was given
 ├── TrainingError           the trainer cannot run, or the vectors diverged
 └── GateRefusedError        the release did not pass its gates; it is kept as a candidate
 """
@@ -68,6 +69,10 @@ class QueryError(VecmillError):
 
 class ServerError(VecmillError):
     """A Prefect server is not there, or does not do what was asked of it."""
+
+
+class NotificationError(VecmillError):
+    """A notification cannot be delivered to the address that was given."""
 
 
 class TrainingError(VecmillError):

@@ -1,11 +1,15 @@
 """The events that vecmill tells a Prefect server, for automations to react to."""
 
+from collections.abc import Sequence
+from uuid import UUID
+
 from prefect.context import FlowRunContext, TaskRunContext
 from prefect.events import emit_event
 
 from storage.layout import Workspace
 
 RELEASE_PUBLISHED = "vecmill.release.published"
+RUN_FAILED = "vecmill.run.failed"
 
 
 def announce_release(workspace: Workspace, table: str, version: int) -> None:
@@ -16,4 +20,17 @@ def announce_release(workspace: Workspace, table: str, version: int) -> None:
         event=RELEASE_PUBLISHED,
         resource={"prefect.resource.id": f"vecmill.table.{table}", "prefect.resource.name": table},
         payload={"table": table, "version": version, "workspace": str(workspace.root)},
+    )
+
+
+def announce_failure(run: UUID, name: str, tags: Sequence[str]) -> None:
+    """Tell the server that a run has failed, or was refused by its gates.
+
+    Prefect's own event of that state is also what `silent_runs_crash` counts. With SQLite, automations that write for
+    one event get into each other's way under load: the event is evaluated four times, then dropped.
+    """
+    emit_event(
+        event=RUN_FAILED,
+        resource={"prefect.resource.id": f"prefect.flow-run.{run}", "prefect.resource.name": name},
+        related=[{"prefect.resource.id": f"prefect.tag.{tag}", "prefect.resource.role": "tag"} for tag in tags],
     )

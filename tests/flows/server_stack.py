@@ -33,6 +33,13 @@ def wait_for(what: str, ready: Callable[[], Found | None], seconds: float = PATI
     return found
 
 
+def free_port() -> int:
+    """A port of loopback that nobody has."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
 class ServerStack:
     """One `vecmill up`, started when it is first needed, and again after it was stopped or killed."""
 
@@ -40,9 +47,7 @@ class ServerStack:
         self.home = folder / "prefect home"
         self.workspace = folder / "workspace"
         self.output = folder / "up.log"
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.environment = dict(os.environ) | {
             "PREFECT_HOME": str(self.home),
             "PREFECT_LOGGING_TO_API_ENABLED": "true",
@@ -104,11 +109,11 @@ class ServerStack:
         """The process of a flow run that is at work."""
         return next(p for p in self.processes() if p.environ().get("PREFECT__FLOW_RUN_ID") == run)
 
-    def vecmill(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def vecmill(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Call the command from a folder of its own; the caller looks at the exit code."""
         return subprocess.run(
-            [*VECMILL, *arguments], env=self.environment, cwd=self.workspace.parent, capture_output=True, text=True,
-            check=False, timeout=PATIENCE_SECONDS,
+            [*VECMILL, *arguments], env=self.environment | variables, cwd=self.workspace.parent, capture_output=True,
+            text=True, check=False, timeout=PATIENCE_SECONDS,
         )  # fmt: skip
 
     def start_run(self, deployment: str, settings: Sequence[str]) -> str:
