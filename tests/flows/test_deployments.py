@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
+from jinja2 import StrictUndefined, Template
 from prefect import Flow
 from prefect.events.schemas.deployment_triggers import DeploymentEventTrigger
 from prefect.utilities.callables import parameter_schema
@@ -24,6 +25,7 @@ from flows.deployments import (
 from flows.server_runs import parameters_of
 from flows.word_vectors import build_word_vectors
 from storage.errors import SettingsError
+from tasks.events import RELEASE_PUBLISHED
 
 FILE_KEYS = {"name", "prefect-version", "build", "definitions", "deployments"}
 KNOWN_KEYS = {
@@ -32,6 +34,8 @@ KNOWN_KEYS = {
 }  # fmt: skip
 SCHEDULE_KEYS = {"slug", "cron", "timezone", "active"}
 POOL_KEYS = {"name", "job_variables"}
+# What `announce_release` tells.
+EVENT = {"payload": {"table": "news", "version": 2, "workspace": "/srv/workspace"}}
 LIMIT_KEYS = {"limit", "collision_strategy", "grace_period_seconds"}
 
 
@@ -62,13 +66,17 @@ def test_every_deployment_is_well_formed(entry: dict[str, Any]) -> None:
     for trigger in entry.get("triggers", []):
         assert set(trigger) <= set(DeploymentEventTrigger.model_fields)
         DeploymentEventTrigger.model_validate(trigger)
+        assert set(trigger["expect"]) <= {RELEASE_PUBLISHED}
 
 
 @pytest.mark.parametrize("entry", raw_deployments(), ids=lambda entry: entry["name"])
 def test_every_deployment_has_a_flow_that_takes_its_parameters(entry: dict[str, Any]) -> None:
     module, _, name = entry["entrypoint"].rpartition(".")
     assert isinstance(getattr(importlib.import_module(module), name), Flow)
-    merge_settings(parameters_of(entry["entrypoint"]), entry.get("parameters") or {}, [])
+    of_event = [trigger.get("parameters", {}) for trigger in entry.get("triggers", [])]
+    for parameters in of_event or [{}]:
+        filled_in = yaml.safe_load(Template(yaml.safe_dump(parameters), undefined=StrictUndefined).render(event=EVENT))
+        merge_settings(parameters_of(entry["entrypoint"]), (entry.get("parameters") or {}) | filled_in, [])
     if entry["entrypoint"] == BUILD_ENTRYPOINT:
         assert build_parameters(find_deployment(entry["name"])).publication.table == entry["name"]
 

@@ -51,6 +51,12 @@ def ended_runs(stack: ServerStack, deployment: str) -> list[dict[str, Any]]:
     return [run for run in stack.ask("flow_runs/filter", question) if run["state_type"] in ENDED]
 
 
+def evaluations(stack: ServerStack) -> dict[str, str]:
+    """The names of the runs that scored a release of the table, with their states."""
+    runs = stack.ask("flow_runs/filter", {"flows": {"name": {"any_": ["evaluate-release"]}}})
+    return {run["name"]: run["state_type"] for run in runs if TABLE in run["name"]}
+
+
 def test_the_schedule_retrains_from_the_last_release(stack: ServerStack, scheduled: str) -> None:
     runs = wait_for("second scheduled run", lambda: (r := ended_runs(stack, scheduled))[1:] and r)
     stack.ask(f"deployments/{scheduled}/pause_deployment", {})
@@ -73,7 +79,7 @@ def test_the_schedule_retrains_from_the_last_release(stack: ServerStack, schedul
         assert connection.sql("select count(*) from nearest('police')").fetchall() == [(10,)]
 
     records = {run.version: run for run in read_runs(workspace, TABLE)}
-    assert all(stage.seconds >= 0 and not stage.reused for stage in records[1].stages)
+    assert not next(stage for stage in records[1].stages if stage.name == "training").reused
     reused = {stage.name for stage in records[2].stages if stage.reused}
     assert reused == {"corpus", "tokens", "vocabulary", "encoded"}
     assert "wordsim353" in records[2].metrics
@@ -86,3 +92,8 @@ def test_the_schedule_retrains_from_the_last_release(stack: ServerStack, schedul
     (metrics,) = (a for a in stack.artifacts(f"{TABLE}-metrics") if a["flow_run_id"] == second["id"])
     (verdict,) = json.loads(metrics["data"])
     assert verdict["previous"] == one["metrics"]["wordsim353"], "held against the release before"
+
+    wanted = {f"evaluate {TABLE} {version}" for version in (1, 2)}
+    wait_for("evaluation of each release", lambda: wanted <= {n for n, s in evaluations(stack).items() if s in ENDED})
+    assert {evaluations(stack)[name] for name in wanted} == {"COMPLETED"}
+    assert stack.artifacts(f"{TABLE}-evaluation-metrics")
