@@ -21,7 +21,7 @@ from benchmarks.trainers import BenchmarkSettings
 from benchmarks.training_plan import WIKIPEDIA
 from benchmarks.training_summary import Score, score
 
-BASE = BenchmarkSettings(learning_rate=0.05)
+BASE = BenchmarkSettings(learning_rate=0.05, final_rate_fraction=1e-4)
 # What is searched: the two settings that matter most on a grid, then the others one at a time.
 CANDIDATES: tuple[dict[str, Any], ...] = (
     *(
@@ -29,6 +29,8 @@ CANDIDATES: tuple[dict[str, Any], ...] = (
         for threshold in (1e-3, 1e-4, 1e-5)
         for rate in (0.025, 0.05, 0.075)
     ),
+    {"final_rate_fraction": 0.1},
+    {"final_rate_fraction": 0.1, "learning_rate": 0.035},
     {"window_radius": 3},
     {"window_radius": 10},
     {"reduced_windows": False},
@@ -36,10 +38,10 @@ CANDIDATES: tuple[dict[str, Any], ...] = (
     {"architecture": "cbow"},
     {"min_count": 10},
 )
-# gensim's defaults, and its skip-gram with all else by default.
+# gensim's defaults, and its skip-gram with all else by default: its rate falls from 0.025 to 0.0001.
 PEER_CANDIDATES: tuple[dict[str, Any], ...] = (
-    {"learning_rate": 0.025, "architecture": "cbow"},
-    {"learning_rate": 0.025},
+    {"learning_rate": 0.025, "final_rate_fraction": 0.004, "architecture": "cbow"},
+    {"learning_rate": 0.025, "final_rate_fraction": 0.004},
 )
 
 

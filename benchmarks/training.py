@@ -34,6 +34,9 @@ def measure_training(
     negatives: int = DEFAULTS.negatives_per_pair,
     workers: Annotated[int, typer.Option(help="threads")] = DEFAULTS.workers,
     learning_rate: float = DEFAULTS.learning_rate,
+    final_rate_fraction: Annotated[
+        float, typer.Option(help="rate at the end, as a part of the first")
+    ] = DEFAULTS.final_rate_fraction,
     threshold: Annotated[float, typer.Option(help="subsampling threshold")] = DEFAULTS.subsample_threshold,
     min_count: int = DEFAULTS.min_count,
     seed: Annotated[int, typer.Option(help="of the first run; each repetition takes the next")] = DEFAULTS.seed,
@@ -58,6 +61,7 @@ def measure_training(
         negatives_per_pair=negatives,
         epochs=epochs,
         learning_rate=learning_rate,
+        final_rate_fraction=final_rate_fraction,
         subsample_threshold=threshold,
         min_count=min_count,
         workers=workers,

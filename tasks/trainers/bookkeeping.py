@@ -14,9 +14,6 @@ from tasks.trainers.interface import (
 )
 from tasks.trainers.sampling import initial_state
 
-# word2vec.c: the rate never falls below this part of the one at the start. The Numba kernel has it too, since its
-# cache on disk would not notice a change of this file.
-LEAST_RATE = 1e-4
 # Untrained vectors lose log(2) for each of the 1 + negatives outputs; honest training stays below that.
 DIVERGED_LOSS_FACTOR = 8.0
 
@@ -38,8 +35,8 @@ def begin_training(
 
 
 def learning_rate_at(progress: float, config: SkipGramConfig) -> float:
-    """The rate after a part of the training, 0..1, is done: linear, down to a small part of the first."""
-    return config.learning_rate * max(1.0 - progress, LEAST_RATE)
+    """The rate after a part of the training, 0..1, is done: linear, down to a part of the first."""
+    return config.learning_rate * (1.0 - (1.0 - config.final_rate_fraction) * progress)
 
 
 def check_chunk(chunk: TokenRun, words: int) -> None:

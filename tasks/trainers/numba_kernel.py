@@ -65,8 +65,6 @@ INPUTS_PER_STEP = 10
 ROW_MULTIPLE = 16
 # Factors of at least 1/2 that can be multiplied before float32 runs out at 2**-126.
 FACTORS_PER_LOGARITHM = 120
-# word2vec.c: the rate never falls below this part of the one at the start.
-LEAST_RATE = 1e-4
 # Draws before noise that keeps being the word in the middle is taken as it is.
 NOISE_TRIES = 8
 # Rational approximation of tanh, as in Eigen: x * TOP(x^2) / BOTTOM(x^2), error below 1e-6.
@@ -477,7 +475,7 @@ def train_chunk(
     slots: tuple[int, ...],
     radii: tuple[int, int],
     averaged: bool,
-    learning_rate: float,
+    rates: tuple[float, float],
     key: np.uint64,
 ) -> tuple[float, int]:
     """Train on one chunk of the corpus; returns (loss summed over all pairs, positive pairs).
@@ -491,6 +489,7 @@ def train_chunk(
     slots: a tuple with 1 + negatives_per_pair entries; its length is part of the compiled code.
     radii: least and largest; each window draws its own, all equally likely.
     averaged: whether the inputs of a window act as their mean (CBOW) or each for itself (skip-gram).
+    rates: at the start and at the end of the whole training; linear in between.
     key: of this chunk in this epoch; every draw is a function of it and of the token's place.
     """
     stride = centers.shape[1]
@@ -500,6 +499,7 @@ def train_chunk(
         longest = max(longest, sentence_offsets[s + 1] - sentence_offsets[s])
     sentence = np.empty(longest, np.int64)
     least_radius, window_radius = radii
+    first_rate, last_rate = rates
     inputs = np.empty(2 * window_radius, np.int64)
     mean, only_row = _aligned_floats(2 * stride).reshape((2, stride)), np.zeros(1, np.int64)
     drawn = np.empty((2, len(slots)), np.int64)
@@ -540,7 +540,7 @@ def train_chunk(
                 inputs[count] = sentence[place] * stride
                 count += 1
             progress = progress_start + (begin + t * spacing) * progress_step
-            rate = np.float32(learning_rate * max(1.0 - progress, LEAST_RATE))
+            rate = np.float32(first_rate + (last_rate - first_rate) * progress)
             matrix, rows = centers, inputs[:count]
             if averaged:
                 _average_rows(centers, rows, count, mean)

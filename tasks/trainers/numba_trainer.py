@@ -14,7 +14,14 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.trainers.bookkeeping import begin_training, check_chunk, check_loss, check_vectors, finish_epoch
+from tasks.trainers.bookkeeping import (
+    begin_training,
+    check_chunk,
+    check_loss,
+    check_vectors,
+    finish_epoch,
+    learning_rate_at,
+)
 from tasks.trainers.config import SkipGramConfig
 from tasks.trainers.interface import (
     TokenChunk,
@@ -143,6 +150,7 @@ def _chunk_trainer(
     noise_thresholds = probability_thresholds(chances)
     slots = (0,) * (1 + config.negatives_per_pair)
     radii = (1 if config.reduced_windows else config.window_radius, config.window_radius)
+    rates = (learning_rate_at(0.0, config), learning_rate_at(1.0, config))
     progress_step = 1.0 / (config.epochs * source.token_count)
 
     def train(chunk: TokenRun, epoch: int, number: int) -> ChunkResult:
@@ -160,7 +168,7 @@ def _chunk_trainer(
             slots,
             radii,
             config.architecture == "cbow",
-            config.learning_rate,
+            rates,
             chunk_key(config.seed, epoch, number),
         )
         return float(loss_sum), int(pairs)

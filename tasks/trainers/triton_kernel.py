@@ -227,7 +227,7 @@ def train_tiles(
     pair_counts: tl.tensor,
     noise_share: tl.tensor,
     learning_rate: tl.tensor,
-    least_rate: tl.tensor,
+    final_rate: tl.tensor,
     progress_start: tl.tensor,
     progress_step: tl.tensor,
     stride: tl.constexpr,
@@ -245,6 +245,7 @@ def train_tiles(
     words, sentences, positions, radii: (N,) int32 of the surviving tokens.  outputs: (tiles, slots) int32.
     losses, pair_counts: (programs,) float32 and int32, written: loss summed over all pairs, and positive pairs.
     noise_share: word2vec.c's draws that one noise word stands for, for each pair.
+    learning_rate, final_rate: at the start and at the end of the whole training; linear in between.
     progress_start: part of the training done before this portion.  progress_step: part that one token adds.
     """
     count = tl.load(kept_count)
@@ -261,7 +262,7 @@ def train_tiles(
         sentence = tl.load(sentences + place, mask=here, other=-1)
         radius = tl.load(radii + place, mask=here, other=0)
         progress = progress_start + tl.load(positions + tile * TILE_CENTERS) * progress_step
-        rate = learning_rate * tl.maximum(1.0 - progress, least_rate)
+        rate = learning_rate + (final_rate - learning_rate) * progress
         for input_block in range(input_blocks):
             spot = tile * TILE_CENTERS - largest_radius + input_block * block_inputs + tl.arange(0, block_inputs)
             there = (spot >= 0) & (spot < count)

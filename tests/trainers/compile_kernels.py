@@ -47,7 +47,7 @@ TILE_ARGUMENTS = (
     dict.fromkeys(("centers", "contexts"), "*fp32")
     | dict.fromkeys(("words", "sentences", "positions", "radii", "outputs", "kept_count"), "*i32")
     | {"losses": "*fp32", "pair_counts": "*i32"}
-    | dict.fromkeys(("noise_share", "learning_rate", "least_rate", "progress_start", "progress_step"), "fp32")
+    | dict.fromkeys(("noise_share", "learning_rate", "final_rate", "progress_start", "progress_step"), "fp32")
 )
 
 

@@ -37,7 +37,7 @@ class PlainTrainer:
         self.loss, self.pairs = 0.0, 0
 
     def train(self, sentences: list[list[int]], key: int) -> None:
-        """Train the sentences as one chunk that is the whole training: the rate falls to 0 at its end."""
+        """Train the sentences as one chunk that is the whole training: the rate falls to its end."""
         self.keep_key, self.window_key, self.noise_key = (random_bits(key, number) for number in range(3))
         begin, tokens = 0, sum(map(len, sentences))
         for sentence in sentences:
@@ -49,8 +49,12 @@ class PlainTrainer:
                 window = kept[max(0, place - radius) : place] + kept[place + 1 : place + radius + 1]
                 outputs = [center, *self.noise(center, begin + place)]
                 progress = (begin + place * len(sentence) / len(kept)) / tokens
-                self.train_window(window, outputs, self.config.learning_rate * max(1 - progress, 1e-4))
+                self.train_window(window, outputs, self.rate_at(progress))
             begin += len(sentence)
+
+    def rate_at(self, progress: float) -> float:
+        first = self.config.learning_rate
+        return first * (1 - progress) + first * self.config.final_rate_fraction * progress
 
     def is_kept(self, token: int, place: int) -> bool:
         return random_bits(self.keep_key, place) % 2**32 <= int(self.keep_thresholds[token])

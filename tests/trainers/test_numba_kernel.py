@@ -175,7 +175,7 @@ def count_pairs(
         (0,) * 6,
         (least_radius, radius),
         averaged,
-        0.05,
+        (0.05, 0.005),
         np.uint64(seed),
     )[1]
     return int(pairs)
@@ -230,6 +230,7 @@ def test_a_chunk_is_trained_as_the_plain_trainer_does(
             "window_radius": window_radius,
             "negatives_per_pair": negatives,
             "learning_rate": 0.1,
+            "final_rate_fraction": 0.2,
         }
     )
     generator = np.random.default_rng(window_radius)
@@ -256,7 +257,7 @@ def test_a_chunk_is_trained_as_the_plain_trainer_does(
         (0,) * (1 + negatives),
         (1 if reduced_windows else window_radius, window_radius),
         architecture == "cbow",
-        config.learning_rate,
+        (0.1, 0.02),
         np.uint64(17),
     )
 

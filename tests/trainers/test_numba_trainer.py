@@ -137,9 +137,11 @@ def test_every_token_is_trained_whatever_the_workers(workers: int) -> None:
     assert results[-1].mean_loss == pytest.approx(one_worker[-1].mean_loss, rel=0.02)
 
 
-def test_the_learning_rate_falls_to_nearly_nothing() -> None:
-    _, results = run_training(source(), VOCABULARY, CONFIG)
-    assert [result.learning_rate for result in results] == pytest.approx([0.05 * 2 / 3, 0.05 / 3, 0.05e-4])
+@pytest.mark.parametrize(("fraction", "rates"), [(0, [0.04, 0.02, 0]), (0.25, [0.045, 0.03, 0.015]), (1, [0.06] * 3)])
+def test_the_learning_rate_falls_linearly_to_a_part_of_it(fraction: float, rates: list[float]) -> None:
+    config = CONFIG.model_copy(update={"learning_rate": 0.06, "final_rate_fraction": fraction})
+    _, results = run_training(source(), VOCABULARY, config)
+    assert [result.learning_rate for result in results] == pytest.approx(rates)
 
 
 def test_closing_stops_the_threads() -> None:

@@ -30,6 +30,7 @@ def test_tiles_are_trained_as_the_formula_says(
         reduced_windows=reduced,
         epochs=3,
         learning_rate=0.05,
+        final_rate_fraction=0.1,
         # One program: several would see each other's updates or not, as it happens.
         centers_in_flight=16,
     )
@@ -42,7 +43,7 @@ def test_tiles_are_trained_as_the_formula_says(
     loss, pairs = trained.train(portion, 1, draws).cpu().numpy()
     trained.read_into(state)
 
-    schedule = Schedule(0.05, progress_start=1200 / 3000, progress_step=1 / 3000)
+    schedule = Schedule(0.05, 0.005, progress_start=1200 / 3000, progress_step=1 / 3000)
     share = trained.shape.noise_share
     expected = train_in_numpy(centers, contexts, drawn_tokens(draws), share, schedule, radius, rounded)
     assert pairs == expected[1] > 0

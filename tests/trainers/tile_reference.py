@@ -24,14 +24,16 @@ class DrawnTokens:
 
 @dataclass(frozen=True)
 class Schedule:
-    """Learning rate at the start, part of the training done before the tokens, and part that one token adds."""
+    """Learning rate at the start and the end, part of the training done before the tokens, what one token adds."""
 
     learning_rate: float
+    final_rate: float
     progress_start: float = 0.0
     progress_step: float = 0.0
 
     def rate_at(self, position: int) -> float:
-        return self.learning_rate * max(1.0 - self.progress_start - position * self.progress_step, 1e-4)
+        progress = self.progress_start + position * self.progress_step
+        return self.learning_rate * (1 - progress) + self.final_rate * progress
 
 
 def train_in_numpy(
