@@ -20,8 +20,9 @@ SCHEMA = pa.schema(
         pa.field("token_ids", pa.list_(pa.int32()), nullable=False),
     ]
 )
-# One row group: enough work for a worker not to wait for the next, little enough to hold a few for each.
-CHUNK_TOKENS = 1 << 18
+# One row group: enough work for a worker not to wait for the next, little enough to hold a few for each, and for the
+# workers to end an epoch at nearly the same time.
+CHUNK_TOKENS = 1 << 17
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from tasks.text.vocabulary import (
 logger = logging.getLogger(__name__)
 
 VOCABULARY_STAGE_VERSION = 1
-ENCODED_STAGE_VERSION = 2
+ENCODED_STAGE_VERSION = 3
 
 
 def vocabulary_stage(tokens: Stage | Manifest, config: VocabularyConfig) -> Stage:

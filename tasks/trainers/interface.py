@@ -129,7 +129,7 @@ class ArrayTokenSource:
     sentences: arrays of token ids; each is kept whole.  chunk_tokens: a chunk ends with the sentence that reaches it.
     """
 
-    def __init__(self, sentences: Iterable[NDArray[np.int32]], chunk_tokens: int = 1 << 18) -> None:
+    def __init__(self, sentences: Iterable[NDArray[np.int32]], chunk_tokens: int = 1 << 17) -> None:
         parts = [np.asarray(sentence, np.int32) for sentence in sentences]
         self._token_ids = np.concatenate([np.zeros(0, np.int32), *parts])
         self._offsets = np.cumsum([0, *map(len, parts)], dtype=np.int64)
