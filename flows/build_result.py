@@ -24,6 +24,7 @@ STAGE_ROWS = {
     "encoded": ("encoded", "tokens", "tokens"),
     "models": ("training", "rows", "vectors"),
     "evaluations": ("evaluation", "rows", "scores"),
+    "comparisons": ("comparison", "rows", "figures"),
 }
 
 
@@ -68,7 +69,9 @@ class BuildResult(BaseModel):
 def build_result(lineage: Lineage, publication: Publication, files: Arrivals) -> BuildResult:
     """Gather the outcome from the manifests of the stages and from what was published or refused."""
     training = lineage.training.facts
-    reports = [stage_report(getattr(lineage, field.name)) for field in fields(lineage)]
+    stages: list[Manifest | None] = [getattr(lineage, field.name) for field in fields(lineage)]
+    reports = [stage_report(stage) for stage in stages if stage]
+    changes = lineage.comparison.facts["metrics"] if lineage.comparison else {}
     release = StageReport(
         name="release",
         reused=not (publication.published or publication.refused),
@@ -94,7 +97,7 @@ def build_result(lineage: Lineage, publication: Publication, files: Arrivals) ->
             "words_per_second": training["words_per_second"],
             "epochs": len(training["epochs"]),
         },
-        metrics=dict(lineage.evaluation.facts["metrics"]),
+        metrics=lineage.evaluation.facts["metrics"] | changes,
         verdicts=publication.verdicts,
         stages=[*reports, release],
         files=files,

@@ -14,7 +14,7 @@ from flows.deployment_file import PREFECT_YAML as PREFECT_YAML
 from storage.errors import SettingsError
 from tasks.corpus import CorpusConfig
 from tasks.evaluation import EvaluationConfig
-from tasks.publishing import PublicationConfig, check_gates
+from tasks.publication_config import PublicationConfig, check_publication
 from tasks.release_report import ReportConfig
 from tasks.text.tokenizers import TokenizerConfig
 from tasks.text.vocabulary import VocabularyConfig
@@ -91,7 +91,7 @@ def build_parameters(deployment: Deployment, assignments: Iterable[str] = ()) ->
             "`vecmill --help` shows the commands for here and now"
         )
     parameters = merge_settings(BuildParameters, deployment.parameters, assignments)
-    check_gates(parameters.publication, parameters.evaluation)
+    check_publication(parameters.publication, parameters.evaluation)
     return parameters
 
 

@@ -7,6 +7,7 @@ from storage.layout import Workspace
 from storage.stages import Stage, find_stage
 from storage.start_vectors import find_start
 from tasks.arrivals import Arrivals, find_arrivals
+from tasks.comparison import comparison_stage
 from tasks.corpus import corpus_stage
 from tasks.evaluation import evaluation_stage
 from tasks.tokens import tokens_stage
@@ -39,13 +40,15 @@ def plan_stages(parameters: BuildParameters, workspace: Workspace) -> tuple[Arri
     start = find_start(start_spec(parameters.corpus, parameters.skipgram), parameters.publication.table, workspace)
     training = training_stage(encoded, vocabulary, parameters.skipgram, start)
     evaluation = evaluation_stage(training, vocabulary, parameters.evaluation, parameters.publication.matrix)
-    named: dict[str, Stage] = {
+    comparison = comparison_stage(training, vocabulary, parameters.evaluation, parameters.publication, workspace)
+    named: dict[str, Stage | None] = {
         "corpus": corpus,
         "tokens": tokens,
         "vocabulary": vocabulary,
         "encoded": encoded,
         "training": training,
         "evaluation": evaluation,
+        "comparison": comparison,
     }
     return arrivals, [
         PlannedStage(
@@ -54,4 +57,5 @@ def plan_stages(parameters: BuildParameters, workspace: Workspace) -> tuple[Arri
             path=str(workspace.stage_folder(stage.kind, stage.digest)),
         )
         for name, stage in named.items()
+        if stage
     ]

@@ -18,9 +18,11 @@ from storage.runs import registered_run, table_turn
 from storage.start_vectors import find_start
 from tasks.arrivals import look_for_new_text
 from tasks.artifacts import leave_artifacts
+from tasks.comparison import compare_with_current
 from tasks.corpus import CorpusConfig, fetch_corpus
 from tasks.evaluation import EvaluationConfig, check_reference, evaluate_vectors
-from tasks.publishing import Lineage, PublicationConfig, check_gates, judge_release, publish_vectors
+from tasks.publication_config import PublicationConfig, check_publication
+from tasks.publishing import Lineage, judge_release, publish_vectors
 from tasks.release_report import ReportConfig
 from tasks.reporting import report_release
 from tasks.text.tokenizers import TokenizerConfig
@@ -86,7 +88,7 @@ def build_word_vectors(
         table_turn(place, publication.table, wait=wait),
     ):
         check_reference(evaluation)
-        check_gates(publication, evaluation)
+        check_publication(publication, evaluation)
         arrivals = look_for_new_text(corpus, publication.table, place)
         if arrivals.nothing_to_do:
             return _nothing_to_do(run.ended(nothing_to_do(arrivals, place)))
@@ -100,7 +102,8 @@ def build_word_vectors(
         start = find_start(start_spec(corpus, skipgram), publication.table, place)
         model = train_vectors(encoded, words, skipgram, place, start)
         scores = evaluate_vectors(model, words, evaluation, place, publication.matrix)
-        lineage = Lineage(text, tokens, words, encoded, model, scores)
+        changes = compare_with_current(model, words, evaluation, publication, place)
+        lineage = Lineage(text, tokens, words, encoded, model, scores, changes)
         verdicts = judge_release(lineage, publication, place)
         settings = {
             "corpus": corpus, "tokenizer": tokenizer, "vocabulary": vocabulary,

@@ -2,7 +2,7 @@
 
 A workspace is one folder. Stages lie in it by digest, releases by table:
 
-    corpora/ tokens/ vocabularies/ encoded/ models/ evaluations/ maps/
+    corpora/ tokens/ vocabularies/ encoded/ models/ evaluations/ comparisons/ maps/
                                       <digest>/ with a manifest.json when complete
     tables/<table>.duckdb             the current release, a hard link; beside it a .wal that leads nowhere, so that
                                       nobody writes through that name

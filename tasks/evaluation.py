@@ -1,7 +1,7 @@
 """Evaluate a model: word similarity, analogies, and the neighbours it shares with reference vectors."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,10 @@ from storage.gold_sets import GoldSets, read_gold_sets
 from storage.layout import Workspace
 from storage.models import Matrix, read_vectors
 from storage.reference_vectors import ReferenceVectors, read_reference, reference_digest
-from storage.release_schema import WHOLE, EvaluationRow
 from storage.stages import Manifest, Stage, complete_stage
 from storage.vocabularies import read_vocabulary
 from tasks.scoring import EvaluationConfig as EvaluationConfig
-from tasks.scoring import Scored, score_vectors
+from tasks.scoring import Scored, score_vectors, total_digests, total_metrics
 
 logger = logging.getLogger(__name__)
 
@@ -92,22 +91,13 @@ def _stage(
     return Stage("evaluations", STAGE_VERSION, compared | {"matrix": matrix}, inputs)
 
 
-def total_metrics(rows: Sequence[EvaluationRow]) -> dict[str, float | None]:
-    """Every metric on the whole of its gold set, and its coverage."""
-    metrics: dict[str, float | None] = {}
-    for row in rows:
-        if row.section == WHOLE:
-            metrics |= {row.metric: row.value, f"{row.metric}_coverage": row.coverage}
-    return metrics
-
-
 def _facts(scored: Scored, gold: GoldSets) -> dict[str, Any]:
     """The scores on whole gold sets, what each was measured with, and where the references come from."""
     first = scored.references[0] if scored.references else None
     return {
         "rows": len(scored.rows),
         "metrics": total_metrics(scored.rows),
-        "digests": {row.metric: row.gold_digest for row in scored.rows if row.section == WHOLE and row.gold_digest},
+        "digests": total_digests(scored.rows),
         "reference": first and {name: first[name] for name in ("name", "source", "licence")},
         "references": scored.references,
         "gold_rows_left_out": {name: list(lines) for name, lines in gold.left_out.items()},

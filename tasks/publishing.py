@@ -9,63 +9,42 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from prefect import task
 from prefect.cache_policies import NO_CACHE
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict
 
-from storage.errors import SettingsError
+from storage.comparisons import CHANGE_METRICS, read_rotation
 from storage.evaluations import read_compared_words, read_evaluation
-from storage.layout import TABLE_NAME, Workspace
+from storage.layout import Workspace
 from storage.models import Matrix, read_vectors
 from storage.release_file import ReleaseContent, content_sha256
+from storage.release_records import Release
 from storage.release_schema import WHOLE, EvaluationRow, GateRow, Provenance, TrainingRow
 from storage.releases import current_release, keep_candidate, publish_release
 from storage.seen_files import grew_from
 from storage.stages import Manifest
 from storage.vocabularies import read_vocabulary
+from tasks.comparison import is_same_model
 from tasks.events import announce_release
-from tasks.metrics.gates import Gate, Measured, Scores, Verdict, judge, unknown_gates, verdict_rows
-from tasks.scoring import EvaluationConfig, evaluation_metrics
+from tasks.metrics.alignment import rotate
+from tasks.metrics.gates import Measured, Scores, Verdict, judge, verdict_rows
+from tasks.publication_config import PublicationConfig
 
 logger = logging.getLogger(__name__)
 
 RECORDED_PACKAGES = ("vecmill", "prefect", "numpy", "numba", "torch", "pyarrow", "duckdb", "gensim")
 
 
-class PublicationConfig(BaseModel):
-    """Which table the release goes to, and what it must reach."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    table: str = Field("word-vectors", pattern=f"^{TABLE_NAME.pattern}$", description="name of the published table")
-    matrix: Matrix = Field(
-        "center", description="vectors to publish: center (what word2vec saves), context, or the mean of both"
-    )
-    gates: dict[str, Gate | None] = Field(
-        default_factory=dict,
-        description="measure -> what it must reach: minimum, maximum, max_drop, min_factor, strict",
-    )
-    when_busy: Literal["wait", "refuse"] = Field(
-        "wait", description="another run of the same table is at work: wait until it has ended, or give up"
-    )
-
-    @field_validator("gates", mode="before")
-    @classmethod
-    def _none_is_no_gate(cls, gates: object) -> object:
-        """No gate at all, where the whole of them is set to none."""
-        return {} if gates is None else gates
-
-    @property
-    def active_gates(self) -> dict[str, Gate]:
-        """The gates without those that are set to none, which switches them off."""
-        return {metric: gate for metric, gate in self.gates.items() if gate is not None}
-
-
 @dataclass(frozen=True)
 class Lineage:
-    """The manifests of all stages that led to one model and its scores."""
+    """The manifests of all stages that led to one model and its scores.
+
+    comparison: with the current release, None where there was nothing to compare with.
+    """
 
     corpus: Manifest
     tokens: Manifest
@@ -73,6 +52,7 @@ class Lineage:
     encoded: Manifest
     training: Manifest
     evaluation: Manifest
+    comparison: Manifest | None = None
 
 
 class Publication(BaseModel):
@@ -90,12 +70,6 @@ class Publication(BaseModel):
     seconds: float
 
 
-def check_gates(publication: PublicationConfig, evaluation: EvaluationConfig) -> None:
-    """Raise SettingsError that names every gate on something that an evaluation with these settings will not have."""
-    if problems := unknown_gates(publication.gates, evaluation_metrics(evaluation)):
-        raise SettingsError("\n".join(f"publication.gates: {problem}" for problem in problems))
-
-
 def measures(rows: Sequence[EvaluationRow]) -> dict[str, Measured]:
     """What gates can be set on: metrics by their name, parts of them as `metric/section`."""
     return {
@@ -109,8 +83,14 @@ def judge_release(lineage: Lineage, config: PublicationConfig, workspace: Worksp
     """Hold the scores against the gates and, where both were measured alike, against the current release."""
     release = current_release(workspace, config.table)
     corpus = lineage.corpus
-    evaluation = lineage.evaluation
-    scores = Scores(measures(read_evaluation(evaluation.path)), corpus.digest, evaluation.facts["digests"])
+    measured = measures(_evaluation_rows(lineage))
+    why_not = "it is this model, or has vectors of another length" if release else "the table has no release yet"
+    scores = Scores(
+        measured,
+        corpus.digest,
+        {name: digest for stage in _measuring_stages(lineage) for name, digest in stage.facts["digests"].items()},
+        {name: f"not compared: {why_not}" for name in CHANGE_METRICS if name not in measured},
+    )
     previous = None
     if release:
         # A corpus that grew is another text, but one whose vectors must not be worse than before.
@@ -141,7 +121,7 @@ def publish_vectors(
     if refusals:
         path = keep_candidate(workspace, config.table, content).path
         message = f"refused, kept as a candidate of {config.table}: {'; '.join(refusals)}"
-    elif current and current.row.sha256 == content_sha256(content):
+    elif current and _is_published(current, content, lineage, config):
         path, version = workspace.table_file(config.table), current.version
         message = f"version {version} is this model already; {config.table} stays as it is"
         logger.info(message)
@@ -162,6 +142,27 @@ def publish_vectors(
     )
 
 
+def _is_published(current: Release, content: ReleaseContent, lineage: Lineage, config: PublicationConfig) -> bool:
+    """Whether the current release is this model: turned onto the one before, it is not turned onto itself."""
+    turned = config.align == "previous" and is_same_model(current, lineage.training.digest, config.matrix)
+    return turned or current.row.sha256 == content_sha256(content)
+
+
+def _measuring_stages(lineage: Lineage) -> list[Manifest]:
+    return [stage for stage in (lineage.evaluation, lineage.comparison) if stage]
+
+
+def _evaluation_rows(lineage: Lineage) -> list[EvaluationRow]:
+    return [row for stage in _measuring_stages(lineage) for row in read_evaluation(stage.path)]
+
+
+def _vectors(lineage: Lineage, matrix: Matrix) -> NDArray[np.float32]:
+    """The vectors to publish, turned onto older ones where that was asked for."""
+    vectors = read_vectors(lineage.training.path, matrix)
+    rotation = read_rotation(lineage.comparison.path) if lineage.comparison else None
+    return vectors if rotation is None else rotate(vectors, rotation)
+
+
 def _content(
     lineage: Lineage, verdicts: Sequence[Verdict], settings: Mapping[str, BaseModel], matrix: Matrix
 ) -> ReleaseContent:
@@ -172,7 +173,7 @@ def _content(
     return ReleaseContent(
         words=vocabulary.words,
         counts=vocabulary.counts,
-        vectors=read_vectors(training.path, matrix),
+        vectors=_vectors(lineage, matrix),
         provenance=_provenance(lineage, settings),
         training=[
             TrainingRow(
@@ -185,8 +186,8 @@ def _content(
             )
             for epoch in training.facts["epochs"]
         ],
-        evaluation=read_evaluation(lineage.evaluation.path),
-        compared_words=read_compared_words(lineage.evaluation.path),
+        evaluation=_evaluation_rows(lineage),
+        compared_words=[word for stage in _measuring_stages(lineage) for word in read_compared_words(stage.path)],
         gates=[GateRow(**row) for row in verdict_rows(verdicts)],
         settings={section: model.model_dump(mode="json") for section, model in settings.items()},
     )

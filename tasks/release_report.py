@@ -2,12 +2,13 @@
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from storage.comparisons import VERSION_NAME, version_name
 from storage.layout import Workspace
 from storage.release_diff import ReleaseDiff
 from storage.release_records import Release
@@ -100,6 +101,8 @@ def _word_map(release: Release, words: FrequentWords, config: ReportConfig, work
 def _content(release: Release, words: FrequentWords, word_map: WordMap, workspace: Workspace) -> ReportContent:
     earlier = earlier_releases(workspace, release)
     difference = compare_with(workspace, release, earlier[-1]) if earlier else None
+    compared = _compared_words(release.path)
+    before = [name for name in compared if VERSION_NAME.fullmatch(name)]
     row = release.row
     return ReportContent(
         table=row.table_name,
@@ -123,8 +126,8 @@ def _content(release: Release, words: FrequentWords, word_map: WordMap, workspac
         ],
         measures=_measures(release.evaluation, difference),
         verdicts=[_verdict(gate) for gate in release.gates],
-        compared=_compared_words(release.path),
-        changes=_changes(difference, earlier[-1].version) if difference else None,
+        compared={name: own for name, own in compared.items() if name not in before},
+        changes=_changes(difference, earlier[-1].version, compared) if difference else None,
         history=[(f"version {older.version}", dict(older.metrics)) for older in earlier]
         + [("this one", dict(release.metrics))],
     )
@@ -215,7 +218,9 @@ def _compared_words(path: Path) -> dict[str, list[ComparedWord]]:
     return groups
 
 
-def _changes(difference: ReleaseDiff, since: int) -> Changes:
+def _changes(difference: ReleaseDiff, since: int, compared: Mapping[str, list[ComparedWord]]) -> Changes:
+    """The words are those that were found when the release was made, among more words than can be looked at now."""
+    stored = compared.get(version_name(since), [])
     return Changes(
         since=f"version {since}",
         shared_words=difference.shared_words,
@@ -223,7 +228,8 @@ def _changes(difference: ReleaseDiff, since: int) -> Changes:
         lost_words=difference.lost_words,
         mean_overlap=difference.mean_overlap,
         settings=[ChangedSetting(change.name, change.older, change.newer) for change in difference.settings],
-        words=[
+        words=stored[:CHANGED_WORDS]
+        or [
             ComparedWord(word.word, word.rank, word.overlap, word.gained, word.lost)
             for word in difference.drift[:CHANGED_WORDS]
         ],

@@ -133,6 +133,20 @@ def ends(interval: Interval | None) -> dict[str, float | None]:
     return dict(zip(("low", "high"), interval or (None, None), strict=True))
 
 
+def total_metrics(rows: Sequence[EvaluationRow]) -> dict[str, float | None]:
+    """Every metric on the whole of its gold set, and its coverage."""
+    metrics: dict[str, float | None] = {}
+    for row in rows:
+        if row.section == WHOLE:
+            metrics |= {row.metric: row.value, f"{row.metric}_coverage": row.coverage}
+    return metrics
+
+
+def total_digests(rows: Sequence[EvaluationRow]) -> dict[str, str]:
+    """What every metric on a whole gold set was measured with."""
+    return {row.metric: row.gold_digest for row in rows if row.section == WHOLE and row.gold_digest}
+
+
 def _similarity_row(words: Sequence[str], vectors: NDArray[np.float32], pairs: WordPairs) -> EvaluationRow:
     score = score_similarity(words, vectors, pairs.first, pairs.second, pairs.scores)
     return EvaluationRow(

@@ -1,0 +1,190 @@
+"""Compare a model with the release that is current: what changed, and how it is turned to lie where that one lies."""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from storage.comparisons import CHANGE_METRICS, REFERENCE_METRICS, version_name, write_rotation
+from storage.errors import ReferenceVectorsError
+from storage.evaluations import write_evaluation
+from storage.layout import Workspace
+from storage.models import Matrix, read_vectors
+from storage.named_vectors import NamedVectors, read_release_vectors
+from storage.reference_vectors import read_reference, reference_digest
+from storage.release_records import Release
+from storage.release_schema import WHOLE, ComparedWordRow, EvaluationRow
+from storage.releases import current_release
+from storage.reports import read_settings
+from storage.stages import Manifest, Stage, complete_stage
+from storage.vocabularies import read_vocabulary
+from tasks.metrics.alignment import fit_rotation, mean_cosine
+from tasks.metrics.lookup import shared_rows
+from tasks.metrics.neighbors import compare_neighbors
+from tasks.publication_config import PublicationConfig
+from tasks.scoring import EvaluationConfig, overlap_row, total_digests, total_metrics, word_rows
+
+logger = logging.getLogger(__name__)
+
+STAGE_VERSION = 1
+STABILITY, RANK_STABILITY, NEW, LOST, COSINE, _ = CHANGE_METRICS
+REFERENCE_COSINE, _ = REFERENCE_METRICS
+BEFORE = "_before"
+CHANGED_WORDS = 50
+
+
+def comparison_stage(
+    model: Stage | Manifest,
+    vocabulary: Stage | Manifest,
+    evaluation: EvaluationConfig,
+    publication: PublicationConfig,
+    workspace: Workspace,
+) -> Stage | None:
+    """The stage that this model, these settings and the current release lead to, None if there is nothing to compare.
+
+    Raises ReferenceVectorsError if the reference to align with is not there.
+    """
+    current = _other_release(model, publication, workspace)
+    spec = evaluation.reference if publication.align == "reference" else None
+    if not (current or spec):
+        return None
+    inputs = {"model": model.digest, "vocabulary": vocabulary.digest}
+    if current:
+        inputs["release"] = current.row.sha256
+    if spec:
+        inputs["reference"] = reference_digest(spec)
+    config = {"align": publication.align, "matrix": publication.matrix}
+    config |= evaluation.model_dump(include={"neighbors", "neighbor_words"})
+    return Stage("comparisons", STAGE_VERSION, config, inputs)
+
+
+@task(name="compare with current release", cache_policy=NO_CACHE)
+def compare_with_current(
+    model: Manifest,
+    vocabulary: Manifest,
+    evaluation: EvaluationConfig,
+    publication: PublicationConfig,
+    workspace: Workspace,
+) -> Manifest | None:
+    """How the neighbours of words changed, which words came and went, and the rotation asked for.
+
+    None if there is nothing to compare with: no release yet, or this very model.
+    Raises ReferenceVectorsError if the model cannot be turned onto the reference.
+    """
+    stage = comparison_stage(model, vocabulary, evaluation, publication, workspace)
+    if stage is None:
+        return None
+    table, align, matrix = publication.table, publication.align, publication.matrix
+    current = _other_release(model, publication, workspace)
+    spec = evaluation.reference if align == "reference" else None
+
+    def build(folder: Path) -> dict[str, Any]:
+        ours = NamedVectors(
+            "this model", "training", read_vocabulary(vocabulary.path).words, read_vectors(model.path, matrix)
+        )
+        reference = _reference(spec) if spec else None
+        rotation = _rotation_onto_reference(ours, reference) if reference else None
+        rows = _cosines(REFERENCE_COSINE, ours, reference, rotation, fold=True) if reference else []
+        words: list[ComparedWordRow] = []
+        if current:
+            previous = read_release_vectors(workspace, table, str(current.version))
+            if align == "previous":
+                rotation = _rotation_onto_release(ours, previous)
+            changes, words = _changes(ours, previous, current.version, evaluation)
+            rows += [*changes, *_cosines(COSINE, ours, previous, rotation, fold=False)]
+        if rotation is not None:
+            write_rotation(folder, rotation)
+        write_evaluation(folder, rows, words)
+        return {"rows": len(rows), "metrics": total_metrics(rows), "digests": total_digests(rows)}
+
+    manifest = complete_stage(workspace, stage, build)
+    metrics = manifest.facts["metrics"]
+    found = [f"{name} {metrics[name]:.4f}" for name in (*CHANGE_METRICS, *REFERENCE_METRICS) if metrics.get(name)]
+    logger.info("beside %s: %s", version_name(current.version) if current else spec, ", ".join(found))
+    return manifest
+
+
+def _other_release(model: Stage | Manifest, publication: PublicationConfig, workspace: Workspace) -> Release | None:
+    """The current release, unless it is this model."""
+    current = current_release(workspace, publication.table)
+    return None if current and is_same_model(current, model.digest, publication.matrix) else current
+
+
+def is_same_model(release: Release, model_digest: str, matrix: Matrix) -> bool:
+    """Whether a release holds these vectors of this model, turned or not."""
+    if release.model_digest != model_digest:
+        return False
+    settings = {setting.name: json.loads(setting.value) for setting in read_settings(release.path)}
+    return bool(settings.get("publication.matrix", "center") == matrix)
+
+
+def _reference(spec: str) -> NamedVectors:
+    found = read_reference(spec)
+    return NamedVectors(found.name, found.source, found.words, found.vectors)
+
+
+def _rotation_onto_reference(ours: NamedVectors, reference: NamedVectors) -> NDArray[np.float64]:
+    rows, other_rows = shared_rows(ours.words, reference.words, fold=True)
+    try:
+        return fit_rotation(ours.vectors, rows, reference.vectors, other_rows)
+    except ValueError as error:
+        raise ReferenceVectorsError(
+            f"publication.align=reference: {error}; set skipgram.dimension to that of the reference, name another in "
+            "evaluation.reference, or align none"
+        ) from error
+
+
+def _rotation_onto_release(ours: NamedVectors, previous: NamedVectors) -> NDArray[np.float64] | None:
+    """None, with a warning, if its vectors have another length or it shares no word: a new beginning."""
+    rows, other_rows = shared_rows(ours.words, previous.words, fold=False)
+    try:
+        return fit_rotation(ours.vectors, rows, previous.vectors, other_rows)
+    except ValueError as error:
+        logger.warning("not aligned with %s: %s", previous.name, error)
+        return None
+
+
+def _cosines(
+    metric: str, ours: NamedVectors, other: NamedVectors, rotation: NDArray[np.float64] | None, *, fold: bool
+) -> list[EvaluationRow]:
+    """Mean cosine of the vectors that shared words have in both: as published and, if turned, as trained."""
+    if ours.vectors.shape[1] != other.vectors.shape[1]:
+        return []
+    rows, other_rows = shared_rows(ours.words, other.words, fold=fold)
+    versions = {metric: rotation} if rotation is None else {metric: rotation, f"{metric}{BEFORE}": None}
+    return [
+        EvaluationRow(
+            metric=name,
+            value=mean_cosine(ours.vectors, rows, other.vectors, other_rows, turned),
+            coverage=len(rows) / len(ours.words),
+            covered=len(rows),
+        )
+        for name, turned in versions.items()
+    ]
+
+
+def _changes(
+    ours: NamedVectors, previous: NamedVectors, version: int, evaluation: EvaluationConfig
+) -> tuple[list[EvaluationRow], list[ComparedWordRow]]:
+    """How many neighbours of frequent words stayed, which words came and went, and the words that changed most."""
+    found = compare_neighbors(
+        ours.words, ours.vectors, previous.words, previous.vectors, evaluation.neighbors, evaluation.neighbor_words,
+        fold=False, random=False, shown=CHANGED_WORDS,
+    )  # fmt: skip
+    digest = f"neighbors={evaluation.neighbors};words={evaluation.neighbor_words}"
+    rows = [
+        overlap_row(
+            name, part, ranked=name == RANK_STABILITY, section=section, coverage=found.coverage, gold_digest=digest
+        )
+        for name in (STABILITY, RANK_STABILITY)
+        for section, part in ({WHOLE: found.frequent} | found.bands).items()
+    ]
+    for name, words in ((NEW, ours.words), (LOST, previous.words)):
+        count = len(words) - found.shared
+        rows.append(EvaluationRow(metric=name, value=count / len(words), covered=count, gold_digest=digest))
+    return rows, word_rows(version_name(version), found.least)
