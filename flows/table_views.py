@@ -16,7 +16,7 @@ from storage.release_verification import Verified
 
 LONGEST_CELL = 80
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-# Variants of a metric, and how many words came and went: the report and `--json` show them, a line of a terminal has no room.
+# Variants of a metric and counts of words: the report and `--json` show them, a line of a terminal has no room.
 VARIANTS = ("_coverage", "_random", "_rbo", "_3cosmul", "_before", "_words")
 VERDICTS = {True: "passed", None: "none"}
 
