@@ -107,6 +107,40 @@ def test_a_run_outlives_its_worker_and_its_server(stack: ServerStack, long_news_
     assert_published_once(stack, "orphan")
 
 
+def test_after_a_power_cut_a_new_worker_goes_on_and_the_lost_run_is_told(
+    stack: ServerStack, long_news_file: Path
+) -> None:
+    """Server, worker and run are killed at once; `vecmill up` again, and nothing of the old run is in the way."""
+    settings = settings_for("cut", long_news_file, 3)
+    lost = stack.start_run("adhoc", settings)
+    wait_for_checkpoint(stack, lost)
+    stack.kill_everything()
+    stack.start()
+    run = stack.start_run("adhoc", settings)
+    assert stack.ended(run)["type"] == "COMPLETED", stack.log_of(run)
+    assert "going on from a checkpoint" in stack.log_of(run)
+    assert_published_once(stack, "cut")
+    # Nobody is left to tell of the run of old but the automation that `vecmill up` has deployed.
+    state = stack.ended(lost)
+    assert state["type"] == "CRASHED"
+    assert "no sign of life" in state["message"]
+
+
+def test_a_second_start_finds_the_first_and_ctrl_c_ends_the_worker_and_all_else(
+    stack: ServerStack, long_news_file: Path
+) -> None:
+    second = stack.vecmill("up")
+    assert second.returncode == 0, second.stderr
+    assert f"up already, at http://127.0.0.1:{stack.port}" in second.stdout
+    run = stack.start_run("adhoc", settings_for("stopped", long_news_file, 4))
+    wait_for_checkpoint(stack, run)
+    mine = stack.processes()
+    assert len(mine) >= 3
+    assert stack.press_ctrl_c() == 0
+    assert not [process for process in mine if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
+    assert list(stack.workspace.glob(f"models/*.partial/{CHECKPOINT}")), "the checkpoint is kept"
+
+
 def _service_or_none(stack: ServerStack, name: str, killed: psutil.Process) -> psutil.Process | None:
     try:
         found = stack.service(name)
