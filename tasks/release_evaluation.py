@@ -1,11 +1,11 @@
 """Evaluate vectors that exist already: a release of a table, current or old, or a file that was made elsewhere."""
 
 import logging
-from typing import Self
+from typing import Annotated, Self
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
 
 from storage.gold_sets import read_gold_sets
 from storage.layout import TABLE_NAME, Workspace
@@ -20,11 +20,11 @@ logger = logging.getLogger(__name__)
 class TargetConfig(BaseModel):
     """Which vectors are evaluated: those of a table, or a file of others."""
 
-    # An event that starts a run gives the number of a version as a number.
+    # Prefect's server gives what it takes from an event as a number if it looks like one, and checks the schema.
     model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
 
     table: str | None = Field(None, pattern=f"^{TABLE_NAME.pattern}$", description="a published table")
-    version: str | None = Field(
+    version: Annotated[str, WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "integer"}]})] | None = Field(
         None, min_length=1, description="a kept version of it, or the first letters of a candidate; none: the current"
     )
     vectors: str | None = Field(

@@ -1,5 +1,6 @@
 """A real `vecmill up` for tests: server, worker and deployments, with a home, a port and a workspace of their own."""
 
+import http
 import json
 import os
 import signal
@@ -7,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -125,14 +127,21 @@ class ServerStack:
         return str(json.loads(called.stdout)["id"])
 
     def ask(self, path: str, question: object = None) -> Any:
-        """What Prefect's API answers."""
+        """What Prefect's API answers; a busy one is asked again, as Prefect's own clients do."""
         request = urllib.request.Request(
             f"http://127.0.0.1:{self.port}/api/{path}",
             data=None if question is None else json.dumps(question).encode(),
             headers={"Content-Type": "application/json"},
         )
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return json.load(answer)
+        for _ in range(10):
+            try:
+                with urllib.request.urlopen(request, timeout=60) as answer:
+                    return json.load(answer)
+            except urllib.error.HTTPError as error:
+                if error.code != http.HTTPStatus.SERVICE_UNAVAILABLE:
+                    raise
+                time.sleep(1)
+        raise AssertionError(f"{path} stays unavailable")
 
     def state_of(self, run: str) -> dict[str, Any]:
         """The state of a flow run: type, name, message."""
