@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from flows import (
+    downstream_command,
     evaluation_commands,
     exchange_commands,
     history_commands,
@@ -122,6 +123,7 @@ def doctor(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> No
 
 
 table_commands.register(app)
+downstream_command.register(app)
 evaluation_commands.register(app)
 exchange_commands.register(app)
 history_commands.register(app)

@@ -1,0 +1,146 @@
+"""Train small classifiers of labelled reviews on the vectors of a release, and on random ones beside them."""
+
+import logging
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from storage.labelled_texts import read_labelled_reviews
+from storage.layout import Workspace
+from storage.models import read_vectors
+from storage.named_vectors import read_release_vectors
+from storage.release_reader import read_content
+from storage.vocabularies import read_vocabulary
+from tasks.corpus import CorpusConfig, fetch_corpus
+from tasks.metrics.lookup import rows_by_word
+from tasks.text.tokenizers import TokenizerConfig, tokenize
+from tasks.text.vocabulary import VocabularyConfig
+from tasks.tokens import tokenize_corpus
+from tasks.trainers.config import SkipGramConfig
+from tasks.training import train_vectors
+from tasks.vocabulary import build_vocabulary, encode_corpus
+
+logger = logging.getLogger(__name__)
+
+# Of all texts: to train on, to choose the epoch by, and to score on. The first two are the 80 %.
+SHARES = (0.72, 0.08, 0.20)
+LONGEST_TEXT = 400
+
+
+class DownstreamEpoch(BaseModel):
+    """One point of a learning curve."""
+
+    model_config = ConfigDict(frozen=True)
+
+    epoch: int
+    train_loss: float
+    train_accuracy: float
+    validation_loss: float
+    validation_accuracy: float
+
+
+class DownstreamScore(BaseModel):
+    """One classifier. accuracy: on the held-out texts, after `best_epoch`, which had the lowest validation loss."""
+
+    model_config = ConfigDict(frozen=True)
+
+    start: str
+    accuracy: float
+    best_epoch: int
+    curve: list[DownstreamEpoch]
+
+
+class DownstreamResult(BaseModel):
+    """The classifiers of one release. seen: whether the vectors were trained on the held-out texts, without labels."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    source: str
+    seed: int
+    seen: bool
+    texts: tuple[int, int, int]
+    scores: list[DownstreamScore]
+
+
+def score_downstream(
+    workspace: Workspace, table: str, version: str | None, *, epochs: int, seed: int, unseen: bool
+) -> DownstreamResult:
+    """Accuracy on held-out reviews with the release's vectors frozen and fine-tuned, and with random ones.
+
+    unseen: train vectors with the release's settings on the other 80 % of the reviews alone, and use those.
+    Raises ReleaseError or CorpusError where release or reviews are missing.
+    """
+    # Deferred: torch takes seconds to import.
+    from tasks.metrics.downstream import STARTS, Examples, classify, padded_ids, split_texts
+
+    found = read_release_vectors(workspace, table, version)
+    reviews = read_labelled_reviews()
+    texts: list[str] = reviews.texts.to_pylist()
+    parts = split_texts(texts, SHARES, seed)
+    words, vectors = found.words, found.vectors
+    settings = read_content(found.release.path).settings or {} if found.release else {}
+    tokenizer = TokenizerConfig.model_validate(_section(settings, "tokenizer"))
+    if unseen:
+        own = np.sort(np.concatenate(parts[:2]))
+        words, vectors = _train_alone([texts[row] for row in own.tolist()], settings, workspace)
+    rows, lengths = _rows(reviews.texts, tokenizer, words)
+    examples = Examples(padded_ids(rows, lengths, LONGEST_TEXT), reviews.labels)
+    train, validation, held_out = (examples.part(part) for part in parts)
+    scores = []
+    for start in STARTS:
+        result = classify(start, vectors, train, validation, held_out, epochs, seed)
+        logger.info("%s: %.4f of held-out reviews right", start, result.accuracy)
+        curve = [DownstreamEpoch(**vars(point)) for point in result.curve]
+        scores.append(DownstreamScore(start=start, accuracy=result.accuracy, best_epoch=result.best_epoch, curve=curve))
+    return DownstreamResult(
+        name=found.name,
+        source=reviews.source,
+        seed=seed,
+        seen=not unseen,
+        texts=(len(parts[0]), len(parts[1]), len(parts[2])),
+        scores=scores,
+    )
+
+
+def _rows(
+    texts: pa.Array, tokenizer: TokenizerConfig, words: Sequence[str]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Row of every token of all texts, -1 where unknown, and the tokens of each text."""
+    tokens = tokenize(texts, tokenizer)
+    index = rows_by_word(words)
+    rows = np.fromiter((index.get(token, -1) for token in tokens.flatten().to_pylist()), dtype=np.int64)
+    return rows, tokens.value_lengths().to_numpy(zero_copy_only=False).astype(np.int64)
+
+
+def _train_alone(
+    texts: Sequence[str], settings: Mapping[str, Any], workspace: Workspace
+) -> tuple[list[str], NDArray[np.float32]]:
+    """Vectors trained on these texts alone, with the settings of a release."""
+    with tempfile.TemporaryDirectory(dir=workspace.root) as folder:
+        path = Path(folder) / "reviews.txt"
+        path.write_text("\n".join(" ".join(text.split()) for text in texts), encoding="utf-8")
+        corpus = fetch_corpus.fn(CorpusConfig(source="files", path=str(path)), workspace)
+        tokens = tokenize_corpus.fn(corpus, TokenizerConfig.model_validate(_section(settings, "tokenizer")), workspace)
+    vocabulary = build_vocabulary.fn(
+        tokens, VocabularyConfig.model_validate(_section(settings, "vocabulary")), workspace
+    )
+    encoded = encode_corpus.fn(tokens, vocabulary, workspace)
+    model = train_vectors.fn(
+        encoded, vocabulary, SkipGramConfig.model_validate(_section(settings, "skipgram")), workspace
+    )
+    matrix = _section(settings, "publication").get("matrix", "center")
+    return read_vocabulary(vocabulary.path).words, read_vectors(model.path, matrix)
+
+
+def _section(settings: Mapping[str, Any], section: str) -> dict[str, Any]:
+    """The settings of one section, which a release stores under dotted names."""
+    return {
+        name.removeprefix(f"{section}."): value for name, value in settings.items() if name.startswith(f"{section}.")
+    }
