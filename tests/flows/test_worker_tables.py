@@ -127,3 +127,9 @@ def test_two_runs_of_a_table_wait_or_are_refused_on_the_worker(quiet_stack: Serv
     assert "the table 'busy' is being written by another run; waiting for it" in quiet_stack.log_of(waiting)
     releases = sorted(list_releases(workspace, "busy"), key=lambda release: release.version or 0)
     assert [(release.version, release.current) for release in releases] == [(1, False), (2, True)]
+
+
+def test_the_server_of_the_worker_listens_on_this_machine_alone(stack: ServerStack) -> None:
+    opened = [connection.laddr for process in stack.processes() for connection in process.net_connections("tcp")]
+    assert stack.port in {address.port for address in opened}
+    assert {address.ip for address in opened} == {"127.0.0.1"}
