@@ -12,7 +12,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 def fetch_gensim_vectors(name: str) -> Path:
-    """The file of a set of vectors of gensim-data, downloaded if need be, into `$GENSIM_DATA_DIR`, else `~/gensim-data`.
+    """The file of a set of vectors; downloaded, if need be, into `$GENSIM_DATA_DIR`, else `~/gensim-data`.
 
     Raises ReferenceVectorsError that names those there are for an unknown name, or tells why it cannot be fetched.
     """
