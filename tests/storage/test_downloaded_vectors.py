@@ -41,7 +41,10 @@ def test_without_a_network_the_remedy_is_told(kept: Path) -> None:
 
 
 def test_an_unknown_name_tells_the_known_ones(kept: Path) -> None:
-    known = {"models": {"glove-twitter-25": {}, "fasttext-wiki": {}}, "corpora": {"text8": {}}}
+    known: dict[str, dict[str, object]] = {
+        "models": {"glove-twitter-25": {}, "fasttext-wiki": {}},
+        "corpora": {"text8": {}},
+    }
     (kept / "information.json").write_text(json.dumps(known), encoding="utf-8")
     with pytest.raises(ReferenceVectorsError, match="has no vectors text8; it has fasttext-wiki, glove-twitter-25"):
         read_reference("gensim:text8")
