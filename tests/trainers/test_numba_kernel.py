@@ -288,7 +288,7 @@ def test_only_the_words_of_the_text_and_noise_are_touched() -> None:
         (0,) * 3,
         (1, 1),
         False,
-        0.05,
+        (0.05, 0.05),
         np.uint64(9),
     )
     changed_in = np.flatnonzero((centers != vectors).any(axis=1))
