@@ -115,7 +115,8 @@ def test_two_runs_of_a_table_wait_or_are_refused_on_the_worker(quiet_stack: Serv
                 return True
         return False
 
-    first = quiet_stack.start_run("adhoc", (*own, "skipgram.epochs=120", "skipgram.seed=1"))
+    # Long enough that two more processes can start meanwhile: they take a quarter of it each.
+    first = quiet_stack.start_run("adhoc", (*own, "skipgram.epochs=600", "skipgram.seed=1"))
     wait_for("training", lambda: "training" in quiet_stack.log_of(first) and at_work())
     refused = quiet_stack.start_run("adhoc", (*own, "skipgram.epochs=1", "publication.when_busy=refuse"))
     state = quiet_stack.ended(refused)
