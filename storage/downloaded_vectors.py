@@ -6,7 +6,7 @@ import sys
 from contextlib import redirect_stdout
 from pathlib import Path
 
-from storage.errors import ReferenceVectorsError
+from storage.errors import DownloadError, ReferenceVectorsError
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -14,7 +14,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 def fetch_gensim_vectors(name: str) -> Path:
     """The file of a set of vectors; downloaded, if need be, into `$GENSIM_DATA_DIR`, else `~/gensim-data`.
 
-    Raises ReferenceVectorsError that names those there are for an unknown name, or tells why it cannot be fetched.
+    Raises ReferenceVectorsError that names those there are for an unknown name, DownloadError if it cannot be fetched.
     """
     # Deferred: only who asks for it waits for it.
     import gensim.downloader
@@ -34,7 +34,7 @@ def fetch_gensim_vectors(name: str) -> Path:
             if name in known:
                 return Path(gensim.downloader.load(name, return_path=True))
     except Exception as error:  # a checksum that is wrong is a bare Exception
-        raise ReferenceVectorsError(
+        raise DownloadError(
             f"gensim:{name} cannot be fetched into {folder}: {error}; check the network, or put the file at {kept}"
         ) from error
     raise ReferenceVectorsError(f"gensim-data has no vectors {name}; it has {', '.join(sorted(known))}")

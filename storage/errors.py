@@ -51,6 +51,10 @@ class ReferenceVectorsError(VecmillError):
     """Reference vectors cannot be read, hold NaN or zero rows, or share no word with the model."""
 
 
+class DownloadError(ReferenceVectorsError):
+    """Vectors could not be fetched; another try may do better."""
+
+
 class VectorFileError(VecmillError):
     """A file of word vectors cannot be read or written, or its format cannot hold some of the words."""
 

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from storage.downloaded_vectors import fetch_gensim_vectors
-from storage.errors import ReferenceVectorsError, VectorFileError
+from storage.errors import DownloadError, ReferenceVectorsError, VectorFileError
 from storage.named_paths import check_allowed, named_path
 from storage.vector_faults import vector_faults
 from storage.vector_files import VectorSource, find_vectors, read_vectors
@@ -86,6 +86,11 @@ def read_reference(spec: str) -> ReferenceVectors:
             reference = _read_package(spec, name) if scheme == "package" else _read_file(spec, _find_file(name))
     _check_rows(reference)
     return reference
+
+
+def is_downloaded(spec: str) -> bool:
+    """Whether a spec names vectors that are fetched over a network the first time."""
+    return _split_spec(spec)[0] in DOWNLOADED
 
 
 def _split_spec(spec: str) -> tuple[str, str]:
@@ -156,7 +161,7 @@ def _read_torchtext(spec: str, name_and_dimension: str) -> ReferenceVectors:
         with _certificate_checks_restored():
             glove = GloVe(name, int(dimension), cache=str(cache))
     except (OSError, RuntimeError, zipfile.BadZipFile) as error:
-        raise ReferenceVectorsError(
+        raise DownloadError(
             f"{spec} cannot be fetched from {GloVe.url[name]} into {cache}: {error}; check the network, empty that "
             f"folder and try again, or {REMEDY}"
         ) from error

@@ -5,14 +5,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from prefect import task
+from prefect import Task, task
 from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
 
+from storage.errors import DownloadError
 from storage.evaluations import write_evaluation
 from storage.gold_sets import GoldSets, read_gold_sets
 from storage.layout import Workspace
 from storage.models import Matrix, read_vectors
-from storage.reference_vectors import ReferenceVectors, read_reference, reference_digest
+from storage.reference_vectors import ReferenceVectors, is_downloaded, read_reference, reference_digest
 from storage.stages import Manifest, Stage, complete_stage
 from storage.vocabularies import read_vocabulary
 from tasks.scoring import EvaluationConfig as EvaluationConfig
@@ -33,12 +35,32 @@ def evaluation_stage(
     return _stage(model, vocabulary, config, matrix, read_gold_sets(config.gold))
 
 
+def _may_succeed_later(task: Task[..., object], run: TaskRun, state: State[object]) -> bool:
+    """A network may come back; a name that does not exist stays unknown."""
+    return isinstance(state.result(raise_on_failure=False), DownloadError)
+
+
+@task(
+    name="fetch reference vectors",
+    cache_policy=NO_CACHE,
+    retries=3,
+    retry_delay_seconds=[5, 20, 80],
+    retry_jitter_factor=0.5,
+    retry_condition_fn=_may_succeed_later,
+)
+def fetch_reference_vectors(spec: str) -> None:
+    """Have vectors of torchtext or gensim-data on this machine. Raises ReferenceVectorsError."""
+    read_reference(spec)
+
+
 def check_reference(config: EvaluationConfig) -> None:
     """Look at everything that will be compared with: better before hours of training than after them.
 
     Raises GoldSetError or ReferenceVectorsError if something is not there.
     """
     for spec in config.all_references:
+        if is_downloaded(spec):
+            fetch_reference_vectors(spec)
         reference_digest(spec)
     read_gold_sets(config.gold)
 
