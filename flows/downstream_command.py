@@ -37,7 +37,7 @@ def downstream(
         place = resolve_workspace(workspace)
         result = score_downstream(place, table, version, epochs=epochs, seed=seed, unseen=unseen)
     if as_json:
-        print_json(result.model_dump(mode="json"))
+        print_json(result.model_dump(mode="json") | {"seen": result.seen})
     else:
         _show(result)
 
@@ -63,7 +63,7 @@ def _show(result: "DownstreamResult") -> None:
     output.print(
         "the vectors have seen the held-out reviews, without labels; --unseen trains them on the others alone"
         if result.seen
-        else "the vectors were trained without the held-out reviews",
+        else f"the vectors were trained on {escape(result.trained_on)}",
         style="dim",
     )
     output.print()

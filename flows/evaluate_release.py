@@ -4,6 +4,7 @@ from prefect import flow
 from prefect.runtime import flow_run
 
 from flows.stop_notes import tell_the_failure
+from flows.summary import interval_text
 from storage.layout import resolve_workspace
 from storage.release_schema import WHOLE
 from tasks.artifacts import leave_artifacts
@@ -45,8 +46,7 @@ def evaluation_markdown(result: TargetEvaluation) -> str:
     for row in result.rows:
         if row.section == WHOLE:
             value = "not measured" if row.value is None else f"{row.value:.4f}"
-            ends = "" if row.low is None or row.high is None else f"{row.low:.4f} to {row.high:.4f}"
-            lines.append(f"| {row.metric} | {value} | {ends} |")
+            lines.append(f"| {row.metric} | {value} | {interval_text(row.low, row.high)} |")
     return "\n".join(lines)
 
 

@@ -78,7 +78,8 @@ def compare(
     as_json: JsonOption = False,
 ) -> None:
     """Compare the current releases of two tables: scores, words, neighbours, and vectors after the best rotation."""
-    from flows.evaluation_views import changed_table, pair_table, score_table
+    from flows.evaluation_views import changed_table, score_table
+    from flows.table_views import metric_change_table
     from tasks.table_comparison import compare_tables
 
     with shown_progress():
@@ -92,7 +93,8 @@ def compare(
         f"{only_second:,} only in {escape(found.second)}",
         highlight=False,
     )
-    for view in (pair_table(found), score_table(found.agreement, sections=True), changed_table(found, SHOWN_WORDS)):
+    pairs = metric_change_table(found.first, found.second, found.metrics)
+    for view in (pairs, score_table(found.agreement, sections=True), changed_table(found, SHOWN_WORDS)):
         if view.row_count:
             output.print()
             output.print(view)

@@ -40,15 +40,6 @@ def agreement_lines(words: Sequence[ComparedWordRow]) -> Iterator[str]:
         yield f"agree least with {shown(name)}: {least}"
 
 
-def pair_table(found: TableComparison) -> Table:
-    """The scores that are stored in both releases."""
-    table = plain_table("measure", shown(found.first), shown(found.second), "")
-    for metric in found.metrics:
-        note = "" if metric.comparable else "measured otherwise"
-        table.add_row(shown(metric.metric), number(metric.older), number(metric.newer), note)
-    return table
-
-
 def changed_table(found: TableComparison, shown_words: int) -> Table:
     """The words whose neighbours agree least."""
     table = plain_table("word", "rank", "overlap", f"only in {shown(found.first)}", f"only in {shown(found.second)}")

@@ -46,11 +46,11 @@ def report(
 ) -> None:
     """Write the report of a release again: one HTML file to look at and explore, without a network."""
     from storage.output_files import new_output
-    from storage.reports import release_to_report
+    from storage.release_history import choose_release
     from tasks.release_report import ReportConfig, make_report, render_release
 
     place = resolve_workspace(workspace)
-    release = release_to_report(place, table, version)
+    release = choose_release(place, table, version)
     config = ReportConfig(map_words=map_words, map_method=method)
     with shown_progress():
         if target is None:
@@ -84,7 +84,7 @@ def plot(
 ) -> None:
     """Draw words of a table on a labelled map, or how it was trained, as PNG or SVG."""
     from storage.output_files import new_output
-    from storage.reports import release_to_report
+    from storage.release_history import choose_release
     from tasks.plotting import Plot, plot_training, plot_words
 
     path = (target or Path(f"{table}.png")).expanduser().absolute()
@@ -93,7 +93,7 @@ def plot(
         raise SettingsError(f"{path.name} is no picture that can be drawn: end its name in .png or .svg")
     picture_form = cast(Literal["png", "svg"], form)
     asked = [] if curves else _split_words(words or [])
-    release = release_to_report(resolve_workspace(workspace), table, version)
+    release = choose_release(resolve_workspace(workspace), table, version)
     if curves:
         if not release.training:
             raise SettingsError(f"{table} has no training to draw: its vectors were made elsewhere; name --words")

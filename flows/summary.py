@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from flows.build_result import BuildResult
+from flows.build_result import BuildResult, metric_rows
 from storage.querying import Neighbor
 from tasks.metrics.gates import bound_text
 
@@ -71,19 +71,16 @@ def _stage_table(result: BuildResult) -> Table:
 def _verdict_table(result: BuildResult) -> Table:
     table = Table("measure", "value", "95 % interval", "bound", "previous", "passed", box=None, pad_edge=False)
     table.header_style = "bold"
-    judged = {verdict["metric"] for verdict in result.verdicts}
-    for verdict in result.verdicts:
+    for row in metric_rows(result):
+        judged = row["passed"] is not None
         table.add_row(
-            escape(verdict["metric"]),
-            _number(verdict["value"]),
-            interval_text(verdict["low"], verdict["high"]),
-            escape(bound_text(verdict)),
-            "" if verdict["previous"] is None else _number(verdict["previous"]),
-            "[green]yes[/]" if verdict["passed"] else "[red]no[/]",
+            escape(row["metric"]),
+            _number(row["value"]),
+            interval_text(row["low"], row["high"]),
+            escape(bound_text(row)) if judged else "",
+            "" if row["previous"] is None else _number(row["previous"]),
+            ("[green]yes[/]" if row["passed"] else "[red]no[/]") if judged else "",
         )
-    for metric, value in result.metrics.items():
-        if metric not in judged and not metric.endswith("_coverage"):
-            table.add_row(escape(metric), _number(value), "", "", "", "")
     return table
 
 

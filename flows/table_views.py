@@ -10,7 +10,7 @@ from rich.table import Table
 from storage.housekeeping import Removed
 from storage.querying import Neighbor
 from storage.read_only_sql import QueryResult
-from storage.release_diff import ReleaseDiff
+from storage.release_diff import MetricChange, ReleaseDiff
 from storage.release_records import ReleaseSummary
 from storage.release_verification import Verified
 
@@ -96,12 +96,18 @@ def removed_table(removed: Sequence[Removed]) -> Table:
     return table
 
 
+def metric_change_table(older: str, newer: str, changes: Sequence[MetricChange]) -> Table:
+    """The scores that two releases hold, side by side."""
+    table = plain_table("metric", shown(older), shown(newer), "")
+    for change in changes:
+        note = "" if change.comparable else "measured otherwise"
+        table.add_row(shown(change.metric), number(change.older), number(change.newer), note)
+    return table
+
+
 def diff_tables(diff: ReleaseDiff, shown_words: int) -> list[Table]:
     """Metrics, settings and the words whose neighbours changed most."""
-    metrics = plain_table("metric", f"{shown(diff.older)}", f"{shown(diff.newer)}", "")
-    for metric in diff.metrics:
-        note = "" if metric.comparable else "measured otherwise"
-        metrics.add_row(shown(metric.metric), number(metric.older), number(metric.newer), note)
+    metrics = metric_change_table(diff.older, diff.newer, diff.metrics)
     settings = plain_table("setting", f"{shown(diff.older)}", f"{shown(diff.newer)}")
     for setting in diff.settings:
         settings.add_row(*(shown(value) if value is not None else "–" for value in setting.model_dump().values()))

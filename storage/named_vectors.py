@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from storage.errors import VectorFileError
 from storage.layout import Workspace
 from storage.named_paths import check_allowed, named_path
+from storage.release_history import choose_release
 from storage.release_reader import read_content
 from storage.release_records import Release
-from storage.reports import release_to_report
 from storage.vector_faults import vector_faults
 from storage.vector_files import find_vectors
 from storage.vector_import import PACKAGE, find_source
@@ -36,7 +36,7 @@ def read_release_vectors(workspace: Workspace, table: str, version: str | None =
 
     Raises ReleaseError where it is not there or cannot be read.
     """
-    release = release_to_report(workspace, table, version)
+    release = choose_release(workspace, table, version)
     content = read_content(release.path)
     number = release.row.version
     name = f"{table} candidate {release.path.stem}" if number is None else f"{table} version {number}"

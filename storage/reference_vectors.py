@@ -59,7 +59,7 @@ def reference_digest(spec: str) -> str:
     the spec.
     Raises ReferenceVectorsError if there is no such package or file.
     """
-    scheme, name = _split_spec(spec)
+    scheme, name = split_spec(spec)
     if scheme in DOWNLOADED:
         return hashlib.sha256(spec.encode()).hexdigest()
     with _as_reference_errors():
@@ -74,7 +74,7 @@ def read_reference(spec: str) -> ReferenceVectors:
 
     Raises ReferenceVectorsError if they are missing, damaged, or hold a row of zeros, NaN or infinities.
     """
-    scheme, name = _split_spec(spec)
+    scheme, name = split_spec(spec)
     if scheme == "torchtext":
         reference = _read_torchtext(spec, name)
     elif scheme == "gensim":
@@ -90,10 +90,10 @@ def read_reference(spec: str) -> ReferenceVectors:
 
 def is_downloaded(spec: str) -> bool:
     """Whether a spec names vectors that are fetched over a network the first time."""
-    return _split_spec(spec)[0] in DOWNLOADED
+    return split_spec(spec)[0] in DOWNLOADED
 
 
-def _split_spec(spec: str) -> tuple[str, str]:
+def split_spec(spec: str) -> tuple[str, str]:
     """Scheme and the rest; a path has the scheme `file`."""
     scheme, colon, rest = spec.partition(":")
     if colon and scheme in ("package", *DOWNLOADED):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from storage.errors import ReleaseError
 from storage.layout import Workspace
+from storage.querying import published_file
 from storage.release_ledger import current_version, existing_table, kept_versions, remove_release
 from storage.release_reader import read_content
 from storage.release_records import Release, read_release
@@ -30,6 +31,17 @@ def find_release(workspace: Workspace, table: str, name: str) -> Path:
     raise ReleaseError(
         f"{table!r} has no release or candidate {name[:80]!r}; the versions are {numbers}, the candidates {digests}"
     )
+
+
+def choose_release(workspace: Workspace, table: str, name: str | None = None) -> Release:
+    """A kept version, or a candidate by the first letters of its model; else the current release of a table.
+
+    Raises ReleaseError that names those there are.
+    """
+    if name is None:
+        published_file(workspace, table)
+        name = str(current_version(workspace, table))
+    return read_release(find_release(workspace, table, name))
 
 
 def rollback(workspace: Workspace, table: str, version: int) -> Release:

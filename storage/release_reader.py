@@ -5,11 +5,11 @@ Every connection is read-only: a release is never written again, and a reader ne
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import duckdb
 import numpy as np
@@ -90,6 +90,11 @@ def stored_sha256(connection: duckdb.DuckDBPyConnection, row: ReleaseRow) -> str
     return digest.hexdigest()
 
 
+def setting_values(rows: Iterable[SettingRow]) -> dict[str, Any]:
+    """Dotted name -> value of each setting."""
+    return {row.name: json.loads(row.value) for row in rows}
+
+
 def read_content(path: Path) -> ReleaseContent:
     """Everything that went into a release file. Written again it has the same checksum."""
     with open_release(path) as connection:
@@ -111,7 +116,7 @@ def read_content(path: Path) -> ReleaseContent:
             compared_words=(
                 read_rows(connection, "compared_words", ComparedWordRow) if row.format_version >= 3 else []
             ),
-            settings={setting.name: json.loads(setting.value) for setting in settings},
+            settings=setting_values(settings),
         )
 
 

@@ -9,12 +9,10 @@ from numpy.typing import NDArray
 from storage.disk_errors import disk_errors
 from storage.errors import ReleaseError
 from storage.layout import REPORT_SUFFIX, Workspace
-from storage.querying import published_file
 from storage.release_diff import ReleaseDiff, compare_releases
-from storage.release_history import find_release
 from storage.release_ledger import current_version, kept_versions
 from storage.release_reader import open_release, read_release_row, read_rows
-from storage.release_records import Release, read_release, readable_releases
+from storage.release_records import Release, readable_releases
 from storage.release_schema import ComparedWordRow, SettingRow
 from storage.stages import sync_path
 
@@ -35,17 +33,6 @@ class FrequentWords:
     counts: NDArray[np.int64]
     vectors: NDArray[np.float32]
     all_counts: NDArray[np.int64]
-
-
-def release_to_report(workspace: Workspace, table: str, name: str | None = None) -> Release:
-    """A kept version, or a candidate by the first letters of its model; else the current release of a table.
-
-    Raises ReleaseError that names those there are.
-    """
-    if name is None:
-        published_file(workspace, table)
-        name = str(current_version(workspace, table))
-    return read_release(find_release(workspace, table, name))
 
 
 def read_frequent_words(path: Path, limit: int) -> FrequentWords:

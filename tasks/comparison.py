@@ -1,6 +1,5 @@
 """Compare a model with the release that is current: what changed, and how it is turned to lie where that one lies."""
 
-import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,9 @@ from storage.layout import Workspace
 from storage.models import Matrix, read_vectors
 from storage.named_vectors import NamedVectors, read_release_vectors
 from storage.reference_vectors import read_reference, reference_digest
+from storage.release_reader import setting_values
 from storage.release_records import Release
-from storage.release_schema import WHOLE, ComparedWordRow, EvaluationRow
+from storage.release_schema import ComparedWordRow, EvaluationRow
 from storage.releases import current_release
 from storage.reports import read_settings
 from storage.stages import Manifest, Stage, complete_stage
@@ -27,7 +27,7 @@ from tasks.metrics.alignment import fit_rotation, mean_cosine
 from tasks.metrics.lookup import shared_rows
 from tasks.metrics.neighbors import compare_neighbors
 from tasks.publication_config import PublicationConfig
-from tasks.scoring import EvaluationConfig, overlap_row, total_digests, total_metrics, word_rows
+from tasks.scoring import EvaluationConfig, agreement_rows, total_digests, total_metrics, word_rows
 
 logger = logging.getLogger(__name__)
 
@@ -119,7 +119,7 @@ def is_same_model(release: Release, model_digest: str, matrix: Matrix) -> bool:
     """Whether a release holds these vectors of this model, turned or not."""
     if release.model_digest != model_digest:
         return False
-    settings = {setting.name: json.loads(setting.value) for setting in read_settings(release.path)}
+    settings = setting_values(read_settings(release.path))
     return bool(settings.get("publication.matrix", "center") == matrix)
 
 
@@ -177,13 +177,7 @@ def _changes(
         fold=False, random=False, shown=CHANGED_WORDS,
     )  # fmt: skip
     digest = f"neighbors={evaluation.neighbors};words={evaluation.neighbor_words}"
-    rows = [
-        overlap_row(
-            name, part, ranked=name == RANK_STABILITY, section=section, coverage=found.coverage, gold_digest=digest
-        )
-        for name in (STABILITY, RANK_STABILITY)
-        for section, part in ({WHOLE: found.frequent} | found.bands).items()
-    ]
+    rows = agreement_rows(STABILITY, RANK_STABILITY, found, digest)
     for name, words in ((NEW, ours.words), (LOST, previous.words)):
         count = len(words) - found.shared
         rows.append(EvaluationRow(metric=name, value=count / len(words), covered=count, gold_digest=digest))

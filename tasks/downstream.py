@@ -15,9 +15,11 @@ from storage.labelled_texts import read_labelled_reviews
 from storage.layout import Workspace
 from storage.models import read_vectors
 from storage.named_vectors import read_release_vectors
-from storage.release_reader import read_content
+from storage.release_reader import setting_values
+from storage.reports import read_settings
 from storage.vocabularies import read_vocabulary
 from tasks.corpus import CorpusConfig, fetch_corpus
+from tasks.metrics.downstream import STARTS, Classified, Examples, classify, padded_ids, split_texts
 from tasks.metrics.lookup import rows_by_word
 from tasks.text.tokenizers import TokenizerConfig, tokenize
 from tasks.text.vocabulary import VocabularyConfig
@@ -33,40 +35,26 @@ SHARES = (0.72, 0.08, 0.20)
 LONGEST_TEXT = 400
 
 
-class DownstreamEpoch(BaseModel):
-    """One point of a learning curve."""
-
-    model_config = ConfigDict(frozen=True)
-
-    epoch: int
-    train_loss: float
-    train_accuracy: float
-    validation_loss: float
-    validation_accuracy: float
-
-
-class DownstreamScore(BaseModel):
-    """One classifier. accuracy: on the held-out texts, after `best_epoch`, which had the lowest validation loss."""
-
-    model_config = ConfigDict(frozen=True)
-
-    start: str
-    accuracy: float
-    best_epoch: int
-    curve: list[DownstreamEpoch]
-
-
 class DownstreamResult(BaseModel):
-    """The classifiers of one release. seen: whether the vectors were trained on the held-out texts, without labels."""
+    """The classifiers of one release.
+
+    source: of the texts.  trained_on: the text that the vectors were trained on.  texts: how many were trained on,
+    chosen by, and held out.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     name: str
     source: str
     seed: int
-    seen: bool
+    trained_on: str
     texts: tuple[int, int, int]
-    scores: list[DownstreamScore]
+    scores: list[Classified]
+
+    @property
+    def seen(self) -> bool:
+        """Whether the vectors were trained on the held-out texts too, without their labels."""
+        return self.trained_on == self.source
 
 
 def score_downstream(
@@ -77,18 +65,15 @@ def score_downstream(
     unseen: train vectors with the release's settings on the other 80 % of the reviews alone, and use those.
     Raises ReleaseError or CorpusError where release or reviews are missing.
     """
-    # Deferred: torch takes seconds to import.
-    from tasks.metrics.downstream import STARTS, Examples, classify, padded_ids, split_texts
-
     found = read_release_vectors(workspace, table, version)
     reviews = read_labelled_reviews()
     texts: list[str] = reviews.texts.to_pylist()
     parts = split_texts(texts, SHARES, seed)
     words, vectors = found.words, found.vectors
-    settings = read_content(found.release.path).settings or {} if found.release else {}
+    settings = setting_values(read_settings(found.release.path)) if found.release else {}
     tokenizer = TokenizerConfig.model_validate(_section(settings, "tokenizer"))
+    own = np.sort(np.concatenate(parts[:2]))
     if unseen:
-        own = np.sort(np.concatenate(parts[:2]))
         words, vectors = _train_alone([texts[row] for row in own.tolist()], settings, workspace)
     rows, lengths = _rows(reviews.texts, tokenizer, words)
     examples = Examples(padded_ids(rows, lengths, LONGEST_TEXT), reviews.labels)
@@ -97,13 +82,12 @@ def score_downstream(
     for start in STARTS:
         result = classify(start, vectors, train, validation, held_out, epochs, seed)
         logger.info("%s: %.4f of held-out reviews right", start, result.accuracy)
-        curve = [DownstreamEpoch(**vars(point)) for point in result.curve]
-        scores.append(DownstreamScore(start=start, accuracy=result.accuracy, best_epoch=result.best_epoch, curve=curve))
+        scores.append(result)
     return DownstreamResult(
         name=found.name,
         source=reviews.source,
         seed=seed,
-        seen=not unseen,
+        trained_on=f"{own.size:,} of these reviews, the held-out ones not among them" if unseen else found.source,
         texts=(len(parts[0]), len(parts[1]), len(parts[2])),
         scores=scores,
     )

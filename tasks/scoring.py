@@ -12,18 +12,16 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from storage.errors import ReferenceVectorsError
 from storage.gold_sets import Analogies, GoldSets, WordPairs, gold_metrics, metric_name
-from storage.reference_vectors import DEFAULT_REFERENCE, ReferenceVectors
+from storage.reference_vectors import DEFAULT_REFERENCE, ReferenceVectors, split_spec
 from storage.release_schema import WHOLE, ComparedWordRow, EvaluationRow
 from tasks.metrics.analogies import AnalogyMethod, AnalogyScore, score_analogies, sum_by_kind
 from tasks.metrics.intervals import Interval
-from tasks.metrics.neighbors import Agreement, NeighborOverlap, WordAgreement, compare_neighbors
+from tasks.metrics.neighbors import NeighborOverlap, WordAgreement, compare_neighbors
 from tasks.metrics.similarity import score_similarity
 
 logger = logging.getLogger(__name__)
 
 OVERLAP, RANK_OVERLAP, RANDOM = "neighbor_overlap", "neighbor_rbo", "_random"
-# How a spec begins that is no path.
-SCHEMES = ("package", "torchtext", "gensim")
 # Suffix of the metric of each way to answer an analogy.
 METHODS: dict[AnalogyMethod, str] = {"3CosAdd": "", "3CosMul": "_3cosmul"}
 
@@ -116,11 +114,29 @@ def score_vectors(
     return scored
 
 
-def overlap_row(metric: str, agreement: Agreement, *, ranked: bool = False, **facts: Any) -> EvaluationRow:  # noqa: ANN401
-    """A mean overlap with its interval. ranked: the rank-biased one.  facts: further columns."""
-    interval = agreement.rank_interval if ranked else agreement.interval
-    value = agreement.rank_mean if ranked else agreement.mean
-    return EvaluationRow(metric=metric, value=value, **ends(interval), covered=len(agreement.rows), **facts)
+def agreement_rows(
+    overlap: str, rank_overlap: str, found: NeighborOverlap, digest: str | None = None
+) -> list[EvaluationRow]:
+    """Mean overlap and rank-biased overlap under these names: of the frequent words, by chance, and by frequency.
+
+    digest: what both were measured with.
+    """
+    parts = [("", WHOLE, found.frequent), *(("", name, band) for name, band in found.bands.items())]
+    if found.random:
+        parts.insert(1, (RANDOM, WHOLE, found.random))
+    return [
+        EvaluationRow(
+            metric=f"{metric}{random}",
+            section=section,
+            value=agreement.rank_mean if ranked else agreement.mean,
+            **ends(agreement.rank_interval if ranked else agreement.interval),
+            covered=len(agreement.rows),
+            coverage=found.coverage,
+            gold_digest=digest,
+        )
+        for metric, ranked in ((overlap, False), (rank_overlap, True))
+        for random, section, agreement in parts
+    ]
 
 
 def word_rows(compared_with: str, words: Iterable[WordAgreement]) -> list[ComparedWordRow]:
@@ -206,7 +222,7 @@ def _add_reference(
         )
     logger.info("%s", _matching(reference, found))
     digest = f"{reference.digest};neighbors={config.neighbors};words={config.neighbor_words}"
-    scored.rows += _neighbor_rows(suffix, found, digest)
+    scored.rows += agreement_rows(OVERLAP + suffix, RANK_OVERLAP + suffix, found, digest)
     scored.compared_words += word_rows(reference.name, [*found.most, *found.least])
     scored.references.append(
         {
@@ -220,19 +236,6 @@ def _add_reference(
     )
 
 
-def _neighbor_rows(suffix: str, found: NeighborOverlap, digest: str) -> list[EvaluationRow]:
-    """Both overlaps, what chance gives beside them, and the words of each band of frequency."""
-    parts = [("", WHOLE, found.frequent), *(("", name, band) for name, band in found.bands.items())]
-    if found.random:
-        parts.insert(1, (RANDOM, WHOLE, found.random))
-    facts = {"coverage": found.coverage, "gold_digest": digest}
-    return [
-        overlap_row(f"{name}{suffix}{random}", agreement, ranked=name == RANK_OVERLAP, section=section, **facts)
-        for name in (OVERLAP, RANK_OVERLAP)
-        for random, section, agreement in parts
-    ]
-
-
 def _matching(reference: ReferenceVectors, found: NeighborOverlap) -> str:
     text = f"{reference.name} has {found.shared:,} of {found.total:,} words"
     return f"{text}; {found.folded:,} of them are spelt with other capitals there" if found.folded else text
@@ -240,5 +243,5 @@ def _matching(reference: ReferenceVectors, found: NeighborOverlap) -> str:
 
 def _last_part(spec: str) -> str:
     """The part of a spec that names the vectors: of a path its file, without its extension."""
-    scheme, colon, name = spec.partition(":")
-    return name if colon and scheme in SCHEMES else PurePath(name or spec).stem
+    scheme, name = split_spec(spec)
+    return PurePath(name).stem if scheme == "file" else name

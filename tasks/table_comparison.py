@@ -11,7 +11,7 @@ from storage.release_schema import WHOLE, ComparedWordRow, EvaluationRow
 from tasks.metrics.alignment import fit_rotation, mean_cosine
 from tasks.metrics.lookup import shared_rows
 from tasks.metrics.neighbors import compare_neighbors
-from tasks.scoring import overlap_row, word_rows
+from tasks.scoring import agreement_rows, word_rows
 
 NEIGHBORS, CHANGED_WORDS = 10, 50
 OVERLAP, RANK_OVERLAP, COSINE, TURNED_COSINE = "overlap", "rbo", "cosine", "cosine_aligned"
@@ -48,19 +48,13 @@ def compare_tables(workspace: Workspace, first: str, second: str, words: int = 1
         ours.words, ours.vectors, theirs.words, theirs.vectors, NEIGHBORS, words,
         fold=False, random=False, shown=CHANGED_WORDS,
     )  # fmt: skip
-    parts = {WHOLE: found.frequent} | found.bands
-    agreement = [
-        overlap_row(name, part, ranked=name == RANK_OVERLAP, section=section, coverage=found.coverage)
-        for name in (OVERLAP, RANK_OVERLAP)
-        for section, part in parts.items()
-    ]
     return TableComparison(
         first=ours.name,
         second=theirs.name,
         words=(len(ours.words), len(theirs.words)),
         shared_words=found.shared,
         metrics=_metrics(ours, theirs),
-        agreement=agreement + _cosines(ours, theirs),
+        agreement=agreement_rows(OVERLAP, RANK_OVERLAP, found) + _cosines(ours, theirs),
         changed=word_rows(theirs.name, found.least),
     )
 

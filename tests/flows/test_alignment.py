@@ -1,14 +1,12 @@
 """A release is compared with the one before, and turned onto it or onto the reference where that is asked for."""
 
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from flows.build_result import BuildResult
-from flows.deployments import build_parameters, find_deployment
-from flows.word_vectors import build_word_vectors
 from storage.errors import GateRefusedError, ReferenceVectorsError, SettingsError
 from storage.layout import Workspace
 from storage.models import read_vectors
@@ -16,6 +14,8 @@ from storage.release_reader import read_content
 from storage.release_records import read_release
 from storage.reports import report_file
 from tasks.metrics.cosines import unit_rows
+from tests.flows import builds
+from tests.flows.builds import Build
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -23,7 +23,6 @@ SMALL = (
     "skipgram.dimension=16", "skipgram.epochs=2", "skipgram.workers=1", "publication.table=news",
     "evaluation.reference=none", "report.map_words=50", "report.map_method=pca",
 )  # fmt: skip
-Build = Callable[..., BuildResult]
 
 
 @pytest.fixture(scope="module")
@@ -33,13 +32,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 
 @pytest.fixture(scope="module")
 def build(prefect_server: None, news_file: Path, workspace: Workspace) -> Build:
-    def run(*settings: str) -> BuildResult:
-        parameters = build_parameters(find_deployment("adhoc"), [f"corpus.path={news_file}", *SMALL, *settings])
-        sections = {name: getattr(parameters, name) for name in type(parameters).model_fields}
-        result: BuildResult = build_word_vectors(**sections, workspace=str(workspace.root))
-        return result
-
-    return run
+    return partial(builds.build, workspace.root, f"corpus.path={news_file}", *SMALL)
 
 
 @pytest.fixture(scope="module")

@@ -6,22 +6,18 @@ import pytest
 
 from benchmarks.gates import shuffled_documents
 from flows.build_result import BuildResult
-from flows.deployments import build_parameters, find_deployment
-from flows.word_vectors import build_word_vectors
 from storage.errors import GateRefusedError
 from storage.layout import Workspace
 from tasks.corpus import CorpusConfig, fetch_corpus
 from tasks.text.tokenizers import TokenizerConfig
 from tasks.tokens import tokenize_corpus
+from tests.flows import builds
 
 pytestmark = [pytest.mark.long, pytest.mark.usefixtures("prefect_server"), pytest.mark.timeout(600)]
 
 
 def build(workspace: Path, *settings: str) -> BuildResult:
-    parameters = build_parameters(find_deployment("movie-reviews"), ["report.enabled=false", *settings])
-    sections = {name: getattr(parameters, name) for name in type(parameters).model_fields}
-    result: BuildResult = build_word_vectors(**sections, workspace=str(workspace))
-    return result
+    return builds.build(workspace, "report.enabled=false", *settings, deployment="movie-reviews")
 
 
 def test_an_honest_release_passes_and_one_of_shuffled_words_is_refused(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import logging
 import shutil
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,8 @@ from storage.layout import Workspace
 from storage.releases import current_release
 from storage.stages import read_manifest
 from storage.vocabularies import read_vocabulary
+from tests.flows import builds
+from tests.flows.builds import Build
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -23,7 +25,6 @@ SMALL = (
     "skipgram.dimension=16", "skipgram.epochs=1", "skipgram.workers=1", "vocabulary.min_count=2",
     "evaluation.reference=none", "publication.table=news", "report.enabled=false",
 )  # fmt: skip
-Build = Callable[..., BuildResult]
 
 
 @pytest.fixture
@@ -39,13 +40,7 @@ def folder(tmp_path: Path, news_file: Path) -> Path:
 
 @pytest.fixture
 def build(folder: Path, tmp_path: Path) -> Build:
-    def run(*settings: str) -> BuildResult:
-        parameters = build_parameters(find_deployment("adhoc"), [f"corpus.path={folder}", *SMALL, *settings])
-        sections = {name: getattr(parameters, name) for name in type(parameters).model_fields}
-        result: BuildResult = build_word_vectors(**sections, workspace=str(tmp_path / "workspace"))
-        return result
-
-    return run
+    return partial(builds.build, tmp_path / "workspace", f"corpus.path={folder}", *SMALL)
 
 
 def add_articles(folder: Path, news_file: Path, name: str, first: int, last: int) -> None:

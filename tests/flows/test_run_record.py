@@ -12,14 +12,13 @@ import pytest
 from typer.testing import CliRunner
 
 from flows.cli import app
-from flows.deployments import build_parameters, find_deployment
 from flows.history_views import concerns, run_table
 from flows.run_record import peak_memory_bytes, recorded_run
-from flows.word_vectors import build_word_vectors
 from storage.errors import CorpusError, GateRefusedError
 from storage.layout import Workspace
 from storage.run_history import read_runs, run_trends, write_run
 from storage.stages import Stage, complete_stage
+from tests.flows import builds
 from tests.storage.test_run_history import run_row
 
 SMALL = (
@@ -29,9 +28,7 @@ SMALL = (
 
 
 def build(corpus: Path, workspace: Path, *settings: str) -> None:
-    parameters = build_parameters(find_deployment("adhoc"), [f"corpus.path={corpus}", *SMALL, *settings])
-    sections = {name: getattr(parameters, name) for name in type(parameters).model_fields}
-    build_word_vectors(**sections, workspace=str(workspace))
+    builds.build(workspace, f"corpus.path={corpus}", *SMALL, *settings)
 
 
 @pytest.mark.usefixtures("prefect_server")

@@ -1,7 +1,7 @@
 """The whole pipeline on 300 real news articles: published, reused, refused, and queried with SQL."""
 
 import shutil
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -13,6 +13,8 @@ from flows.planning import plan_stages
 from flows.word_vectors import build_word_vectors
 from storage.errors import CorpusError, GateRefusedError
 from storage.layout import Workspace
+from tests.flows import builds
+from tests.flows.builds import Build
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -20,7 +22,6 @@ SMALL = (
     "skipgram.dimension=16", "skipgram.epochs=2", "skipgram.workers=1", "publication.table=news",
     "report.map_words=50", "report.map_method=pca",
 )  # fmt: skip
-Build = Callable[..., BuildResult]
 
 
 @pytest.fixture(scope="module")
@@ -30,13 +31,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def build(news_file: Path, workspace: Path) -> Build:
-    def run(*settings: str) -> BuildResult:
-        parameters = build_parameters(find_deployment("adhoc"), [f"corpus.path={news_file}", *SMALL, *settings])
-        sections = {name: getattr(parameters, name) for name in type(parameters).model_fields}
-        result: BuildResult = build_word_vectors(**sections, workspace=str(workspace))
-        return result
-
-    return run
+    return partial(builds.build, workspace, f"corpus.path={news_file}", *SMALL)
 
 
 @pytest.fixture(scope="module")

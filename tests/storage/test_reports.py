@@ -8,6 +8,7 @@ import pytest
 from storage.errors import ReleaseError, WorkspaceError
 from storage.layout import Workspace
 from storage.release_file import unit_vectors
+from storage.release_history import choose_release
 from storage.releases import keep_candidate, publish_release
 from storage.reports import (
     compare_with,
@@ -17,7 +18,6 @@ from storage.reports import (
     read_frequent_words,
     read_settings,
     read_vectors_of,
-    release_to_report,
     report_file,
     write_report,
 )
@@ -36,9 +36,9 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 
 
 def test_the_current_release_is_reported_unless_another_is_named(workspace: Workspace) -> None:
-    assert release_to_report(workspace, "news").version == 3
-    assert release_to_report(workspace, "news", "2").version == 2
-    assert release_to_report(workspace, "news", "ref").row.version is None
+    assert choose_release(workspace, "news").version == 3
+    assert choose_release(workspace, "news", "2").version == 2
+    assert choose_release(workspace, "news", "ref").row.version is None
 
 
 @pytest.mark.parametrize(
@@ -48,12 +48,12 @@ def test_a_release_that_is_not_there_is_named_with_those_that_are(
     workspace: Workspace, table: str, name: str | None, message: str
 ) -> None:
     with pytest.raises(ReleaseError, match=message):
-        release_to_report(workspace, table, name)
+        choose_release(workspace, table, name)
 
 
 def test_the_most_frequent_words_come_with_their_vectors_and_all_counts(workspace: Workspace) -> None:
     made = content(model_digest="model3", seed=3)
-    found = read_frequent_words(release_to_report(workspace, "news").path, 50)
+    found = read_frequent_words(choose_release(workspace, "news").path, 50)
     assert found.words == list(made.words[:50])
     np.testing.assert_array_equal(found.counts, made.counts[:50])
     np.testing.assert_array_equal(found.all_counts, made.counts)
@@ -61,25 +61,25 @@ def test_the_most_frequent_words_come_with_their_vectors_and_all_counts(workspac
 
 
 def test_named_words_are_found_and_unknown_ones_left_out(workspace: Workspace) -> None:
-    path = release_to_report(workspace, "news").path
+    path = choose_release(workspace, "news").path
     assert read_vectors_of(path, ["word7", "nothing", "word3"]).words == ["word3", "word7"]
     with pytest.raises(ReleaseError, match=r"none of the 2 words \('no', \"it's\"\)"):
         read_vectors_of(path, ["no", "it's"])
 
 
 def test_neighbors_come_word_by_word(workspace: Workspace) -> None:
-    found = neighbors_of(release_to_report(workspace, "news").path, ["word9", "word1"], 3)
+    found = neighbors_of(choose_release(workspace, "news").path, ["word9", "word1"], 3)
     assert [query for query, _ in found] == ["word9"] * 3 + ["word1"] * 3
 
 
 def test_settings_are_read_back(workspace: Workspace) -> None:
-    settings = {row.name: row.value for row in read_settings(release_to_report(workspace, "news").path)}
+    settings = {row.name: row.value for row in read_settings(choose_release(workspace, "news").path)}
     assert settings["skipgram.epochs"] == "3"
 
 
 def test_earlier_releases_are_those_below_and_for_a_candidate_all(workspace: Workspace) -> None:
     def versions(name: str) -> list[int]:
-        return [release.version for release in earlier_releases(workspace, release_to_report(workspace, "news", name))]
+        return [release.version for release in earlier_releases(workspace, choose_release(workspace, "news", name))]
 
     assert versions("1") == []
     assert versions("3") == [1, 2]
@@ -87,14 +87,14 @@ def test_earlier_releases_are_those_below_and_for_a_candidate_all(workspace: Wor
 
 
 def test_a_candidate_is_compared_with_the_current_release(workspace: Workspace) -> None:
-    candidate = release_to_report(workspace, "news", "refused")
+    candidate = choose_release(workspace, "news", "refused")
     difference = compare_with(workspace, candidate, earlier_releases(workspace, candidate)[-1])
     assert (difference.older, difference.newer) == ("3", "refused")
     assert difference.shared_words == 200
 
 
 def test_a_report_lies_beside_its_release_and_is_newer(workspace: Workspace) -> None:
-    release = release_to_report(workspace, "news", "2")
+    release = choose_release(workspace, "news", "2")
     assert not has_report(release)
     write_report(report_file(release), "<p>한글")
     assert report_file(release) == workspace.release_file("news", 2, ".report.html")
@@ -106,7 +106,7 @@ def test_a_report_lies_beside_its_release_and_is_newer(workspace: Workspace) -> 
 def test_a_report_that_cannot_be_written_leaves_the_old_one(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = report_file(release_to_report(workspace, "news"))
+    path = report_file(choose_release(workspace, "news"))
     write_report(path, "old")
 
     def full(self: Path, *_: object, **__: object) -> int:

@@ -11,9 +11,10 @@ import pytest
 from storage.errors import ReleaseError
 from storage.housekeeping import clean_stages
 from storage.layout import Workspace
+from storage.release_history import choose_release
 from storage.release_records import Release
 from storage.releases import keep_candidate, publish_release
-from storage.reports import release_to_report, report_file
+from storage.reports import report_file
 from tasks.plotting import plot_training, plot_words
 from tasks.release_report import ReportConfig, make_report, render_release
 from tasks.reporting import report_release
@@ -131,6 +132,6 @@ def test_the_training_of_a_release_is_drawn(release: Release) -> None:
 @pytest.mark.parametrize("version", FORMATS)
 def test_releases_of_earlier_formats_have_a_report(version: int, tmp_path: Path) -> None:
     workspace = unpacked(version, tmp_path)
-    page = render_release(release_to_report(workspace, "glove"), SMALL, workspace)
+    page = render_release(choose_release(workspace, "glove"), SMALL, workspace)
     assert "<h1>glove</h1>" in page
     assert "WordSim-353" in page
