@@ -411,33 +411,67 @@ def _random_bits(key: np.uint64, counter: int) -> np.uint64:
 
 
 @njit(inline="always")
+def _row(word: int, copies: tuple[int, int]) -> int:
+    """The row that a worker uses for a word: its own copy of a frequent word's, the shared one of another's.
+
+    copies: how many words are copied, the most frequent ones, and the row of the first copy.
+    """
+    count, first = copies
+    return word + (first if word < count else 0)
+
+
+@njit
+def _copy_rows(matrix: NDArray[np.float32], copies: tuple[int, int], copied: NDArray[np.float32]) -> None:
+    """Fill a worker's copies of the frequent words' rows.  copied: gets the same values, to compare with later."""
+    count, first = copies
+    copied[:] = matrix[:count]
+    matrix[first : first + count] = copied
+
+
+@njit(fastmath=FAST)
+def _exchange_rows(matrix: NDArray[np.float32], copies: tuple[int, int], copied: NDArray[np.float32]) -> None:
+    """Add to the shared rows what a worker has changed in its copies, and copy what others have.
+
+    Without a lock, like all updates: where two workers exchange the same number at once, one change may be lost.
+    """
+    count, first = copies
+    for word in range(count):
+        for column in range(matrix.shape[1]):
+            value = matrix[word, column] + (matrix[first + word, column] - copied[word, column])
+            matrix[word, column] = value
+            matrix[first + word, column] = value
+            copied[word, column] = value
+
+
+@njit(inline="always")
 def _draw_outputs(
     row_starts: NDArray[np.int64],
-    word: int,
+    row: int,
     place: int,
     key: np.uint64,
     noise_thresholds: NDArray[np.uint32],
     noise_aliases: NDArray[np.int32],
     contexts: NDArray[np.float32],
+    copies: tuple[int, int],
 ) -> None:
-    """Fill `row_starts` with the word in the middle and its noise words, and start loading their rows.
+    """Fill `row_starts` with the row of the word in the middle and those of its noise words, and start loading them.
 
     Noise that is the word in the middle is drawn again, as in fastText.
     """
     stride = contexts.shape[1]
     words = np.uint64(len(noise_thresholds))
-    row_starts[0] = word * stride
+    row_starts[0] = row * stride
     _prefetch_row(contexts, row_starts[0])
     for j in range(1, len(row_starts)):
         counter = place * len(row_starts) + j
-        noise = word
+        noise = row
         for _ in range(NOISE_TRIES):
             bits = _random_bits(key, counter)
             slot = int(((bits >> np.uint64(32)) * words) >> np.uint64(32))
             # Read before the comparison, which then needs no branch: nobody could predict it.
             alias = int(noise_aliases[slot])
-            noise = slot if np.uint32(bits) <= noise_thresholds[slot] else alias
-            if noise != word:
+            noise = _row(slot if np.uint32(bits) <= noise_thresholds[slot] else alias, copies)
+            if noise != row:
                 break
             counter += 1 << 48
         row_starts[j] = noise * stride
@@ -477,6 +511,8 @@ def train_chunk(
     averaged: bool,
     rates: tuple[float, float],
     key: np.uint64,
+    copies: tuple[int, int],
+    exchange_windows: int,
 ) -> tuple[float, int]:
     """Train on one chunk of the corpus; returns (loss summed over all pairs, positive pairs).
 
@@ -491,6 +527,8 @@ def train_chunk(
     averaged: whether the inputs of a window act as their mean (CBOW) or each for itself (skip-gram).
     rates: at the start and at the end of the whole training; linear in between.
     key: of this chunk in this epoch; every draw is a function of it and of the token's place.
+    copies: how many of the first words this worker trains in rows of its own, and the first of these in both matrices.
+    exchange_windows: windows after which it shares what it changed there; at the end of the chunk it does so too.
     """
     stride = centers.shape[1]
     blocks = -(-len(slots) // OUTPUT_BLOCK)
@@ -510,24 +548,31 @@ def train_chunk(
     _settle_losses(losses)
     factors = 0
     keep_key, window_key, noise_key = _random_bits(key, 0), _random_bits(key, 1), _random_bits(key, 2)
+    copied_centers = np.empty((copies[0], stride), np.float32)
+    copied_contexts = np.empty((copies[0], stride), np.float32)
+    _copy_rows(centers, copies, copied_centers)
+    _copy_rows(contexts, copies, copied_contexts)
     loss = np.float64(0.0)
-    pairs = 0
+    pairs, windows = 0, 0
     for s in range(len(sentence_offsets) - 1):
         begin, end = sentence_offsets[s], sentence_offsets[s + 1]
         kept = 0
         for place in range(begin, end):
             token = token_ids[place]
-            sentence[kept] = token
+            sentence[kept] = _row(token, copies)
             kept += np.uint32(_random_bits(keep_key, place)) <= keep_thresholds[token]
         if kept < 2:
             continue
         spacing = (end - begin) / kept
-        _draw_outputs(drawn[0], sentence[0], begin, noise_key, noise_thresholds, noise_aliases, contexts)
+        _draw_outputs(drawn[0], sentence[0], begin, noise_key, noise_thresholds, noise_aliases, contexts, copies)
         for t in range(kept):
             # One window ahead, so that the rows arrive while this one is computed.
             ahead = min(t + 1, kept - 1)
-            outputs = drawn[(t + 1) & 1]
-            _draw_outputs(outputs, sentence[ahead], begin + t + 1, noise_key, noise_thresholds, noise_aliases, contexts)
+            _draw_outputs(
+                drawn[(t + 1) & 1], sentence[ahead], begin + t + 1, noise_key,
+                noise_thresholds, noise_aliases, contexts, copies,
+            )  # fmt: skip
+            _prefetch_row(centers, sentence[min(t + 1 + window_radius, kept - 1)] * stride)
             outputs = drawn[t & 1]
             bits = _random_bits(window_key, begin + t)
             spread = np.uint64(window_radius - least_radius + 1)
@@ -557,6 +602,13 @@ def train_chunk(
             pairs += len(rows)
             if averaged:
                 _move_rows(centers, inputs, count, mean)
+            windows += 1
+            if windows == exchange_windows:
+                _exchange_rows(centers, copies, copied_centers)
+                _exchange_rows(contexts, copies, copied_contexts)
+                windows = 0
+    _exchange_rows(centers, copies, copied_centers)
+    _exchange_rows(contexts, copies, copied_contexts)
     return loss + _settle_losses(losses), pairs
 
 

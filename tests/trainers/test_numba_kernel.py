@@ -15,7 +15,9 @@ from tasks.trainers.numba_kernel import (
     LANES,
     ROW_MULTIPLE,
     _aligned_floats,
+    _copy_rows,
     _draw_outputs,
+    _exchange_rows,
     _random_bits,
     _settle_losses,
     _window_gradients,
@@ -46,7 +48,7 @@ def train_window(centers: Any, inputs: Any, contexts: Any, outputs: Any, slots: 
 def draw_noise(word: Any, times: Any, noise_thresholds: Any, noise_aliases: Any, contexts: Any) -> Any:
     drawn = np.empty((times, 6), np.int64)
     for time in range(times):
-        _draw_outputs(drawn[time], word, time, np.uint64(3), noise_thresholds, noise_aliases, contexts)
+        _draw_outputs(drawn[time], word, time, np.uint64(3), noise_thresholds, noise_aliases, contexts, (0, 0))
     return drawn // contexts.shape[1]
 
 
@@ -177,6 +179,8 @@ def count_pairs(
         averaged,
         (0.05, 0.005),
         np.uint64(seed),
+        (0, 0),
+        0,
     )[1]
     return int(pairs)
 
@@ -219,9 +223,9 @@ def test_rare_words_are_always_kept() -> None:
 
 @pytest.mark.parametrize("architecture", ["skip_gram", "cbow"])
 @pytest.mark.parametrize("reduced_windows", [True, False])
-@pytest.mark.parametrize(("window_radius", "negatives"), [(2, 5), (8, 9)])
+@pytest.mark.parametrize(("window_radius", "negatives", "copied"), [(2, 5, 0), (8, 9, 0), (2, 5, 20), (8, 9, 60)])
 def test_a_chunk_is_trained_as_the_plain_trainer_does(
-    architecture: str, reduced_windows: bool, window_radius: int, negatives: int
+    architecture: str, reduced_windows: bool, window_radius: int, negatives: int, copied: int
 ) -> None:
     config = SkipGramConfig.model_validate(
         {
@@ -242,7 +246,9 @@ def test_a_chunk_is_trained_as_the_plain_trainer_does(
     noise_thresholds = probability_thresholds(chances)
     before_in, before_out = generator.normal(0, 0.3, (2, words, 20)).astype(np.float32)
 
-    centers, contexts = aligned(before_in), aligned(before_out)
+    # The copies stand behind the rows, the last of two workers' here.
+    room = np.full((2 * copied, 20), np.nan, np.float32)
+    centers, contexts = (aligned(np.vstack([before, room])) for before in (before_in, before_out))
     tokens = np.concatenate([np.array(sentence, np.int32) for sentence in sentences])
     loss, pairs = train_chunk(
         tokens,
@@ -259,6 +265,8 @@ def test_a_chunk_is_trained_as_the_plain_trainer_does(
         architecture == "cbow",
         (0.1, 0.02),
         np.uint64(17),
+        (copied, words + copied),
+        7,
     )
 
     tables = (keep_thresholds, noise_thresholds, noise_aliases)
@@ -266,9 +274,24 @@ def test_a_chunk_is_trained_as_the_plain_trainer_does(
     plain.train(sentences, key=17)
     assert pairs == plain.pairs > 30
     assert loss == pytest.approx(plain.loss, rel=1e-5)
-    np.testing.assert_allclose(centers[:, :20], plain.centers, atol=1e-5)
-    np.testing.assert_allclose(contexts[:, :20], plain.contexts, atol=1e-5)
-    assert not centers[:, 20:].any()
+    np.testing.assert_allclose(centers[:words, :20], plain.centers, atol=1e-5)
+    np.testing.assert_allclose(contexts[:words, :20], plain.contexts, atol=1e-5)
+    assert not centers[:words, 20:].any()
+
+
+def test_the_changes_of_two_workers_add_up() -> None:
+    before = np.random.default_rng(4).normal(size=(5, 16)).astype(np.float32)
+    matrix = aligned(np.vstack([before, np.zeros((6, 16), np.float32)]))
+    workers = [((3, 5), np.empty((3, 16), np.float32)), ((3, 8), np.empty((3, 16), np.float32))]
+    for copies, copied in workers:
+        _copy_rows(matrix, copies, copied)
+    matrix[5] += 1
+    matrix[8:10] += 10
+    for copies, copied in [*workers, workers[0]]:
+        _exchange_rows(matrix, copies, copied)
+    np.testing.assert_allclose(matrix[:5], before + np.array([[11], [10], [0], [0], [0]]), atol=1e-5)
+    np.testing.assert_array_equal(matrix[5:8], matrix[:3])
+    np.testing.assert_array_equal(matrix[8:11], matrix[:3])
 
 
 def test_only_the_words_of_the_text_and_noise_are_touched() -> None:
@@ -290,6 +313,8 @@ def test_only_the_words_of_the_text_and_noise_are_touched() -> None:
         False,
         (0.05, 0.05),
         np.uint64(9),
+        (0, 0),
+        0,
     )
     changed_in = np.flatnonzero((centers != vectors).any(axis=1))
     changed_out = np.flatnonzero((contexts != vectors).any(axis=1))

@@ -20,7 +20,7 @@ from tasks.trainers.interface import (
     TrainingStep,
     Vocabulary,
 )
-from tasks.trainers.numba_trainer import train_skip_gram
+from tasks.trainers.numba_trainer import copied_rows, train_skip_gram
 from tests.trainers.corpora import nearest_rows, run_training, some_vocabulary, topic_sentences
 
 CONFIG = SkipGramConfig(dimension=20, window_radius=3, epochs=3, learning_rate=0.05, workers=1, backend="numba", seed=4)
@@ -73,6 +73,26 @@ def test_a_resumed_run_ends_with_the_same_bits() -> None:
         assert [result.mean_loss for result in results] == pytest.approx(
             [result.mean_loss for result in whole_results[epoch:]], rel=1e-12
         )
+
+
+def test_several_workers_train_frequent_words_in_copies() -> None:
+    counts = np.arange(1000, 0, -1)
+    vocabulary = Vocabulary(counts, np.ones(1000), counts / counts.sum())
+    of = {workers: copied_rows(vocabulary, CONFIG.model_copy(update={"workers": workers})) for workers in (1, 2, 8, 64)}
+    assert of[1] == (0, 0)
+    # A window uses the first word's row six times out of counts.sum() / 1000 windows.
+    assert of[2][1] == int(200 / 2 / (6 * 1000 / counts.sum()))
+    assert of[2][1] > of[8][1] > of[64][1] >= 1
+    assert 1000 >= of[2][0] > of[8][0] >= of[64][0]
+
+
+def test_copies_give_as_good_vectors() -> None:
+    for workers in (2, 5):
+        state, results = run_training(source(), VOCABULARY, CONFIG.model_copy(update={"workers": workers}))
+        neighbors = nearest_rows(state.center_vectors, 5)
+        assert state.center_vectors.shape == (WORDS, CONFIG.dimension)
+        assert (neighbors % 5 == (np.arange(WORDS) % 5)[:, None]).mean() > 0.95
+        assert results[-1].mean_loss < 0.9 * 6 * np.log(2)
 
 
 class Cancelled(BaseException):
