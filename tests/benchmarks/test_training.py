@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from benchmarks.__main__ import app
 from benchmarks.corpora import LONGEST_LINE, load_corpus, read_lines
+from benchmarks.trainers import BenchmarkSettings, gensim_min_alpha
 
 SEEDS = 3
 # Standard deviation of one run's score over seeds, measured with five seeds of gensim and eight of vecmill.
@@ -33,6 +34,19 @@ def test_both_train_the_same_text_and_the_ratio_is_theirs() -> None:
     assert len(ours["runs"]) == len(theirs["runs"]) == len(report["ratios"]) == 3
     assert sorted(report["ratios"])[1] == report["ratio"]
     assert ours["runs"][0]["words_per_second"] == pytest.approx(2 * report["tokens"] / ours["runs"][0]["seconds"])
+
+
+@pytest.mark.parametrize(("workers", "epochs"), [(1, 1), (1, 5), (2, 4), (2, 5), (4, 10)])
+def test_gensim_is_told_an_end_that_it_reaches(workers: int, epochs: int) -> None:
+    settings = BenchmarkSettings(workers=workers, epochs=epochs, learning_rate=0.4)
+    told = gensim_min_alpha(settings)
+    # What `get_next_alpha` in word2vec_corpusfile.pyx gives after a worker's last line of the last epoch.
+    progress = (epochs - 1 + 1 / workers) / epochs
+    assert 0.4 - (0.4 - told) * progress == pytest.approx(0.4 * settings.final_rate_fraction, abs=1e-4)
+
+
+def test_gensim_is_told_its_default_where_it_cannot_reach_the_end() -> None:
+    assert gensim_min_alpha(BenchmarkSettings(workers=8, epochs=1)) == 1e-4
 
 
 def test_a_table_is_printed_for_people() -> None:
