@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storage.errors import ReleaseError
-from storage.release_file import content_sha256, write_parquet_copy, write_release_file
+from storage.release_file import ROW_GROUP_SIZE, content_sha256, write_parquet_copy, write_release_file
 from storage.release_macros import MEANINGS
 from storage.release_reader import check_release_file, open_release, read_rows
 from storage.release_schema import TABLES, ComparedWordRow, EvaluationRow, GateRow, ReleaseRow, TrainingRow
@@ -41,6 +41,16 @@ ODD_WORDS = [
     "$(reboot)",
     "{asked} }}",
 ]
+
+
+def test_row_groups_are_small_enough_for_several_threads(tmp_path: Path) -> None:
+    write_release_file(tmp_path / "release.duckdb", "news", 1, content(rows=2 * ROW_GROUP_SIZE + 1))
+    with open_release(tmp_path / "release.duckdb") as connection:
+        sizes = connection.execute(
+            "SELECT sum(count) FROM pragma_storage_info('word_vectors_v1') "
+            "WHERE column_name = 'rank' AND segment_type = 'INTEGER' GROUP BY row_group_id ORDER BY row_group_id"
+        ).fetchall()
+    assert sizes == [(ROW_GROUP_SIZE,), (ROW_GROUP_SIZE,), (1,)]
 
 
 def test_a_release_reads_back_as_it_was_written(tmp_path: Path) -> None:
