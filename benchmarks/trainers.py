@@ -150,8 +150,8 @@ def train_fasttext(corpus: BenchmarkCorpus, settings: BenchmarkSettings) -> Trai
         "bucket": 0,
         "verbose": 0,
     }
-    # A process of its own: with fewer than ten threads fastText 0.9.3 leaves a part of its first vectors as it finds
-    # the memory (`DenseMatrix::uniform`), and in one that has been used it finds NaN.
+    # A process of its own: with fewer than ten threads fastText 0.9.2 leaves the last of its first vectors as it finds
+    # the memory, eight tenths of them with two: zeros in a new process, NaN in one that has trained before.
     with ProcessPoolExecutor(1, get_context("spawn")) as process:
         seconds, words, matrix = process.submit(_run_fasttext, str(corpus.file), options).result()
     vectors = KeyedVectors(settings.dimension)

@@ -9,7 +9,7 @@ import pytest
 
 from storage.errors import ReleaseError, SettingsError
 from storage.layout import REPORT_SUFFIX, Workspace
-from storage.release_history import find_release, promote, prune, rollback
+from storage.release_history import choose_release, find_release, promote, prune, rollback
 from storage.release_reader import check_release_file, open_release, read_content
 from storage.release_verification import Verified, verify_table
 from storage.releases import current_release, keep_candidate, list_releases, publish_release
@@ -46,6 +46,22 @@ def versions(workspace: Workspace) -> list[int | None]:
 
 def files(workspace: Workspace) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in sorted(workspace.root.rglob("*")) if path.is_file()}
+
+
+def test_the_current_release_is_chosen_unless_another_is_named(workspace: Workspace) -> None:
+    assert choose_release(workspace, "news").version == 3
+    assert choose_release(workspace, "news", "2").version == 2
+    assert choose_release(workspace, "news", "ref").row.version is None
+
+
+@pytest.mark.parametrize(
+    ("table", "name", "message"), [("news", "9", "the versions are 1, 2, 3"), ("other", None, "news")]
+)
+def test_a_release_that_is_not_there_is_named_with_those_that_are(
+    workspace: Workspace, table: str, name: str | None, message: str
+) -> None:
+    with pytest.raises(ReleaseError, match=message):
+        choose_release(workspace, table, name)
 
 
 def test_rollback_keeps_the_number_and_the_next_is_the_highest_and_one(workspace: Workspace) -> None:

@@ -35,22 +35,6 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     return made
 
 
-def test_the_current_release_is_reported_unless_another_is_named(workspace: Workspace) -> None:
-    assert choose_release(workspace, "news").version == 3
-    assert choose_release(workspace, "news", "2").version == 2
-    assert choose_release(workspace, "news", "ref").row.version is None
-
-
-@pytest.mark.parametrize(
-    ("table", "name", "message"), [("news", "9", "the versions are 1, 2, 3"), ("other", None, "news")]
-)
-def test_a_release_that_is_not_there_is_named_with_those_that_are(
-    workspace: Workspace, table: str, name: str | None, message: str
-) -> None:
-    with pytest.raises(ReleaseError, match=message):
-        choose_release(workspace, table, name)
-
-
 def test_the_most_frequent_words_come_with_their_vectors_and_all_counts(workspace: Workspace) -> None:
     made = content(model_digest="model3", seed=3)
     found = read_frequent_words(choose_release(workspace, "news").path, 50)
