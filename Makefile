@@ -49,7 +49,7 @@ $(KERNELS)/.installed: pyproject.toml constraints.txt
 	touch $(KERNELS)/.installed
 
 test-kernels: $(KERNELS)/.installed
-	$(KERNELS)/bin/python -m pytest tests/trainers/test_triton_*.py
+	$(KERNELS)/bin/python -m pytest tests/trainers/gpu
 
 check: install
 	$(BIN)/ruff format --check .

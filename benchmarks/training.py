@@ -16,7 +16,7 @@ from benchmarks.ledger import Run, measure, this_place
 from benchmarks.quality import METRICS
 from benchmarks.trainers import INSTALLED_BY, PEERS, BenchmarkSettings, is_installed
 from tasks.trainers.backends import resolve_config
-from tasks.trainers.triton_status import device_name
+from tasks.trainers.gpu.status import device_name
 
 CorpusOption = Annotated[
     Path | None, typer.Option(exists=True, dir_okay=False, help="text or .gz; none: movie reviews")

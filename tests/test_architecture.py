@@ -34,8 +34,8 @@ FORBIDDEN = {
 
 
 def room_of(path: Path) -> str:
-    parent = path.relative_to(ROOT).parent.as_posix()
-    return parent if parent in FORBIDDEN else parent.split("/")[0]
+    folder = path.relative_to(ROOT).parent.as_posix()
+    return max((room for room in FORBIDDEN if f"{folder}/".startswith(f"{room}/")), key=len)
 
 
 def imported_modules(path: Path) -> Iterator[str]:

@@ -7,8 +7,8 @@ from importlib.util import find_spec
 from typing import Literal, Protocol
 
 from tasks.trainers.config import SkipGramConfig
+from tasks.trainers.gpu.status import device_name, memory_obstacle, obstacle
 from tasks.trainers.interface import TokenSource, TrainingState, TrainingStep, Vocabulary
-from tasks.trainers.triton_status import device_name, memory_obstacle, obstacle
 
 BackendName = Literal["triton", "numba", "torch"]
 
@@ -104,7 +104,7 @@ def resolve_config(config: SkipGramConfig, words: int | None = None) -> SkipGram
     elif backend == "triton":
         resolved = {"device": "cuda", "workers": 1}
     else:
-        from tasks.trainers.torch_reference import resolve_device
+        from tasks.trainers.reference import resolve_device
 
         resolved = {"device": resolve_device(config.device), "workers": 1, "centers_in_flight": None}
     return config.model_copy(update={"backend": backend} | resolved)
@@ -145,7 +145,7 @@ def _triton_misfit(config: SkipGramConfig, words: int | None) -> str | None:
 
 
 def _load_triton() -> Trainer:
-    from tasks.trainers.triton_trainer import train_on_gpu
+    from tasks.trainers.gpu.trainer import train_on_gpu
 
     return train_on_gpu
 
@@ -157,7 +157,7 @@ def _numba_status() -> BackendStatus:
 
 
 def _load_numba() -> Trainer:
-    from tasks.trainers.numba_trainer import train_skip_gram
+    from tasks.trainers.cpu.trainer import train_skip_gram
 
     return train_skip_gram
 
@@ -169,7 +169,7 @@ def _torch_status() -> BackendStatus:
 
 
 def _load_torch() -> Trainer:
-    from tasks.trainers.torch_reference import train_reference
+    from tasks.trainers.reference import train_reference
 
     return train_reference
 

@@ -17,7 +17,7 @@ from tasks.trainers.backends import (
 )
 from tasks.trainers.config import SkipGramConfig
 from tasks.trainers.interface import ArrayTokenSource, TokenChunk
-from tasks.trainers.torch_reference import _examples
+from tasks.trainers.reference import _examples
 from tests.trainers.corpora import nearest_rows, run_training, some_vocabulary, topic_sentences
 
 CONFIG = SkipGramConfig(dimension=16, window_radius=3, epochs=4, workers=1)

@@ -27,6 +27,7 @@ from tasks.trainers.bookkeeping import (
     learning_rate_at,
 )
 from tasks.trainers.config import SkipGramConfig
+from tasks.trainers.cpu.kernel import ROW_MULTIPLE, train_chunk
 from tasks.trainers.interface import (
     TokenChunk,
     TokenRun,
@@ -35,7 +36,6 @@ from tasks.trainers.interface import (
     TrainingStep,
     Vocabulary,
 )
-from tasks.trainers.numba_kernel import ROW_MULTIPLE, train_chunk
 from tasks.trainers.sampling import alias_table, chunk_key, probability_thresholds
 
 # Chunks handed out per worker: one to train, one to go on with while the driver looks at the last step.

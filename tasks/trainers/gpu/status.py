@@ -2,7 +2,7 @@
 
 from importlib.util import find_spec
 
-from tasks.trainers.tile_shape import row_stride
+from tasks.trainers.gpu.tile_shape import row_stride
 
 # Ampere: the first with bfloat16 in its tensor cores.
 LEAST_CAPABILITY = (8, 0)

@@ -17,9 +17,9 @@ from tasks.trainers.interface import (
     TrainingStep,
 )
 from tests.trainers.corpora import nearest_rows, some_vocabulary, topic_sentences
-from tests.trainers.triton_runs import DEVICE, portions
+from tests.trainers.gpu.portions import DEVICE, portions
 
-triton_trainer = pytest.importorskip("tasks.trainers.triton_trainer")
+triton_trainer = pytest.importorskip("tasks.trainers.gpu.trainer")
 CONFIG = SkipGramConfig(dimension=16, window_radius=3, epochs=3, learning_rate=0.1, seed=4, centers_in_flight=64)
 SENTENCES = topic_sentences(topics=4, words_per_topic=5, sentences=120)
 WORDS = 20
@@ -75,7 +75,7 @@ def test_words_of_one_topic_become_neighbors_and_the_loss_falls() -> None:
 
 
 def test_pairs_and_loss_are_those_of_the_cpu_trainer() -> None:
-    numba_trainer = pytest.importorskip("tasks.trainers.numba_trainer")
+    numba_trainer = pytest.importorskip("tasks.trainers.cpu.trainer")
     _, results = run(CONFIG)
     on_cpu = [
         step.epoch_result

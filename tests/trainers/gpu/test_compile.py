@@ -14,7 +14,7 @@ import pytest
 pytestmark = pytest.mark.skipif(
     find_spec("triton") is None, reason="the package triton is not installed (extra `kernels`)"
 )
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 ARCHITECTURES = (80, 90)
 DIMENSIONS = (64, 100, 128, 300)
 # A program has 255 registers a thread; the design was chosen so that nearly all fits into them.
@@ -25,7 +25,7 @@ MOST_SPILLED_BYTES = 64
 def compiled(architecture: int) -> dict[str, Any]:
     """What the compiler says of every kernel, from a process that compiles."""
     environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
-    command = [sys.executable, "-m", "tests.trainers.compile_kernels", str(architecture), *map(str, DIMENSIONS)]
+    command = [sys.executable, "-m", "tests.trainers.gpu.compile_kernels", str(architecture), *map(str, DIMENSIONS)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment)
     assert done.returncode == 0, done.stderr
     report: dict[str, Any] = json.loads(done.stdout)

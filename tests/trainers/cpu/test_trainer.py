@@ -10,8 +10,9 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from tasks.trainers import numba_trainer
 from tasks.trainers.config import SkipGramConfig
+from tasks.trainers.cpu import trainer as numba_trainer
+from tasks.trainers.cpu.trainer import copied_rows, train_skip_gram
 from tasks.trainers.interface import (
     ArrayTokenSource,
     DivergenceError,
@@ -20,7 +21,6 @@ from tasks.trainers.interface import (
     TrainingStep,
     Vocabulary,
 )
-from tasks.trainers.numba_trainer import copied_rows, train_skip_gram
 from tests.trainers.corpora import nearest_rows, run_training, some_vocabulary, topic_sentences
 
 CONFIG = SkipGramConfig(dimension=20, window_radius=3, epochs=3, learning_rate=0.05, workers=1, backend="numba", seed=4)

@@ -10,7 +10,7 @@ from scipy.special import expit, log_expit
 from scipy.stats import chisquare
 
 from tasks.trainers.config import SkipGramConfig
-from tasks.trainers.numba_kernel import (
+from tasks.trainers.cpu.kernel import (
     INPUT_BLOCK,
     LANES,
     ROW_MULTIPLE,
@@ -26,7 +26,7 @@ from tasks.trainers.numba_kernel import (
     train_chunk,
 )
 from tasks.trainers.sampling import alias_table, probability_thresholds
-from tests.trainers.plain_word2vec import PlainTrainer
+from tests.trainers.cpu.plain_word2vec import PlainTrainer
 
 Floats = NDArray[np.float32]
 

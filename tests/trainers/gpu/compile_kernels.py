@@ -1,6 +1,7 @@
 """Compile the GPU kernels ahead of time, without a GPU, and tell what the compiler made of them.
 
-A program of its own, as Triton either compiles or interprets in one process: `python -m tests.trainers.compile_kernels
+A program of its own, as Triton either compiles or interprets in one process.
+`python -m tests.trainers.gpu.compile_kernels
 ARCH DIMENSION…` prints a JSON object, what it says of each kernel by name and dimension.
 """
 
@@ -18,10 +19,10 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from tasks.trainers import triton_kernel
 from tasks.trainers.config import SkipGramConfig
-from tasks.trainers.tile_shape import tile_shape
-from tasks.trainers.triton_model import BLOCK, WARPS
+from tasks.trainers.gpu import kernels as triton_kernel
+from tasks.trainers.gpu.model import BLOCK, WARPS
+from tasks.trainers.gpu.tile_shape import tile_shape
 
 TOOLS = Path(triton.__file__).parent / "backends/nvidia/bin"
 # Every array is aligned to 16 bytes, as PyTorch allocates it.

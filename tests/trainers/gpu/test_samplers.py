@@ -8,8 +8,8 @@ from scipy.stats import chi2, chisquare
 
 from tasks.trainers.config import SkipGramConfig
 from tasks.trainers.interface import Vocabulary
-from tests.trainers.tile_reference import DrawnTokens
-from tests.trainers.triton_runs import drawn_tokens, model, one_portion, triton_model
+from tests.trainers.gpu.portions import drawn_tokens, model, one_portion, triton_model
+from tests.trainers.gpu.tile_reference import DrawnTokens
 
 WORDS = 40
 COUNTS = np.arange(WORDS, 0, -1)

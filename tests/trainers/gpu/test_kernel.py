@@ -7,8 +7,8 @@ import torch
 from tasks.trainers.config import SkipGramConfig
 from tasks.trainers.interface import Vocabulary
 from tests.trainers.corpora import some_vocabulary, topic_sentences
-from tests.trainers.tile_reference import Schedule, train_in_numpy
-from tests.trainers.triton_runs import DEVICE, drawn_tokens, model, one_portion, random_state
+from tests.trainers.gpu.portions import DEVICE, drawn_tokens, model, one_portion, random_state
+from tests.trainers.gpu.tile_reference import Schedule, train_in_numpy
 
 WORDS = 150
 SENTENCES = topic_sentences(topics=3, words_per_topic=50, sentences=5, length=14)

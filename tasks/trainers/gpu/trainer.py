@@ -1,4 +1,4 @@
-"""Skip-gram training on one GPU: word2vec.c's algorithm in tiles, by the kernels of `triton_kernel`.
+"""Skip-gram training on one GPU: word2vec.c's algorithm in tiles, by the kernels of `gpu.kernels`.
 
 The corpus is uploaded as it is first read and stays on the GPU as far as it fits. Subsampling, windows, noise and the
 learning rate are computed there, each draw from its place in the corpus, so a resumed run draws what it would have
@@ -15,17 +15,17 @@ import torch
 
 from tasks.trainers.bookkeeping import begin_training, check_loss, check_vectors, finish_epoch
 from tasks.trainers.config import SkipGramConfig
-from tasks.trainers.interface import TokenSource, TrainingState, TrainingStep, Vocabulary
-from tasks.trainers.tile_shape import tile_shape
-from tasks.trainers.triton_corpus import GpuCorpus, Portion
-from tasks.trainers.triton_kernel import INTERPRETED
-from tasks.trainers.triton_model import GpuModel
-from tasks.trainers.triton_status import (
+from tasks.trainers.gpu.corpus import GpuCorpus, Portion
+from tasks.trainers.gpu.kernels import INTERPRETED
+from tasks.trainers.gpu.model import GpuModel
+from tasks.trainers.gpu.status import (
     LEAST_PORTION_TOKENS,
     PORTION_TOKENS,
     memory_obstacle,
     needed_bytes,
 )
+from tasks.trainers.gpu.tile_shape import tile_shape
+from tasks.trainers.interface import TokenSource, TrainingState, TrainingStep, Vocabulary
 
 # Portions queued on the GPU while the next is read.
 PORTIONS_AHEAD = 1

@@ -22,7 +22,7 @@ al. 2021, arXiv 2312.07743). Updates are atomic additions whose result nobody re
 from collections.abc import Callable
 from typing import Any
 
-from tasks.trainers import tile_shape
+from tasks.trainers.gpu import tile_shape
 
 try:
     import triton

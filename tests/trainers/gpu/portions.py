@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from tasks.trainers.config import SkipGramConfig
 from tasks.trainers.interface import ArrayTokenSource, TrainingState, Vocabulary
-from tests.trainers.tile_reference import DrawnTokens
+from tests.trainers.gpu.tile_reference import DrawnTokens
 
-triton_model = pytest.importorskip("tasks.trainers.triton_model")
-triton_corpus = pytest.importorskip("tasks.trainers.triton_corpus")
+triton_model = pytest.importorskip("tasks.trainers.gpu.model")
+triton_corpus = pytest.importorskip("tasks.trainers.gpu.corpus")
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 

@@ -20,7 +20,7 @@ pytestmark = [
         torch.cuda.is_available() and not available_backends()[0].available, reason=available_backends()[0].reason
     ),
 ]
-TEXT8LIKE = Path(__file__).resolve().parents[2].parent / "shared/data/corpora/enwiki2015_text8like_100MB.txt.gz"
+TEXT8LIKE = Path(__file__).resolve().parents[3].parent / "shared/data/corpora/enwiki2015_text8like_100MB.txt.gz"
 CONFIG = SkipGramConfig(dimension=128, epochs=3, learning_rate=0.025, backend="triton")
 TOPICS = 20
 

@@ -7,13 +7,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tasks.trainers import triton_kernel as kernels
 from tasks.trainers.bookkeeping import learning_rate_at
 from tasks.trainers.config import SkipGramConfig
+from tasks.trainers.gpu import kernels
+from tasks.trainers.gpu.corpus import Portion
+from tasks.trainers.gpu.tile_shape import TILE_CENTERS, tile_shape
 from tasks.trainers.interface import TrainingState, Vocabulary
 from tasks.trainers.sampling import alias_table, probability_thresholds
-from tasks.trainers.tile_shape import TILE_CENTERS, tile_shape
-from tasks.trainers.triton_corpus import Portion
 
 # Elements that one program of the small kernels handles.
 BLOCK = 1024

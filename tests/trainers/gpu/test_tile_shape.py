@@ -3,7 +3,7 @@
 import pytest
 
 from tasks.trainers.config import SkipGramConfig
-from tasks.trainers.tile_shape import centers_in_flight, tile_shape
+from tasks.trainers.gpu.tile_shape import centers_in_flight, tile_shape
 
 
 @pytest.mark.parametrize("radius", [1, 5, 8, 9, 50])

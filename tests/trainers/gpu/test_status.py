@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import torch
 
-from tasks.trainers import triton_status
 from tasks.trainers.backends import available_backends, explain_backend, resolve_backend, resolve_config
 from tasks.trainers.config import SkipGramConfig
+from tasks.trainers.gpu import status as triton_status
 
 GIGABYTE = 10**9
 AUTO = SkipGramConfig()
@@ -122,18 +122,18 @@ import importlib, json, pkgutil, sys
 sys.modules.update(dict.fromkeys(["numba", "llvmlite", "scipy", "pyarrow", "gensim", "prefect", "duckdb"]))
 import tasks.trainers
 missing = {}
-for module in pkgutil.iter_modules(tasks.trainers.__path__):
+for module in pkgutil.walk_packages(tasks.trainers.__path__, "tasks.trainers."):
     try:
-        importlib.import_module("tasks.trainers." + module.name)
+        importlib.import_module(module.name)
     except ModuleNotFoundError as error:
-        missing[module.name] = str(error)
+        missing[module.name.removeprefix("tasks.trainers.")] = str(error)
 from tasks.trainers.backends import available_backends
 print(json.dumps([missing, {status.name: status.reason for status in available_backends()}]))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     missing, reasons = json.loads(done.stdout)
-    with_numba = {"numba_kernel", "numba_trainer"}
-    with_triton = {"triton_kernel", "triton_model", "triton_trainer"}
+    with_numba = {"cpu.kernel", "cpu.trainer"}
+    with_triton = {"gpu.kernels", "gpu.model", "gpu.trainer"}
     is_there = importlib.util.find_spec("triton") is not None
     assert set(missing) == with_numba | (set() if is_there else with_triton)
     assert all("numba" in missing[name] or "llvmlite" in missing[name] for name in with_numba)
