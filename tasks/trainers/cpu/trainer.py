@@ -27,7 +27,8 @@ from tasks.trainers.bookkeeping import (
     learning_rate_at,
 )
 from tasks.trainers.config import SkipGramConfig
-from tasks.trainers.cpu.kernel import ROW_MULTIPLE, train_chunk
+from tasks.trainers.cpu.kernel import Copies, Radii, Rates, train_chunk
+from tasks.trainers.cpu.vector_code import ROW_MULTIPLE
 from tasks.trainers.interface import (
     TokenChunk,
     TokenRun,
@@ -164,8 +165,8 @@ def _chunk_trainer(
     chances, noise_aliases = alias_table(vocabulary.noise_probability)
     noise_thresholds = probability_thresholds(chances)
     slots = (0,) * (1 + config.negatives_per_pair)
-    radii = (1 if config.reduced_windows else config.window_radius, config.window_radius)
-    rates = (learning_rate_at(0.0, config), learning_rate_at(1.0, config))
+    radii = Radii(1 if config.reduced_windows else config.window_radius, config.window_radius)
+    rates = Rates(learning_rate_at(0.0, config), learning_rate_at(1.0, config))
     progress_step = 1.0 / (config.epochs * source.token_count)
 
     def train(chunk: TokenRun, epoch: int, number: int) -> ChunkResult:
@@ -187,7 +188,7 @@ def _chunk_trainer(
                 config.architecture == "cbow",
                 rates,
                 chunk_key(config.seed, epoch, number),
-                (copied_words, first_copy),
+                Copies(copied_words, first_copy),
                 exchange_windows,
             )
         finally:

@@ -11,20 +11,19 @@ from scipy.stats import chisquare
 
 from tasks.trainers.config import SkipGramConfig
 from tasks.trainers.cpu.kernel import (
-    INPUT_BLOCK,
-    LANES,
-    ROW_MULTIPLE,
+    Copies,
+    Radii,
+    Rates,
     _aligned_floats,
     _copy_rows,
     _draw_outputs,
     _exchange_rows,
     _random_bits,
     _settle_losses,
-    _window_gradients,
-    _window_update,
-    output_blocks,
     train_chunk,
 )
+from tasks.trainers.cpu.vector_code import LANES, ROW_MULTIPLE
+from tasks.trainers.cpu.window_code import INPUT_BLOCK, output_blocks, window_gradients, window_update
 from tasks.trainers.sampling import alias_table, probability_thresholds
 from tests.trainers.cpu.plain_word2vec import PlainTrainer
 
@@ -39,8 +38,8 @@ def train_window(centers: Any, inputs: Any, contexts: Any, outputs: Any, slots: 
     losses = _aligned_floats(2 * LANES * blocks)
     losses[:] = 1.0
     _settle_losses(losses)
-    _window_gradients(centers, inputs, len(inputs), contexts, outputs, slots, np.float32(rate), gradients, losses)
-    _window_update(centers, inputs, len(inputs), contexts, outputs, slots, gradients, old)
+    window_gradients(centers, inputs, len(inputs), contexts, outputs, slots, np.float32(rate), gradients, losses)
+    window_update(centers, inputs, len(inputs), contexts, outputs, slots, gradients, old)
     return _settle_losses(losses), gradients
 
 
@@ -48,7 +47,7 @@ def train_window(centers: Any, inputs: Any, contexts: Any, outputs: Any, slots: 
 def draw_noise(word: Any, times: Any, noise_thresholds: Any, noise_aliases: Any, contexts: Any) -> Any:
     drawn = np.empty((times, 6), np.int64)
     for time in range(times):
-        _draw_outputs(drawn[time], word, time, np.uint64(3), noise_thresholds, noise_aliases, contexts, (0, 0))
+        _draw_outputs(drawn[time], word, time, np.uint64(3), noise_thresholds, noise_aliases, contexts, Copies(0, 0))
     return drawn // contexts.shape[1]
 
 
@@ -96,6 +95,26 @@ def test_a_window_is_trained_as_the_formula_says(dimension: int, negatives: int,
     assert not centers[:, dimension:].any()
     assert not contexts[:, dimension:].any()
     assert loss == pytest.approx(-log_expit(np.where(labels, x, -x)).sum(), rel=1e-5)
+
+
+def test_the_gradients_are_those_of_the_loss_by_finite_differences() -> None:
+    generator = np.random.default_rng(5)
+    before = generator.normal(0, 0.5, (2, 9, 16)).astype(np.float32)
+    rows, outputs, rate = np.array([0, 2, 3]), np.array([4, 1, 7, 8]), 1e-3
+    centers, contexts = aligned(before[0]), aligned(before[1])
+    train_window(centers, rows * 16, contexts, outputs * 16, (0,) * 4, rate, 1)
+
+    def loss(vectors: NDArray[np.float64]) -> float:
+        x = vectors[0, rows] @ vectors[1, outputs].T
+        return float(-log_expit(np.where(np.arange(4) == 0, x, -x)).sum())
+
+    numeric = np.zeros(before.shape)
+    for place in np.ndindex(before.shape):
+        step = np.zeros(before.shape)
+        step[place] = 1e-5
+        numeric[place] = (loss(before + step) - loss(before - step)) / 2e-5
+    moved = np.stack([centers, contexts]).astype(float) - before
+    np.testing.assert_allclose(moved / -rate, numeric, atol=2e-4)
 
 
 def test_a_noise_word_drawn_twice_gets_both_gradients() -> None:
@@ -175,11 +194,11 @@ def count_pairs(
         np.full(words, 2**32 - 1, np.uint32),
         np.arange(words, dtype=np.int32),
         (0,) * 6,
-        (least_radius, radius),
+        Radii(least_radius, radius),
         averaged,
-        (0.05, 0.005),
+        Rates(0.05, 0.005),
         np.uint64(seed),
-        (0, 0),
+        Copies(0, 0),
         0,
     )[1]
     return int(pairs)
@@ -261,11 +280,11 @@ def test_a_chunk_is_trained_as_the_plain_trainer_does(
         noise_thresholds,
         noise_aliases,
         (0,) * (1 + negatives),
-        (1 if reduced_windows else window_radius, window_radius),
+        Radii(1 if reduced_windows else window_radius, window_radius),
         architecture == "cbow",
-        (0.1, 0.02),
+        Rates(0.1, 0.02),
         np.uint64(17),
-        (copied, words + copied),
+        Copies(copied, words + copied),
         7,
     )
 
@@ -282,7 +301,7 @@ def test_a_chunk_is_trained_as_the_plain_trainer_does(
 def test_the_changes_of_two_workers_add_up() -> None:
     before = np.random.default_rng(4).normal(size=(5, 16)).astype(np.float32)
     matrix = aligned(np.vstack([before, np.zeros((6, 16), np.float32)]))
-    workers = [((3, 5), np.empty((3, 16), np.float32)), ((3, 8), np.empty((3, 16), np.float32))]
+    workers = [(Copies(3, first_row), np.empty((3, 16), np.float32)) for first_row in (5, 8)]
     for copies, copied in workers:
         _copy_rows(matrix, copies, copied)
     matrix[5] += 1
@@ -309,11 +328,11 @@ def test_only_the_words_of_the_text_and_noise_are_touched() -> None:
         np.zeros(6, np.uint32),
         only_word_3,
         (0,) * 3,
-        (1, 1),
+        Radii(1, 1),
         False,
-        (0.05, 0.05),
+        Rates(0.05, 0.05),
         np.uint64(9),
-        (0, 0),
+        Copies(0, 0),
         0,
     )
     changed_in = np.flatnonzero((centers != vectors).any(axis=1))
