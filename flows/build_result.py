@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 from storage.layout import Workspace
 from storage.releases import current_release
-from storage.stages import Manifest
+from storage.stages import Manifest, StageFacts
 from tasks.arrivals import Arrivals
 from tasks.metrics.gates import Verdict
 from tasks.publishing import Lineage, Publication
@@ -15,17 +15,6 @@ from tasks.publishing import Lineage, Publication
 Outcome = Literal["published", "refused", "unchanged", "nothing to do"]
 # The state in which a run without anything new ends.
 NOTHING_TO_DO = "NothingToDo"
-
-# Kind of a stage's folder -> what people call it, the figure that counts its rows, and their unit.
-STAGE_ROWS = {
-    "corpora": ("corpus", "documents", "documents"),
-    "tokens": ("tokens", "tokens", "tokens"),
-    "vocabularies": ("vocabulary", "words", "words"),
-    "encoded": ("encoded", "tokens", "tokens"),
-    "models": ("training", "rows", "vectors"),
-    "evaluations": ("evaluation", "rows", "scores"),
-    "comparisons": ("comparison", "rows", "figures"),
-}
 
 
 class StageReport(BaseModel):
@@ -69,14 +58,14 @@ class BuildResult(BaseModel):
 def build_result(lineage: Lineage, publication: Publication, files: Arrivals) -> BuildResult:
     """Gather the outcome from the manifests of the stages and from what was published or refused."""
     training = lineage.training.facts
-    stages: list[Manifest | None] = [getattr(lineage, field.name) for field in fields(lineage)]
+    stages: list[Manifest[StageFacts] | None] = [getattr(lineage, field.name) for field in fields(lineage)]
     reports = [stage_report(stage) for stage in stages if stage]
-    changes = lineage.comparison.facts["metrics"] if lineage.comparison else {}
+    changes = lineage.comparison.facts.metrics if lineage.comparison else {}
     release = StageReport(
         name="release",
         reused=not (publication.published or publication.refused),
         seconds=publication.seconds,
-        rows=int(lineage.vocabulary.facts["words"]),
+        rows=lineage.vocabulary.facts.words,
         unit="rows",
         path=str(publication.path),
     )
@@ -89,15 +78,15 @@ def build_result(lineage: Lineage, publication: Publication, files: Arrivals) ->
         refused=publication.refused,
         message=publication.message,
         release_path=str(publication.path),
-        vocabulary_size=int(lineage.vocabulary.facts["words"]),
-        corpus_tokens=int(lineage.encoded.facts["corpus_tokens"]),
+        vocabulary_size=lineage.vocabulary.facts.words,
+        corpus_tokens=lineage.encoded.facts.corpus_tokens,
         training={
-            "backend": training["backend"],
-            "seconds": training["seconds"],
-            "words_per_second": training["words_per_second"],
-            "epochs": len(training["epochs"]),
+            "backend": training.backend,
+            "seconds": training.seconds,
+            "words_per_second": training.words_per_second,
+            "epochs": len(training.epochs),
         },
-        metrics=lineage.evaluation.facts["metrics"] | changes,
+        metrics=lineage.evaluation.facts.metrics | changes,
         verdicts=publication.verdicts,
         stages=[*reports, release],
         files=files,
@@ -143,14 +132,13 @@ def metric_rows(result: BuildResult) -> list[dict[str, Any]]:
     ]
 
 
-def stage_report(manifest: Manifest) -> StageReport:
+def stage_report(manifest: Manifest[StageFacts]) -> StageReport:
     """The line of one stage."""
-    name, figure, unit = STAGE_ROWS.get(manifest.kind, (manifest.kind, "rows", "rows"))
     return StageReport(
-        name=name,
+        name=manifest.facts.label,
         reused=manifest.reused,
         seconds=manifest.run_seconds,
-        rows=int(manifest.facts.get(figure, 0)),
-        unit=unit,
+        rows=manifest.facts.row_count,
+        unit=manifest.facts.unit,
         path=str(manifest.path),
     )

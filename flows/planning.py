@@ -1,5 +1,7 @@
 """What a build would do, found by chaining the digests of its stages without running one."""
 
+from typing import Any
+
 from pydantic import BaseModel, ConfigDict
 
 from flows.deployments import BuildParameters
@@ -41,7 +43,7 @@ def plan_stages(parameters: BuildParameters, workspace: Workspace) -> tuple[Arri
     training = training_stage(encoded, vocabulary, parameters.skipgram, start)
     evaluation = evaluation_stage(training, vocabulary, parameters.evaluation, parameters.publication.matrix)
     comparison = comparison_stage(training, vocabulary, parameters.evaluation, parameters.publication, workspace)
-    named: dict[str, Stage | None] = {
+    named: dict[str, Stage[Any] | None] = {
         "corpus": corpus,
         "tokens": tokens,
         "vocabulary": vocabulary,

@@ -18,7 +18,10 @@ from storage.errors import GateRefusedError, WorkspaceError
 from storage.layout import Workspace
 from storage.redaction import without_credentials
 from storage.run_history import RunRow, write_run
-from storage.stages import Manifest, collected_stages
+from storage.stages import Manifest, StageFacts, collected_stages
+from tasks.evaluation import EvaluationFacts
+from tasks.training import ModelFacts
+from tasks.vocabulary import EncodedFacts, VocabularyFacts
 
 logger = logging.getLogger(__name__)
 
@@ -78,22 +81,21 @@ def peak_memory_bytes() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def _stages(manifests: Sequence[Manifest]) -> dict[str, object]:
+def _stages(manifests: Sequence[Manifest[StageFacts]]) -> dict[str, object]:
     """What the finished stages tell of a run, whatever came after them."""
     found: dict[str, object] = {"stages": _rows(stage_report(manifest) for manifest in manifests)}
     for manifest in manifests:
-        facts = manifest.facts
-        match manifest.kind:
-            case "vocabularies":
-                found["vocabulary_size"] = facts["words"]
-            case "encoded":
-                found["corpus_tokens"] = facts["corpus_tokens"]
-            case "models":
-                found["backend"] = facts["backend"]
-                found["epochs"] = len(facts["epochs"])
-                found["words_per_second"] = None if manifest.reused else facts["words_per_second"]
-            case "evaluations":
-                found["metrics"] = dict(facts["metrics"])
+        match manifest.facts:
+            case VocabularyFacts(words=words):
+                found["vocabulary_size"] = words
+            case EncodedFacts(corpus_tokens=tokens):
+                found["corpus_tokens"] = tokens
+            case ModelFacts() as model:
+                found["backend"] = model.backend
+                found["epochs"] = len(model.epochs)
+                found["words_per_second"] = None if manifest.reused else model.words_per_second
+            case EvaluationFacts(metrics=metrics):
+                found["metrics"] = metrics
     return found
 
 

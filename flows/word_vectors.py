@@ -96,7 +96,7 @@ def build_word_vectors(
         tokens = tokenize_corpus(text, tokenizer, place)
         words = build_vocabulary(tokens, vocabulary, place)
         encoded = encode_corpus(tokens, words, place, arrivals.only)
-        if not encoded.facts["tokens"]:
+        if not encoded.facts.tokens:
             reason = f"no word of the vocabulary in the {len(arrivals.unseen)} new files"
             return _nothing_to_do(run.ended(nothing_to_do(arrivals, place, reason)))
         start = find_start(start_spec(corpus, skipgram), publication.table, place)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from storage.disk_errors import NO_LINKS
 from storage.layout import Workspace
@@ -26,7 +26,7 @@ from storage.segments import (
     write_index,
     write_segment,
 )
-from storage.stages import MANIFEST, Manifest, Stage, is_unchanged, read_manifest
+from storage.stages import MANIFEST, Manifest, Stage, StageFacts, is_unchanged, read_manifest
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ class _Segment(NamedTuple):
     """A segment in the folder of a stage. rows: of all its files, in the order of that stage."""
 
     name: str
-    stage: Manifest
+    stage: Manifest[StageFacts]
     rows: list[FileRows]
 
     @property
@@ -76,7 +76,7 @@ class _Segment(NamedTuple):
         return sum(rows.size for rows in self.rows)
 
 
-def link_known_rows(workspace: Workspace, stage: Stage, folder: Path, keys: Sequence[str]) -> KnownRows:
+def link_known_rows(workspace: Workspace, stage: Stage[Any], folder: Path, keys: Sequence[str]) -> KnownRows:
     """Link what earlier stages wrote into `folder`: each segment of which all rows are wanted.
 
     keys: of the source files, in the order of the corpus; equal ones have equal rows.
@@ -129,7 +129,7 @@ def write_rows(
     return rows
 
 
-def _segments(workspace: Workspace, stage: Stage, keys: set[str]) -> Iterator[_Segment]:
+def _segments(workspace: Workspace, stage: Stage[Any], keys: set[str]) -> Iterator[_Segment]:
     """Segments of finished stages with the same settings, the latest stage first, until all keys are found."""
     manifests = [
         path
@@ -139,7 +139,7 @@ def _segments(workspace: Workspace, stage: Stage, keys: set[str]) -> Iterator[_S
     missing = set(keys)
     seen: set[str] = set()
     for path in sorted(manifests, key=_modified, reverse=True):
-        manifest = read_manifest(path.parent) if missing else None
+        manifest = read_manifest(path.parent, StageFacts) if missing else None
         if manifest is None or (manifest.version, manifest.config) != (stage.version, stage.config):
             continue
         record = manifest.files.get(INDEX)

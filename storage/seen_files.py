@@ -6,7 +6,7 @@ from typing import Any
 
 from storage.layout import Workspace
 from storage.release_records import Release
-from storage.stages import Manifest, read_manifest
+from storage.stages import Manifest, StageFacts, read_manifest
 
 logger = logging.getLogger(__name__)
 
@@ -17,7 +17,7 @@ def seen_files(workspace: Workspace, release: Release, corpus_config: Mapping[st
     corpus_config: settings of the corpus stage that are to be the same; read otherwise, a file is another text.
     Empty, with a warning, if these differ or the stage is gone from the workspace.
     """
-    manifest = read_manifest(workspace.stage_folder("corpora", release.corpus_digest))
+    manifest = read_manifest(workspace.stage_folder("corpora", release.corpus_digest), StageFacts)
     if manifest is None:
         logger.warning("nobody knows which files %s has seen: its corpus is not in the workspace", _named(release))
         return {}
@@ -27,7 +27,7 @@ def seen_files(workspace: Workspace, release: Release, corpus_config: Mapping[st
     return manifest.inputs
 
 
-def grew_from(workspace: Workspace, release: Release, corpus: Manifest) -> bool:
+def grew_from(workspace: Workspace, release: Release, corpus: Manifest[Any]) -> bool:
     """Whether a corpus is the one of a release, or still holds most of its files: then the two models compare."""
     if corpus.digest == release.corpus_digest:
         return True

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -48,7 +49,7 @@ def write_vocabulary(folder: Path, table: WordTable) -> None:
     pq.write_table(pa.table(columns, schema=SCHEMA), folder / FILE, compression="zstd")
 
 
-def read_vocabulary(vocabulary: Manifest | Path) -> WordTable:
+def read_vocabulary(vocabulary: Manifest[Any] | Path) -> WordTable:
     """The vocabulary of a stage or in a folder. Raises WorkspaceError if the file has other columns."""
     path = (vocabulary.path if isinstance(vocabulary, Manifest) else vocabulary) / FILE
     table = pq.read_table(path)

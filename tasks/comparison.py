@@ -2,7 +2,7 @@
 
 import logging
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,13 +21,16 @@ from storage.release_records import Release
 from storage.release_schema import ComparedWordRow, EvaluationRow
 from storage.releases import current_release
 from storage.reports import read_settings
-from storage.stages import Manifest, Stage, complete_stage
+from storage.stages import Manifest, Stage, StageFacts, complete_stage
 from storage.vocabularies import read_vocabulary
+from tasks.evaluation import AnyModel
 from tasks.metrics.alignment import fit_rotation, mean_cosine
 from tasks.metrics.lookup import shared_rows
 from tasks.metrics.neighbors import compare_neighbors
 from tasks.publication_config import PublicationConfig
 from tasks.scoring import EvaluationConfig, agreement_rows, total_digests, total_metrics, word_rows
+from tasks.training import AnyVocabulary, ModelFacts
+from tasks.vocabulary import VocabularyFacts
 
 logger = logging.getLogger(__name__)
 
@@ -38,13 +41,29 @@ BEFORE = "_before"
 CHANGED_WORDS = 50
 
 
+class ComparisonFacts(StageFacts):
+    """How a model differs from the current release; metrics and digests as in EvaluationFacts."""
+
+    label: ClassVar[str] = "comparison"
+    unit: ClassVar[str] = "figures"
+
+    rows: int
+    metrics: dict[str, float | None]
+    digests: dict[str, str]
+
+    @property
+    def row_count(self) -> int:
+        """Figures."""
+        return self.rows
+
+
 def comparison_stage(
-    model: Stage | Manifest,
-    vocabulary: Stage | Manifest,
+    model: AnyModel,
+    vocabulary: AnyVocabulary,
     evaluation: EvaluationConfig,
     publication: PublicationConfig,
     workspace: Workspace,
-) -> Stage | None:
+) -> Stage[ComparisonFacts] | None:
     """The stage that this model, these settings and the current release lead to, None if there is nothing to compare.
 
     Raises ReferenceVectorsError if the reference to align with is not there.
@@ -60,17 +79,17 @@ def comparison_stage(
         inputs["reference"] = reference_digest(spec)
     config = {"align": publication.align, "matrix": publication.matrix}
     config |= evaluation.model_dump(include={"neighbors", "neighbor_words"})
-    return Stage("comparisons", STAGE_VERSION, config, inputs)
+    return Stage("comparisons", STAGE_VERSION, config, inputs, ComparisonFacts)
 
 
 @task(name="compare with current release", cache_policy=NO_CACHE)
 def compare_with_current(
-    model: Manifest,
-    vocabulary: Manifest,
+    model: Manifest[ModelFacts],
+    vocabulary: Manifest[VocabularyFacts],
     evaluation: EvaluationConfig,
     publication: PublicationConfig,
     workspace: Workspace,
-) -> Manifest | None:
+) -> Manifest[ComparisonFacts] | None:
     """How the neighbours of words changed, which words came and went, and the rotation asked for.
 
     None if there is nothing to compare with: no release yet, or this very model.
@@ -83,7 +102,7 @@ def compare_with_current(
     current = _other_release(model, publication, workspace)
     spec = evaluation.reference if align == "reference" else None
 
-    def build(folder: Path) -> dict[str, Any]:
+    def build(folder: Path) -> ComparisonFacts:
         ours = NamedVectors(
             "this model", "training", read_vocabulary(vocabulary.path).words, read_vectors(model.path, matrix)
         )
@@ -100,16 +119,16 @@ def compare_with_current(
         if rotation is not None:
             write_rotation(folder, rotation)
         write_evaluation(folder, rows, words)
-        return {"rows": len(rows), "metrics": total_metrics(rows), "digests": total_digests(rows)}
+        return ComparisonFacts(rows=len(rows), metrics=total_metrics(rows), digests=total_digests(rows))
 
     manifest = complete_stage(workspace, stage, build)
-    metrics = manifest.facts["metrics"]
+    metrics = manifest.facts.metrics
     found = [f"{name} {metrics[name]:.4f}" for name in (*CHANGE_METRICS, *REFERENCE_METRICS) if metrics.get(name)]
     logger.info("beside %s: %s", version_name(current.version) if current else spec, ", ".join(found))
     return manifest
 
 
-def _other_release(model: Stage | Manifest, publication: PublicationConfig, workspace: Workspace) -> Release | None:
+def _other_release(model: AnyModel, publication: PublicationConfig, workspace: Workspace) -> Release | None:
     """The current release, unless it is this model."""
     current = current_release(workspace, publication.table)
     return None if current and is_same_model(current, model.digest, publication.matrix) else current

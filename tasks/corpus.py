@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import ClassVar, Literal, Self
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -17,7 +17,7 @@ from storage.layout import Workspace
 from storage.packaged_corpora import find_packaged_corpus
 from storage.source_files import SourceFile, check_unchanged, described_files, find_source_files
 from storage.source_formats import Piece, SourceFormat, read_pieces
-from storage.stages import Manifest, Stage, complete_stage
+from storage.stages import Manifest, Stage, StageFacts, complete_stage
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +56,25 @@ class CorpusConfig(BaseModel):
         return self
 
 
+class CorpusFacts(StageFacts):
+    """A fetched corpus. new_files: files whose documents were not in the workspace already."""
+
+    label: ClassVar[str] = "corpus"
+    unit: ClassVar[str] = "documents"
+
+    documents: int
+    text_bytes: int
+    source: str
+    licence: str
+    files: int
+    new_files: int
+
+    @property
+    def row_count(self) -> int:
+        """Documents."""
+        return self.documents
+
+
 @dataclass(frozen=True)
 class _Source:
     """The files to read, how, and what to say of them."""
@@ -68,19 +87,19 @@ class _Source:
     licence: str
 
 
-def corpus_stage(config: CorpusConfig) -> Stage:
+def corpus_stage(config: CorpusConfig) -> Stage[CorpusFacts]:
     """The stage that these settings lead to: named by the content of the files, not by where they lie."""
     return _stage(config, _find_source(config))
 
 
 @task(name="fetch corpus", cache_policy=NO_CACHE)
-def fetch_corpus(config: CorpusConfig, workspace: Workspace) -> Manifest:
+def fetch_corpus(config: CorpusConfig, workspace: Workspace) -> Manifest[CorpusFacts]:
     """Copy the documents of the source into the workspace. Raises CorpusError if they cannot be read as text."""
     source = _find_source(config)
 
     stage = _stage(config, source)
 
-    def build(folder: Path) -> dict[str, Any]:
+    def build(folder: Path) -> CorpusFacts:
         files = [(file.name, _key(stage, file)) for file in source.files]
         known = link_known_rows(workspace, stage, folder, [key for _, key in files])
         fresh = [file for file in range(len(files)) if file not in known]
@@ -90,20 +109,18 @@ def fetch_corpus(config: CorpusConfig, workspace: Workspace) -> Manifest:
         documents = sum(row.documents for row in rows)
         if not documents:
             raise CorpusError(f"{source.description} holds no text; correct corpus.path or corpus.text_column")
-        return {
-            "documents": documents,
-            "text_bytes": sum(row.size for row in rows),
-            "source": source.description,
-            "licence": source.licence,
-            "files": len(files),
-            "new_files": len(fresh),
-        }
+        return CorpusFacts(
+            documents=documents,
+            text_bytes=sum(row.size for row in rows),
+            source=source.description,
+            licence=source.licence,
+            files=len(files),
+            new_files=len(fresh),
+        )
 
     manifest = complete_stage(workspace, stage, build)
     facts = manifest.facts
-    logger.info(
-        "%s documents, %.1f MB of text from %s", f"{facts['documents']:,}", facts["text_bytes"] / 1e6, facts["source"]
-    )
+    logger.info("%s documents, %.1f MB of text from %s", f"{facts.documents:,}", facts.text_bytes / 1e6, facts.source)
     return manifest
 
 
@@ -130,7 +147,7 @@ def _find_source(config: CorpusConfig) -> _Source:
     )
 
 
-def _stage(config: CorpusConfig, source: _Source) -> Stage:
+def _stage(config: CorpusConfig, source: _Source) -> Stage[CorpusFacts]:
     return Stage(
         kind="corpora",
         version=STAGE_VERSION,
@@ -141,10 +158,11 @@ def _stage(config: CorpusConfig, source: _Source) -> Stage:
             "errors": config.errors,
         },
         inputs={file.name: file.sha256() for file in source.files},
+        facts=CorpusFacts,
     )
 
 
-def _key(stage: Stage, file: SourceFile) -> str:
+def _key(stage: Stage[CorpusFacts], file: SourceFile) -> str:
     """What the rows of a file depend on: its bytes, its extensions, which tell its form, and the settings."""
     return replace(stage, inputs={file.extensions: file.sha256()}).digest
 

@@ -28,11 +28,16 @@ from storage.releases import current_release, keep_candidate, publish_release
 from storage.seen_files import grew_from
 from storage.stages import Manifest
 from storage.vocabularies import read_vocabulary
-from tasks.comparison import is_same_model
+from tasks.comparison import ComparisonFacts, is_same_model
+from tasks.corpus import CorpusFacts
+from tasks.evaluation import EvaluationFacts
 from tasks.events import announce_release
 from tasks.metrics.alignment import rotate
 from tasks.metrics.gates import Measured, Scores, Verdict, judge, verdict_rows
 from tasks.publication_config import PublicationConfig
+from tasks.tokens import TokensFacts
+from tasks.training import ModelFacts
+from tasks.vocabulary import EncodedFacts, VocabularyFacts
 
 logger = logging.getLogger(__name__)
 
@@ -46,13 +51,13 @@ class Lineage:
     comparison: with the current release, None where there was nothing to compare with.
     """
 
-    corpus: Manifest
-    tokens: Manifest
-    vocabulary: Manifest
-    encoded: Manifest
-    training: Manifest
-    evaluation: Manifest
-    comparison: Manifest | None = None
+    corpus: Manifest[CorpusFacts]
+    tokens: Manifest[TokensFacts]
+    vocabulary: Manifest[VocabularyFacts]
+    encoded: Manifest[EncodedFacts]
+    training: Manifest[ModelFacts]
+    evaluation: Manifest[EvaluationFacts]
+    comparison: Manifest[ComparisonFacts] | None = None
 
 
 class Publication(BaseModel):
@@ -88,7 +93,7 @@ def judge_release(lineage: Lineage, config: PublicationConfig, workspace: Worksp
     scores = Scores(
         measured,
         corpus.digest,
-        {name: digest for stage in _measuring_stages(lineage) for name, digest in stage.facts["digests"].items()},
+        {name: digest for stage in _measuring_stages(lineage) for name, digest in stage.facts.digests.items()},
         {name: f"not compared: {why_not}" for name in CHANGE_METRICS if name not in measured},
     )
     previous = None
@@ -148,7 +153,7 @@ def _is_published(current: Release, content: ReleaseContent, lineage: Lineage, c
     return turned or current.row.sha256 == content_sha256(content)
 
 
-def _measuring_stages(lineage: Lineage) -> list[Manifest]:
+def _measuring_stages(lineage: Lineage) -> list[Manifest[EvaluationFacts] | Manifest[ComparisonFacts]]:
     return [stage for stage in (lineage.evaluation, lineage.comparison) if stage]
 
 
@@ -169,7 +174,7 @@ def _content(
     """Everything a release holds, gathered from the stages that led to it."""
     vocabulary = read_vocabulary(lineage.vocabulary)
     training = lineage.training
-    tokens = int(lineage.encoded.facts["corpus_tokens"])
+    tokens = lineage.encoded.facts.corpus_tokens
     return ReleaseContent(
         words=vocabulary.words,
         counts=vocabulary.counts,
@@ -177,14 +182,14 @@ def _content(
         provenance=_provenance(lineage, settings),
         training=[
             TrainingRow(
-                epoch=epoch["epoch"],
-                mean_loss=epoch["mean_loss"],
-                learning_rate=epoch["learning_rate"],
+                epoch=epoch.epoch,
+                mean_loss=epoch.mean_loss,
+                learning_rate=epoch.learning_rate,
                 tokens=tokens,
-                seconds=epoch["seconds"],
-                words_per_second=tokens / epoch["seconds"],
+                seconds=epoch.seconds,
+                words_per_second=tokens / epoch.seconds,
             )
-            for epoch in training.facts["epochs"]
+            for epoch in training.facts.epochs
         ],
         evaluation=_evaluation_rows(lineage),
         compared_words=[word for stage in _measuring_stages(lineage) for word in read_compared_words(stage.path)],
@@ -195,19 +200,19 @@ def _content(
 
 def _provenance(lineage: Lineage, settings: Mapping[str, BaseModel]) -> Provenance:
     config = json.dumps({name: model.model_dump(mode="json") for name, model in settings.items()}, sort_keys=True)
-    reference = lineage.evaluation.facts["reference"] or {}
+    reference = lineage.evaluation.facts.reference or {}
     return Provenance(
         model_digest=lineage.training.digest,
         architecture=lineage.training.config["architecture"],
-        backend=lineage.training.facts["backend"],
+        backend=lineage.training.facts.backend,
         seed=lineage.training.config["seed"],
         corpus_digest=lineage.corpus.digest,
         config_digest=hashlib.sha256(config.encode()).hexdigest(),
         library_versions=json.dumps(
             {"python": platform.python_version()} | {name: version(name) for name in RECORDED_PACKAGES}
         ),
-        corpus_source=lineage.corpus.facts["source"],
-        corpus_licence=lineage.corpus.facts["licence"],
+        corpus_source=lineage.corpus.facts.source,
+        corpus_licence=lineage.corpus.facts.licence,
         reference_source=reference.get("source", "none"),
         reference_licence=reference.get("licence", "none"),
     )

@@ -4,7 +4,7 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -23,7 +23,7 @@ from storage.reports import (
     report_file,
     write_report,
 )
-from storage.stages import Stage, complete_stage
+from storage.stages import Stage, StageFacts, complete_stage
 from storage.word_maps import read_word_map, write_word_map
 from tasks.report.content import (
     ChangedSetting,
@@ -81,20 +81,34 @@ def make_report(release: Release, config: ReportConfig, workspace: Workspace) ->
     return path
 
 
+class MapFacts(StageFacts):
+    """A map of words."""
+
+    label: ClassVar[str] = "map"
+    unit: ClassVar[str] = "words"
+
+    words: int
+
+    @property
+    def row_count(self) -> int:
+        """Words."""
+        return self.words
+
+
 def _word_map(release: Release, words: FrequentWords, config: ReportConfig, workspace: Workspace) -> WordMap:
     count = min(config.map_words, len(words.words))
     settings = {"words": count, "method": config.map_method, "groups": GROUPS, "seed": release.row.seed}
     # `model` is what keeps a map for as long as a release of the model is kept.
     inputs = {"model": release.model_digest, "vectors": release.row.sha256}
 
-    def build(folder: Path) -> dict[str, Any]:
+    def build(folder: Path) -> MapFacts:
         logger.info("laying out %s words by %s", f"{count:,}", "t-SNE" if config.map_method == "tsne" else "PCA")
         vectors = words.vectors[:count]
         places = map_words(vectors, config.map_method, release.row.seed)
         write_word_map(folder, places, group_words(vectors, GROUPS, release.row.seed))
-        return {"words": count}
+        return MapFacts(words=count)
 
-    manifest = complete_stage(workspace, Stage("maps", MAP_VERSION, settings, inputs), build)
+    manifest = complete_stage(workspace, Stage("maps", MAP_VERSION, settings, inputs, MapFacts), build)
     return WordMap(*read_word_map(manifest.path), config.map_method)
 
 

@@ -4,9 +4,8 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -15,7 +14,7 @@ from storage.encoded import EncodedCorpus
 from storage.errors import TrainingError
 from storage.layout import Workspace
 from storage.models import Checkpoint, read_checkpoint, write_checkpoint, write_vectors
-from storage.stages import Manifest, Stage, complete_stage
+from storage.stages import Manifest, Stage, StageFacts, complete_stage
 from storage.start_vectors import PREVIOUS, StartPoint, read_start
 from storage.vocabularies import read_vocabulary
 from tasks.artifacts import training_progress
@@ -25,13 +24,36 @@ from tasks.trainers.config import SkipGramConfig
 from tasks.trainers.interface import DivergenceError, EpochResult, TrainingState, TrainingStep, Vocabulary
 from tasks.trainers.sampling import initial_state
 from tasks.trainers.warm_start import start_from
+from tasks.vocabulary import EncodedFacts, VocabularyFacts
 
 logger = logging.getLogger(__name__)
 
 STAGE_VERSION = 1
 
 
-def resolved(config: SkipGramConfig, vocabulary: Stage | Manifest) -> SkipGramConfig:
+class ModelFacts(StageFacts):
+    """A trained model. seconds: of all epochs.  words_per_second: corpus tokens, as word2vec counts them."""
+
+    label: ClassVar[str] = "training"
+    unit: ClassVar[str] = "vectors"
+
+    backend: str
+    epochs: list[EpochResult]
+    seconds: float
+    words_per_second: int
+    rows: int
+    dimension: int
+
+    @property
+    def row_count(self) -> int:
+        """Vectors."""
+        return self.rows
+
+
+AnyVocabulary = Stage[VocabularyFacts] | Manifest[VocabularyFacts]
+
+
+def resolved(config: SkipGramConfig, vocabulary: AnyVocabulary) -> SkipGramConfig:
     """The settings with `auto` resolved for this machine. Raises TrainingError if they cannot be met here.
 
     A vocabulary that is not built yet is taken to fit on the GPU, if there is one.
@@ -42,9 +64,9 @@ def resolved(config: SkipGramConfig, vocabulary: Stage | Manifest) -> SkipGramCo
         raise TrainingError(str(error)) from error
 
 
-def _words(vocabulary: Stage | Manifest) -> int | None:
+def _words(vocabulary: AnyVocabulary) -> int | None:
     """Size of the vocabulary, if it is built."""
-    return int(vocabulary.facts["words"]) if isinstance(vocabulary, Manifest) else None
+    return vocabulary.facts.words if isinstance(vocabulary, Manifest) else None
 
 
 def start_spec(corpus: CorpusConfig, config: SkipGramConfig) -> str | None:
@@ -53,8 +75,11 @@ def start_spec(corpus: CorpusConfig, config: SkipGramConfig) -> str | None:
 
 
 def training_stage(
-    encoded: Stage | Manifest, vocabulary: Stage | Manifest, config: SkipGramConfig, start: StartPoint | None = None
-) -> Stage:
+    encoded: Stage[EncodedFacts] | Manifest[EncodedFacts],
+    vocabulary: AnyVocabulary,
+    config: SkipGramConfig,
+    start: StartPoint | None = None,
+) -> Stage[ModelFacts]:
     """The stage that these inputs and settings lead to: all that can change the vectors, with `auto` resolved."""
     inputs = {"encoded": encoded.digest, "vocabulary": vocabulary.digest}
     return Stage(
@@ -62,17 +87,18 @@ def training_stage(
         version=STAGE_VERSION,
         config=resolved(config, vocabulary).model_dump(exclude={"start_from", "checkpoint_every_seconds"}),
         inputs=inputs | ({"start": start.digest} if start else {}),
+        facts=ModelFacts,
     )
 
 
 @task(name="train vectors", cache_policy=NO_CACHE)
 def train_vectors(
-    encoded: Manifest,
-    vocabulary: Manifest,
+    encoded: Manifest[EncodedFacts],
+    vocabulary: Manifest[VocabularyFacts],
     config: SkipGramConfig,
     workspace: Workspace,
     start: StartPoint | None = None,
-) -> Manifest:
+) -> Manifest[ModelFacts]:
     """Train vectors on the encoded corpus; an interrupted training goes on from its checkpoint.
 
     start: vectors of an earlier release to begin with; without it, random ones.
@@ -82,9 +108,9 @@ def train_vectors(
     source = EncodedCorpus(encoded.path)
     words = read_vocabulary(vocabulary.path)
     counts = Vocabulary(words.counts, words.keep_probability, words.noise_probability)
-    corpus_tokens = int(encoded.facts["corpus_tokens"])
+    corpus_tokens = encoded.facts.corpus_tokens
 
-    def build(folder: Path) -> dict[str, Any]:
+    def build(folder: Path) -> ModelFacts:
         logger.info("training with %s", explain_backend(asked, len(words.words)))
         state, epochs = _restored(folder)
         with training_progress(corpus_tokens * config.epochs) as progress, _explained():
@@ -99,15 +125,15 @@ def train_vectors(
         if state is None:
             raise TrainingError("training ended without a single step; this is a defect of the backend")
         write_vectors(folder, state.center_vectors, state.context_vectors)
-        seconds = sum(epoch["seconds"] for epoch in epochs)
-        return {
-            "backend": config.backend,
-            "epochs": epochs,
-            "seconds": round(seconds, 3),
-            "words_per_second": round(corpus_tokens * config.epochs / seconds),
-            "rows": len(words.words),
-            "dimension": config.dimension,
-        }
+        seconds = sum(epoch.seconds for epoch in epochs)
+        return ModelFacts(
+            backend=config.backend,
+            epochs=epochs,
+            seconds=round(seconds, 3),
+            words_per_second=round(corpus_tokens * config.epochs / seconds),
+            rows=len(words.words),
+            dimension=config.dimension,
+        )
 
     return complete_stage(workspace, training_stage(encoded, vocabulary, config, start), build, resumable=True)
 
@@ -129,7 +155,7 @@ def _started(start: StartPoint, words: list[str], counts: Vocabulary, config: Sk
 
 
 def _with_checkpoints(
-    steps: Iterator[TrainingStep], folder: Path, epochs: list[dict[str, Any]], every_seconds: float
+    steps: Iterator[TrainingStep], folder: Path, epochs: list[EpochResult], every_seconds: float
 ) -> Iterator[TrainingStep]:
     """Pass the steps on, note finished epochs, and save the state at resumable steps and when interrupted."""
     step: TrainingStep | None = None
@@ -138,7 +164,7 @@ def _with_checkpoints(
         with closing(steps):  # type: ignore[type-var]  # a generator, typed as what it yields
             for step in steps:
                 if step.epoch_result:
-                    epochs.append(asdict(step.epoch_result))
+                    epochs.append(step.epoch_result)
                 if step.resumable and time.monotonic() - saved >= every_seconds:
                     _save(folder, step.state, epochs)
                     saved = time.monotonic()
@@ -152,20 +178,20 @@ def _with_checkpoints(
         raise
 
 
-def _save(folder: Path, state: TrainingState, epochs: list[dict[str, Any]]) -> None:
-    place = {name: getattr(state, name) for name in ("epoch", "next_chunk", "loss_sum", "pairs", "seconds")}
-    progress = {"state": place, "epochs": epochs}
+def _save(folder: Path, state: TrainingState, epochs: list[EpochResult]) -> None:
+    position = {name: getattr(state, name) for name in ("epoch", "next_chunk", "loss_sum", "pairs", "seconds")}
+    progress = {"state": position, "epochs": [vars(epoch) for epoch in epochs]}
     write_checkpoint(folder, Checkpoint(state.center_vectors, state.context_vectors, progress))
 
 
-def _restored(folder: Path) -> tuple[TrainingState | None, list[dict[str, Any]]]:
+def _restored(folder: Path) -> tuple[TrainingState | None, list[EpochResult]]:
     """The state and the finished epochs of an interrupted training, or a fresh start."""
     checkpoint = read_checkpoint(folder)
     if checkpoint is None:
         return None, []
     state = TrainingState(checkpoint.center_vectors, checkpoint.context_vectors, **checkpoint.progress["state"])
     logger.info("going on from a checkpoint: epoch %d, chunk %d", state.epoch + 1, state.next_chunk)
-    return state, list(checkpoint.progress["epochs"])
+    return state, [EpochResult(**epoch) for epoch in checkpoint.progress["epochs"]]
 
 
 @contextmanager

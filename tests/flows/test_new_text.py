@@ -16,6 +16,9 @@ from storage.layout import Workspace
 from storage.releases import current_release
 from storage.stages import read_manifest
 from storage.vocabularies import read_vocabulary
+from tasks.corpus import CorpusFacts
+from tasks.tokens import TokensFacts
+from tasks.vocabulary import EncodedFacts
 from tests.flows import builds
 from tests.flows.builds import Build
 
@@ -52,7 +55,7 @@ def stage_path(result: BuildResult, name: str) -> Path:
 
 
 def encoded_files(result: BuildResult) -> list[str] | None:
-    manifest = read_manifest(stage_path(result, "encoded"))
+    manifest = read_manifest(stage_path(result, "encoded"), EncodedFacts)
     assert manifest
     return manifest.config.get("only")
 
@@ -72,10 +75,10 @@ def test_a_run_trains_on_the_new_files_alone_and_goes_on_from_the_release(
     assert "5 files: 1 new, 0 changed, 0 gone since version 1 of news" in caplog.text
     assert "starting from v000001.duckdb (both matrices)" in caplog.text
     assert second.corpus_tokens < first.corpus_tokens / 2
-    tokens = read_manifest(stage_path(second, "tokens"))
-    corpus = read_manifest(stage_path(second, "corpus"))
+    tokens = read_manifest(stage_path(second, "tokens"), TokensFacts)
+    corpus = read_manifest(stage_path(second, "corpus"), CorpusFacts)
     assert tokens
-    assert tokens.facts["new_files"] == 1
+    assert tokens.facts.new_files == 1
     assert corpus
     assert sorted(corpus.inputs) == ["0.txt", "1.txt", "2.txt", "3.txt", "5.txt"]
     # The counts are those of all text, old and new.

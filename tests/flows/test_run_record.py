@@ -17,8 +17,9 @@ from flows.run_record import peak_memory_bytes, recorded_run
 from storage.errors import CorpusError, GateRefusedError
 from storage.layout import Workspace
 from storage.run_history import read_runs, run_trends, write_run
-from storage.stages import Stage, complete_stage
+from storage.stages import complete_stage
 from tests.flows import builds
+from tests.storage.sample_stages import SampleFacts, sample_stage
 from tests.storage.test_run_history import run_row
 
 SMALL = (
@@ -66,11 +67,11 @@ def test_every_run_is_recorded_however_it_ends(news_file: Path, tmp_path: Path) 
 
 def test_a_run_that_fails_half_way_keeps_the_stages_it_finished(tmp_path: Path, news_file: Path) -> None:
     workspace = Workspace(tmp_path)
-    stage = Stage("tokens", 1, {}, {})
+    stage = sample_stage("tokens")
 
     def interrupted() -> None:
         with recorded_run(workspace, "news"):
-            complete_stage(workspace, stage, lambda folder: {"tokens": 7})
+            complete_stage(workspace, stage, lambda folder: SampleFacts(rows=7))
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -17,9 +17,10 @@ from flows.cli import main
 from storage.layout import Workspace
 from storage.release_schema import GateRow
 from storage.releases import current_release, keep_candidate, publish_release
-from storage.stages import Stage, complete_stage
+from storage.stages import complete_stage
 from tests.flows.test_cli import start_training
 from tests.storage.sample_releases import content
+from tests.storage.sample_stages import SampleFacts, sample_stage
 from tests.storage.test_housekeeping import age
 
 ESCAPE = "\x1b[31mred"
@@ -166,7 +167,7 @@ def test_words_cannot_steer_the_terminal(vecmill: Command, arguments: tuple[str,
 
 def test_clean_tells_what_it_removes(vecmill: Command, workspace: Workspace) -> None:
     made = complete_stage(
-        workspace, Stage("tokens", 1, {}, {}), lambda folder: {"rows": (folder / "a").write_text("x")}
+        workspace, sample_stage("tokens"), lambda folder: SampleFacts(rows=(folder / "a").write_text("x"))
     )
     for path in [*made.path.iterdir(), made.path]:
         os.utime(path, (0, 0))

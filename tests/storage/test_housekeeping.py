@@ -4,9 +4,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,24 +17,25 @@ from storage.releases import keep_candidate, publish_release
 from storage.runs import oldest_run, registered_run
 from storage.stages import Stage, complete_stage, find_stage
 from tests.storage.sample_releases import content
+from tests.storage.sample_stages import SampleFacts, sample_stage
 
 DAY = 86_400
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def stage(kind: str, name: str, **inputs: str) -> Stage:
-    return Stage(kind, 1, {"name": name}, inputs)
+def stage(kind: str, name: str, **inputs: str) -> Stage[SampleFacts]:
+    return sample_stage(kind, config={"name": name}, inputs=inputs)
 
 
-def complete(workspace: Workspace, wanted: Stage) -> None:
-    def build(folder: Path) -> Mapping[str, Any]:
+def complete(workspace: Workspace, wanted: Stage[SampleFacts]) -> None:
+    def build(folder: Path) -> SampleFacts:
         (folder / "data").write_bytes(b"x" * 1000)
-        return {}
+        return SampleFacts()
 
     complete_stage(workspace, wanted, build)
 
 
-def make_lineage(workspace: Workspace, name: str, start: str | None = None) -> dict[str, Stage]:
+def make_lineage(workspace: Workspace, name: str, start: str | None = None) -> dict[str, Stage[SampleFacts]]:
     """All stages of one build, small: as the real ones name their inputs."""
     corpus = stage("corpora", name, file=f"sha256 of {name}")
     tokens = stage("tokens", name, corpus=corpus.digest)
@@ -51,7 +50,7 @@ def make_lineage(workspace: Workspace, name: str, start: str | None = None) -> d
     return {one.kind: one for one in made}
 
 
-def released(lineage: dict[str, Stage]) -> ReleaseContent:
+def released(lineage: dict[str, Stage[SampleFacts]]) -> ReleaseContent:
     made = content(model_digest=lineage["models"].digest)
     provenance = made.provenance.model_copy(update={"corpus_digest": lineage["corpora"].digest})
     return ReleaseContent(made.words, made.counts, made.vectors, provenance)
@@ -63,11 +62,11 @@ def age(workspace: Workspace, days: float) -> None:
         os.utime(path, (time.time() - days * DAY,) * 2, follow_symlinks=False)
 
 
-def left(workspace: Workspace, lineage: dict[str, Stage]) -> set[str]:
+def left(workspace: Workspace, lineage: dict[str, Stage[SampleFacts]]) -> set[str]:
     return {kind for kind, one in lineage.items() if find_stage(workspace, one)}
 
 
-def partial(workspace: Workspace, wanted: Stage) -> Path:
+def partial(workspace: Workspace, wanted: Stage[SampleFacts]) -> Path:
     folder = workspace.partial_folder(wanted.kind, wanted.digest)
     folder.mkdir(parents=True)
     (folder / "checkpoint").write_bytes(b"x" * 10)
@@ -200,23 +199,24 @@ import sys
 from pathlib import Path
 from storage.layout import Workspace
 from storage.runs import registered_run
-from storage.stages import Stage, complete_stage
+from storage.stages import complete_stage
+from tests.storage.sample_stages import SampleFacts, sample_stage
 
 def first(folder):
     (folder / "data").write_text("tokens")
-    return {}
+    return SampleFacts()
 
 workspace = Workspace(Path(sys.argv[1]))
 with registered_run(workspace):
-    tokens = complete_stage(workspace, Stage("tokens", 1, {}, {}), first)
+    tokens = complete_stage(workspace, sample_stage("tokens"), first)
     print("waiting", flush=True)
     sys.stdin.readline()
 
     def second(folder):
         (folder / "data").write_text((tokens.path / "data").read_text())
-        return {}
+        return SampleFacts()
 
-    complete_stage(workspace, Stage("models", 1, {}, {"tokens": tokens.digest}), second)
+    complete_stage(workspace, sample_stage("models", inputs={"tokens": tokens.digest}), second)
 """
 
 
@@ -228,7 +228,7 @@ def test_a_run_at_work_loses_nothing_and_a_dead_one_protects_nothing(workspace: 
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         assert process.stdout.readline() == "waiting\n"
-        tokens = workspace.stage_folder("tokens", Stage("tokens", 1, {}, {}).digest)
+        tokens = workspace.stage_folder("tokens", sample_stage("tokens").digest)
         clean_stages(workspace, keep_days=-1)  # everything that is older than tomorrow
         assert tokens.is_dir()
         assert left(workspace, gone) == set()

