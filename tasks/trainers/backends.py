@@ -1,4 +1,4 @@
-"""The trainers to choose from. A backend's own libraries are imported when it is used, not before."""
+"""The training backends. A backend's libraries are imported on first use."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -15,7 +15,7 @@ BackendName = Literal["triton", "numba", "torch"]
 
 @dataclass(frozen=True)
 class BackendStatus:
-    """Whether a backend can run here, and why, or why not."""
+    """Whether a backend can run here, and the reason."""
 
     name: str
     available: bool
@@ -23,7 +23,7 @@ class BackendStatus:
 
 
 class Trainer(Protocol):
-    """What each backend's training function takes and gives."""
+    """The signature of a backend's training function."""
 
     def __call__(
         self,
@@ -34,14 +34,14 @@ class Trainer(Protocol):
         *,
         resumable_every_seconds: float = 60.0,
     ) -> Iterator[TrainingStep]:
-        """Train, yielding a step after every piece of work."""
+        """Train, yielding a step after every unit of work."""
 
 
 @dataclass(frozen=True)
 class Backend:
-    """One way to train: how to tell whether it runs here, and how to get its training function.
+    """One way to train: whether it can run here, and its training function.
 
-    misfit: why it does not take some settings, and a vocabulary of as many words if that is known; None if it does.
+    misfit: why it cannot train with some settings and vocabulary size (None: unknown); None if it can.
     """
 
     name: BackendName
@@ -58,20 +58,20 @@ def available_backends() -> list[BackendStatus]:
 def resolve_backend(config: SkipGramConfig, words: int | None = None) -> BackendName:
     """The backend that will run. Raises ValueError, with the reason, if it cannot.
 
-    words: size of the vocabulary, where it is known: `auto` passes over a GPU with too little memory for it.
+    words: size of the vocabulary, if known: `auto` skips a GPU with too little memory for it.
     """
     return _choose_backend(config, words)[0].name
 
 
 def explain_backend(config: SkipGramConfig, words: int | None = None) -> str:
-    """The backend that will run, and why not those that `auto` would have taken before it. Raises ValueError."""
+    """The backend that will run, and why those that `auto` prefers will not. Raises ValueError."""
     chosen, refusals = _choose_backend(config, words)
     reasons = "".join(f"; not {name}: {reason}" for name, reason in refusals.items())
     return f"{chosen.name} ({chosen.status().reason}){reasons}"
 
 
 def _choose_backend(config: SkipGramConfig, words: int | None) -> tuple[Backend, dict[str, str]]:
-    """The backend that will run, and those passed over with their reasons. Raises ValueError if there is none."""
+    """The backend that will run, and the reasons against those it prefers. Raises ValueError if none can run."""
     refusals: dict[str, str] = {}
     for backend in BACKENDS:
         if config.backend in ("auto", backend.name):
@@ -87,16 +87,16 @@ def _choose_backend(config: SkipGramConfig, words: int | None) -> tuple[Backend,
 
 
 def resolve_workers(config: SkipGramConfig) -> int:
-    """Threads to train with: as set, else every core that this process may use."""
+    """Number of training threads: as set, else every core that this process may use."""
     if config.workers is not None:
         return config.workers
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def resolve_config(config: SkipGramConfig, words: int | None = None) -> SkipGramConfig:
-    """The settings with backend, device and workers as they will be. Raises ValueError if they cannot be met.
+    """The settings with backend, device and workers resolved. Raises ValueError if they cannot be met.
 
-    words: size of the vocabulary, where it is known.
+    words: size of the vocabulary, if known.
     """
     backend = resolve_backend(config, words)
     if backend == "numba":
@@ -118,11 +118,11 @@ def train(
     *,
     resumable_every_seconds: float = 60.0,
 ) -> Iterator[TrainingStep]:
-    """Train with the backend that the settings name, yielding a step after every piece of work.
+    """Train with the backend that the settings name, yielding a step after every unit of work.
 
-    state: where an earlier run stopped; it is trained on.
-    resumable_every_seconds: how often, besides the end of each epoch, a step is to be one that can be saved.
-    Raises ValueError if the settings or the state do not fit, DivergenceError if the vectors diverged.
+    state: where an earlier run stopped; training resumes from it.
+    resumable_every_seconds: interval of resumable steps, in addition to the end of each epoch.
+    Raises ValueError if the settings or the state do not match, DivergenceError if the vectors diverged.
     """
     config = resolve_config(config, len(vocabulary))
     trainer = next(backend for backend in BACKENDS if backend.name == config.backend).load()

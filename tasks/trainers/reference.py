@@ -1,10 +1,10 @@
-"""Skip-gram and CBOW with negative sampling as a textbook writes them: slow, obvious, on any device that torch knows.
+"""Skip-gram and CBOW with negative sampling as in a textbook: slow, obvious, on any device that torch supports.
 
 Two embeddings, padded contexts and negatives with a mask, masked binary cross-entropy and Adam, as in Zhang et al.,
-"Dive into Deep Learning", sections 15.3 and 15.4. CBOW turns the same window around: the mean of the words around the
+"Dive into Deep Learning", sections 15.3 and 15.4. CBOW reverses the window: the mean of the words around the
 center predicts it. The other trainers are tested against it.
 
-It differs from them where the textbook does: the center word is the input and each pair draws its own noise words,
+It differs from them as the textbook does: the center word is the input, each pair draws its own noise words,
 and Adam's steps do not depend on how large a gradient is, so it takes `learning_rate` times ADAM_RATE (the textbook's
 0.002 at the default 0.05), constant over the epochs.
 """
@@ -37,7 +37,7 @@ BATCH_CENTERS = 512
 
 
 def resolve_device(device: str) -> str:
-    """`cpu` or `cuda`. Raises ValueError if CUDA was asked for and is not there."""
+    """`cpu` or `cuda`. Raises ValueError if CUDA is requested but not available."""
     if device == "cuda" and not torch.cuda.is_available():
         raise ValueError("skipgram.device is cuda, but torch finds no CUDA device; use cpu or auto")
     if device == "auto":
@@ -70,8 +70,8 @@ def train_reference(
 ) -> Iterator[TrainingStep]:
     """Train, yielding a step after every chunk; one at the end of an epoch is resumable, others are not.
 
-    A resumed run begins its epoch with fresh moments of Adam, as every epoch does, so it ends with the same bits.
-    resumable_every_seconds is not used: an epoch is the smallest piece that can be resumed.
+    Every epoch starts with fresh moments of Adam, so a resumed run is bit-identical to an uninterrupted one.
+    resumable_every_seconds is ignored: training can only resume at the end of an epoch.
     Raises ValueError if the state does not fit or the corpus is empty, DivergenceError if the loss is not finite.
     """
     if not source.token_count:
@@ -117,9 +117,9 @@ def train_reference(
 
 @dataclass(frozen=True)
 class Example:
-    """What one window is trained on.
+    """The training data of one window.
 
-    inputs: (I,), their mean predicts.  positives: (P,), to be told from negatives: (N,).
+    inputs: (I,), their mean is the predictor.  positives: (P,), negatives: (N,) to discriminate them from.
     """
 
     inputs: NDArray[np.int64]
@@ -182,7 +182,7 @@ def _examples(
             inputs, positives = (contexts, center) if config.architecture == "cbow" else (center, contexts)
             draws = generator.random((len(positives), config.negatives_per_pair)) * noise[-1]
             negatives = np.searchsorted(noise, draws, side="right")
-            # As in word2vec.c, noise that is the word to predict is left out.
+            # As in word2vec.c, noise that equals the predicted word is skipped.
             yield Example(inputs, positives, negatives[negatives != positives[:, None]])
 
 

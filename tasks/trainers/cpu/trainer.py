@@ -1,11 +1,11 @@
 """Skip-gram and CBOW training on the cores of one machine: threads that update shared matrices without locks (Hogwild).
 
-Chunks of the corpus are the unit of work. Learning rate and random draws are functions of a token's place in the
+Chunks of the corpus are the unit of work. Learning rate and random draws are functions of a token's position in the
 corpus, so they do not depend on which thread trains a chunk; only the order of the updates does. With one worker that
 order is fixed too, and the same seed gives the same bits.
 
-Several workers train the most frequent words in copies of their own and exchange what has changed every few hundred
-windows: cores that write the same cache lines wait for each other, which took a seventh of the time of two.
+Several workers train the most frequent words in private copies and exchange the changes every few hundred windows:
+cores that write the same cache lines wait for each other, which cost two workers a seventh of their time.
 """
 
 import time
@@ -39,11 +39,11 @@ from tasks.trainers.interface import (
 )
 from tasks.trainers.sampling import alias_table, chunk_key, probability_thresholds
 
-# Chunks handed out per worker: one to train, one to go on with while the driver looks at the last step.
+# Chunks handed out per worker: one in training, one queued while the driver handles the last step.
 CHUNKS_PER_WORKER = 2
-# On the movie reviews with eight workers 1,500 lost a hundredth of MEN and 6,000 diverged; 200 lost nothing with 16.
+# Movie reviews, eight workers: 1,500 cost .01 of MEN and 6,000 diverged. 200 cost nothing with 16 workers.
 USES_BETWEEN_EXCHANGES = 200
-# Rows that a worker moves in its windows for each that it copies.
+# Rows that a worker updates in its windows for each row that it copies.
 OUTPUTS_FOR_A_COPY = 24
 
 # Loss summed over all pairs of a chunk, and the number of pairs.
@@ -62,9 +62,9 @@ def train_skip_gram(
 ) -> Iterator[TrainingStep]:
     """Train, yielding a step after every chunk; those after `resumable_every_seconds` and each epoch are resumable.
 
-    state: where an earlier run stopped; it is trained on in place, its two arrays replaced by views of padded ones.
-    workers none: one thread.  Closing the generator lets running chunks finish and leaves the state whole.
-    Raises ValueError if the state does not fit, a token is outside the vocabulary or the corpus is empty, and
+    state: where an earlier run stopped; trained in place, its two arrays replaced by views of padded ones.
+    workers none: one thread.  Closing the generator lets running chunks finish and leaves the state consistent.
+    Raises ValueError if the state does not match, a token is outside the vocabulary or the corpus is empty, and
     DivergenceError if the vectors became NaN or infinite or the loss exploded.
     """
     state = begin_training(source, vocabulary, config, state)
@@ -75,7 +75,7 @@ def train_skip_gram(
 
 
 class _Workers:
-    """Threads that train chunks, and the books of what they have done."""
+    """Threads that train chunks, and their progress."""
 
     def __init__(self, source: TokenSource, config: SkipGramConfig, state: TrainingState, train: ChunkTrainer) -> None:
         self._source, self._config, self._state, self._train = source, config, state, train
@@ -89,17 +89,17 @@ class _Workers:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *details: object) -> None:
-        # Last in, first out: what stays is the beginning of what was handed out.
+        # Last in, first out: the chunks that remain are the first ones submitted.
         for *_, future in reversed(self._running):
             future.cancel()
-        # Closed, Ctrl-C or Prefect's signal: what has been trained counts. After an error it does not.
+        # After close, Ctrl-C or a signal from Prefect trained chunks count; after an error they do not.
         if kind and not issubclass(kind, Exception):
             while self._running and not self._running[0][-1].cancelled():
                 self._commit()
         self._pool.shutdown()
 
     def train_epoch(self, resumable_every_seconds: float) -> Iterator[TrainingStep]:
-        """Train what is left of the epoch; the last step has its result."""
+        """Train the rest of the epoch; the last step carries its result."""
         state = self._state
         first = state.next_chunk
         chunks = zip(range(first, self._source.chunk_count), self._source.read_chunks(first), strict=True)
@@ -116,7 +116,7 @@ class _Workers:
         yield TrainingStep(state, state.epoch * self._source.token_count, resumable=True, epoch_result=result)
 
     def _hand_out(self, chunks: Iterator[tuple[int, TokenRun]], until: float) -> bool:
-        """Keep every thread busy until the time `until`. Returns whether there is a chunk to wait for."""
+        """Keep every thread busy until the time `until`. Returns whether any chunk is running."""
         while len(self._running) < CHUNKS_PER_WORKER * self._threads and time.perf_counter() < until:
             place = next(chunks, None)
             if place is None:
@@ -133,7 +133,7 @@ class _Workers:
         state = self._state
         if number >= state.next_chunk:
             check_loss(loss_sum, pairs, state, self._config)
-            # Without a call in it, this line is done whole: Python handles signals only between calls.
+            # This line is atomic because it has no call: Python handles signals only between calls.
             state.next_chunk, state.loss_sum, state.pairs = number + 1, state.loss_sum + loss_sum, state.pairs + pairs
         self._running.popleft()
         self._tokens_done = state.epoch * self._source.token_count + chunk.start + len(chunk.token_ids)
@@ -157,7 +157,7 @@ def _chunk_trainer(
     )
     state.center_vectors = centers[:words, : config.dimension]
     state.context_vectors = contexts[:words, : config.dimension]
-    # First rows of the copies that no thread uses now.
+    # First rows of the copies that no thread uses at the moment.
     free: SimpleQueue[int] = SimpleQueue()
     for worker in range(workers):
         free.put(words + worker * copied_words)
@@ -195,16 +195,16 @@ def _chunk_trainer(
             free.put(first_copy)
         return float(loss_sum), int(pairs)
 
-    # Compile, or read what was compiled, before the clock starts.
+    # Compile, or load from the cache, before the clock starts.
     train(TokenChunk(np.zeros(0, np.int32), np.zeros(1, np.int64), 0), 0, 0)
     return train
 
 
 def copied_rows(vocabulary: Vocabulary, config: SkipGramConfig) -> tuple[int, int]:
-    """How many words every worker trains in copies of its own, and after how many windows it exchanges them.
+    """Number of words that every worker trains in private copies, and number of windows between exchanges.
 
-    All workers together use the row of no word more than USES_BETWEEN_EXCHANGES times before its changes meet: each
-    moves it alone, and the moves add up. An exchange takes a few hundredths of the time between two.
+    All workers together use any row at most USES_BETWEEN_EXCHANGES times between exchanges, because their independent
+    changes to it add up. An exchange takes a few hundredths of the time between two.
     """
     workers, outputs = config.workers or 1, 1 + config.negatives_per_pair
     if workers == 1:
@@ -216,7 +216,7 @@ def copied_rows(vocabulary: Vocabulary, config: SkipGramConfig) -> tuple[int, in
 
 
 def _padded(vectors: NDArray[np.float32], more: int) -> NDArray[np.float32]:
-    """A copy with more rows, which begin and end at cache lines; the added columns are zero and stay so."""
+    """A copy with more rows, aligned to cache lines; the added columns are zero and stay zero."""
     given, dimension = vectors.shape
     rows = given + more
     width = -(-dimension // ROW_MULTIPLE) * ROW_MULTIPLE

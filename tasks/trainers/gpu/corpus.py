@@ -1,4 +1,4 @@
-"""The corpus on the GPU: portions that are uploaded once and stay there, as far as they fit."""
+"""The corpus on the GPU: portions that are uploaded once and stay resident as far as they fit."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -14,8 +14,8 @@ from tasks.trainers.interface import TokenRun, TokenSource
 class Portion:
     """Consecutive chunks of the corpus, trained together.
 
-    tokens: (N,) int32, token ids with their bits flipped where a sentence begins.  start: tokens of the corpus before.
-    first_chunk, next_chunk: the chunks it is made of, `next_chunk` left out.
+    tokens: (N,) int32, token ids, bits flipped at the start of a sentence.  start: tokens of the corpus before.
+    first_chunk, next_chunk: its chunks, `next_chunk` excluded.
     """
 
     tokens: torch.Tensor
@@ -25,10 +25,10 @@ class Portion:
 
 
 class GpuCorpus:
-    """The portions of a corpus. They are cut alike in every epoch, and after a resume at the beginning of one.
+    """The portions of a corpus, cut at the same positions in every epoch and after a resume at the start of one.
 
     words: size of the vocabulary.  portion_tokens: a portion ends with the chunk that reaches it.
-    room_bytes: memory to keep portions in; what does not fit is read and uploaded again in every epoch.
+    room_bytes: memory for resident portions; the others are read and uploaded again in every epoch.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class GpuCorpus:
             chunk = portion.next_chunk
 
     def _read(self, first_chunk: int) -> Iterator[Portion]:
-        """Portions from the source, still in the memory of the host. Raises ValueError if a chunk is not sound."""
+        """Portions from the source, in host memory. Raises ValueError for a malformed chunk."""
         waiting: list[TokenRun] = []
         chunk = first_chunk
         for chunk, run in enumerate(self._source.read_chunks(first_chunk), first_chunk):
@@ -66,7 +66,7 @@ class GpuCorpus:
 
     def _uploaded(self, portion: Portion) -> Portion:
         if self._device.type == "cuda":
-            # From page-locked memory the copy is queued like any other work.
+            # Copies from page-locked memory are queued like kernels.
             tokens = portion.tokens.pin_memory().to(self._device, non_blocking=True)
             portion = replace(portion, tokens=tokens)
         size = portion.tokens.nbytes

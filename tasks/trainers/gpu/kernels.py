@@ -1,19 +1,19 @@
 """The GPU kernels of skip-gram training: draw, then train tiles of the corpus.
 
-A portion of the corpus is trained by four kernels. `mark_kept` tosses the coins of subsampling, `gather_kept` writes
-the surviving tokens one after the other, `draw_outputs` chooses the noise words, and `train_tiles` does the rest
-without a random number. Every draw is a function of a key and of the token's place in the corpus (Philox, Salmon et
-al. 2011), so it does not depend on how the work is cut or scheduled.
+A portion of the corpus is trained by four kernels. `mark_kept` draws the subsampling, `gather_kept` compacts the
+surviving tokens, `draw_outputs` draws the noise words, and `train_tiles` does the rest without random numbers. Every
+draw is a function of a key and of the token's position in the corpus (Philox, Salmon et
+al. 2011), so it does not depend on how the work is split or scheduled.
 
 A tile is TILE_CENTERS consecutive surviving tokens with the words around them: a band matrix. As in word2vec.c the
 words around (rows of `centers`) are the inputs and predict the word in the middle (a row of `contexts`). All inputs of
-a tile share its noise words, each standing for as many of word2vec.c's draws as it has to, so that the expected
+a tile share its noise words, each weighted by the number of word2vec.c's draws that it replaces, so that the expected
 gradient is word2vec.c's:
 
     logits = outputs @ inputs.T,   outputs += gradients @ inputs,   inputs += gradients.T @ outputs
 
 with (16 or 32, D) inputs and (TILE_OUTPUTS, D) outputs at a time. Sharing what is loaded follows FULL-W2V (Randall et
-al. 2021, arXiv 2312.07743). Updates are atomic additions whose result nobody reads: the GPU does not wait for them.
+al. 2021, arXiv 2312.07743). Updates are atomic additions with an unused result, for which the GPU does not wait.
 """
 
 # Triton compiles a kernel from its source text, and has no types that mypy could check.
@@ -45,7 +45,7 @@ NOISE = tl.constexpr(1)
 
 @jit
 def _random_bits(key: tl.tensor, position: tl.tensor, purpose: tl.tensor) -> tuple[tl.tensor, tl.tensor]:
-    """Two words of 32 random bits for each position (int64) and purpose (int32)."""
+    """Two 32-bit random words for each position (int64) and purpose (int32)."""
     low, high = position.to(tl.uint32), (position >> 32).to(tl.uint32)
     first, second, _, _ = tl.philox(key, low, high, low * 0 + purpose.to(tl.uint32), low * 0)
     return first, second
@@ -53,7 +53,7 @@ def _random_bits(key: tl.tensor, position: tl.tensor, purpose: tl.tensor) -> tup
 
 @jit
 def _word_of(token: tl.tensor) -> tl.tensor:
-    """Token ids whose bits are flipped where a sentence begins: the token id itself."""
+    """The token id itself, from ids whose bits are flipped at the start of a sentence."""
     return tl.where(token < 0, -1 - token, token)
 
 
@@ -67,10 +67,10 @@ def mark_kept(
     key: tl.tensor,
     block: tl.constexpr,
 ) -> None:
-    """Toss the coin of every token.
+    """Draw for every token whether subsampling keeps it.
 
-    tokens: (N,) int32, bits flipped where a sentence begins.  keep_thresholds: (V,) uint32 as int32.
-    kept: (N,) int8, written.  start: place of the first token in the corpus.  key: of seed and epoch.
+    tokens: (N,) int32, bits flipped at the start of a sentence.  keep_thresholds: (V,) uint32 as int32.
+    kept: (N,) int8, written.  start: position of the first token in the corpus.  key: of seed and epoch.
     """
     offset = tl.program_id(0).to(tl.int64) * block + tl.arange(0, block)
     inside = offset < count
@@ -97,10 +97,10 @@ def gather_kept(
     radii: tl.tensor,
     block: tl.constexpr,
 ) -> None:
-    """Write the surviving tokens without gaps, each with its sentence, its place in the portion and its window.
+    """Compact the surviving tokens, each with its sentence, its position in the portion and its window radius.
 
-    kept: (N,) int8.  places: (N,) int32, survivors up to and with each token.  sentences: (N,) int32.
-    The four outputs: (N,) int32, as many as survive are written.
+    kept: (N,) int8.  places: (N,) int32, number of survivors up to and including each token.  sentences: (N,) int32.
+    The four outputs: (N,) int32, one entry per survivor is written.
     least_radius, radii: a window's radius is one of `radii` numbers from least_radius on, all equally likely.
     """
     offset = tl.program_id(0).to(tl.int64) * block + tl.arange(0, block)
@@ -131,9 +131,9 @@ def draw_outputs(
 ) -> None:
     """Write the output words of every tile: its centers, then noise words.
 
-    words, positions: (N,) int32 of the surviving tokens.  kept_count: (1,) int32, how many there are.
+    words, positions: (N,) int32 of the surviving tokens.  kept_count: (1,) int32, number of survivors.
     noise_thresholds: (V,) uint32 as int32; noise_aliases: (V,) int32: an alias table.
-    outputs: (tiles, slots) int32, written.  A tile's noise is drawn with the place of its first token.
+    outputs: (tiles, slots) int32, written.  A tile's noise is keyed by the position of its first token.
     """
     offset = tl.program_id(0).to(tl.int64) * block + tl.arange(0, block)
     tile, slot = offset // slots, (offset % slots).to(tl.int32)
@@ -160,10 +160,10 @@ def _load_rows(
     stride: tl.constexpr,
     columns: tl.constexpr,
 ) -> tuple[tl.tensor, tl.tensor, tl.tensor]:
-    """One block of columns of the rows of some words: (values, where they lie in the table, which of them exist).
+    """One block of columns of the rows of some words: (values, offsets in the table, mask of valid entries).
 
-    Rows that are not used, and columns past the stride, are zero. The cache of one processor does not notice what
-    others write, so it is passed by.
+    Rows that are not used, and columns past the stride, are zero. The cache of one multiprocessor does
+    not see the writes of others, so loads bypass it.
     """
     column = block * columns + tl.arange(0, columns)
     places = words.to(tl.int64)[:, None] * stride + column[None, :]
@@ -173,7 +173,7 @@ def _load_rows(
 
 @jit
 def _rounded(values: tl.tensor) -> tl.tensor:
-    """The nearest bfloat16 numbers, kept as float32: what a GPU's conversion gives."""
+    """The nearest bfloat16 numbers, as float32, like a GPU's conversion."""
     bits = values.to(tl.uint32, bitcast=True)
     bits += 0x7FFF + ((bits >> 16) & 1)
     return (bits & 0xFFFF0000).to(tl.float32, bitcast=True)
@@ -199,12 +199,12 @@ def _weights(
     slot: tl.tensor,
     noise_share: tl.tensor,
 ) -> tl.tensor:
-    """How much each output and input count: (outputs, inputs) float32.
+    """Weight of each pair of an output and an input: (outputs, inputs) float32.
 
     pairs: (centers, inputs), whether an input is in the window of a center.  middle: (centers,), outputs: (outputs,)
     token ids.  is_center, slot: (outputs,), whether an output is a center, and which.
     A center counts 1 for each of its inputs; a noise word `noise_share` for each pair of that input whose center is
-    another word: word2vec.c leaves out noise that is the word to predict.
+    another word: word2vec.c skips noise that equals the predicted word.
     """
     is_own = slot[:, None] == tl.arange(0, TILE_CENTERS)[None, :]
     counts = tl.where(is_center[:, None], is_own, outputs[:, None] != middle[None, :])
@@ -239,12 +239,12 @@ def train_tiles(
     output_blocks: tl.constexpr,
     exact: tl.constexpr,
 ) -> None:
-    """Train every tile; each program takes an equal run of neighbouring ones, so programs x TILE_CENTERS are in flight.
+    """Train every tile; each program trains an equal run of tiles, so programs x TILE_CENTERS centers are in flight.
 
     centers, contexts: (V, stride) float32, updated in place; columns past the dimension are zero and stay so.
     words, sentences, positions, radii: (N,) int32 of the surviving tokens.  outputs: (tiles, slots) int32.
     losses, pair_counts: (programs,) float32 and int32, written: loss summed over all pairs, and positive pairs.
-    noise_share: word2vec.c's draws that one noise word stands for, for each pair.
+    noise_share: word2vec.c's draws that one noise word replaces, for each pair.
     learning_rate, final_rate: at the start and at the end of the whole training; linear in between.
     progress_start: part of the training done before this portion.  progress_step: part that one token adds.
     """
@@ -288,7 +288,7 @@ def train_tiles(
                     y, y_places, y_exists = _load_rows(contexts, output, is_output, block, stride, columns)
                     logits += _dot(y, tl.trans(x), exact)
 
-                # exp of a number that is not positive cannot overflow.
+                # exp of a non-positive number cannot overflow.
                 small = tl.exp(-tl.abs(logits))
                 chance = tl.where(logits >= 0, 1.0, small) / (1.0 + small)
                 signed = tl.where(is_center[:, None], -logits, logits)

@@ -1,4 +1,4 @@
-"""The two tables on the GPU, and how a portion of the corpus is trained on them."""
+"""The two matrices on the GPU, and the training of one portion of the corpus."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +27,7 @@ def draw_key(seed: int, epoch: int) -> int:
 
 @dataclass(frozen=True)
 class Draws:
-    """What was drawn for a portion of N tokens; only the first `count` survivors, and their tiles, are meant.
+    """The draws for a portion of N tokens; only the first `count` survivors and their tiles are valid.
 
     words, sentences, positions, radii: (N,) int32.  outputs: (tiles, slots) int32.  count: (1,) int32.
     """
@@ -41,9 +41,9 @@ class Draws:
 
 
 class GpuModel:
-    """Both tables on a device, with everything that is needed to train them.
+    """Both matrices on a device, with everything needed to train them.
 
-    epochs_tokens: tokens of the corpus times epochs, over which the learning rate falls.
+    epochs_tokens: tokens of the corpus times epochs, over which the learning rate decays.
     exact: multiply in float32 rather than in bfloat16; slower, for tests.
     """
 
@@ -64,12 +64,12 @@ class GpuModel:
         self._noise_thresholds = self._upload(probability_thresholds(chances).view(np.int32))
         self._noise_aliases = self._upload(aliases)
         self._centers, self._contexts = self._table(state.center_vectors), self._table(state.context_vectors)
-        # Page-locked memory is what a GPU copies to at full speed.
+        # A GPU copies at full speed only to page-locked memory.
         pinned = device.type == "cuda"
         self._copies = [torch.empty(table.shape, pin_memory=pinned) for table in (self._centers, self._contexts)]
 
     def draw(self, portion: Portion, epoch: int) -> Draws:
-        """Subsample a portion and draw windows and noise for what is left."""
+        """Subsample a portion and draw windows and noise for the surviving tokens."""
         tokens, shape = portion.tokens, self.shape
         size = len(tokens)
         key = draw_key(self._config.seed, epoch)
@@ -96,7 +96,7 @@ class GpuModel:
     def train(self, portion: Portion, epoch: int, draws: Draws | None = None) -> torch.Tensor:
         """Train a portion. Returns (2,) float64 on the device: loss summed over all pairs, and positive pairs.
 
-        The work is queued, not awaited.
+        Queues the work without waiting for it.
         """
         draws = draws or self.draw(portion, epoch)
         shape, config = self.shape, self._config
@@ -113,7 +113,7 @@ class GpuModel:
         return torch.stack([losses.double().sum(), pairs.double().sum()])
 
     def read_into(self, state: TrainingState) -> None:
-        """Wait for all that is queued, and put the vectors into the state."""
+        """Wait for all queued work, and copy the vectors into the state."""
         for copy, table in zip(self._copies, (self._centers, self._contexts), strict=True):
             copy.copy_(table, non_blocking=True)
         if self._device.type == "cuda":

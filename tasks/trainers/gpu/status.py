@@ -1,4 +1,4 @@
-"""Whether the GPU backend can run here, found without importing Triton, and how much memory it needs."""
+"""Whether the GPU backend can run here, without importing Triton, and how much memory it needs."""
 
 from importlib.util import find_spec
 
@@ -6,12 +6,12 @@ from tasks.trainers.gpu.tile_shape import row_stride
 
 # Ampere: the first with bfloat16 in its tensor cores.
 LEAST_CAPABILITY = (8, 0)
-# Tokens of a portion: some milliseconds of work, so that starting it does not count. Fewer where memory is short.
+# Tokens of a portion: milliseconds of work, so that launch overhead is negligible. Fewer where memory is short.
 PORTION_TOKENS = 1 << 21
 LEAST_PORTION_TOKENS = 1 << 18
-# Of a portion, per token, with the most noise words: what `TileShape.token_bytes` tells for given settings.
+# Of a portion, per token, with the most noise words: `TileShape.token_bytes` has the figure for given settings.
 MOST_TOKEN_BYTES = 600
-# Kernels, what the driver needs and what the allocator cannot use.
+# Kernels, driver and allocator overhead.
 SPARE_BYTES = 256 << 20
 
 
@@ -35,9 +35,9 @@ def obstacle() -> str | None:
 
 
 def memory_obstacle(words: int, dimension: int, *, now: bool) -> str | None:
-    """Why the GPU's memory does not do for a vocabulary of `words`, or None if it does.
+    """Why the GPU's memory is too small for a vocabulary of `words`, or None if it suffices.
 
-    now: ask for memory that is free at this moment; otherwise all counts, so that the answer is the same tomorrow.
+    now: count only memory that is free at this moment; otherwise all of it, so that the answer does not vary.
     """
     import torch
 
@@ -52,13 +52,13 @@ def memory_obstacle(words: int, dimension: int, *, now: bool) -> str | None:
 
 
 def device_name() -> str:
-    """The GPU that would be used. Only where there is no obstacle."""
+    """The GPU that would be used. Call only without an obstacle."""
     import torch
 
     return torch.cuda.get_device_name()
 
 
 def needed_bytes(words: int, dimension: int) -> int:
-    """The least memory that training takes: both tables, the sampling tables, a small portion of the corpus."""
+    """The minimum memory for training: both tables, the sampling tables, a small portion of the corpus."""
     tables = 2 * 4 * words * row_stride(dimension)
     return tables + 3 * 4 * words + LEAST_PORTION_TOKENS * MOST_TOKEN_BYTES + SPARE_BYTES

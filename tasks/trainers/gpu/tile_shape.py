@@ -1,21 +1,21 @@
-"""How the settings are cut into the tiles that the GPU trains. Nothing here needs a GPU or Triton."""
+"""The tiles that the GPU trains, derived from the settings. Needs neither a GPU nor Triton."""
 
 from dataclasses import dataclass
 
 from tasks.trainers.config import SkipGramConfig
 
-# Words that a tile predicts, and rows that predict or are noise, at a time. Powers of 2, as Triton asks for, and at
-# least 16, as the tensor cores do.
+# Centers of a tile, and input or output rows handled at once. Powers of 2, as Triton requires, and at least 16, as
+# tensor cores require.
 TILE_CENTERS, TILE_OUTPUTS = 16, 64
-# Pairs that one noise word of a tile stands for, about. It moves once by the sum of their gradients; the CPU trainer,
-# where wide windows diverged, adds up as many at most.
+# Approximate pairs per noise word of a tile. The word moves once by the sum of their gradients; the CPU trainer, where
+# wide windows diverged, has the same limit.
 PAIRS_PER_NOISE_WORD = 10
-# Words around the centers of a tile that are handled at once. 16 centers with windows of radius 5 have 26. Wider
-# windows are cut in smaller pieces: a center moves once by the sum of the gradients of all inputs in a piece.
+# Inputs of a tile handled at once. 16 centers with windows of radius 5 have 26. Wider windows are split into smaller
+# blocks: a center moves once by the sum of the gradients of all inputs in a block.
 BLOCK_INPUTS, SMALL_BLOCK_INPUTS = 32, 16
-# A row is worked on in one piece up to this many columns, a longer one in pieces of half as many: registers.
+# Up to this many columns a row is one block; longer rows use blocks of half the size, to fit into registers.
 MOST_COLUMNS = 128
-# Words of the vocabulary for each center in flight, and the most of these by default: enough to fill any GPU.
+# Vocabulary words per center in flight, and the default maximum of centers: enough to fill any GPU.
 WORDS_PER_CENTER = 64
 MOST_CENTERS_IN_FLIGHT = 4096
 # Rows are padded to whole 32-byte sectors of the GPU's memory.
@@ -24,12 +24,12 @@ ROW_MULTIPLE = 8
 
 @dataclass(frozen=True)
 class TileShape:
-    """How the settings are cut into what the kernel handles at once.
+    """Sizes of the blocks that the kernel handles at once.
 
-    stride: floats of a row.  columns, column_blocks: those handled at once, and how often.
-    largest_radius: words to each side, at most.  input_blocks: blocks of `block_inputs` words that cover a tile and its
+    stride: floats of a row.  columns, column_blocks: columns per block, and number of blocks.
+    largest_radius: maximum words to each side.  input_blocks: blocks of `block_inputs` words that cover a tile and its
     surroundings.  output_blocks: blocks of TILE_OUTPUTS rows, the tile's centers and its noise words.
-    noise_share: draws of word2vec.c that a noise word stands for, for each pair.  programs: tiles trained at a time.
+    noise_share: draws of word2vec.c that a noise word replaces, for each pair.  programs: tiles trained at a time.
     """
 
     stride: int
@@ -51,8 +51,8 @@ class TileShape:
     def token_bytes(self) -> int:
         """Memory for each token of a portion.
 
-        Coin, sentence and place of all; word, sentence, position, radius and output words of the survivors, which may
-        be all.
+        Mask, sentence and position of every token; word, sentence, position, radius and output words of the survivors,
+        in the worst case of all tokens.
         """
         return 32 + 4 * self.slots // TILE_CENTERS
 
@@ -81,7 +81,7 @@ def tile_shape(config: SkipGramConfig, words: int) -> TileShape:
 
 
 def centers_in_flight(config: SkipGramConfig, words: int) -> int:
-    """As set, else by the size of the vocabulary.
+    """As set, else derived from the size of the vocabulary.
 
     Words trained at the same time do not see each other's updates. On a small vocabulary many of them are the same
     words, whose vectors then move by many steps computed from one old value.

@@ -1,8 +1,8 @@
 """Skip-gram training on one GPU: word2vec.c's algorithm in tiles, by the kernels of `gpu.kernels`.
 
-The corpus is uploaded as it is first read and stays on the GPU as far as it fits. Subsampling, windows, noise and the
-learning rate are computed there, each draw from its place in the corpus, so a resumed run draws what it would have
-drawn. The sums are not bitwise reproducible: atomic additions come in any order.
+The corpus is uploaded while it is first read and stays on the GPU as far as it fits. Subsampling, windows, noise and
+learning rate are computed there. Each draw depends only on its position in the corpus, so a resumed run repeats the
+same draws. Results are not bitwise reproducible: atomic additions happen in any order.
 """
 
 import time
@@ -42,8 +42,8 @@ def train_on_gpu(
     """Train, yielding a step after every portion; those after `resumable_every_seconds` and each epoch are resumable.
 
     state: where an earlier run stopped; its two arrays are replaced whenever a step is resumable.  Closing the
-    generator waits for what is queued and leaves the state whole.
-    Raises ValueError if architecture or state do not fit, a token is outside the vocabulary or the corpus is empty,
+    generator waits for queued work and leaves the state consistent.
+    Raises ValueError if architecture or state do not match, a token is outside the vocabulary or the corpus is empty,
     MemoryError if the GPU has too little left, DivergenceError if the vectors are not finite or the loss exploded.
     """
     if config.architecture != "skip_gram":
@@ -68,7 +68,7 @@ class _Queued:
 
 
 class _Run:
-    """The model, the portions that are queued, and the books of what is done."""
+    """The model, the queued portions, and the progress of the training."""
 
     def __init__(
         self, source: TokenSource, vocabulary: Vocabulary, config: SkipGramConfig, state: TrainingState
@@ -83,7 +83,7 @@ class _Run:
         self._compile()
 
     def train_epoch(self, resumable_every_seconds: float) -> Iterator[TrainingStep]:
-        """Train what is left of the epoch; the last step has its result."""
+        """Train the rest of the epoch; the last step carries its result."""
         state = self._state
         saved = self._clock = time.perf_counter()
         for portion in self._corpus.portions(state.next_chunk):
@@ -100,7 +100,7 @@ class _Run:
         yield TrainingStep(state, state.epoch * self._source.token_count, resumable=True, epoch_result=result)
 
     def settle(self) -> None:
-        """Wait for all that is queued, count it, and bring the vectors back. Raises DivergenceError."""
+        """Wait for all queued work, count it, and copy the vectors back. Raises DivergenceError."""
         while self._queued:
             self._commit()
         self._model.read_into(self._state)
@@ -135,13 +135,13 @@ class _Run:
         self._tokens_done = self._state.epoch * self._source.token_count + done
 
     def _compile(self) -> None:
-        """Compile, or read what was compiled, before the clock starts: a sentence of one word moves nothing."""
+        """Compile, or load from the cache, before the clock starts: a sentence of one word changes nothing."""
         self._model.train(Portion(torch.full((1,), -1, dtype=torch.int32, device=self._device), 0, 0, 0), 0)
         self._model.read_into(self._state)
 
 
 def _memory_plan(words: int, config: SkipGramConfig, device: torch.device) -> tuple[int, int]:
-    """(tokens of a portion, bytes to keep portions in). Raises MemoryError if the GPU has too little left."""
+    """(tokens of a portion, bytes for resident portions). Raises MemoryError if the GPU has too little left."""
     if device.type == "cpu":
         return LEAST_PORTION_TOKENS, 1 << 30
     obstacle = memory_obstacle(words, config.dimension, now=True)
@@ -149,7 +149,7 @@ def _memory_plan(words: int, config: SkipGramConfig, device: torch.device) -> tu
         raise MemoryError(
             f"{obstacle}; set skipgram.backend numba, or a lower skipgram.dimension or vocabulary.max_size"
         )
-    # What is needed already holds a small portion.
+    # The minimum already includes a small portion.
     room = torch.cuda.mem_get_info(device)[0] - needed_bytes(words, config.dimension)
     token_bytes = tile_shape(config, words).token_bytes
     portion_tokens = min(PORTION_TOKENS, LEAST_PORTION_TOKENS + room // 2 // token_bytes)
