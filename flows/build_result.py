@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from storage.layout import Workspace
-from storage.releases import current_release
+from storage.release_records import Release
 from storage.stages import Manifest, StageFacts
 from tasks.arrivals import Arrivals
 from tasks.metrics.gates import Verdict
@@ -93,12 +93,11 @@ def build_result(lineage: Lineage, publication: Publication, files: Arrivals) ->
     )
 
 
-def nothing_to_do(files: Arrivals, workspace: Workspace, reason: str = "") -> BuildResult:
+def nothing_to_do(files: Arrivals, release: Release | None, workspace: Workspace, reason: str = "") -> BuildResult:
     """The outcome of a run that trained nothing; the release stays the current one.
 
     reason: why, where it is not that no file is new.
     """
-    release = current_release(workspace, files.table)
     return BuildResult(
         table=files.table,
         outcome="nothing to do",

@@ -90,9 +90,17 @@ def build_parameters(deployment: Deployment, assignments: Iterable[str] = ()) ->
             f"{deployment.name} builds no table; `vecmill run {deployment.name}` runs it on a server, and "
             "`vecmill --help` shows the commands for here and now"
         )
+    assignments = list(assignments)
+    corpus = deployment.parameters.get("corpus") or {}
+    if corpus.get("source") == "files" and not corpus.get("path") and not any(_names_a_corpus(a) for a in assignments):
+        raise SettingsError(f"{deployment.name} needs a corpus: add --set corpus.path=FILE, FOLDER or GLOB")
     parameters = merge_settings(BuildParameters, deployment.parameters, assignments)
     check_publication(parameters.publication, parameters.evaluation)
     return parameters
+
+
+def _names_a_corpus(assignment: str) -> bool:
+    return assignment.partition("=")[0].strip() in ("corpus", "corpus.path", "corpus.source", "corpus.package")
 
 
 def merge_settings(model: type[Model], parameters: Mapping[str, Any], assignments: Iterable[str]) -> Model:

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict
 
 from flows.deployments import BuildParameters
 from storage.layout import Workspace
+from storage.releases import current_release
 from storage.stages import Stage, find_stage
 from storage.start_vectors import find_start
 from tasks.arrivals import Arrivals, find_arrivals
@@ -32,17 +33,18 @@ def plan_stages(parameters: BuildParameters, workspace: Workspace) -> tuple[Arri
 
     Reads the corpus files, writes nothing.
     """
-    arrivals = find_arrivals(parameters.corpus, parameters.publication.table, workspace)
+    release = current_release(workspace, parameters.publication.table)
+    arrivals = find_arrivals(parameters.corpus, parameters.publication.table, release, workspace)
     if arrivals.nothing_to_do:
         return arrivals, []
     corpus = corpus_stage(parameters.corpus)
     tokens = tokens_stage(corpus, parameters.tokenizer)
     vocabulary = vocabulary_stage(tokens, parameters.vocabulary)
     encoded = encoded_stage(tokens, vocabulary, arrivals.only)
-    start = find_start(start_spec(parameters.corpus, parameters.skipgram), parameters.publication.table, workspace)
+    start = find_start(start_spec(parameters.corpus, parameters.skipgram), release, workspace)
     training = training_stage(encoded, vocabulary, parameters.skipgram, start)
     evaluation = evaluation_stage(training, vocabulary, parameters.evaluation, parameters.publication.matrix)
-    comparison = comparison_stage(training, vocabulary, parameters.evaluation, parameters.publication, workspace)
+    comparison = comparison_stage(training, vocabulary, parameters.evaluation, parameters.publication, release)
     named: dict[str, Stage[Any] | None] = {
         "corpus": corpus,
         "tokens": tokens,

@@ -9,6 +9,7 @@ from prefect import Flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import ArtifactCreate
 from prefect.client.schemas.objects import FlowRun, State
+from pydantic import BaseModel, ValidationError
 
 from flows.server_runs import parameters_of
 from storage.redaction import without_credentials
@@ -55,9 +56,28 @@ def resume_command(deployment: str, entrypoint: str, deployed: Mapping[str, Any]
     deployed: the deployment's own parameters; what is equal there needs no `--set`. Passwords in URLs are left out.
     """
     model = parameters_of(entrypoint)
-    asked, given = (model.model_validate(values).model_dump(mode="json") for values in (parameters, deployed))
+    asked, given = (_with_defaults(model, values) for values in (parameters, deployed))
     settings = [f"--set {shlex.quote(without_credentials(change))}" for change in _differences(given, asked)]
     return " ".join([f"vecmill run {shlex.quote(deployment)}", *settings])
+
+
+def _with_defaults(model: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Every setting, as JSON. An incomplete section, such as a corpus without a path, stays as is."""
+    try:
+        return model.model_validate(values).model_dump(mode="json")
+    except ValidationError:
+        defaults = {name: field.get_default() for name, field in model.model_fields.items()}
+    whole: dict[str, Any] = {
+        name: default.model_dump(mode="json") if isinstance(default, BaseModel) else default
+        for name, default in defaults.items()
+    }
+    for section, value in values.items():
+        try:
+            whole |= model.model_validate({section: value}).model_dump(mode="json", include={section})
+        except ValidationError:
+            old = whole.get(section)
+            whole[section] = old | dict(value) if isinstance(old, dict) and isinstance(value, Mapping) else value
+    return whole
 
 
 def _differences(given: Mapping[str, Any], asked: Mapping[str, Any], section: str = "") -> Iterator[str]:

@@ -14,6 +14,7 @@ from flows.stop_notes import note_the_stop, tell_the_failure
 from flows.summary import summary_markdown
 from storage.errors import GateRefusedError
 from storage.layout import resolve_workspace
+from storage.releases import current_release
 from storage.runs import registered_run, table_turn
 from storage.start_vectors import find_start
 from tasks.arrivals import look_for_new_text
@@ -29,7 +30,7 @@ from tasks.text.tokenizers import TokenizerConfig
 from tasks.text.vocabulary import VocabularyConfig
 from tasks.tokens import tokenize_corpus
 from tasks.trainers.config import SkipGramConfig
-from tasks.training import start_spec, train_vectors
+from tasks.training import as_trained, start_spec, train_vectors
 from tasks.vocabulary import build_vocabulary, encode_corpus
 
 # Prefect forwards records of these loggers to a run's log; without a level of their own INFO would be lost.
@@ -89,27 +90,28 @@ def build_word_vectors(
     ):
         check_reference(evaluation)
         check_publication(publication, evaluation)
-        arrivals = look_for_new_text(corpus, publication.table, place)
+        current = current_release(place, publication.table)
+        arrivals = look_for_new_text(corpus, publication.table, current, place)
         if arrivals.nothing_to_do:
-            return _nothing_to_do(run.ended(nothing_to_do(arrivals, place)))
+            return _nothing_to_do(run.ended(nothing_to_do(arrivals, current, place)))
         text = fetch_corpus(corpus, place)
         tokens = tokenize_corpus(text, tokenizer, place)
         words = build_vocabulary(tokens, vocabulary, place)
         encoded = encode_corpus(tokens, words, place, arrivals.only)
         if not encoded.facts.tokens:
             reason = f"no word of the vocabulary in the {len(arrivals.unseen)} new files"
-            return _nothing_to_do(run.ended(nothing_to_do(arrivals, place, reason)))
-        start = find_start(start_spec(corpus, skipgram), publication.table, place)
+            return _nothing_to_do(run.ended(nothing_to_do(arrivals, current, place, reason)))
+        start = find_start(start_spec(corpus, skipgram), current, place)
         model = train_vectors(encoded, words, skipgram, place, start)
         scores = evaluate_vectors(model, words, evaluation, place, publication.matrix)
-        changes = compare_with_current(model, words, evaluation, publication, place)
+        changes = compare_with_current(model, words, evaluation, publication, current, place)
         lineage = Lineage(text, tokens, words, encoded, model, scores, changes)
-        verdicts = judge_release(lineage, publication, place)
+        verdicts = judge_release(lineage, publication, current, place)
         settings = {
             "corpus": corpus, "tokenizer": tokenizer, "vocabulary": vocabulary,
-            "skipgram": skipgram, "evaluation": evaluation, "publication": publication,
+            "skipgram": as_trained(skipgram, model), "evaluation": evaluation, "publication": publication,
         }  # fmt: skip
-        release = publish_vectors(lineage, verdicts, settings, publication, place)
+        release = publish_vectors(lineage, verdicts, settings, publication, current, place)
         result = run.ended(build_result(lineage, release, arrivals))
         report_release(result.table, result.version, result.release_path, report, place)
         leave_artifacts(result.table, metric_rows(result), summary_markdown(result))

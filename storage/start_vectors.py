@@ -13,7 +13,7 @@ from storage.layout import Workspace
 from storage.models import VECTORS, read_matrices
 from storage.named_paths import named_path
 from storage.release_reader import open_release, read_release_row
-from storage.releases import current_release
+from storage.release_records import Release
 from storage.stages import MANIFEST
 from storage.vocabularies import FILE as VOCABULARY_FILE
 from storage.vocabularies import read_vocabulary
@@ -46,8 +46,8 @@ class StartVectors:
     context_vectors: NDArray[np.float32] | None
 
 
-def find_start(spec: str | None, table: str, workspace: Workspace) -> StartPoint | None:
-    """What `skipgram.start_from` means: None, the current release of `table`, or the release file at a path.
+def find_start(spec: str | None, current: Release | None, workspace: Workspace) -> StartPoint | None:
+    """What `skipgram.start_from` means: None, the table's current release, or the release file at a path.
 
     None also for "previous" as long as the table has no release. Raises ReleaseError if the path holds no release,
     NotAllowedError if it is not where VECMILL_ALLOWED_ROOTS allows.
@@ -55,9 +55,8 @@ def find_start(spec: str | None, table: str, workspace: Workspace) -> StartPoint
     if spec is None:
         return None
     if spec == PREVIOUS:
-        current = current_release(workspace, table)
         if current is None:
-            logger.info("%s has no release yet: training starts from random vectors", table)
+            logger.info("the table has no release yet: training starts from random vectors")
             return None
         path, row = current.path, current.row
     else:

@@ -8,7 +8,7 @@ from prefect.cache_policies import NO_CACHE
 from pydantic import BaseModel, ConfigDict
 
 from storage.layout import Workspace
-from storage.releases import current_release
+from storage.release_records import Release
 from storage.seen_files import seen_files
 from tasks.corpus import CorpusConfig, corpus_stage
 
@@ -61,10 +61,12 @@ class Arrivals(BaseModel):
         return f"{files}: {', '.join(counts)} since version {self.version} of {self.table}"
 
 
-def find_arrivals(config: CorpusConfig, table: str, workspace: Workspace) -> Arrivals:
-    """Compare the files of a corpus, by what they hold, with those that the current release of a table has seen."""
+def find_arrivals(config: CorpusConfig, table: str, release: Release | None, workspace: Workspace) -> Arrivals:
+    """Compare the files of a corpus, by what they hold, with those that the current release of a table has seen.
+
+    release: the current release, None if the table has none yet.
+    """
     stage = corpus_stage(config)
-    release = current_release(workspace, table)
     seen = seen_files(workspace, release, stage.config) if release else {}
     texts, seen_texts = set(stage.inputs.values()), set(seen.values())
     # Dicts keep the order of the corpus, and look up quickly.
@@ -82,9 +84,9 @@ def find_arrivals(config: CorpusConfig, table: str, workspace: Workspace) -> Arr
 
 
 @task(name="look for new text", cache_policy=NO_CACHE)
-def look_for_new_text(config: CorpusConfig, table: str, workspace: Workspace) -> Arrivals:
+def look_for_new_text(config: CorpusConfig, table: str, release: Release | None, workspace: Workspace) -> Arrivals:
     """Tell which files are new, changed or gone since the current release of the table."""
-    arrivals = find_arrivals(config, table, workspace)
+    arrivals = find_arrivals(config, table, release, workspace)
     logger.info("%s", arrivals)
     for what, names in (("changed", arrivals.changed), ("gone", arrivals.gone)):
         if names:

@@ -19,7 +19,6 @@ from storage.reference_vectors import read_reference, reference_digest
 from storage.release_reader import setting_values
 from storage.release_records import Release
 from storage.release_schema import ComparedWordRow, EvaluationRow
-from storage.releases import current_release
 from storage.reports import read_settings
 from storage.stages import Manifest, Stage, StageFacts, complete_stage
 from storage.vocabularies import read_vocabulary
@@ -62,13 +61,13 @@ def comparison_stage(
     vocabulary: AnyVocabulary,
     evaluation: EvaluationConfig,
     publication: PublicationConfig,
-    workspace: Workspace,
+    release: Release | None,
 ) -> Stage[ComparisonFacts] | None:
     """The stage that this model, these settings and the current release lead to, None if there is nothing to compare.
 
     Raises ReferenceVectorsError if the reference to align with is not there.
     """
-    current = _other_release(model, publication, workspace)
+    current = _other_release(model, publication, release)
     spec = evaluation.reference if publication.align == "reference" else None
     if not (current or spec):
         return None
@@ -88,6 +87,7 @@ def compare_with_current(
     vocabulary: Manifest[VocabularyFacts],
     evaluation: EvaluationConfig,
     publication: PublicationConfig,
+    release: Release | None,
     workspace: Workspace,
 ) -> Manifest[ComparisonFacts] | None:
     """How the neighbours of words changed, which words came and went, and the rotation asked for.
@@ -95,11 +95,11 @@ def compare_with_current(
     None if there is nothing to compare with: no release yet, or this very model.
     Raises ReferenceVectorsError if the model cannot be turned onto the reference.
     """
-    stage = comparison_stage(model, vocabulary, evaluation, publication, workspace)
+    stage = comparison_stage(model, vocabulary, evaluation, publication, release)
     if stage is None:
         return None
     table, align, matrix = publication.table, publication.align, publication.matrix
-    current = _other_release(model, publication, workspace)
+    current = _other_release(model, publication, release)
     spec = evaluation.reference if align == "reference" else None
 
     def build(folder: Path) -> ComparisonFacts:
@@ -128,9 +128,8 @@ def compare_with_current(
     return manifest
 
 
-def _other_release(model: AnyModel, publication: PublicationConfig, workspace: Workspace) -> Release | None:
+def _other_release(model: AnyModel, publication: PublicationConfig, current: Release | None) -> Release | None:
     """The current release, unless it is this model."""
-    current = current_release(workspace, publication.table)
     return None if current and is_same_model(current, model.digest, publication.matrix) else current
 
 

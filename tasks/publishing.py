@@ -24,7 +24,7 @@ from storage.models import Matrix, read_vectors
 from storage.release_file import ReleaseContent, content_sha256
 from storage.release_records import Release
 from storage.release_schema import WHOLE, EvaluationRow, GateRow, Provenance, TrainingRow
-from storage.releases import current_release, keep_candidate, publish_release
+from storage.releases import keep_candidate, publish_release
 from storage.seen_files import grew_from
 from storage.stages import Manifest
 from storage.vocabularies import read_vocabulary
@@ -84,9 +84,13 @@ def measures(rows: Sequence[EvaluationRow]) -> dict[str, Measured]:
 
 
 @task(name="judge release", cache_policy=NO_CACHE)
-def judge_release(lineage: Lineage, config: PublicationConfig, workspace: Workspace) -> list[Verdict]:
-    """Hold the scores against the gates and, where both were measured alike, against the current release."""
-    release = current_release(workspace, config.table)
+def judge_release(
+    lineage: Lineage, config: PublicationConfig, release: Release | None, workspace: Workspace
+) -> list[Verdict]:
+    """Hold the scores against the gates and, where both were measured alike, against the current release.
+
+    release: the release that was current when the run looked, None before the first one.
+    """
     corpus = lineage.corpus
     measured = measures(_evaluation_rows(lineage))
     why_not = "it is this model, or has vectors of another length" if release else "the table has no release yet"
@@ -112,17 +116,17 @@ def publish_vectors(
     verdicts: Sequence[Verdict],
     settings: Mapping[str, BaseModel],
     config: PublicationConfig,
+    current: Release | None,
     workspace: Workspace,
 ) -> Publication:
     """Publish the vectors as the next version, or keep them as a candidate if a gate refused them.
 
-    The model that is current already is not published a second time.
+    current: the release that the model was judged against; the same model is not published a second time.
     """
     started = time.perf_counter()
     refusals = [verdict.note for verdict in verdicts if not verdict.passed]
     content = _content(lineage, verdicts, settings, config.matrix)
     version = None
-    current = current_release(workspace, config.table)
     if refusals:
         path = keep_candidate(workspace, config.table, content).path
         message = f"refused, kept as a candidate of {config.table}: {'; '.join(refusals)}"

@@ -29,6 +29,8 @@ from tasks.vocabulary import EncodedFacts, VocabularyFacts
 logger = logging.getLogger(__name__)
 
 STAGE_VERSION = 1
+# Up to version 1 the torch backend trained with .04 times the learning rate that was set.
+TORCH_STAGE_VERSION = 2
 
 
 class ModelFacts(StageFacts):
@@ -82,13 +84,19 @@ def training_stage(
 ) -> Stage[ModelFacts]:
     """The stage that these inputs and settings lead to: all that can change the vectors, with `auto` resolved."""
     inputs = {"encoded": encoded.digest, "vocabulary": vocabulary.digest}
+    config = resolved(config, vocabulary)
     return Stage(
         kind="models",
-        version=STAGE_VERSION,
-        config=resolved(config, vocabulary).model_dump(exclude={"start_from", "checkpoint_every_seconds"}),
+        version=TORCH_STAGE_VERSION if config.backend == "torch" else STAGE_VERSION,
+        config=config.model_dump(exclude={"start_from", "checkpoint_every_seconds"}),
         inputs=inputs | ({"start": start.digest} if start else {}),
         facts=ModelFacts,
     )
+
+
+def as_trained(config: SkipGramConfig, model: Manifest[ModelFacts]) -> SkipGramConfig:
+    """The settings with backend, device, workers and learning rate as the model was trained with."""
+    return SkipGramConfig.model_validate(config.model_dump() | dict(model.config))
 
 
 @task(name="train vectors", cache_policy=NO_CACHE)

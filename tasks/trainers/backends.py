@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Literal, Protocol
 
+from tasks.trainers.bookkeeping import ARCHITECTURES, first_learning_rate
 from tasks.trainers.config import SkipGramConfig
 from tasks.trainers.gpu.status import device_name, memory_obstacle, obstacle
 from tasks.trainers.interface import TokenSource, TrainingState, TrainingStep, Vocabulary
@@ -42,12 +43,14 @@ class Backend:
     """One way to train: whether it can run here, and its training function.
 
     misfit: why it cannot train with some settings and vocabulary size (None: unknown); None if it can.
+    architectures: those that it trains; any other is refused.
     """
 
     name: BackendName
     status: Callable[[], BackendStatus]
     load: Callable[[], Trainer]
     misfit: Callable[[SkipGramConfig, int | None], str | None] = lambda config, words: None
+    architectures: tuple[str, ...] = ARCHITECTURES
 
 
 def available_backends() -> list[BackendStatus]:
@@ -76,7 +79,7 @@ def _choose_backend(config: SkipGramConfig, words: int | None) -> tuple[Backend,
     for backend in BACKENDS:
         if config.backend in ("auto", backend.name):
             status = backend.status()
-            refusal = backend.misfit(config, words) if status.available else status.reason
+            refusal = _misfit(backend, config, words) if status.available else status.reason
             if refusal is None:
                 return backend, refusals
             refusals[backend.name] = refusal
@@ -84,6 +87,13 @@ def _choose_backend(config: SkipGramConfig, words: int | None) -> tuple[Backend,
         raise ValueError(f"skipgram.backend {config.backend} cannot run here: {refusals[config.backend]}")
     reasons = "; ".join(f"{name}: {reason}" for name, reason in refusals.items())
     raise ValueError(f"no training backend can run here ({reasons})")
+
+
+def _misfit(backend: Backend, config: SkipGramConfig, words: int | None) -> str | None:
+    if config.architecture not in backend.architectures:
+        known = " and ".join(backend.architectures)
+        return f"it trains {known}, and skipgram.architecture is {config.architecture}"
+    return backend.misfit(config, words)
 
 
 def resolve_workers(config: SkipGramConfig) -> int:
@@ -94,20 +104,23 @@ def resolve_workers(config: SkipGramConfig) -> int:
 
 
 def resolve_config(config: SkipGramConfig, words: int | None = None) -> SkipGramConfig:
-    """The settings with backend, device and workers resolved. Raises ValueError if they cannot be met.
+    """The settings with backend, device, workers and learning rate resolved.
 
-    words: size of the vocabulary, if known.
+    words: size of the vocabulary, if known.  Raises ValueError if the settings cannot be met.
     """
     backend = resolve_backend(config, words)
+    resolved: dict[str, object] = {"backend": backend, "learning_rate": first_learning_rate(config)}
     if backend == "numba":
-        resolved = {"device": "cpu", "workers": resolve_workers(config), "centers_in_flight": None}
+        resolved |= {"device": "cpu", "workers": resolve_workers(config), "centers_in_flight": None}
     elif backend == "triton":
-        resolved = {"device": "cuda", "workers": 1}
+        resolved |= {"device": "cuda", "workers": 1}
     else:
-        from tasks.trainers.reference import resolve_device
+        from tasks.trainers.reference import DEFAULT_LEARNING_RATE, resolve_device
 
-        resolved = {"device": resolve_device(config.device), "workers": 1, "centers_in_flight": None}
-    return config.model_copy(update={"backend": backend} | resolved)
+        resolved |= {"device": resolve_device(config.device), "workers": 1, "centers_in_flight": None}
+        if config.learning_rate is None:
+            resolved["learning_rate"] = DEFAULT_LEARNING_RATE
+    return config.model_copy(update=resolved)
 
 
 def train(
@@ -135,8 +148,6 @@ def _triton_status() -> BackendStatus:
 
 
 def _triton_misfit(config: SkipGramConfig, words: int | None) -> str | None:
-    if config.architecture != "skip_gram":
-        return f"it trains skip_gram, and skipgram.architecture is {config.architecture}"
     if config.device == "cpu":
         return "skipgram.device is cpu"
     if config.backend == "auto" and config.workers == 1:
@@ -176,7 +187,7 @@ def _load_torch() -> Trainer:
 
 # Fastest first.
 BACKENDS = (
-    Backend("triton", _triton_status, _load_triton, _triton_misfit),
+    Backend("triton", _triton_status, _load_triton, _triton_misfit, ("skip_gram",)),
     Backend("numba", _numba_status, _load_numba),
     Backend("torch", _torch_status, _load_torch),
 )

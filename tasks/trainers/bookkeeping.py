@@ -1,5 +1,7 @@
 """Shared by the backends with a decaying learning rate: rates, checks and the totals of an epoch."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,6 +16,9 @@ from tasks.trainers.interface import (
 )
 from tasks.trainers.sampling import initial_state
 
+# The default step size of stochastic gradient descent with the gradients of word2vec.c.
+DEFAULT_LEARNING_RATE = 0.05
+ARCHITECTURES = ("skip_gram", "cbow")
 # Untrained vectors lose log(2) for each of the 1 + negatives outputs; normal training stays below that.
 DIVERGED_LOSS_FACTOR = 8.0
 
@@ -34,9 +39,20 @@ def begin_training(
     return state
 
 
+def check_architecture(config: SkipGramConfig, backend: str, known: Sequence[str] = ARCHITECTURES) -> None:
+    """Raises ValueError for an architecture that the backend does not train."""
+    if config.architecture not in known:
+        raise ValueError(f"the {backend} backend trains {' and '.join(known)}, not {config.architecture}")
+
+
+def first_learning_rate(config: SkipGramConfig) -> float:
+    """The step size at the start: as set, else the default."""
+    return DEFAULT_LEARNING_RATE if config.learning_rate is None else config.learning_rate
+
+
 def learning_rate_at(progress: float, config: SkipGramConfig) -> float:
     """The rate at a training progress of 0..1: linear decay to a fraction of the initial rate."""
-    return config.learning_rate * (1.0 - (1.0 - config.final_rate_fraction) * progress)
+    return first_learning_rate(config) * (1.0 - (1.0 - config.final_rate_fraction) * progress)
 
 
 def check_chunk(chunk: TokenRun, words: int) -> None:
@@ -64,9 +80,10 @@ def check_vectors(vectors: NDArray[np.float32], state: TrainingState, config: Sk
 
 def divergence(found: str, state: TrainingState, config: SkipGramConfig) -> DivergenceError:
     """The error with symptom, position and remedy."""
+    rate = first_learning_rate(config)
     return DivergenceError(
-        f"training diverged in epoch {state.epoch + 1} of {config.epochs} at learning rate {config.learning_rate:g}: "
-        f"{found}; lower skipgram.learning_rate, to {config.learning_rate / 4:g} for example, and run again"
+        f"training diverged in epoch {state.epoch + 1} of {config.epochs} at learning rate {rate:g}: "
+        f"{found}; lower skipgram.learning_rate, to {rate / 4:g} for example, and run again"
     )
 
 

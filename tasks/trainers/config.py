@@ -22,7 +22,13 @@ class SkipGramConfig(BaseModel):
     )
     negatives_per_pair: int = Field(5, ge=1, le=25, description="noise words drawn for each positive pair")
     epochs: int = Field(5, ge=1, le=1000, description="passes over the corpus")
-    learning_rate: float = Field(0.05, gt=0, le=1, description="step size at the start; it falls linearly")
+    learning_rate: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="step size at the start, falling linearly; none: the trainer's own default, 0.05 for triton and "
+        "numba and 0.002 for torch, whose Adam keeps it constant",
+    )
     final_rate_fraction: float = Field(1e-4, ge=0, le=1, description="step size at the end, as a part of learning_rate")
     workers: int | None = Field(
         None, ge=1, le=1024, description="threads; none: all cores. Only 1 is bitwise reproducible"

@@ -4,9 +4,9 @@ Two embeddings, padded contexts and negatives with a mask, masked binary cross-e
 "Dive into Deep Learning", sections 15.3 and 15.4. CBOW reverses the window: the mean of the words around the
 center predicts it. The other trainers are tested against it.
 
-It differs from them as the textbook does: the center word is the input, each pair draws its own noise words,
-and Adam's steps do not depend on how large a gradient is, so it takes `learning_rate` times ADAM_RATE (the textbook's
-0.002 at the default 0.05), constant over the epochs.
+It differs from them as the textbook does: the center word is the input, each pair draws its own noise words, and
+the steps of Adam do not depend on the size of a gradient, so its default learning rate is 0.002, as in the textbook.
+The rate stays constant over the epochs.
 """
 
 import time
@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from tasks.trainers.bookkeeping import check_architecture
 from tasks.trainers.config import SkipGramConfig
 from tasks.trainers.interface import (
     DivergenceError,
@@ -31,7 +32,8 @@ from tasks.trainers.interface import (
 )
 from tasks.trainers.sampling import chunk_key, initial_state
 
-ADAM_RATE = 0.04
+# The textbook's step size for Adam.
+DEFAULT_LEARNING_RATE = 0.002
 # Centers in a batch, as in the textbook.
 BATCH_CENTERS = 512
 
@@ -72,8 +74,10 @@ def train_reference(
 
     Every epoch starts with fresh moments of Adam, so a resumed run is bit-identical to an uninterrupted one.
     resumable_every_seconds is ignored: training can only resume at the end of an epoch.
-    Raises ValueError if the state does not fit or the corpus is empty, DivergenceError if the loss is not finite.
+    Raises ValueError if architecture or state do not match or the corpus is empty, DivergenceError if the loss is not
+    finite.
     """
+    check_architecture(config, "torch")
     if not source.token_count:
         raise ValueError("the corpus has no token, so there is nothing to train")
     state = state or initial_state(vocabulary, config.dimension, config.seed)
@@ -83,10 +87,11 @@ def train_reference(
     if state.next_chunk:
         raise ValueError("the torch backend can resume only at the end of an epoch")
     device = resolve_device(config.device)
+    rate = DEFAULT_LEARNING_RATE if config.learning_rate is None else config.learning_rate
     while state.epoch < config.epochs:
         started = time.perf_counter()
         model = TwoEmbeddings(state).to(device)
-        optimizer = torch.optim.Adam(model.parameters(), lr=ADAM_RATE * config.learning_rate)
+        optimizer = torch.optim.Adam(model.parameters(), lr=rate)
         loss_sum, pairs = 0.0, 0
         for number, chunk in enumerate(source.read_chunks()):
             generator = np.random.default_rng(int(chunk_key(config.seed, state.epoch, number)))
@@ -95,7 +100,7 @@ def train_reference(
                 if not np.isfinite(batch_loss):
                     raise DivergenceError(
                         f"training diverged in epoch {state.epoch + 1} of {config.epochs} at learning rate "
-                        f"{config.learning_rate:g}: the loss is {batch_loss}; lower skipgram.learning_rate"
+                        f"{rate:g}: the loss is {batch_loss}; lower skipgram.learning_rate"
                     )
                 loss_sum += batch_loss
                 pairs += int(batch.labels.sum())
@@ -109,7 +114,7 @@ def train_reference(
             pairs=pairs,
             tokens=source.token_count,
             seconds=time.perf_counter() - started,
-            learning_rate=ADAM_RATE * config.learning_rate,
+            learning_rate=rate,
         )
         state.epoch += 1
         yield TrainingStep(state, state.epoch * source.token_count, resumable=True, epoch_result=result)

