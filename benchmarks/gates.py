@@ -71,7 +71,7 @@ def measure(deployment: str, settings: Sequence[str], seeds: Sequence[int], work
     spreads = []
     for kind, own in kinds.items():
         runs = [
-            _metrics(deployment, [*settings, *own, f"skipgram.seed={seed}"], workspace)
+            _metrics(deployment, [*settings, *own, f"training.seed={seed}"], workspace)
             for seed in track(seeds, description=kind, console=Console(stderr=True))
         ]
         for metric in [name for name in runs[0] if not name.endswith(("_coverage", "_random"))]:
@@ -109,7 +109,7 @@ def _metrics(deployment: str, settings: Sequence[str], workspace: Workspace) -> 
     tokens = _tokens(deployment, settings, workspace)
     vocabulary = build_vocabulary.fn(tokens, parameters.vocabulary, workspace)
     encoded = encode_corpus.fn(tokens, vocabulary, workspace)
-    model = train_vectors.fn(encoded, vocabulary, parameters.skipgram, workspace)
+    model = train_vectors.fn(encoded, vocabulary, parameters.training, workspace)
     scores = evaluate_vectors.fn(model, vocabulary, parameters.evaluation, workspace, parameters.publication.matrix)
     return scores.facts.metrics
 

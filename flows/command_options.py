@@ -19,7 +19,7 @@ WorkspaceOption = Annotated[
 ]
 SetOption = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="SETTING=VALUE", help="override one setting, e.g. skipgram.epochs=3"),
+    typer.Option("--set", metavar="SETTING=VALUE", help="override one setting, e.g. training.epochs=3"),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="print one JSON object for programs")]
 

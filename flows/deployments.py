@@ -18,8 +18,10 @@ from tasks.publication_config import PublicationConfig, check_publication
 from tasks.release_report import ReportConfig
 from tasks.text.tokenizers import TokenizerConfig
 from tasks.text.vocabulary import VocabularyConfig
-from tasks.trainers.config import SkipGramConfig
+from tasks.trainers.config import FAMILIES, SkipGramConfig, TrainingConfig
 
+# Former name of a section or setting -> its name now.
+RENAMED = {"skipgram.architecture": "training.model", "training.architecture": "training.model", "skipgram": "training"}
 BUILD_ENTRYPOINT = "flows.word_vectors.build_word_vectors"
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -33,7 +35,7 @@ class BuildParameters(BaseModel):
     corpus: CorpusConfig = CorpusConfig()
     tokenizer: TokenizerConfig = TokenizerConfig()
     vocabulary: VocabularyConfig = VocabularyConfig()
-    skipgram: SkipGramConfig = SkipGramConfig()
+    training: TrainingConfig = SkipGramConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     publication: PublicationConfig = PublicationConfig()
     report: ReportConfig = ReportConfig()
@@ -125,7 +127,7 @@ def merge_settings(model: type[Model], parameters: Mapping[str, Any], assignment
 def _parsed(assignment: str) -> tuple[str, Any]:
     name, equals, text = assignment.partition("=")
     if not equals or not name.strip():
-        raise SettingsError(f"--set {assignment!r} is not of the form section.field=value, such as skipgram.epochs=3")
+        raise SettingsError(f"--set {assignment!r} is not of the form section.field=value, such as training.epochs=3")
     try:
         return name.strip(), _value(text.strip())
     except yaml.YAMLError as error:
@@ -157,14 +159,40 @@ def _assign(parameters: dict[str, Any], name: str, value: object) -> None:
 def _explained(problem: Mapping[str, Any], root: type[BaseModel]) -> str:
     """One problem that pydantic found, as a sentence that names the setting and the remedy."""
     path = [str(part) for part in problem["loc"]]
+    family = path.pop(1) if path[0] == "training" and len(path) > 1 and path[1] in FAMILIES else None
     name = ".".join(path)
     if problem["type"] == "extra_forbidden":
+        if renamed := _renamed(name, problem["input"]):
+            return renamed
+        if family:
+            return _of_another_family(path[-1], family)
         known = _fields_of(path[:-1], root)
         where = f"{'.'.join(path[:-1])} has" if path[:-1] else "there are"
         return f"there is no setting {name}{_did_you_mean(path[-1], known)}; {where} {', '.join(known)}"
     given = problem.get("input")
     found = "" if isinstance(given, Mapping | BaseModel) else f" (found {given!r})"
     return f"{name}: {problem['msg'].removeprefix('Value error, ')}{found}"
+
+
+def _renamed(name: str, value: object) -> str | None:
+    """What a setting is called now, None if it was not renamed."""
+    if name == "skipgram" and isinstance(value, Mapping) and len(value) == 1:
+        name = f"skipgram.{next(iter(value))}"
+    for former, now in RENAMED.items():
+        if name == former:
+            return f"{former} is now called {now}"
+        if name.startswith(f"{former}."):
+            return f"{former} is now called {now}: use {now}{name.removeprefix(former)}"
+    return None
+
+
+def _of_another_family(field: str, family: str) -> str:
+    """A field that a model family does not have: the families that have it, or what comes closest."""
+    owners = [name for name, model in FAMILIES.items() if field in model.model_fields]
+    if owners:
+        return f"training.{field}: {family} has no such setting; {' and '.join(owners)} has it"
+    known = list(FAMILIES[family].model_fields)
+    return f"there is no setting training.{field}{_did_you_mean(field, known)}; {family} has {', '.join(known)}"
 
 
 def _fields_of(path: list[str], root: type[BaseModel]) -> list[str]:

@@ -41,8 +41,8 @@ def plan_stages(parameters: BuildParameters, workspace: Workspace) -> tuple[Arri
     tokens = tokens_stage(corpus, parameters.tokenizer)
     vocabulary = vocabulary_stage(tokens, parameters.vocabulary)
     encoded = encoded_stage(tokens, vocabulary, arrivals.only)
-    start = find_start(start_spec(parameters.corpus, parameters.skipgram), release, workspace)
-    training = training_stage(encoded, vocabulary, parameters.skipgram, start)
+    start = find_start(start_spec(parameters.corpus, parameters.training), release, workspace)
+    training = training_stage(encoded, vocabulary, parameters.training, start)
     evaluation = evaluation_stage(training, vocabulary, parameters.evaluation, parameters.publication.matrix)
     comparison = comparison_stage(training, vocabulary, parameters.evaluation, parameters.publication, release)
     named: dict[str, Stage[Any] | None] = {

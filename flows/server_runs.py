@@ -19,7 +19,7 @@ from flows.deployments import merge_settings
 from storage.errors import ServerError
 
 # Settings that may name a file: relative to the folder of the command, which a worker does not know.
-FILE_SETTINGS = ("corpus.path", "skipgram.start_from", "evaluation.reference", "workspace")
+FILE_SETTINGS = ("corpus.path", "training.start_from", "evaluation.reference", "workspace")
 WAIT_SECONDS = 2.0
 
 

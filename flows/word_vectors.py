@@ -29,7 +29,7 @@ from tasks.reporting import report_release
 from tasks.text.tokenizers import TokenizerConfig
 from tasks.text.vocabulary import VocabularyConfig
 from tasks.tokens import tokenize_corpus
-from tasks.trainers.config import SkipGramConfig
+from tasks.trainers.config import SkipGramConfig, TrainingConfig
 from tasks.training import as_trained, start_spec, train_vectors
 from tasks.vocabulary import build_vocabulary, encode_corpus
 
@@ -58,7 +58,7 @@ def build_word_vectors(
     corpus: CorpusConfig = CorpusConfig(),
     tokenizer: TokenizerConfig = TokenizerConfig(),
     vocabulary: VocabularyConfig = VocabularyConfig(),
-    skipgram: SkipGramConfig = SkipGramConfig(),
+    training: TrainingConfig = SkipGramConfig(),
     evaluation: EvaluationConfig = EvaluationConfig(),
     publication: PublicationConfig = PublicationConfig(),
     report: ReportConfig = ReportConfig(),
@@ -70,7 +70,7 @@ def build_word_vectors(
         corpus: Where the text comes from.
         tokenizer: How a document becomes tokens.
         vocabulary: Which words get a vector, and how often they are seen.
-        skipgram: How the vectors are trained.
+        training: The model family and how it is trained.
         evaluation: What the vectors are compared with.
         publication: Which table the release goes to, and what it must reach.
         report: The page that comes with each release.
@@ -101,15 +101,15 @@ def build_word_vectors(
         if not encoded.facts.tokens:
             reason = f"no word of the vocabulary in the {len(arrivals.unseen)} new files"
             return _nothing_to_do(run.ended(nothing_to_do(arrivals, current, place, reason)))
-        start = find_start(start_spec(corpus, skipgram), current, place)
-        model = train_vectors(encoded, words, skipgram, place, start)
+        start = find_start(start_spec(corpus, training), current, place)
+        model = train_vectors(encoded, words, training, place, start)
         scores = evaluate_vectors(model, words, evaluation, place, publication.matrix)
         changes = compare_with_current(model, words, evaluation, publication, current, place)
         lineage = Lineage(text, tokens, words, encoded, model, scores, changes)
         verdicts = judge_release(lineage, publication, current, place)
         settings = {
             "corpus": corpus, "tokenizer": tokenizer, "vocabulary": vocabulary,
-            "skipgram": as_trained(skipgram, model), "evaluation": evaluation, "publication": publication,
+            "training": as_trained(training, model), "evaluation": evaluation, "publication": publication,
         }  # fmt: skip
         release = publish_vectors(lineage, verdicts, settings, publication, current, place)
         result = run.ended(build_result(lineage, release, arrivals))

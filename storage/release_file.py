@@ -158,7 +158,7 @@ def unit_vectors(vectors: NDArray[np.float32], words: Sequence[str]) -> NDArray[
         word = words[int(useless[0])]
         raise ReleaseError(
             f"the vector of {word[:80]!r} is zero or not finite, and so are {len(useless) - 1} more; "
-            "such a word has no neighbours. Train again, with a lower skipgram.learning_rate if the loss diverged"
+            "such a word has no neighbours. Train again, with a lower training.learning_rate if the loss diverged"
         )
     # What has length 1 already, as float32 can tell, keeps its bits: a candidate is promoted with its checksum.
     lengths[np.abs(lengths - 1) < FLOAT32_UNIT] = 1

@@ -133,7 +133,7 @@ class ComparedWordRow(Row):
 class SettingRow(Row):
     """One setting of the run, in the table `settings`."""
 
-    name: str = Field(description="dotted name, such as skipgram.epochs")
+    name: str = Field(description="dotted name, such as training.epochs")
     value: str = Field(description="the value as JSON text")
 
 

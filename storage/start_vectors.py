@@ -47,7 +47,7 @@ class StartVectors:
 
 
 def find_start(spec: str | None, current: Release | None, workspace: Workspace) -> StartPoint | None:
-    """What `skipgram.start_from` means: None, the table's current release, or the release file at a path.
+    """What `training.start_from` means: None, the table's current release, or the release file at a path.
 
     None also for "previous" as long as the table has no release. Raises ReleaseError if the path holds no release,
     NotAllowedError if it is not where VECMILL_ALLOWED_ROOTS allows.
@@ -60,9 +60,9 @@ def find_start(spec: str | None, current: Release | None, workspace: Workspace) 
             return None
         path, row = current.path, current.row
     else:
-        path = named_path(spec, "skipgram.start_from")
+        path = named_path(spec, "training.start_from")
         if not path.is_file():
-            raise ReleaseError(f"skipgram.start_from: there is no release file {path.absolute()}")
+            raise ReleaseError(f"training.start_from: there is no release file {path.absolute()}")
         with open_release(path) as connection:
             row = read_release_row(connection, path)
     model = workspace.stage_folder("models", row.model_digest)

@@ -152,7 +152,7 @@ def _rotation_onto_reference(ours: NamedVectors, reference: NamedVectors) -> NDA
         return fit_rotation(ours.vectors, rows, reference.vectors, other_rows)
     except ValueError as error:
         raise ReferenceVectorsError(
-            f"publication.align=reference: {error}; set skipgram.dimension to that of the reference, name another in "
+            f"publication.align=reference: {error}; set training.dimension to that of the reference, name another in "
             "evaluation.reference, or align none"
         ) from error
 

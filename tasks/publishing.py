@@ -207,7 +207,7 @@ def _provenance(lineage: Lineage, settings: Mapping[str, BaseModel]) -> Provenan
     reference = lineage.evaluation.facts.reference or {}
     return Provenance(
         model_digest=lineage.training.digest,
-        architecture=lineage.training.config["architecture"],
+        architecture=lineage.training.config["model"],
         backend=lineage.training.facts.backend,
         seed=lineage.training.config["seed"],
         corpus_digest=lineage.corpus.digest,

@@ -20,7 +20,7 @@ from storage.vocabularies import read_vocabulary
 from tasks.artifacts import training_progress
 from tasks.corpus import CorpusConfig
 from tasks.trainers.backends import explain_backend, resolve_config, train
-from tasks.trainers.config import SkipGramConfig
+from tasks.trainers.config import TrainingConfig, training_config
 from tasks.trainers.interface import DivergenceError, EpochResult, TrainingState, TrainingStep, Vocabulary
 from tasks.trainers.sampling import initial_state
 from tasks.trainers.warm_start import start_from
@@ -55,7 +55,7 @@ class ModelFacts(StageFacts):
 AnyVocabulary = Stage[VocabularyFacts] | Manifest[VocabularyFacts]
 
 
-def resolved(config: SkipGramConfig, vocabulary: AnyVocabulary) -> SkipGramConfig:
+def resolved(config: TrainingConfig, vocabulary: AnyVocabulary) -> TrainingConfig:
     """The settings with `auto` resolved for this machine. Raises TrainingError if they cannot be met here.
 
     A vocabulary that is not built yet is taken to fit on the GPU, if there is one.
@@ -71,7 +71,7 @@ def _words(vocabulary: AnyVocabulary) -> int | None:
     return vocabulary.facts.words if isinstance(vocabulary, Manifest) else None
 
 
-def start_spec(corpus: CorpusConfig, config: SkipGramConfig) -> str | None:
+def start_spec(corpus: CorpusConfig, config: TrainingConfig) -> str | None:
     """Where to start from; a training on new files alone goes on from the current release unless another is named."""
     return config.start_from or (PREVIOUS if corpus.train_on == "new" else None)
 
@@ -79,7 +79,7 @@ def start_spec(corpus: CorpusConfig, config: SkipGramConfig) -> str | None:
 def training_stage(
     encoded: Stage[EncodedFacts] | Manifest[EncodedFacts],
     vocabulary: AnyVocabulary,
-    config: SkipGramConfig,
+    config: TrainingConfig,
     start: StartPoint | None = None,
 ) -> Stage[ModelFacts]:
     """The stage that these inputs and settings lead to: all that can change the vectors, with `auto` resolved."""
@@ -94,16 +94,16 @@ def training_stage(
     )
 
 
-def as_trained(config: SkipGramConfig, model: Manifest[ModelFacts]) -> SkipGramConfig:
+def as_trained(config: TrainingConfig, model: Manifest[ModelFacts]) -> TrainingConfig:
     """The settings with backend, device, workers and learning rate as the model was trained with."""
-    return SkipGramConfig.model_validate(config.model_dump() | dict(model.config))
+    return training_config(config.model_dump() | dict(model.config))
 
 
 @task(name="train vectors", cache_policy=NO_CACHE)
 def train_vectors(
     encoded: Manifest[EncodedFacts],
     vocabulary: Manifest[VocabularyFacts],
-    config: SkipGramConfig,
+    config: TrainingConfig,
     workspace: Workspace,
     start: StartPoint | None = None,
 ) -> Manifest[ModelFacts]:
@@ -146,7 +146,7 @@ def train_vectors(
     return complete_stage(workspace, training_stage(encoded, vocabulary, config, start), build, resumable=True)
 
 
-def _started(start: StartPoint, words: list[str], counts: Vocabulary, config: SkipGramConfig) -> TrainingState:
+def _started(start: StartPoint, words: list[str], counts: Vocabulary, config: TrainingConfig) -> TrainingState:
     """A fresh state with the vectors of the start point in it."""
     state = initial_state(counts, config.dimension, config.seed)
     earlier = read_start(start)

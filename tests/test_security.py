@@ -89,7 +89,7 @@ def test_a_run_leaves_no_secret_and_no_pickle_even_if_prefect_is_told_to_keep_re
 ) -> None:
     home, workspace = tmp_path / "prefect home", tmp_path / "workspace"
     settings = (
-        f"corpus.path={news_file}", "skipgram.dimension=16", "skipgram.epochs=1", "publication.table=news",
+        f"corpus.path={news_file}", "training.dimension=16", "training.epochs=1", "publication.table=news",
         "evaluation.reference=none",
     )  # fmt: skip
     built = vecmill(
@@ -112,7 +112,7 @@ def test_a_run_leaves_no_secret_and_no_pickle_even_if_prefect_is_told_to_keep_re
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("setting", ["corpus.path", "evaluation.reference", "skipgram.start_from"])
+@pytest.mark.parametrize("setting", ["corpus.path", "evaluation.reference", "training.start_from"])
 def test_a_password_in_a_setting_is_not_repeated(setting: str, news_file: Path, tmp_path: Path) -> None:
     arguments = [f"corpus.path={news_file}"] if setting != "corpus.path" else []
     arguments.append(f"{setting}=https://user:{SECRET}@host/file.txt")

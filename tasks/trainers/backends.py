@@ -4,10 +4,10 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
-from tasks.trainers.bookkeeping import ARCHITECTURES, first_learning_rate
-from tasks.trainers.config import SkipGramConfig
+from tasks.trainers.bookkeeping import MODELS, first_learning_rate
+from tasks.trainers.config import SkipGramConfig, TrainingConfig
 from tasks.trainers.gpu.status import device_name, memory_obstacle, obstacle
 from tasks.trainers.interface import TokenSource, TrainingState, TrainingStep, Vocabulary
 
@@ -30,7 +30,7 @@ class Trainer(Protocol):
         self,
         source: TokenSource,
         vocabulary: Vocabulary,
-        config: SkipGramConfig,
+        config: Any,  # noqa: ANN401  # one of the families that the backend declares
         state: TrainingState | None = None,
         *,
         resumable_every_seconds: float = 60.0,
@@ -43,14 +43,14 @@ class Backend:
     """One way to train: whether it can run here, and its training function.
 
     misfit: why it cannot train with some settings and vocabulary size (None: unknown); None if it can.
-    architectures: those that it trains; any other is refused.
+    models: those that it trains; any other is refused.
     """
 
     name: BackendName
     status: Callable[[], BackendStatus]
     load: Callable[[], Trainer]
-    misfit: Callable[[SkipGramConfig, int | None], str | None] = lambda config, words: None
-    architectures: tuple[str, ...] = ARCHITECTURES
+    misfit: Callable[[TrainingConfig, int | None], str | None] = lambda config, words: None
+    models: tuple[str, ...] = MODELS
 
 
 def available_backends() -> list[BackendStatus]:
@@ -58,7 +58,7 @@ def available_backends() -> list[BackendStatus]:
     return [backend.status() for backend in BACKENDS]
 
 
-def resolve_backend(config: SkipGramConfig, words: int | None = None) -> BackendName:
+def resolve_backend(config: TrainingConfig, words: int | None = None) -> BackendName:
     """The backend that will run. Raises ValueError, with the reason, if it cannot.
 
     words: size of the vocabulary, if known: `auto` skips a GPU with too little memory for it.
@@ -66,14 +66,14 @@ def resolve_backend(config: SkipGramConfig, words: int | None = None) -> Backend
     return _choose_backend(config, words)[0].name
 
 
-def explain_backend(config: SkipGramConfig, words: int | None = None) -> str:
+def explain_backend(config: TrainingConfig, words: int | None = None) -> str:
     """The backend that will run, and why those that `auto` prefers will not. Raises ValueError."""
     chosen, refusals = _choose_backend(config, words)
     reasons = "".join(f"; not {name}: {reason}" for name, reason in refusals.items())
     return f"{chosen.name} ({chosen.status().reason}){reasons}"
 
 
-def _choose_backend(config: SkipGramConfig, words: int | None) -> tuple[Backend, dict[str, str]]:
+def _choose_backend(config: TrainingConfig, words: int | None) -> tuple[Backend, dict[str, str]]:
     """The backend that will run, and the reasons against those it prefers. Raises ValueError if none can run."""
     refusals: dict[str, str] = {}
     for backend in BACKENDS:
@@ -84,26 +84,26 @@ def _choose_backend(config: SkipGramConfig, words: int | None) -> tuple[Backend,
                 return backend, refusals
             refusals[backend.name] = refusal
     if config.backend != "auto":
-        raise ValueError(f"skipgram.backend {config.backend} cannot run here: {refusals[config.backend]}")
+        raise ValueError(f"training.backend {config.backend} cannot run here: {refusals[config.backend]}")
     reasons = "; ".join(f"{name}: {reason}" for name, reason in refusals.items())
     raise ValueError(f"no training backend can run here ({reasons})")
 
 
-def _misfit(backend: Backend, config: SkipGramConfig, words: int | None) -> str | None:
-    if config.architecture not in backend.architectures:
-        known = " and ".join(backend.architectures)
-        return f"it trains {known}, and skipgram.architecture is {config.architecture}"
+def _misfit(backend: Backend, config: TrainingConfig, words: int | None) -> str | None:
+    if config.model not in backend.models:
+        known = " and ".join(backend.models)
+        return f"it trains {known}, and training.model is {config.model}"
     return backend.misfit(config, words)
 
 
-def resolve_workers(config: SkipGramConfig) -> int:
+def resolve_workers(config: TrainingConfig) -> int:
     """Number of training threads: as set, else every core that this process may use."""
     if config.workers is not None:
         return config.workers
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def resolve_config(config: SkipGramConfig, words: int | None = None) -> SkipGramConfig:
+def resolve_config(config: TrainingConfig, words: int | None = None) -> TrainingConfig:
     """The settings with backend, device, workers and learning rate resolved.
 
     words: size of the vocabulary, if known.  Raises ValueError if the settings cannot be met.
@@ -111,22 +111,24 @@ def resolve_config(config: SkipGramConfig, words: int | None = None) -> SkipGram
     backend = resolve_backend(config, words)
     resolved: dict[str, object] = {"backend": backend, "learning_rate": first_learning_rate(config)}
     if backend == "numba":
-        resolved |= {"device": "cpu", "workers": resolve_workers(config), "centers_in_flight": None}
+        resolved |= {"device": "cpu", "workers": resolve_workers(config)}
     elif backend == "triton":
         resolved |= {"device": "cuda", "workers": 1}
     else:
         from tasks.trainers.reference import DEFAULT_LEARNING_RATE, resolve_device
 
-        resolved |= {"device": resolve_device(config.device), "workers": 1, "centers_in_flight": None}
+        resolved |= {"device": resolve_device(config.device), "workers": 1}
         if config.learning_rate is None:
             resolved["learning_rate"] = DEFAULT_LEARNING_RATE
+    if isinstance(config, SkipGramConfig) and backend != "triton":
+        resolved["centers_in_flight"] = None
     return config.model_copy(update=resolved)
 
 
 def train(
     source: TokenSource,
     vocabulary: Vocabulary,
-    config: SkipGramConfig,
+    config: TrainingConfig,
     state: TrainingState | None = None,
     *,
     resumable_every_seconds: float = 60.0,
@@ -147,11 +149,11 @@ def _triton_status() -> BackendStatus:
     return BackendStatus("triton", reason is None, reason or device_name())
 
 
-def _triton_misfit(config: SkipGramConfig, words: int | None) -> str | None:
+def _triton_misfit(config: TrainingConfig, words: int | None) -> str | None:
     if config.device == "cpu":
-        return "skipgram.device is cpu"
+        return "training.device is cpu"
     if config.backend == "auto" and config.workers == 1:
-        return "skipgram.workers is 1, which asks for vectors that can be reproduced bit by bit"
+        return "training.workers is 1, which asks for vectors that can be reproduced bit by bit"
     return None if words is None else memory_obstacle(words, config.dimension, now=False)
 
 

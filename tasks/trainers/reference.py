@@ -19,8 +19,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from tasks.trainers.bookkeeping import check_architecture
-from tasks.trainers.config import SkipGramConfig
+from tasks.trainers.bookkeeping import check_model
+from tasks.trainers.config import WindowConfig
 from tasks.trainers.interface import (
     DivergenceError,
     EpochResult,
@@ -41,7 +41,7 @@ BATCH_CENTERS = 512
 def resolve_device(device: str) -> str:
     """`cpu` or `cuda`. Raises ValueError if CUDA is requested but not available."""
     if device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("skipgram.device is cuda, but torch finds no CUDA device; use cpu or auto")
+        raise ValueError("training.device is cuda, but torch finds no CUDA device; use cpu or auto")
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     return device
@@ -65,7 +65,7 @@ class TwoEmbeddings(nn.Module):
 def train_reference(
     source: TokenSource,
     vocabulary: Vocabulary,
-    config: SkipGramConfig,
+    config: WindowConfig,
     state: TrainingState | None = None,
     *,
     resumable_every_seconds: float = 60.0,
@@ -74,10 +74,10 @@ def train_reference(
 
     Every epoch starts with fresh moments of Adam, so a resumed run is bit-identical to an uninterrupted one.
     resumable_every_seconds is ignored: training can only resume at the end of an epoch.
-    Raises ValueError if architecture or state do not match or the corpus is empty, DivergenceError if the loss is not
+    Raises ValueError if model or state do not match or the corpus is empty, DivergenceError if the loss is not
     finite.
     """
-    check_architecture(config, "torch")
+    check_model(config, "torch")
     if not source.token_count:
         raise ValueError("the corpus has no token, so there is nothing to train")
     state = state or initial_state(vocabulary, config.dimension, config.seed)
@@ -100,7 +100,7 @@ def train_reference(
                 if not np.isfinite(batch_loss):
                     raise DivergenceError(
                         f"training diverged in epoch {state.epoch + 1} of {config.epochs} at learning rate "
-                        f"{rate:g}: the loss is {batch_loss}; lower skipgram.learning_rate"
+                        f"{rate:g}: the loss is {batch_loss}; lower training.learning_rate"
                     )
                 loss_sum += batch_loss
                 pairs += int(batch.labels.sum())
@@ -161,7 +161,7 @@ def _train_batch(model: TwoEmbeddings, optimizer: torch.optim.Optimizer, batch: 
 
 
 def _batches(
-    chunk: TokenRun, vocabulary: Vocabulary, config: SkipGramConfig, generator: np.random.Generator
+    chunk: TokenRun, vocabulary: Vocabulary, config: WindowConfig, generator: np.random.Generator
 ) -> Iterator[Batch]:
     """Batches of up to BATCH_CENTERS windows, in the order of the corpus."""
     examples = _examples(chunk, vocabulary, config, generator)
@@ -170,7 +170,7 @@ def _batches(
 
 
 def _examples(
-    chunk: TokenRun, vocabulary: Vocabulary, config: SkipGramConfig, generator: np.random.Generator
+    chunk: TokenRun, vocabulary: Vocabulary, config: WindowConfig, generator: np.random.Generator
 ) -> Iterator[Example]:
     """The window of every word that survives subsampling, with noise words for each of its positives."""
     kept = generator.random(len(chunk.token_ids)) < vocabulary.keep_probability[chunk.token_ids]
@@ -184,7 +184,7 @@ def _examples(
             if not len(contexts):
                 continue
             center = sentence[place : place + 1]
-            inputs, positives = (contexts, center) if config.architecture == "cbow" else (center, contexts)
+            inputs, positives = (contexts, center) if config.model == "cbow" else (center, contexts)
             draws = generator.random((len(positives), config.negatives_per_pair)) * noise[-1]
             negatives = np.searchsorted(noise, draws, side="right")
             # As in word2vec.c, noise that equals the predicted word is skipped.

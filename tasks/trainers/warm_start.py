@@ -33,7 +33,7 @@ def start_from(
     if center_vectors.shape[1] != state.center_vectors.shape[1]:
         raise ValueError(
             f"the vectors to start from have dimension {center_vectors.shape[1]}, "
-            f"and skipgram.dimension is {state.center_vectors.shape[1]}; set both alike"
+            f"and training.dimension is {state.center_vectors.shape[1]}; set both alike"
         )
     earlier = {word: row for row, word in enumerate(earlier_words)}
     pairs = [(row, earlier[word]) for row, word in enumerate(words) if word in earlier]

@@ -23,7 +23,7 @@ def some_run(trainer: str, settings: BenchmarkSettings, simlex: float) -> Run:
 
 def test_the_base_of_the_search_is_vecmills_default() -> None:
     ours, vocabulary = SkipGramConfig(), VocabularyConfig()
-    for name in ("architecture", "dimension", "window_radius", "reduced_windows", "negatives_per_pair", "epochs"):
+    for name in ("model", "dimension", "window_radius", "reduced_windows", "negatives_per_pair", "epochs"):
         assert getattr(BASE, name) == getattr(ours, name)
     assert (BASE.learning_rate, BASE.final_rate_fraction) == (DEFAULT_LEARNING_RATE, ours.final_rate_fraction)
     assert (BASE.min_count, BASE.subsample_threshold) == (vocabulary.min_count, vocabulary.subsample_threshold)

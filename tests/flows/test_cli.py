@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 TEXT = (
-    "skipgram.dimension=16", "skipgram.epochs=2", "skipgram.workers=1", "publication.table=news",
+    "training.dimension=16", "training.epochs=2", "training.workers=1", "publication.table=news",
     "report.enabled=false",
 )  # fmt: skip
 
@@ -45,7 +45,7 @@ def test_the_deployments_are_listed_from_any_folder(tmp_path: Path) -> None:
     ("arguments", "code", "message"),
     [
         (["build", "no-such"], 2, "there is no deployment 'no-such'"),
-        (["build", "adhoc", "--set", "skipgram.epocs=3"], 2, "did you mean epochs?"),
+        (["build", "adhoc", "--set", "training.epocs=3"], 2, "did you mean epochs?"),
         (["build"], 2, "Missing argument"),
         (["build", "adhoc", "--set", "corpus.path=none.txt"], 1, "none.txt"),
         (["nearest", "no-table", "word"], 1, "no-table"),
@@ -91,7 +91,7 @@ def test_a_build_ends_with_one_json_object_and_the_table_can_be_queried(news_fil
 
     refused = vecmill(
         "build", "adhoc", "--json", "--workspace", workspace,
-        *options(news_file, "skipgram.seed=2", "publication.gates.wordsim353.minimum=0.99"), cwd=tmp_path,
+        *options(news_file, "training.seed=2", "publication.gates.wordsim353.minimum=0.99"), cwd=tmp_path,
     )  # fmt: skip
     assert refused.returncode == 1
     assert "below the minimum 0.99" in " ".join(refused.stderr.split())
@@ -106,7 +106,7 @@ def test_a_build_ends_with_one_json_object_and_the_table_can_be_queried(news_fil
 def start_training(corpus: Path, cwd: Path, *settings: str) -> subprocess.Popen[str]:
     """A build that has just trained an epoch and would go on for minutes."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "flows", "build", "adhoc", *options(corpus, "skipgram.epochs=1000", *settings)],
+        [sys.executable, "-m", "flows", "build", "adhoc", *options(corpus, "training.epochs=1000", *settings)],
         cwd=cwd,
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
@@ -146,7 +146,7 @@ def test_a_killed_training_goes_on_from_its_checkpoint(news_file: Path, tmp_path
     (partial,) = (tmp_path / "workspace" / "models").glob("*.partial")
     assert (partial / "checkpoint.safetensors").is_file()
     third = subprocess.Popen(
-        [sys.executable, "-m", "flows", "build", "adhoc", *options(news_file, "skipgram.epochs=1000")],
+        [sys.executable, "-m", "flows", "build", "adhoc", *options(news_file, "training.epochs=1000")],
         cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, start_new_session=True,
     )  # fmt: skip
     assert third.stderr

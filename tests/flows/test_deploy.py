@@ -104,7 +104,7 @@ def test_a_worker_runs_a_deployment_and_publishes(
 ) -> None:
     parameters = {
         "corpus": {"source": "files", "path": str(news_file)},
-        "skipgram": {"dimension": 16, "epochs": 2},
+        "training": {"dimension": 16, "epochs": 2},
         "publication": {"table": "news"},
         "report": {"map_words": 100, "map_method": "pca"},
     }

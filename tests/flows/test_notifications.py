@@ -92,7 +92,7 @@ def test_refused_and_failed_runs_are_told_by_every_channel_and_no_secret_is_left
     assert stack.vecmill("notify", "list").stdout.strip() == "slack, webhook, email"
 
     settings = (
-        "skipgram.dimension=16", "skipgram.epochs=1", "evaluation.reference=none", "report.enabled=false",
+        "training.dimension=16", "training.epochs=1", "evaluation.reference=none", "report.enabled=false",
         "publication.gates.wordsim353.minimum=0.99",
     )  # fmt: skip
     refused = stack.start_run("adhoc", (f"corpus.path={news_file}", "publication.table=told", *settings))

@@ -23,7 +23,7 @@ from tests.storage.sample_stages import SampleFacts, sample_stage
 from tests.storage.test_run_history import run_row
 
 SMALL = (
-    "skipgram.dimension=16", "skipgram.epochs=1", "skipgram.workers=1", "evaluation.reference=none",
+    "training.dimension=16", "training.epochs=1", "training.workers=1", "evaluation.reference=none",
     "publication.table=news", "report.enabled=false",
 )  # fmt: skip
 
@@ -38,7 +38,7 @@ def test_every_run_is_recorded_however_it_ends(news_file: Path, tmp_path: Path) 
     build(news_file, tmp_path)
     build(news_file, tmp_path, "corpus.train_on=new")
     with pytest.raises(GateRefusedError):
-        build(news_file, tmp_path, "skipgram.seed=2", "publication.gates.wordsim353.minimum=0.99")
+        build(news_file, tmp_path, "training.seed=2", "publication.gates.wordsim353.minimum=0.99")
     (tmp_path / "bad.csv").write_text("text\nfine\n" + "unfinished,\n")
     with pytest.raises(CorpusError):
         build(tmp_path / "bad.csv", tmp_path)

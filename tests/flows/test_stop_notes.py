@@ -12,8 +12,8 @@ from flows.stop_notes import resume_command
 
 SETTINGS = (
     (),
-    ("skipgram.epochs=3", "corpus.path=/data/my texts/*.txt", "workspace=/srv/my workspace"),
-    ("publication.gates=none", "publication.table=other", "skipgram.reduced_windows=false"),
+    ("training.epochs=3", "corpus.path=/data/my texts/*.txt", "workspace=/srv/my workspace"),
+    ("publication.gates=none", "publication.table=other", "training.reduced_windows=false"),
     ("publication.gates.wordsim353=none", "publication.gates.simlex999.minimum=0.3", "vocabulary.max_size=1000"),
     ("corpus.path=/data/it's $HOME; rm -rf *", "evaluation.reference=none"),
 )

@@ -22,8 +22,8 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 def settings_for(table: str, corpus: Path, seed: int) -> tuple[str, ...]:
     """A training of some twenty seconds, with a checkpoint every second."""
     return (
-        f"corpus.path={corpus}", f"publication.table={table}", f"skipgram.seed={seed}", "skipgram.epochs=50",
-        "skipgram.checkpoint_every_seconds=1", "evaluation.reference=none", "report.enabled=false",
+        f"corpus.path={corpus}", f"publication.table={table}", f"training.seed={seed}", "training.epochs=50",
+        "training.checkpoint_every_seconds=1", "evaluation.reference=none", "report.enabled=false",
     )  # fmt: skip
 
 

@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 TABLES = [f"worker-table-{number}" for number in range(10)]
 AT_ONCE = 2
 SMALL: dict[str, dict[str, Any]] = {
-    "skipgram": {"dimension": 8, "epochs": 1, "workers": 1},
+    "training": {"dimension": 8, "epochs": 1, "workers": 1},
     "vocabulary": {"min_count": 2},
     "evaluation": {"reference": None},
     "report": {"enabled": False},
@@ -103,7 +103,7 @@ def test_two_runs_of_a_table_wait_or_are_refused_on_the_worker(quiet_stack: Serv
     workspace = Workspace(quiet_stack.workspace)
     own = (
         f"corpus.path={long_news_file}", "publication.table=busy", "evaluation.reference=none", "report.enabled=false",
-        "skipgram.dimension=50",
+        "training.dimension=50",
     )  # fmt: skip
 
     def at_work() -> bool:
@@ -116,13 +116,13 @@ def test_two_runs_of_a_table_wait_or_are_refused_on_the_worker(quiet_stack: Serv
         return False
 
     # Long enough that two more processes can start meanwhile: they take a quarter of it each.
-    first = quiet_stack.start_run("adhoc", (*own, "skipgram.epochs=600", "skipgram.seed=1"))
+    first = quiet_stack.start_run("adhoc", (*own, "training.epochs=600", "training.seed=1"))
     wait_for("training", lambda: "training" in quiet_stack.log_of(first) and at_work())
-    refused = quiet_stack.start_run("adhoc", (*own, "skipgram.epochs=1", "publication.when_busy=refuse"))
+    refused = quiet_stack.start_run("adhoc", (*own, "training.epochs=1", "publication.when_busy=refuse"))
     state = quiet_stack.ended(refused)
     assert state["type"] == "FAILED"
     assert "another run of the table 'busy' is at work" in state["message"]
-    waiting = quiet_stack.start_run("adhoc", (*own, "skipgram.epochs=1", "skipgram.seed=2"))
+    waiting = quiet_stack.start_run("adhoc", (*own, "training.epochs=1", "training.seed=2"))
     for run in (first, waiting):
         assert quiet_stack.ended(run)["type"] == "COMPLETED", quiet_stack.log_of(run)
     assert "the table 'busy' is being written by another run; waiting for it" in quiet_stack.log_of(waiting)

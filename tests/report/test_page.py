@@ -100,7 +100,7 @@ def test_a_page_has_verdicts_measures_charts_changes_and_where_it_comes_from() -
     for shown in (
         "news", "Version 2", "WordSim-353", "0.4000 to 0.6000", "at least 0.3", "too low", "+0.0500",
         "90.0 %", "318 of 353", "Words beside glove </script>", "Neighbours there",
-        "adjective to adverb", "Since version 1", "75.0 %", "skipgram.epochs", "Mean loss", "public domain",
+        "adjective to adverb", "Since version 1", "75.0 %", "training.epochs", "Mean loss", "public domain",
         "Published although 1 of 2 gates refused it",
     ):  # fmt: skip
         assert shown in text, shown

@@ -53,5 +53,5 @@ def content(
                 only_there=[],
             )
         ],
-        settings={"skipgram": {"epochs": 3, "workers": None}, "corpus": {"path": "a \"b\" 'c'"}},
+        settings={"training": {"epochs": 3, "workers": None}, "corpus": {"path": "a \"b\" 'c'"}},
     )

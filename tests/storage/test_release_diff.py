@@ -22,7 +22,7 @@ def workspace(tmp_path: Path) -> Workspace:
     publish_release(workspace, "news", content([f"word{number}" for number in range(100)]))
     newer = replace(
         content([f"word{number}" for number in range(140, 40, -1)], seed=2),
-        settings={"skipgram": {"epochs": 5, "workers": None}, "corpus": {"path": "a \"b\" 'c'"}, "new": {"one": [1]}},
+        settings={"training": {"epochs": 5, "workers": None}, "corpus": {"path": "a \"b\" 'c'"}, "new": {"one": [1]}},
         evaluation=[
             EvaluationRow(metric="wordsim353", value=0.6, gold_digest="1234"),
             EvaluationRow(metric="google_analogies", value=0.1, gold_digest="changed"),
@@ -45,7 +45,7 @@ def test_metrics_settings_and_vocabulary_are_set_side_by_side(workspace: Workspa
     ]
     assert found.settings == [
         SettingChange(name="new.one", older=None, newer="[1]"),
-        SettingChange(name="skipgram.epochs", older="3", newer="5"),
+        SettingChange(name="training.epochs", older="3", newer="5"),
     ]
 
 

@@ -67,8 +67,8 @@ def test_a_release_reads_back_as_it_was_written(tmp_path: Path) -> None:
         stored = dict(connection.execute("SELECT name, value FROM settings").fetchall())
         found = connection.execute("SELECT rank, word, count, vector FROM word_vectors ORDER BY rank").fetchall()
     assert {name: json.loads(value) for name, value in stored.items()} == {
-        "skipgram.epochs": 3,
-        "skipgram.workers": None,
+        "training.epochs": 3,
+        "training.workers": None,
         "corpus.path": "a \"b\" 'c'",
     }
     ranks, words, counts, vectors = zip(*found, strict=True)

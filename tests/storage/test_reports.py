@@ -58,7 +58,7 @@ def test_neighbors_come_word_by_word(workspace: Workspace) -> None:
 
 def test_settings_are_read_back(workspace: Workspace) -> None:
     settings = {row.name: row.value for row in read_settings(choose_release(workspace, "news").path)}
-    assert settings["skipgram.epochs"] == "3"
+    assert settings["training.epochs"] == "3"
 
 
 def test_earlier_releases_are_those_below_and_for_a_candidate_all(workspace: Workspace) -> None:

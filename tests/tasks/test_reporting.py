@@ -36,7 +36,7 @@ def release(workspace: Workspace) -> Release:
 
 def test_a_report_shows_the_figures_of_its_release(workspace: Workspace, release: Release) -> None:
     page = make_report(release, SMALL, workspace).read_text(encoding="utf-8")
-    for shown in ("news", "Version 1", "WordSim-353", "at least 0.4", "public domain", "skipgram.epochs", "family"):
+    for shown in ("news", "Version 1", "WordSim-353", "at least 0.4", "public domain", "training.epochs", "family"):
         assert shown in page, shown
     found = re.search(r'id="report-data">(.*?)</script>', page)
     assert found

@@ -131,7 +131,7 @@ def test_a_warm_start_begins_with_the_vectors_of_a_release(
     assert starts[0].model == model.path
     assert with_both.version == 1
     other = SMALL.model_copy(update={"dimension": 8})
-    with pytest.raises(TrainingError, match=r"dimension 16, and skipgram\.dimension is 8"):
+    with pytest.raises(TrainingError, match=r"dimension 16, and training\.dimension is 8"):
         train_vectors.fn(*prepared, other, workspace, start)
 
 

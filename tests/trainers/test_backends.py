@@ -71,9 +71,9 @@ def test_the_learning_rate_is_the_one_that_is_set_else_the_trainers_own(
 
 @pytest.mark.usefixtures("no_gpu")
 @pytest.mark.parametrize("backend", ["auto", "numba", "torch"])
-def test_an_unknown_architecture_is_refused_and_not_trained_as_skip_gram(backend: str) -> None:
-    config = CONFIG.model_copy(update={"backend": backend, "architecture": "glove"})
-    with pytest.raises(ValueError, match=r"skip_gram and cbow, and skipgram\.architecture is glove"):
+def test_an_unknown_model_is_refused_and_not_trained_as_skip_gram(backend: str) -> None:
+    config = CONFIG.model_copy(update={"backend": backend, "model": "glove"})
+    with pytest.raises(ValueError, match=r"skip_gram and cbow, and training\.model is glove"):
         resolve_config(config)
     for status in backends.BACKENDS:
         if status.name == "triton":
@@ -99,7 +99,7 @@ def test_both_backends_find_the_neighbors_of_a_topic(backend: str, learning_rate
 @pytest.mark.parametrize(("backend", "learning_rate", "epochs"), [("numba", 0.1, 12), ("torch", 0.032, 5)])
 def test_both_backends_find_the_neighbors_of_a_topic_by_cbow(backend: str, learning_rate: float, epochs: int) -> None:
     sentences = topic_sentences(topics=4, words_per_topic=10, sentences=400)
-    changes = {"architecture": "cbow", "backend": backend, "epochs": epochs, "learning_rate": learning_rate}
+    changes = {"model": "cbow", "backend": backend, "epochs": epochs, "learning_rate": learning_rate}
     config = CONFIG.model_copy(update=changes)
     source = ArrayTokenSource(sentences)
     state, results = run_training(source, some_vocabulary(sentences, 40), config)
@@ -110,11 +110,11 @@ def test_both_backends_find_the_neighbors_of_a_topic_by_cbow(backend: str, learn
     assert results[-1].mean_loss == pytest.approx(0.81 + 1.2 * 0.59, abs=0.2)
 
 
-@pytest.mark.parametrize("architecture", ["skip_gram", "cbow"])
+@pytest.mark.parametrize("model", ["skip_gram", "cbow"])
 @pytest.mark.parametrize("reduced_windows", [True, False])
-def test_the_windows_of_the_reference_are_as_set(architecture: str, reduced_windows: bool) -> None:
+def test_the_windows_of_the_reference_are_as_set(model: str, reduced_windows: bool) -> None:
     words, radius = 300, 3
-    changes = {"architecture": architecture, "reduced_windows": reduced_windows}
+    changes = {"model": model, "reduced_windows": reduced_windows}
     config = CONFIG.model_copy(update=changes)
     chunk = TokenChunk(np.arange(words, dtype=np.int32), np.array([0, words]), 0)
     vocabulary = some_vocabulary([chunk.token_ids], words)
@@ -122,7 +122,7 @@ def test_the_windows_of_the_reference_are_as_set(architecture: str, reduced_wind
     assert len(examples) == words
     for center, example in enumerate(examples[radius:-radius], radius):
         of_the_center, around = (
-            (example.inputs, example.positives) if architecture == "skip_gram" else (example.positives, example.inputs)
+            (example.inputs, example.positives) if model == "skip_gram" else (example.positives, example.inputs)
         )
         own_radius = len(around) // 2
         assert of_the_center.tolist() == [center]

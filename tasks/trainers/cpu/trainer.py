@@ -20,14 +20,14 @@ from numpy.typing import NDArray
 
 from tasks.trainers.bookkeeping import (
     begin_training,
-    check_architecture,
     check_chunk,
     check_loss,
+    check_model,
     check_vectors,
     finish_epoch,
     learning_rate_at,
 )
-from tasks.trainers.config import SkipGramConfig
+from tasks.trainers.config import WindowConfig
 from tasks.trainers.cpu.kernel import Copies, Radii, Rates, train_chunk
 from tasks.trainers.cpu.vector_code import ROW_MULTIPLE
 from tasks.trainers.interface import (
@@ -56,7 +56,7 @@ ChunkTrainer = Callable[[TokenRun, int, int], ChunkResult]
 def train_skip_gram(
     source: TokenSource,
     vocabulary: Vocabulary,
-    config: SkipGramConfig,
+    config: WindowConfig,
     state: TrainingState | None = None,
     *,
     resumable_every_seconds: float = 60.0,
@@ -68,7 +68,7 @@ def train_skip_gram(
     Raises ValueError if the state does not match, a token is outside the vocabulary or the corpus is empty, and
     DivergenceError if the vectors became NaN or infinite or the loss exploded.
     """
-    check_architecture(config, "numba")
+    check_model(config, "numba")
     state = begin_training(source, vocabulary, config, state)
     train = _chunk_trainer(source, vocabulary, config, state)
     with _Workers(source, config, state, train) as workers:
@@ -79,7 +79,7 @@ def train_skip_gram(
 class _Workers:
     """Threads that train chunks, and their progress."""
 
-    def __init__(self, source: TokenSource, config: SkipGramConfig, state: TrainingState, train: ChunkTrainer) -> None:
+    def __init__(self, source: TokenSource, config: WindowConfig, state: TrainingState, train: ChunkTrainer) -> None:
         self._source, self._config, self._state, self._train = source, config, state, train
         self._threads = config.workers or 1
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="skip-gram")
@@ -149,7 +149,7 @@ class _Workers:
 
 
 def _chunk_trainer(
-    source: TokenSource, vocabulary: Vocabulary, config: SkipGramConfig, state: TrainingState
+    source: TokenSource, vocabulary: Vocabulary, config: WindowConfig, state: TrainingState
 ) -> ChunkTrainer:
     """A function of chunk, epoch and chunk number that trains `state`, already compiled."""
     words, workers = len(vocabulary), config.workers or 1
@@ -187,7 +187,7 @@ def _chunk_trainer(
                 noise_aliases,
                 slots,
                 radii,
-                config.architecture == "cbow",
+                config.model == "cbow",
                 rates,
                 chunk_key(config.seed, epoch, number),
                 Copies(copied_words, first_copy),
@@ -202,7 +202,7 @@ def _chunk_trainer(
     return train
 
 
-def copied_rows(vocabulary: Vocabulary, config: SkipGramConfig) -> tuple[int, int]:
+def copied_rows(vocabulary: Vocabulary, config: WindowConfig) -> tuple[int, int]:
     """Number of words that every worker trains in private copies, and number of windows between exchanges.
 
     All workers together use any row at most USES_BETWEEN_EXCHANGES times between exchanges, because their independent

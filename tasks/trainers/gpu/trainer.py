@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from tasks.trainers.bookkeeping import begin_training, check_architecture, check_loss, check_vectors, finish_epoch
+from tasks.trainers.bookkeeping import begin_training, check_loss, check_model, check_vectors, finish_epoch
 from tasks.trainers.config import SkipGramConfig
 from tasks.trainers.gpu.corpus import GpuCorpus, Portion
 from tasks.trainers.gpu.kernels import INTERPRETED
@@ -43,10 +43,10 @@ def train_on_gpu(
 
     state: where an earlier run stopped; its two arrays are replaced whenever a step is resumable.  Closing the
     generator waits for queued work and leaves the state consistent.
-    Raises ValueError if architecture or state do not match, a token is outside the vocabulary or the corpus is empty,
+    Raises ValueError if model or state do not match, a token is outside the vocabulary or the corpus is empty,
     MemoryError if the GPU has too little left, DivergenceError if the vectors are not finite or the loss exploded.
     """
-    check_architecture(config, "triton", ("skip_gram",))
+    check_model(config, "triton", ("skip_gram",))
     state = begin_training(source, vocabulary, config, state)
     run = _Run(source, vocabulary, config, state)
     try:
@@ -146,7 +146,7 @@ def _memory_plan(words: int, config: SkipGramConfig, device: torch.device) -> tu
     obstacle = memory_obstacle(words, config.dimension, now=True)
     if obstacle:
         raise MemoryError(
-            f"{obstacle}; set skipgram.backend numba, or a lower skipgram.dimension or vocabulary.max_size"
+            f"{obstacle}; set training.backend numba, or a lower training.dimension or vocabulary.max_size"
         )
     # The minimum already includes a small portion.
     room = torch.cuda.mem_get_info(device)[0] - needed_bytes(words, config.dimension)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, log_expit
 
-from tasks.trainers.config import SkipGramConfig
+from tasks.trainers.config import WindowConfig
 
 WORD = 2**64 - 1
 INPUTS_PER_STEP = 10
@@ -29,7 +29,7 @@ class PlainTrainer:
         self,
         centers: Doubles,
         contexts: Doubles,
-        config: SkipGramConfig,
+        config: WindowConfig,
         tables: tuple[NDArray[np.uint32], NDArray[np.uint32], NDArray[np.int32]],
     ) -> None:
         self.centers, self.contexts, self.config = centers.copy(), contexts.copy(), config
@@ -82,7 +82,7 @@ class PlainTrainer:
         return words
 
     def train_window(self, window: list[int], outputs: list[int], rate: float) -> None:
-        if self.config.architecture == "cbow":
+        if self.config.model == "cbow":
             mean = self.centers[window].mean(axis=0)
             change = self.step(mean[None, :], outputs, rate)
             for word in window:

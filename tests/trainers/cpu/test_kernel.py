@@ -240,15 +240,15 @@ def test_rare_words_are_always_kept() -> None:
     assert count_pairs([[0, 1] * 5000], 1, keep=np.array([1.0, 1.0], np.float32)) == 2 * 9999
 
 
-@pytest.mark.parametrize("architecture", ["skip_gram", "cbow"])
+@pytest.mark.parametrize("model", ["skip_gram", "cbow"])
 @pytest.mark.parametrize("reduced_windows", [True, False])
 @pytest.mark.parametrize(("window_radius", "negatives", "copied"), [(2, 5, 0), (8, 9, 0), (2, 5, 20), (8, 9, 60)])
 def test_a_chunk_is_trained_as_the_plain_trainer_does(
-    architecture: str, reduced_windows: bool, window_radius: int, negatives: int, copied: int
+    model: str, reduced_windows: bool, window_radius: int, negatives: int, copied: int
 ) -> None:
     config = SkipGramConfig.model_validate(
         {
-            "architecture": architecture,
+            "model": model,
             "reduced_windows": reduced_windows,
             "window_radius": window_radius,
             "negatives_per_pair": negatives,
@@ -281,7 +281,7 @@ def test_a_chunk_is_trained_as_the_plain_trainer_does(
         noise_aliases,
         (0,) * (1 + negatives),
         Radii(1 if reduced_windows else window_radius, window_radius),
-        architecture == "cbow",
+        model == "cbow",
         Rates(0.1, 0.02),
         np.uint64(17),
         Copies(copied, words + copied),

@@ -174,7 +174,7 @@ def test_closing_stops_the_threads() -> None:
 
 def test_an_absurd_rate_is_reported_as_divergence() -> None:
     state = TrainingState(np.full((WORDS, 20), 1e19, np.float32), np.full((WORDS, 20), 1e19, np.float32))
-    with pytest.raises(DivergenceError, match=r"epoch 1 of 3 at learning rate 0\.05: .* lower skipgram.learning_rate"):
+    with pytest.raises(DivergenceError, match=r"epoch 1 of 3 at learning rate 0\.05: .* lower training.learning_rate"):
         run_training(source(), VOCABULARY, CONFIG, state)
 
 

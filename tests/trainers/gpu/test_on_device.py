@@ -69,7 +69,7 @@ def test_a_full_gpu_is_told_with_what_is_needed_and_free() -> None:
     torch.cuda.empty_cache()
     held = torch.empty(torch.cuda.mem_get_info()[0] - (100 << 20), dtype=torch.uint8, device="cuda")
     try:
-        with pytest.raises(MemoryError, match=r"too little memory on .* GB needed .* GB free; set skipgram.backend"):
+        with pytest.raises(MemoryError, match=r"too little memory on .* GB needed .* GB free; set training.backend"):
             run(CONFIG)
     finally:
         del held

@@ -56,7 +56,7 @@ def test_what_is_lacking_is_said_and_auto_goes_on(set_gpu: SetGpu, lacking: dict
     set_gpu(**lacking)
     status = available_backends()[0]
     assert (status.name, status.available, status.reason) == ("triton", False, reason)
-    with pytest.raises(ValueError, match=r"skipgram\.backend triton cannot run here: ") as error:
+    with pytest.raises(ValueError, match=r"training\.backend triton cannot run here: ") as error:
         resolve_backend(TRITON)
     assert reason in str(error.value)
     assert resolve_backend(AUTO) == "numba"
@@ -74,8 +74,8 @@ def test_auto_takes_a_gpu_that_is_there(set_gpu: SetGpu) -> None:
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [
-        ({"architecture": "cbow"}, "it trains skip_gram, and skipgram.architecture is cbow"),
-        ({"device": "cpu"}, "skipgram.device is cpu"),
+        ({"model": "cbow"}, "it trains skip_gram, and training.model is cbow"),
+        ({"device": "cpu"}, "training.device is cpu"),
     ],
 )
 def test_settings_that_it_does_not_take_are_refused(set_gpu: SetGpu, settings: dict[str, Any], reason: str) -> None:
@@ -113,7 +113,7 @@ def test_memory_that_others_hold_does_not_change_the_choice(set_gpu: SetGpu) -> 
 
 def test_only_the_gpu_backend_keeps_its_setting() -> None:
     given = SkipGramConfig(backend="numba", centers_in_flight=512)
-    assert resolve_config(given).centers_in_flight is None
+    assert resolve_config(given).model_dump()["centers_in_flight"] is None
 
 
 def test_the_trainers_import_where_only_torch_and_numpy_are_installed() -> None:

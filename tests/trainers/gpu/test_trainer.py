@@ -161,7 +161,7 @@ def test_portions_are_whole_chunks_and_hold_every_token() -> None:
 @pytest.mark.filterwarnings("ignore:(overflow|invalid value) encountered")
 def test_an_absurd_rate_is_reported_as_divergence() -> None:
     state = TrainingState(np.full((WORDS, 16), 1e19, np.float32), np.full((WORDS, 16), 1e19, np.float32))
-    with pytest.raises(DivergenceError, match=r"epoch 1 of 2 at learning rate 0\.1: .* lower skipgram.learning_rate"):
+    with pytest.raises(DivergenceError, match=r"epoch 1 of 2 at learning rate 0\.1: .* lower training.learning_rate"):
         run(state=state)
 
 
@@ -184,8 +184,8 @@ def test_widest_windows_and_most_negatives_train(radius: int, negatives: int) ->
 
 
 def test_what_does_not_fit_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"trains skip_gram, not cbow; set skipgram\.backend numba"):
-        run(SHORT.model_copy(update={"architecture": "cbow"}))
+    with pytest.raises(ValueError, match=r"trains skip_gram, not cbow; set training\.backend numba"):
+        run(SHORT.model_copy(update={"model": "cbow"}))
     with pytest.raises(ValueError, match="no token"):
         list(triton_trainer.train_on_gpu(ArrayTokenSource([]), VOCABULARY, CONFIG))
     with pytest.raises(ValueError, match="outside the vocabulary of 20 words"):
