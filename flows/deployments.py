@@ -99,6 +99,16 @@ def build_parameters(deployment: Deployment, assignments: Iterable[str] = ()) ->
     return parameters
 
 
+def deployed_table(table: str) -> tuple[PublicationConfig, EvaluationConfig] | None:
+    """The publication and evaluation settings of the deployment that publishes a table, None if there is none."""
+    for deployment in read_deployments().values():
+        publication = deployment.parameters.get("publication") or {}
+        if deployment.entrypoint == BUILD_ENTRYPOINT and publication.get("table") == table:
+            evaluation = deployment.parameters.get("evaluation") or {}
+            return PublicationConfig.model_validate(publication), EvaluationConfig.model_validate(evaluation)
+    return None
+
+
 def _names_a_corpus(assignment: str) -> bool:
     return assignment.partition("=")[0].strip() in ("corpus", "corpus.path", "corpus.source", "corpus.package")
 
