@@ -22,6 +22,9 @@ from tasks.trainers.config import SkipGramConfig
 
 BUILD_ENTRYPOINT = "flows.word_vectors.build_word_vectors"
 
+LONGEST_SHOWN = 200
+DEEPEST_SETTING = 10
+
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -64,7 +67,7 @@ def read_deployments(path: Path = PREFECT_YAML) -> dict[str, Deployment]:
             )
             for entry in content["deployments"]
         }
-    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
+    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise SettingsError(f"{path} cannot be read as a list of deployments: {error!r}; mend or restore it") from error
 
 
@@ -135,11 +138,15 @@ def merge_settings(model: type[Model], parameters: Mapping[str, Any], assignment
 def _parsed(assignment: str) -> tuple[str, Any]:
     name, equals, text = assignment.partition("=")
     if not equals or not name.strip():
-        raise SettingsError(f"--set {assignment!r} is not of the form section.field=value, such as skipgram.epochs=3")
+        raise SettingsError(
+            f"--set {_short(assignment)} is not of the form section.field=value, such as skipgram.epochs=3"
+        )
     try:
         return name.strip(), _value(text.strip())
-    except yaml.YAMLError as error:
-        raise SettingsError(f"--set {assignment!r}: the value is not valid YAML: {error}") from error
+    except RecursionError as error:
+        raise SettingsError(f"--set {_short(assignment)}: the value is nested too deeply") from error
+    except (yaml.YAMLError, ValueError) as error:
+        raise SettingsError(f"--set {_short(assignment)}: the value is not valid YAML: {error}") from error
 
 
 def _value(text: str) -> object:
@@ -152,6 +159,8 @@ def _value(text: str) -> object:
 def _assign(parameters: dict[str, Any], name: str, value: object) -> None:
     """Set one nested field; a mapping is merged into a mapping."""
     *sections, field = name.split(".")
+    if len(sections) > DEEPEST_SETTING:
+        raise SettingsError(f"--set {_short(name)} is nested {len(sections)} deep; no setting is")
     target = parameters
     for depth, section in enumerate(sections, 1):
         target = target.setdefault(section, {})
@@ -173,8 +182,16 @@ def _explained(problem: Mapping[str, Any], root: type[BaseModel]) -> str:
         where = f"{'.'.join(path[:-1])} has" if path[:-1] else "there are"
         return f"there is no setting {name}{_did_you_mean(path[-1], known)}; {where} {', '.join(known)}"
     given = problem.get("input")
-    found = "" if isinstance(given, Mapping | BaseModel) else f" (found {given!r})"
+    found = "" if isinstance(given, Mapping | BaseModel) else f" (found {_short(given)})"
     return f"{name}: {problem['msg'].removeprefix('Value error, ')}{found}"
+
+
+def _short(value: object) -> str:
+    try:
+        text = repr(value)
+    except RecursionError:
+        return "a deeply nested value"
+    return text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 1]}…"
 
 
 def _fields_of(path: list[str], root: type[BaseModel]) -> list[str]:
