@@ -82,7 +82,7 @@ def build(
 ) -> None:
     """Run a deployment here and now, without a server, and publish its table."""
     prepare_prefect()
-    from flows.deployments import build_parameters, find_deployment
+    from flows.deployments import build_parameters, check_paths, find_deployment
 
     parameters = build_parameters(find_deployment(name), settings or [])
     if dry_run:
@@ -100,6 +100,7 @@ def build(
                 table.add_row(step.name, "be reused" if step.reused else "run", escape(step.path))
             output.print(table)
         return
+    check_paths(parameters)
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
     from flows.build_result import BuildResult

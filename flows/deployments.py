@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from flows.deployment_file import PREFECT_YAML as PREFECT_YAML
 from storage.errors import SettingsError
+from storage.source_files import find_source_files
 from tasks.corpus import CorpusConfig
 from tasks.evaluation import EvaluationConfig
 from tasks.publication_config import PublicationConfig, check_publication
@@ -100,6 +101,12 @@ def build_parameters(deployment: Deployment, assignments: Iterable[str] = ()) ->
     parameters = merge_settings(BuildParameters, deployment.parameters, assignments)
     check_publication(parameters.publication, parameters.evaluation)
     return parameters
+
+
+def check_paths(parameters: BuildParameters) -> None:
+    """Look for the corpus before anything slow starts. Raises CorpusError or NotAllowedError as the run would."""
+    if parameters.corpus.path is not None:
+        find_source_files(parameters.corpus.path)
 
 
 def deployed_table(table: str) -> tuple[PublicationConfig, EvaluationConfig] | None:
