@@ -1,5 +1,5 @@
 # `make demo` and `make test` set everything up themselves; everything lives in .venv and ./workspace.
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || echo python3.11)
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 DUCKDB2 := .venv-duckdb2

@@ -21,23 +21,40 @@ from flows import (
     server_commands,
     table_commands,
 )
+from flows.command_errors import run_guarded
 from flows.command_options import DeploymentArgument, JsonOption, SetOption, WorkspaceOption, print_json
 from flows.console import messages, output, shown_progress
 from flows.prefect_environment import prepare_prefect
-from storage.errors import GateRefusedError, SettingsError, VecmillError
+from storage.errors import GateRefusedError
 from storage.layout import resolve_workspace
 
 if TYPE_CHECKING:
     from flows.build_result import BuildResult
 
-FAILED, WRONG_USAGE = 1, 2
-
 app = typer.Typer(
     name="vecmill",
     help="Turn a text corpus into a published, quality-gated table of word vectors that you query with SQL.",
     no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        output.print(f"vecmill {version('vecmill')}", highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def common_options(
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="show the version and exit")
+    ] = False,
+) -> None:
+    """Turn a text corpus into a published, quality-gated table of word vectors that you query with SQL."""
 
 
 @app.command("list")
@@ -65,7 +82,7 @@ def build(
 ) -> None:
     """Run a deployment here and now, without a server, and publish its table."""
     prepare_prefect()
-    from flows.deployments import build_parameters, find_deployment
+    from flows.deployments import build_parameters, check_paths, find_deployment
 
     parameters = build_parameters(find_deployment(name), settings or [])
     if dry_run:
@@ -83,6 +100,7 @@ def build(
                 table.add_row(step.name, "be reused" if step.reused else "run", escape(step.path))
             output.print(table)
         return
+    check_paths(parameters)
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
     from flows.build_result import BuildResult
@@ -134,18 +152,7 @@ notify_commands.register(app)
 
 def main() -> None:
     """Run the command. Exit code 0: done, 1: failed or refused, 2: wrong usage."""
-    try:
-        app()
-    except SettingsError as error:
-        _print_error(error)
-        sys.exit(WRONG_USAGE)
-    except VecmillError as error:
-        _print_error(error)
-        sys.exit(FAILED)
-
-
-def _print_error(error: VecmillError) -> None:
-    messages.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+    sys.exit(run_guarded(app))
 
 
 def _show_result(result: "BuildResult", as_json: bool) -> None:

@@ -13,5 +13,5 @@ def deployment_names() -> list[str]:
     try:
         content = yaml.safe_load(PREFECT_YAML.read_text(encoding="utf-8"))
         return [str(entry["name"]) for entry in content["deployments"]]
-    except (OSError, yaml.YAMLError, KeyError, TypeError):
+    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError, RecursionError):
         return []

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from flows.deployment_file import PREFECT_YAML as PREFECT_YAML
 from storage.errors import SettingsError
+from storage.source_files import find_source_files
 from tasks.corpus import CorpusConfig
 from tasks.evaluation import EvaluationConfig
 from tasks.publication_config import PublicationConfig, check_publication
@@ -23,6 +24,9 @@ from tasks.trainers.config import FAMILIES, SkipGramConfig, TrainingConfig
 # Former name of a section or setting -> its name now.
 RENAMED = {"skipgram.architecture": "training.model", "training.architecture": "training.model", "skipgram": "training"}
 BUILD_ENTRYPOINT = "flows.word_vectors.build_word_vectors"
+
+LONGEST_SHOWN = 200
+DEEPEST_SETTING = 10
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -66,7 +70,7 @@ def read_deployments(path: Path = PREFECT_YAML) -> dict[str, Deployment]:
             )
             for entry in content["deployments"]
         }
-    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
+    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise SettingsError(f"{path} cannot be read as a list of deployments: {error!r}; mend or restore it") from error
 
 
@@ -101,6 +105,22 @@ def build_parameters(deployment: Deployment, assignments: Iterable[str] = ()) ->
     return parameters
 
 
+def check_paths(parameters: BuildParameters) -> None:
+    """Look for the corpus before anything slow starts. Raises CorpusError or NotAllowedError as the run would."""
+    if parameters.corpus.path is not None:
+        find_source_files(parameters.corpus.path)
+
+
+def deployed_table(table: str) -> tuple[PublicationConfig, EvaluationConfig] | None:
+    """The publication and evaluation settings of the deployment that publishes a table, None if there is none."""
+    for deployment in read_deployments().values():
+        publication = deployment.parameters.get("publication") or {}
+        if deployment.entrypoint == BUILD_ENTRYPOINT and publication.get("table") == table:
+            evaluation = deployment.parameters.get("evaluation") or {}
+            return PublicationConfig.model_validate(publication), EvaluationConfig.model_validate(evaluation)
+    return None
+
+
 def _names_a_corpus(assignment: str) -> bool:
     return assignment.partition("=")[0].strip() in ("corpus", "corpus.path", "corpus.source", "corpus.package")
 
@@ -127,11 +147,15 @@ def merge_settings(model: type[Model], parameters: Mapping[str, Any], assignment
 def _parsed(assignment: str) -> tuple[str, Any]:
     name, equals, text = assignment.partition("=")
     if not equals or not name.strip():
-        raise SettingsError(f"--set {assignment!r} is not of the form section.field=value, such as training.epochs=3")
+        raise SettingsError(
+            f"--set {_short(assignment)} is not of the form section.field=value, such as training.epochs=3"
+        )
     try:
         return name.strip(), _value(text.strip())
-    except yaml.YAMLError as error:
-        raise SettingsError(f"--set {assignment!r}: the value is not valid YAML: {error}") from error
+    except RecursionError as error:
+        raise SettingsError(f"--set {_short(assignment)}: the value is nested too deeply") from error
+    except (yaml.YAMLError, ValueError) as error:
+        raise SettingsError(f"--set {_short(assignment)}: the value is not valid YAML: {error}") from error
 
 
 def _value(text: str) -> object:
@@ -144,6 +168,8 @@ def _value(text: str) -> object:
 def _assign(parameters: dict[str, Any], name: str, value: object) -> None:
     """Set one nested field; a mapping is merged into a mapping."""
     *sections, field = name.split(".")
+    if len(sections) > DEEPEST_SETTING:
+        raise SettingsError(f"--set {_short(name)} is nested {len(sections)} deep; no setting is")
     target = parameters
     for depth, section in enumerate(sections, 1):
         target = target.setdefault(section, {})
@@ -161,6 +187,10 @@ def _explained(problem: Mapping[str, Any], root: type[BaseModel]) -> str:
     path = [str(part) for part in problem["loc"]]
     family = path.pop(1) if path[0] == "training" and len(path) > 1 and path[1] in FAMILIES else None
     name = ".".join(path)
+    if problem["type"] == "union_tag_invalid":
+        model = str(problem["ctx"]["tag"])
+        known = ", ".join(FAMILIES)
+        return f"{name}.model: there is no model {_short(model)}{_did_you_mean(model, FAMILIES)}; use {known}"
     if problem["type"] == "extra_forbidden":
         if renamed := _renamed(name, problem["input"]):
             return renamed
@@ -170,7 +200,7 @@ def _explained(problem: Mapping[str, Any], root: type[BaseModel]) -> str:
         where = f"{'.'.join(path[:-1])} has" if path[:-1] else "there are"
         return f"there is no setting {name}{_did_you_mean(path[-1], known)}; {where} {', '.join(known)}"
     given = problem.get("input")
-    found = "" if isinstance(given, Mapping | BaseModel) else f" (found {given!r})"
+    found = "" if isinstance(given, Mapping | BaseModel) else f" (found {_short(given)})"
     return f"{name}: {problem['msg'].removeprefix('Value error, ')}{found}"
 
 
@@ -193,6 +223,14 @@ def _of_another_family(field: str, family: str) -> str:
         return f"training.{field}: {family} has no such setting; {' and '.join(owners)} has it"
     known = list(FAMILIES[family].model_fields)
     return f"there is no setting training.{field}{_did_you_mean(field, known)}; {family} has {', '.join(known)}"
+
+
+def _short(value: object) -> str:
+    try:
+        text = repr(value)
+    except RecursionError:
+        return "a deeply nested value"
+    return text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 1]}…"
 
 
 def _fields_of(path: list[str], root: type[BaseModel]) -> list[str]:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from storage.errors import WorkspaceError
 from storage.layout import Workspace
 from tasks.trainers.backends import available_backends
 
@@ -61,20 +60,22 @@ def _package(name: str) -> Finding:
 
 
 def _workspace_findings(workspace: Workspace) -> list[Finding]:
-    try:
-        workspace.check_writable()
-    except WorkspaceError as error:
-        return [Finding(name="workspace", found=str(error), good=False)]
-    free = shutil.disk_usage(workspace.root).free / 2**30
-    links = _has_hard_links(workspace.root)
+    root = workspace.root
+    # The folder in which the workspace would be created, as long as there is none.
+    parent = next((folder for folder in (root, *root.parents) if folder.exists()), root)
+    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+        return [Finding(name="workspace", found=f"{root} cannot be written", good=False)]
+    free = shutil.disk_usage(parent).free / 2**30
+    links = _has_hard_links(parent)
     return [
-        Finding(name="workspace", found=f"{workspace.root} can be written"),
+        Finding(name="workspace", found=f"{root} {'can be written' if parent == root else 'does not exist yet'}"),
         Finding(name="disk", found=f"{free:.1f} GiB free", good=free >= ENOUGH_DISK_GIB),
         Finding(name="hard links", found="yes" if links else "no: releases are published by copying", good=links),
     ]
 
 
 def _has_hard_links(folder: Path) -> bool:
+    """Whether two names can be given to one file there; the two are removed again."""
     first, second = (folder / f".doctor-{uuid.uuid4().hex}" for _ in range(2))
     try:
         first.touch()

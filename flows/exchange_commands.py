@@ -10,6 +10,7 @@ from rich.markup import escape
 from flows.command_options import JsonOption, TableArgument, WorkspaceOption, print_json
 from flows.completion import offer_tables
 from flows.console import output, shown_progress
+from flows.prefect_environment import prepare_prefect
 from storage.format_names import VectorFormat
 from storage.layout import resolve_workspace
 
@@ -61,21 +62,36 @@ def import_vectors(
         bool,
         typer.Option("--skip-bad-rows", help="leave out rows of zeros or NaN, words met before and words not in UTF-8"),
     ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="replace releases that were trained or judged by gates")] = False,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Publish vectors that were made elsewhere as the next version of a table; no gate applies."""
+    """Publish vectors made elsewhere as the next version of a table, if they pass its gates."""
+    from storage.release_file import ReleaseContent
+    from storage.release_records import Release
     from storage.vector_import import import_vectors as publish_vectors
+
+    place = resolve_workspace(workspace)
+
+    def judged(content: ReleaseContent, current: Release | None) -> ReleaseContent:
+        prepare_prefect()
+        from flows.deployments import deployed_table
+        from tasks.importing import judge_import, table_gates
+
+        gates = table_gates(place, table, deployed_table(table))
+        return judge_import(content, current, gates, place) if gates else content
 
     with shown_progress():
         done = publish_vectors(
-            resolve_workspace(workspace),
+            place,
             table,
             source,
             form=form,
             words=words,
             licence=licence,
             skip_bad_rows=skip_bad_rows,
+            yes=yes,
+            judge=judged,
         )
     if as_json:
         print_json(asdict(done))

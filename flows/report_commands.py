@@ -11,6 +11,7 @@ from rich.markup import escape
 from flows.command_options import JsonOption, TableArgument, WorkspaceOption, print_json
 from flows.completion import offer_releases
 from flows.console import messages, output, shown_progress
+from flows.printable import printable
 from storage.errors import SettingsError
 from storage.layout import resolve_workspace
 
@@ -106,7 +107,7 @@ def plot(
         print_json({"table": table, "path": str(path), "words": drawn.words, "unknown": drawn.unknown})
         return
     if drawn.unknown:
-        messages.print(f"not in {table}: {escape(', '.join(drawn.unknown))}", highlight=False)
+        messages.print(f"not in {table}: {escape(printable(', '.join(drawn.unknown)))}", highlight=False)
     output.print(f"{escape(str(path))} ({len(drawn.picture) / 1e3:.0f} kB)", highlight=False, soft_wrap=True)
 
 

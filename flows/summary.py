@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from flows.build_result import BuildResult, metric_rows
+from flows.printable import printable
 from storage.querying import Neighbor
 from tasks.metrics.gates import bound_text
 
@@ -27,7 +28,9 @@ def print_summary(console: Console, result: BuildResult, neighbors: Sequence[tup
         return
     words = Table(box=None, show_header=False, pad_edge=False)
     for word, nearest in neighbors:
-        words.add_row(escape(word), escape("  ".join(neighbor.word for neighbor in nearest)), style="cyan")
+        words.add_row(
+            escape(printable(word)), escape("  ".join(printable(neighbor.word) for neighbor in nearest)), style="cyan"
+        )
     console.print(words)
     word = neighbors[0][0] if neighbors else "word"
     console.print("\nTry it from Python:", style="bold")

@@ -7,6 +7,7 @@ import typer
 from flows.command_options import JsonOption, TableArgument, WorkspaceOption, print_json
 from flows.completion import offer_candidates, offer_releases, offer_versions
 from flows.console import messages, output, shown_progress
+from flows.printable import printable
 from storage.errors import SettingsError
 from storage.layout import resolve_workspace
 
@@ -33,9 +34,13 @@ def nearest(
 ) -> None:
     """Show the words nearest to a word."""
     from flows.table_views import neighbor_table
-    from storage.querying import nearest as query_nearest
+    from storage.querying import find_nearest
 
-    neighbors = query_nearest(resolve_workspace(workspace), table, word, k)
+    found = find_nearest(resolve_workspace(workspace), table, word, k)
+    neighbors = found.neighbors
+    if found.word != word:
+        said = f"{table} has no word {printable(word)!r}; these are nearest to {printable(found.word)!r}"
+        messages.print(said, markup=False, highlight=False)
     if as_json:
         print_json([{"word": n.word, "similarity": n.similarity, "rank": n.rank} for n in neighbors])
     else:

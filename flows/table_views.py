@@ -1,12 +1,12 @@
 """How releases and what is asked of them look on a terminal."""
 
-import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rich.markup import escape
 from rich.table import Table
 
+from flows.printable import printable
 from storage.housekeeping import Removed
 from storage.querying import Neighbor
 from storage.read_only_sql import QueryResult
@@ -15,7 +15,6 @@ from storage.release_records import ReleaseSummary
 from storage.release_verification import Verified
 
 LONGEST_CELL = 80
-CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 # Variants of a metric and counts of words: the report and `--json` show them, a line of a terminal has no room.
 VARIANTS = ("_coverage", "_random", "_rbo", "_3cosmul", "_before", "_words")
 VERDICTS = {True: "passed", None: "none"}
@@ -23,9 +22,7 @@ VERDICTS = {True: "passed", None: "none"}
 
 def shown(value: object) -> str:
     """A value as one cell: short, without control characters, which a corpus may hold and a terminal would obey."""
-    text = CONTROL.sub(
-        lambda found: found[0].encode("unicode_escape").decode(), "NULL" if value is None else str(value)
-    )
+    text = printable("NULL" if value is None else str(value))
     return escape(text if len(text) <= LONGEST_CELL else text[: LONGEST_CELL - 1] + "…")
 
 

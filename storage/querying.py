@@ -11,6 +11,8 @@ from storage.release_reader import open_release
 
 # More frequent words are mostly the grammar of a language.
 FIRST_EXAMPLE_RANK = 150
+# Longer ones are no word that somebody mistyped.
+LONGEST_SUGGESTED = 60
 
 
 @dataclass(frozen=True)
@@ -22,20 +24,53 @@ class Neighbor:
     rank: int
 
 
-def nearest(workspace: Workspace, table: str, word: str, k: int = 10) -> list[Neighbor]:
-    """The k words most like `word` in the current release of a table, the nearest first.
+@dataclass(frozen=True)
+class Nearest:
+    """The neighbours of a word. word: as the table spells it, which may differ in capitals from what was asked for."""
 
-    Raises ReleaseError for a table that is not published or a word that it does not hold.
+    word: str
+    neighbors: list[Neighbor]
+
+
+def nearest(workspace: Workspace, table: str, word: str, k: int = 10) -> list[Neighbor]:
+    """The k words most like `word` in the current release of a table, the nearest first; as `find_nearest`."""
+    return find_nearest(workspace, table, word, k).neighbors
+
+
+def find_nearest(workspace: Workspace, table: str, word: str, k: int = 10) -> Nearest:
+    """The k words most like `word`, the nearest first. A word that differs only in capitals stands in for it.
+
+    Raises ReleaseError, which suggests words spelt alike, for a word that the table does not hold, and for a table that
+    is not published.
     """
     path = published_file(workspace, table)
     with open_release(path) as connection:
-        known = connection.execute("SELECT 1 FROM word_vectors WHERE word = ?", [word]).fetchall()
-        if not known:
-            lower = connection.execute("SELECT 1 FROM word_vectors WHERE word = lower(?)", [word]).fetchall()
-            hint = "it is there in lower case" if lower else "words below vocabulary.min_count are left out"
+        spelt = connection.execute(
+            """SELECT word FROM word_vectors WHERE word = $1 OR lower(word) = lower($1)
+               ORDER BY word <> $1, rank LIMIT 1""",
+            [word],
+        ).fetchone()
+        if spelt is None:
+            alike = _words_spelt_alike(connection, word)
+            hint = f"did you mean {', '.join(alike)}?" if alike else "words below vocabulary.min_count are left out"
             raise ReleaseError(f"{table!r} has no word {word[:80]!r}; {hint}")
-        found = connection.execute("SELECT word, similarity, rank FROM nearest(?, k := ?)", [word, k]).fetchall()
-    return [Neighbor(*row) for row in found]
+        found = connection.execute("SELECT word, similarity, rank FROM nearest(?, k := ?)", [spelt[0], k]).fetchall()
+    return Nearest(spelt[0], [Neighbor(*row) for row in found])
+
+
+def _words_spelt_alike(connection: duckdb.DuckDBPyConnection, word: str, limit: int = 3) -> list[str]:
+    """The words with the fewest letters changed, added, left out or swapped, the more frequent first of equals."""
+    most = min(2, (len(word) - 1) // 2)
+    if most < 1 or len(word) > LONGEST_SUGGESTED or "\0" in word:
+        return []
+    rows = connection.execute(
+        """SELECT word FROM (
+               SELECT word, rank, damerau_levenshtein(lower(word), lower($1)) AS edits FROM word_vectors
+               WHERE abs(length(word) - length($1)) <= $2
+           ) WHERE edits <= $2 ORDER BY edits, rank LIMIT $3""",
+        [word, most, limit],
+    ).fetchall()
+    return [found for (found,) in rows]
 
 
 def example_neighbors(path: Path, words: int = 5, k: int = 5) -> list[tuple[str, list[Neighbor]]]:

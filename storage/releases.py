@@ -98,14 +98,17 @@ def current_release(workspace: Workspace, table: str) -> Release | None:
     return read_release(kept if kept.exists() else workspace.table_file(table))
 
 
+def kept_releases(workspace: Workspace, table: str) -> list[Release]:
+    """Every published release of a table that is kept and can be read, lowest version first."""
+    return readable_releases(workspace.release_file(table, version) for version in kept_versions(workspace, table))
+
+
 def find_release_of_model(workspace: Workspace, table: str, model_digest: str) -> Release | None:
     """The published release that holds this model; the current one if there are several, else the latest."""
     current = current_release(workspace, table)
     if current is not None and current.model_digest == model_digest:
         return current
-    for release in reversed(
-        readable_releases(workspace.release_file(table, v) for v in kept_versions(workspace, table))
-    ):
+    for release in reversed(kept_releases(workspace, table)):
         if release.model_digest == model_digest:
             return release
     return None
@@ -118,7 +121,7 @@ def list_releases(workspace: Workspace, table: str) -> list[ReleaseSummary]:
     """
     existing_table(workspace, table)
     current = current_version(workspace, table)
-    published = readable_releases(workspace.release_file(table, version) for version in kept_versions(workspace, table))
+    published = kept_releases(workspace, table)
     refused = readable_releases(workspace.candidates_folder(table).glob("*.duckdb"))
     refused.sort(key=lambda candidate: candidate.created_at)
     return [summarize_release(release, current) for release in [*published, *refused]]

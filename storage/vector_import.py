@@ -4,19 +4,20 @@ import hashlib
 import json
 import logging
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 
 import numpy as np
 
-from storage.errors import VectorFileError
+from storage.errors import GateRefusedError, SettingsError, VectorFileError
 from storage.format_names import VectorFormat
 from storage.layout import Workspace, checked_table_name
 from storage.release_file import ReleaseContent, content_sha256
+from storage.release_records import Release
 from storage.release_schema import Provenance
-from storage.releases import current_release, publish_release
+from storage.releases import current_release, keep_candidate, kept_releases, publish_release
 from storage.vector_binary import LARGEST_DIMENSION
 from storage.vector_faults import RowFault, row_faults
 from storage.vector_files import find_vectors, read_vectors
@@ -28,6 +29,9 @@ logger = logging.getLogger(__name__)
 ARCHITECTURE = "imported"
 RECORDED_PACKAGES = ("vecmill", "numpy", "pyarrow", "duckdb")
 PACKAGE = "package"
+
+
+Judge = Callable[[ReleaseContent, Release | None], ReleaseContent]
 
 
 @dataclass(frozen=True)
@@ -65,14 +69,22 @@ def import_vectors(
     words: Path | None = None,
     licence: str | None = None,
     skip_bad_rows: bool = False,
+    yes: bool = False,
+    judge: Judge | None = None,
 ) -> VectorImport:
     """Publish the vectors of a file, folder or package as the next version of a table; the order gives the rank.
 
     form, words: as in `find_vectors`.  licence: a note on the rights in them, else what the package states.
     skip_bad_rows: leave out rows that no table can hold, instead of refusing the file for the first of them.
-    Raises VectorFileError where the vectors cannot be read or used, and like `publish_release`.
+    yes: replace releases that were trained or judged by gates.
+    judge: adds scores and verdicts to the vectors; if a gate refuses them, they are kept as a candidate.
+    Raises VectorFileError where the vectors cannot be read or used, SettingsError without `yes` where a trained or
+    gated release would be replaced, GateRefusedError where a gate refuses them, and like `publish_release`.
     """
     checked_table_name(table)
+    release = current_release(workspace, table)
+    if not yes:
+        _check_replaceable(workspace, table, release)
     found = find_source(source, form, words, licence)
     usable, faults = _usable_rows(found, skip_bad_rows)
     settings = {
@@ -92,16 +104,42 @@ def import_vectors(
         provenance=_provenance(found, settings),
         settings=settings,
     )
-    release = current_release(workspace, table)
     is_new = (
         release is None or release.row.sha256 != content_sha256(content) or release.row.corpus_licence != found.licence
     )
     if release is None or is_new:
+        content = judge(content, release) if judge else content
+        refusals = [gate.note for gate in content.gates if not gate.passed]
+        if refusals:
+            keep_candidate(workspace, table, content)
+            raise GateRefusedError(f"refused, kept as a candidate of {table}: {'; '.join(refusals)}")
         release = publish_release(workspace, table, content)
     rows, dimension = usable.vectors.shape
     return VectorImport(
         table, release.version, is_new, rows, dimension, len(faults), found.source, found.form, found.licence
     )
+
+
+def _check_replaceable(workspace: Workspace, table: str, current: Release | None) -> None:
+    """Raise SettingsError, which names what would be replaced, if a kept release was trained or judged by gates."""
+    kept = [release for release in kept_releases(workspace, table) if _is_trained_or_gated(release)]
+    if current is None or not (kept or _is_trained_or_gated(current)):
+        return
+    row = current.row
+    what = f"version {current.version}: {row.rows:,} words x {row.dimension}, {row.architecture}"
+    what += "" if row.architecture == ARCHITECTURE else f" trained with {row.backend}"
+    gates = ", ".join(gate.metric for gate in current.gates)
+    what += f", judged by {gates}" if gates else ""
+    others = [str(release.version) for release in kept if release.version != current.version]
+    more = f"; versions {', '.join(others)} were trained or judged by gates" if others else ""
+    raise SettingsError(
+        f"{table} has releases that were trained or judged by gates. The import would replace {what}{more}. "
+        "Add --yes to replace it, or name another --table"
+    )
+
+
+def _is_trained_or_gated(release: Release) -> bool:
+    return release.row.architecture != ARCHITECTURE or bool(release.gates)
 
 
 def find_source(

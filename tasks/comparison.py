@@ -114,8 +114,8 @@ def compare_with_current(
             previous = read_release_vectors(workspace, table, str(current.version))
             if align == "previous":
                 rotation = _rotation_onto_release(ours, previous)
-            changes, words = _changes(ours, previous, current.version, evaluation)
-            rows += [*changes, *_cosines(COSINE, ours, previous, rotation, fold=False)]
+            changes, words = change_rows(ours, previous, current.version, evaluation, rotation)
+            rows += changes
         if rotation is not None:
             write_rotation(folder, rotation)
         write_evaluation(folder, rows, words)
@@ -186,10 +186,17 @@ def _cosines(
     ]
 
 
-def _changes(
-    ours: NamedVectors, previous: NamedVectors, version: int, evaluation: EvaluationConfig
+def change_rows(
+    ours: NamedVectors,
+    previous: NamedVectors,
+    version: int,
+    evaluation: EvaluationConfig,
+    rotation: NDArray[np.float64] | None = None,
 ) -> tuple[list[EvaluationRow], list[ComparedWordRow]]:
-    """How many neighbours of frequent words stayed, which words came and went, and the words that changed most."""
+    """How many neighbours of frequent words stayed, which words came and went, and the words that changed most.
+
+    version: of the previous release.  rotation: what turns our vectors onto those of the previous release.
+    """
     found = compare_neighbors(
         ours.words, ours.vectors, previous.words, previous.vectors, evaluation.neighbors, evaluation.neighbor_words,
         fold=False, random=False, shown=CHANGED_WORDS,
@@ -199,4 +206,5 @@ def _changes(
     for name, words in ((NEW, ours.words), (LOST, previous.words)):
         count = len(words) - found.shared
         rows.append(EvaluationRow(metric=name, value=count / len(words), covered=count, gold_digest=digest))
+    rows += _cosines(COSINE, ours, previous, rotation, fold=False)
     return rows, word_rows(version_name(version), found.least)

@@ -15,11 +15,11 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from flows import cli
-from storage.errors import ReferenceVectorsError, VecmillError, VectorFileError
+from storage.errors import GateRefusedError, ReferenceVectorsError, SettingsError, VecmillError, VectorFileError
 from storage.format_names import VectorFormat
 from storage.layout import Workspace
 from storage.reference_vectors import DEFAULT_REFERENCE, read_reference
-from storage.releases import publish_release
+from storage.releases import current_release, publish_release
 from storage.vector_export import write_vectors
 from storage.vector_formats import WordVectors, unknown_counts
 from tests.storage.sample_releases import content
@@ -161,3 +161,55 @@ def test_real_glove_is_imported_as_text_in_bounded_memory(tmp_path: Path) -> Non
     *_, told, kibibytes = said.stdout.splitlines()
     assert json.loads(told)["words"] == rows
     assert int(kibibytes) < 1.5 * 2**20
+
+
+def test_trained_and_gated_releases_are_replaced_only_when_told_so(folder: Path) -> None:
+    """The sample release is trained, and has a gate: wordsim353 at least 0.4."""
+    write_vectors(VectorFormat.GLOVE, folder / "v.txt", sample(["frog", "toad", "newt"]), {})
+    refused = vecmill("import", "v.txt", "--table", "movie-reviews")
+    assert isinstance(refused.exception, SettingsError)
+    message = str(refused.exception)
+    assert re.search(
+        r"would replace version 2: 28 words x 16, skip_gram trained with numba, judged by wordsim353", message
+    )
+    assert "versions 1 were trained" in message
+    assert "--yes" in message
+    with pytest.raises(GateRefusedError, match=r"refused, kept as a candidate of movie-reviews: wordsim353"):
+        raise vecmill("import", "v.txt", "--table", "movie-reviews", "--yes").exception or AssertionError
+    workspace = Workspace(folder / "workspace")
+    current = current_release(workspace, "movie-reviews")
+    assert current is not None
+    assert current.version == 2
+    (candidate,) = workspace.candidates_folder("movie-reviews").glob("*.duckdb")
+    succeeded("promote", "movie-reviews", candidate.stem, "--yes")
+    promoted = current_release(workspace, "movie-reviews")
+    assert promoted is not None
+    assert (promoted.version, promoted.row.architecture) == (3, "imported")
+    assert [gate.passed for gate in promoted.gates] == [False]
+
+
+def test_an_import_that_passes_the_gates_is_published_with_its_scores(folder: Path) -> None:
+    """Real GloVe's vectors of the words of WordSim-353, onto a table whose gate asks for a correlation of 0.4."""
+    try:
+        glove = read_reference(DEFAULT_REFERENCE)
+    except ReferenceVectorsError as error:
+        pytest.skip(str(error))
+    some = WordVectors(glove.words[:20_000], glove.vectors[:20_000], unknown_counts(20_000))
+    write_vectors(VectorFormat.WORD2VEC_BINARY, folder / "glove.bin", some, {})
+    succeeded("import", "glove.bin", "--table", "movie-reviews", "--yes")
+    current = current_release(Workspace(folder / "workspace"), "movie-reviews")
+    assert current is not None
+    (gate,) = current.gates
+    assert (current.version, gate.metric, gate.minimum, gate.passed) == (3, "wordsim353", 0.4, True)
+    assert gate.value is not None
+    assert gate.value > 0.4
+    assert current.metrics["wordsim353"] == gate.value
+
+
+def test_the_gates_of_a_deployment_hold_for_the_first_release_of_its_table(tmp_path: Path) -> None:
+    write_vectors(VectorFormat.GLOVE, tmp_path / "v.txt", sample(["frog", "toad", "newt"]), {})
+    arguments = ("import", str(tmp_path / "v.txt"), "--workspace", str(tmp_path / "w"), "--table")
+    with pytest.raises(GateRefusedError, match="candidate of movie-reviews"):
+        raise vecmill(*arguments, "movie-reviews").exception or AssertionError
+    succeeded(*arguments, "glove")
+    succeeded(*arguments, "glove")

@@ -263,3 +263,25 @@ def test_cleaning_takes_nothing_from_a_build_at_work(
         main()
     removed = json.loads(capsys.readouterr().out)
     assert [folder["kind"] for folder in removed] == ["corpora", "encoded", "models", "tokens", "vocabularies"]
+
+
+def test_a_word_in_other_capitals_is_answered_and_said(vecmill: Command) -> None:
+    code, out, err = vecmill("nearest", "news", "WORD7", "--json")
+    assert code == 0
+    assert json.loads(out) == answer(vecmill("nearest", "news", "word7", "--json"))
+    assert "news has no word 'WORD7'; these are nearest to 'word7'" in err
+
+
+@pytest.mark.parametrize(("asked", "suggested"), [("wrod12", "word12"), ("wordd3", "word3"), ("Wrod149", "word149")])
+def test_a_mistyped_word_gets_suggestions(vecmill: Command, asked: str, suggested: str) -> None:
+    code, _, err = vecmill("nearest", "news", asked)
+    assert code == 1
+    hint = err.partition("did you mean ")[2]
+    assert hint.split(",")[0].rstrip("?\n") == suggested
+    assert "did you mean" not in vecmill("nearest", "news", "quartz")[2]
+
+
+def test_the_doctor_creates_nothing(vecmill: Command, tmp_path: Path) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    assert vecmill("doctor", "--workspace", str(tmp_path / "not there" / "yet"))[0] == 0
+    assert sorted(tmp_path.rglob("*")) == before

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, log_expit
 from scipy.stats import chisquare
 
-from tasks.trainers.config import SkipGramConfig
+from tasks.trainers.config import training_config
 from tasks.trainers.cpu.kernel import (
     Copies,
     Radii,
@@ -246,7 +246,7 @@ def test_rare_words_are_always_kept() -> None:
 def test_a_chunk_is_trained_as_the_plain_trainer_does(
     model: str, reduced_windows: bool, window_radius: int, negatives: int, copied: int
 ) -> None:
-    config = SkipGramConfig.model_validate(
+    config = training_config(
         {
             "model": model,
             "reduced_windows": reduced_windows,
