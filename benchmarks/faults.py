@@ -3,7 +3,6 @@
 The same code runs, shorter, in tests/storage/test_release_faults.py.
 """
 
-import multiprocessing
 import os
 import random
 import tempfile
@@ -20,7 +19,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from benchmarks.fault_readers import READERS, SEEDS, read_until, seeded_content
+from benchmarks.fault_readers import READERS, SEEDS, fresh_context, read_until, seeded_content
 from storage.layout import Workspace
 from storage.release_history import prune
 from storage.release_ledger import SUFFIXES, current_version, read_ledger, staging_folder
@@ -123,10 +122,8 @@ def kill_publishers(workspace: Workspace, kills: int, seed: int = 1, *, show: bo
 
 
 def fresh_processes() -> ForkServerContext:
-    """Processes that start from a bare interpreter: this one may be full of threads and handlers of others."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["benchmarks.faults"])
-    return context
+    """Processes that start from a bare interpreter, with the imports of this module."""
+    return fresh_context("benchmarks.faults")
 
 
 def moment_of_death(workspace: Workspace, table: str) -> str:
