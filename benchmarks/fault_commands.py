@@ -20,7 +20,7 @@ from pathlib import Path
 from benchmarks.fault_readers import fresh_context
 from flows.prefect_environment import prepare_prefect
 
-PRELOADED = ("flows.word_vectors", "flows.local_server", "flows.cli", "flows.summary", "storage.querying")
+PRELOADED = ("benchmarks.fault_imports",)
 CAPABILITY_VERSION = 0x20080522
 TABLE = "news"
 WORDS, LINES, WORDS_A_LINE = 400, 3000, 12
