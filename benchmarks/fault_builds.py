@@ -1,5 +1,6 @@
 """Builds that are killed, that run at once, and whose disk is full or cannot be written."""
 
+import math
 import os
 import random
 import shutil
@@ -38,8 +39,11 @@ class FaultRow(BaseModel):
     seconds: float
 
 
-def kill_builds(kills: int, seed: int = 1, *, show: bool = False) -> FaultRow:
-    """Kill `vecmill build` at random moments; verify after each, and build to the end now and then."""
+def kill_builds(kills: int, seed: int = 1, *, limit_seconds: float = math.inf, show: bool = False) -> FaultRow:
+    """Kill `vecmill build` at random moments; verify after each, and build to the end now and then.
+
+    limit_seconds: stop after so long.
+    """
     with command_stage() as stage:
         started = time.perf_counter()
         workspace = Workspace(stage.workspace)
@@ -48,6 +52,8 @@ def kill_builds(kills: int, seed: int = 1, *, show: bool = False) -> FaultRow:
         wrong: list[str] = []
         seconds = timed_build(stage, 1)
         for kill in track(range(kills), description="killing builds", disable=not show, transient=True):
+            if time.perf_counter() - started > limit_seconds:
+                break
             model = 2 + kill // KILLS_A_MODEL
             process, said = stage.start(stage.build_arguments(model))
             process.join(chosen.uniform(0, 1.1 * seconds))
@@ -63,7 +69,7 @@ def kill_builds(kills: int, seed: int = 1, *, show: bool = False) -> FaultRow:
                 if kept_versions(workspace, TABLE)[-1] <= before:
                     wrong.append(f"no new version after kill {kill}")
                 prune(workspace, TABLE, keep=2)
-        return _row("vecmill build killed with SIGKILL", kills, found, wrong, started)
+        return _row("vecmill build killed with SIGKILL", found.total(), found, wrong, started)
 
 
 def build_at_once(builds: int) -> FaultRow:

@@ -48,7 +48,7 @@ def measure_faults(
     build_kills: Annotated[int, typer.Option(min=1, help="of builds")] = 200,
     builds: Annotated[int, typer.Option(min=2, help="at once")] = 10,
     damages: Annotated[int, typer.Option(min=1, help="to every kind of file")] = 20,
-    damage_minutes: Annotated[float, typer.Option(help="stop damaging after so long")] = 60,
+    minutes: Annotated[float, typer.Option(help="stop killing builds, and damaging, after so long")] = 60,
     seed: Annotated[int, typer.Option(help="of the moments and damages")] = 1,
     only: Annotated[list[Part] | None, typer.Option(help="a part of the table; again for more")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
@@ -56,11 +56,11 @@ def measure_faults(
     """Kill publishers and builds, crowd them, fill disks and damage files; count what was lost or went wrong."""
     show = not as_json
     parts: dict[Part, Callable[[], FaultRow]] = {
-        Part.KILLED: lambda: kill_builds(build_kills, seed, show=show),
+        Part.KILLED: lambda: kill_builds(build_kills, seed, limit_seconds=60 * minutes, show=show),
         Part.CROWD: lambda: build_at_once(builds),
         Part.FULL: fill_disks,
         Part.READ_ONLY: refuse_writes,
-        Part.DAMAGED: lambda: damage_files(damages, seed, limit_seconds=60 * damage_minutes, show=show),
+        Part.DAMAGED: lambda: damage_files(damages, seed, limit_seconds=60 * minutes, show=show),
     }
     wanted = only or list(Part)
     console = Console()

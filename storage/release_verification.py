@@ -73,11 +73,11 @@ def verify_table(workspace: Workspace, table: str) -> list[Verified]:
         ledger = workspace.releases_folder(table) / LEDGER
         results.append(Verified(name=LEDGER, version=None, current=False, rows=None, path=ledger, problem=problem))
     unfinished = read_ledger(workspace, table).unfinished
-    for number, path in _without_database(workspace, table):
-        if number not in unfinished:
+    for lost, path in _without_database(workspace, table):
+        if lost not in unfinished:
             problem = f"{path} is missing, other files of it are there; bring it back, or remove {path.stem}.*"
             results.append(
-                Verified(name=f"v{number}", version=number, current=False, rows=None, path=path, problem=problem)
+                Verified(name=f"v{lost}", version=lost, current=False, rows=None, path=path, problem=problem)
             )
     candidates = sorted(workspace.candidates_folder(table).glob("*.duckdb"))
     for number, path in [*kept, *((None, path) for path in candidates)]:

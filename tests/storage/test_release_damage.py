@@ -5,6 +5,7 @@ import random
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from storage.release_verification import verify_table
 from storage.releases import current_release, keep_candidate, list_releases, publish_release
 from tests.storage.sample_releases import content
 
-SMALL = {"rows": 20, "dimension": 8}
+small = partial(content, rows=20, dimension=8)
 
 
 @pytest.fixture(scope="module")
@@ -27,8 +28,8 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """Three releases, the first one current, and a candidate."""
     workspace = Workspace(tmp_path_factory.mktemp("prepared"))
     for seed in (1, 2, 3):
-        publish_release(workspace, "news", content(**SMALL, seed=seed))
-    keep_candidate(workspace, "news", content(**SMALL, seed=4, model_digest="refused"))
+        publish_release(workspace, "news", small(seed=seed))
+    keep_candidate(workspace, "news", small(seed=4, model_digest="refused"))
     rollback(workspace, "news", 1)
     return workspace
 
@@ -102,13 +103,13 @@ def test_no_ledger_removes_a_published_release(workspace: Workspace, published: 
         rollback(workspace, "news", 2)
         assert kept_versions(workspace, "news") == [1, 2, 3]
         assert problems(workspace) == []
-    assert publish_release(workspace, "news", content(**SMALL)).version == 4
+    assert publish_release(workspace, "news", small()).version == 4
 
 
 def test_a_ledger_without_a_checksum_keeps_working(workspace: Workspace) -> None:
     ledger_file(workspace).write_text('{"highest_used":7,"highest_published":3}')
     assert problems(workspace) == []
-    assert publish_release(workspace, "news", content(**SMALL)).version == 8
+    assert publish_release(workspace, "news", small()).version == 8
     assert "sha256" in json.loads(ledger_file(workspace).read_text())
 
 
@@ -126,7 +127,7 @@ def test_a_manifest_without_a_checksum_is_compared_with_the_tables_of_its_releas
 def test_the_parquet_copy_of_a_lost_release_is_named_and_kept(workspace: Workspace) -> None:
     workspace.release_file("news", 3).unlink()
     assert any("v000003.duckdb is missing, other files" in problem for problem in problems(workspace))
-    assert publish_release(workspace, "news", content(**SMALL)).version == 4
+    assert publish_release(workspace, "news", small()).version == 4
     assert workspace.release_file("news", 3, ".parquet").exists()
 
 
@@ -146,7 +147,7 @@ def test_garbage_with_a_high_number_costs_no_release(workspace: Workspace) -> No
     assert [release.version for release in list_releases(workspace, "news")][:3] == [1, 2, 3]
     assert prune(workspace, "news", keep=2) == []
     assert kept_versions(workspace, "news") == [1, 2, 3, 8, 9]
-    assert publish_release(workspace, "news", content(**SMALL)).version == 10
+    assert publish_release(workspace, "news", small()).version == 10
 
 
 def directory(path: Path) -> None:
@@ -210,7 +211,7 @@ def test_what_is_damaged_is_named_and_nothing_else_is_lost(workspace: Workspace,
             lambda: clean_stages(workspace, 0),
             lambda: prune(workspace, "news", keep=3),
             lambda: rollback(workspace, "news", 3),
-            lambda: publish_release(workspace, "news", content(**SMALL)),
+            lambda: publish_release(workspace, "news", small()),
         ):
             # Anything else than an error meant for the user fails the test.
             with suppress(VecmillError):
