@@ -52,7 +52,7 @@ class _StageFolder:
         try:
             manifest = json.loads((self.path / MANIFEST).read_text(encoding="utf-8"))
             return {name: str(digest) for name, digest in manifest["inputs"].items() if name not in NOT_NEEDED}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return {}
 
     def last_used(self) -> float:

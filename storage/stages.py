@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from storage.disk_errors import disk_errors
 from storage.layout import Workspace
@@ -122,7 +122,7 @@ def read_manifest(folder: Path) -> Manifest | None:
         return Manifest(**stored, path=folder, reused=True)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, TypeError, ValidationError) as error:
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         logger.warning("%s: the manifest cannot be read (%s); the stage will run again", folder, error)
         return None
 

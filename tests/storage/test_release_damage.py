@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from storage.errors import VecmillError
+from storage.errors import VecmillError, WorkspaceError
 from storage.housekeeping import clean_stages
 from storage.layout import Workspace
 from storage.release_history import prune, rollback
@@ -18,6 +18,7 @@ from storage.release_ledger import Ledger, kept_versions, ledger_problem, read_l
 from storage.release_records import read_manifest, read_release
 from storage.release_verification import verify_table
 from storage.releases import current_release, keep_candidate, list_releases, publish_release
+from storage.stages import Stage, complete_stage, find_stage
 from tests.storage.sample_releases import content
 
 small = partial(content, rows=20, dimension=8)
@@ -220,3 +221,31 @@ def test_what_is_damaged_is_named_and_nothing_else_is_lost(workspace: Workspace,
         assert not path.is_dir() or (path / "precious").exists()
         shutil.rmtree(workspace.root)
         shutil.copytree(before, workspace.root, symlinks=True)
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("name", ["manifest.json", "data", ""])
+def test_a_damaged_stage_is_built_again(tmp_path: Path, damage: Callable[[Path], None], name: str) -> None:
+    workspace = Workspace(tmp_path)
+    wanted = Stage("tokens", 1, {"name": "news"}, {})
+
+    def build(folder: Path) -> dict[str, int]:
+        (folder / "data").write_bytes(bytes(1000))
+        return {}
+
+    folder = complete_stage(workspace, wanted, build).path
+    if not name:
+        shutil.rmtree(folder)
+        folder.write_text("in the way")
+    damage(folder / name if name else folder)
+    (workspace.runs_folder / "1-x.lock").mkdir(parents=True)
+    clean_stages(workspace)
+    try:
+        again = complete_stage(workspace, wanted, build)
+    except WorkspaceError as error:
+        # Nothing of the user's is removed to make place for a stage.
+        assert not name
+        assert str(folder) in str(error)  # noqa: PT017
+    else:
+        assert (again.path / "data").read_bytes() == bytes(1000)
+        assert find_stage(workspace, wanted) is not None
