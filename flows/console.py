@@ -10,6 +10,7 @@ from rich.logging import RichHandler
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from storage.redaction import RedactingFilter
 from tasks.progress import listening
 
 # What a program reads goes to stdout; everything said on the way goes to stderr.
@@ -59,6 +60,7 @@ def shown_progress() -> Iterator[None]:
     else:
         handler = logging.StreamHandler()
         handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
+    handler.addFilter(RedactingFilter())
     for name in VECMILL_LOGGERS:
         logging.getLogger(name).addHandler(handler)
         logging.getLogger(name).setLevel(logging.INFO)

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from flows.deployment_file import PREFECT_YAML as PREFECT_YAML
 from storage.errors import SettingsError
+from storage.redaction import redacted
 from storage.source_files import find_source_files
 from tasks.corpus import CorpusConfig
 from tasks.evaluation import EvaluationConfig
@@ -139,7 +140,8 @@ def merge_settings(model: type[Model], parameters: Mapping[str, Any], assignment
     for name, value in overrides:
         _assign(merged, name, value)
     try:
-        return model.model_validate(merged)
+        # Prefect keeps the parameters of every run in its database; files are read from paths, so nothing needs these.
+        return model.model_validate(redacted(merged))
     except ValidationError as error:
         raise SettingsError("\n".join(_explained(problem, model) for problem in error.errors())) from error
 

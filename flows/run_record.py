@@ -16,7 +16,7 @@ from prefect.runtime import flow_run
 from flows.build_result import BuildResult, StageReport, stage_report
 from storage.errors import GateRefusedError, WorkspaceError
 from storage.layout import Workspace
-from storage.redaction import without_credentials
+from storage.redaction import redact_logs, without_credentials
 from storage.run_history import RunRow, write_run
 from storage.stages import Manifest, StageFacts, collected_stages
 from tasks.evaluation import EvaluationFacts
@@ -45,6 +45,7 @@ class RunRecorder:
 def recorded_run(workspace: Workspace, table: str) -> Iterator[RunRecorder]:
     """Write the record of a run when it begins, and again when it ends, also when it fails."""
     began = time.perf_counter()
+    redact_logs()
     run = RunRow(run_id=str(flow_run.id or uuid4()), table_name=table, started_at=datetime.now(UTC))
     recorder = RunRecorder()
     failure: dict[str, object] = {}

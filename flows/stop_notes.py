@@ -26,7 +26,7 @@ def note_the_stop(flow: Flow[..., Any], flow_run: FlowRun, state: State) -> None
     if flow_run.deployment_id is None:
         return
     table = (flow_run.parameters.get("publication") or {}).get("table") or flow.name
-    reason = (state.message or "no reason was given").strip()
+    reason = without_credentials((state.message or "no reason was given").strip())
     with get_client(sync_client=True) as client:
         deployment = client.read_deployment(flow_run.deployment_id)
         command = resume_command(

@@ -16,7 +16,9 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict
 
 from storage.disk_errors import disk_errors
+from storage.errors import ReleaseError
 from storage.layout import TABLE_NAME, Workspace
+from storage.release_ledger import current_version
 from storage.release_records import read_release
 from storage.runs import oldest_run
 from storage.stages import DIGEST_LETTERS, MANIFEST
@@ -50,7 +52,7 @@ class _StageFolder:
         try:
             manifest = json.loads((self.path / MANIFEST).read_text(encoding="utf-8"))
             return {name: str(digest) for name, digest in manifest["inputs"].items() if name not in NOT_NEEDED}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return {}
 
     def last_used(self) -> float:
@@ -98,13 +100,31 @@ def _stage_folders(workspace: Workspace) -> Iterator[_StageFolder]:
 
 def _released(workspace: Workspace) -> set[str]:
     """Digests that the kept releases and candidates of all tables name."""
+    root = workspace.tables_root
+    if root.exists() and not root.is_dir():
+        raise ReleaseError(f"{root} is no folder, so what the releases need is unknown; move it away")
     digests: set[str] = set()
-    for folder in sorted(workspace.tables_root.iterdir()) if workspace.tables_root.is_dir() else ():
-        if folder.is_dir() and TABLE_NAME.fullmatch(folder.name):
-            for path in [*folder.glob("*.duckdb"), *workspace.candidates_folder(folder.name).glob("*.duckdb")]:
-                row = read_release(path).row
-                digests |= {row.model_digest, row.corpus_digest}
+    for entry in sorted(root.iterdir()) if root.is_dir() else ():
+        if not TABLE_NAME.fullmatch(entry.name.removesuffix(".duckdb")):
+            continue
+        releases = _current_alone(workspace, entry) if entry.suffix == ".duckdb" else set()
+        if entry.is_dir() and entry.suffix != ".duckdb":
+            # A manifest without its database names what is needed to make that again.
+            files = [*entry.iterdir(), *workspace.candidates_folder(entry.name).glob("*")]
+            releases = {file.with_suffix(".duckdb") for file in files if file.suffix in {".duckdb", ".json"}} - {
+                entry / "versions.duckdb"
+            }
+        for path in sorted(releases):
+            row = read_release(path).row
+            digests |= {row.model_digest, row.corpus_digest}
     return digests
+
+
+def _current_alone(workspace: Workspace, current: Path) -> set[Path]:
+    """The file under a table's name, where the version it is has no file of its own any more."""
+    version = current_version(workspace, current.stem)
+    kept = version and workspace.release_file(current.stem, version)
+    return set() if not kept or kept.exists() else {current}
 
 
 def _needed(folders: Iterable[_StageFolder], released: set[str]) -> set[str]:

@@ -15,7 +15,8 @@ from storage.errors import NotAllowedError, SettingsError
 from storage.redaction import without_credentials
 
 ROOTS_VARIABLE = "VECMILL_ALLOWED_ROOTS"
-URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+# With one slash where the address was taken for a path on its way.
+URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|(?:https?|ftp|s3|gs):[/\\]", re.IGNORECASE)
 
 
 def named_path(name: str | Path, setting: str) -> Path:

@@ -5,9 +5,9 @@ from pathlib import Path
 from storage.errors import ReleaseError
 from storage.layout import Workspace
 from storage.querying import published_file
-from storage.release_ledger import current_version, existing_table, kept_versions, remove_release
+from storage.release_ledger import current_version, existing_table, kept_versions, remove_release, write_ledger
 from storage.release_reader import read_content
-from storage.release_records import Release, read_release
+from storage.release_records import Release, is_release, read_release
 from storage.release_verification import check_kept_release
 from storage.releases import make_current, publish_release, publishing
 from storage.stages import sync_path
@@ -75,6 +75,7 @@ def promote(workspace: Workspace, table: str, candidate: str) -> Release:
 def prune(workspace: Workspace, table: str, keep: int, *, candidates: bool = False) -> list[str]:
     """Remove all but the `keep` highest versions and the current one; their numbers are not used again.
 
+    A version that cannot be read is not counted among those kept, and goes with those older than they are.
     candidates: remove the refused ones too. Returns the names of what was removed, lowest version first.
     Raises ValueError if keep is not positive.
     """
@@ -82,16 +83,20 @@ def prune(workspace: Workspace, table: str, keep: int, *, candidates: bool = Fal
         raise ValueError(f"at least one release stays, so keep cannot be {keep}")
     existing_table(workspace, table)
     removed = []
-    with publishing(workspace, table):
+    with publishing(workspace, table) as ledger:
         versions = kept_versions(workspace, table)
-        staying = {*versions[-keep:], current_version(workspace, table)}
-        files = {
-            f"v{version}": workspace.release_file(table, version) for version in versions if version not in staying
-        }
+        whole = [version for version in versions if is_release(workspace, table, version)]
+        lowest = whole[-keep:][0] if whole else 0
+        going = [version for version in versions if version < lowest and version != current_version(workspace, table)]
+        files = {f"v{version}": workspace.release_file(table, version) for version in going}
         if candidates:
             files |= {path.stem: path for path in sorted(workspace.candidates_folder(table).glob("*.duckdb"))}
+        if going:
+            write_ledger(workspace, table, ledger.model_copy(update={"unfinished": going}))
         for name, path in files.items():
             remove_release(path)
             removed.append(name)
         sync_path(workspace.releases_folder(table))
+        if going:
+            write_ledger(workspace, table, ledger)
     return removed

@@ -35,6 +35,8 @@ AnyRow = TypeVar("AnyRow", bound=Row)
 @contextmanager
 def open_release(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """A read-only connection to a release file. Raises ReleaseError where it, or a query, cannot be read."""
+    if path.exists() and not path.is_file():
+        raise ReleaseError(f"{path} cannot be read as a release: it is no regular file")
     try:
         with duckdb.connect(str(path), read_only=True) as connection:
             # After two seconds DuckDB would draw one on stdout, where programs read JSON.
@@ -42,6 +44,9 @@ def open_release(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
             yield connection
     except duckdb.Error as error:
         raise ReleaseError(f"{path} cannot be read as a release: {_reason(path, error)}") from error
+    except (ValueError, OverflowError, pa.ArrowException) as error:
+        # A value that is not what its column holds in every release.
+        raise ReleaseError(f"{path} is damaged: {str(error).splitlines()[0]}") from error
 
 
 def read_rows(connection: duckdb.DuckDBPyConnection, table: str, model: type[AnyRow]) -> list[AnyRow]:

@@ -1,5 +1,7 @@
 """What is known of a release or candidate: its manifest, or where that is missing its own tables."""
 
+import hashlib
+import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -7,11 +9,14 @@ from pathlib import Path
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from storage.errors import ReleaseError
+from storage.layout import Workspace
 from storage.release_reader import open_release, read_release_row, read_rows
 from storage.release_schema import WHOLE, EvaluationRow, GateRow, ReleaseRow, TrainingRow
 from storage.stages import FileRecord
 
 logger = logging.getLogger(__name__)
+
+CHECKSUM = "sha256"
 
 
 class Release(BaseModel):
@@ -96,14 +101,54 @@ class ReleaseManifest(BaseModel):
     files: dict[str, FileRecord]
 
 
+def manifest_text(manifest: ReleaseManifest) -> str:
+    """What the manifest file of a release holds: JSON with a checksum of all else in it."""
+    content = manifest.model_dump(mode="json")
+    return json.dumps(content | {CHECKSUM: _checksum(content)}, indent=1, ensure_ascii=False) + "\n"
+
+
+def read_manifest(path: Path) -> ReleaseManifest:
+    """The manifest of a file. Raises OSError if it cannot be read, ValueError if it is not what vecmill wrote."""
+    if path.exists() and not path.is_file():
+        raise OSError("it is no regular file; move it away")
+    try:
+        content = json.loads(path.read_bytes())
+        # Releases of earlier versions of vecmill have no checksum here; their fields are all there are.
+        checksum = content.pop(CHECKSUM, None)
+        manifest = ReleaseManifest.model_validate_json(json.dumps(content))
+    except ValidationError as error:
+        raise ValueError(f"{error.error_count()} of its fields are missing or wrong") from error
+    except (AttributeError, TypeError, RecursionError) as error:
+        raise ValueError("it is no manifest of a release") from error
+    unknown = sorted(set(content) - set(ReleaseManifest.model_fields))
+    if checksum != _checksum(content) and (checksum is not None or unknown):
+        raise ValueError("its checksum is wrong")
+    return manifest
+
+
+def _checksum(content: Mapping[str, object]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def is_release(workspace: Workspace, table: str, version: int) -> bool:
+    """Whether a kept file can be read and says that it is this version of this table."""
+    path = workspace.release_file(table, version)
+    try:
+        row = read_release(path).row
+        size = read_manifest(path.with_suffix(".json")).files[path.suffix].size
+    except (OSError, ValueError, KeyError, ReleaseError):
+        return False
+    return (row.table_name, row.version, size) == (table, version, path.stat().st_size)
+
+
 def read_release(path: Path) -> Release:
-    """A release from its manifest, or from the file itself where the manifest is missing."""
+    """A release from its manifest, or from the file itself where the manifest is missing or damaged."""
     manifest_file = path.with_suffix(".json")
     try:
-        manifest = ReleaseManifest.model_validate_json(manifest_file.read_bytes())
+        manifest = read_manifest(manifest_file)
     except FileNotFoundError:
         pass
-    except (OSError, ValidationError) as error:
+    except (OSError, ValueError) as error:
         logger.warning("%s cannot be read (%s); reading the release itself", manifest_file, error)
     else:
         return Release(
@@ -124,13 +169,18 @@ def read_release(path: Path) -> Release:
 
 
 def readable_releases(paths: Iterable[Path]) -> list[Release]:
-    """The releases of these files; one that cannot be read is left out with a warning."""
+    """The releases of these files; one that cannot be read, or was moved, is left out with a warning."""
     releases = []
     for path in paths:
         try:
-            releases.append(read_release(path))
+            release = read_release(path)
         except ReleaseError as error:
             logger.warning("%s", error)
+            continue
+        if release.row.version is not None and path.stem != f"v{release.row.version:06d}":
+            logger.warning("%s is a copy of version %d under another name; left out", path, release.row.version)
+            continue
+        releases.append(release)
     return releases
 
 

@@ -3,17 +3,30 @@
 import logging
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from storage.errors import ReleaseError
 from storage.layout import Workspace
-from storage.release_ledger import current_version, existing_table, kept_versions
-from storage.release_reader import check_release_file, log_file, open_release
-from storage.release_records import ReleaseManifest
-from storage.release_schema import ReleaseRow
+from storage.release_ledger import (
+    ALL_SUFFIXES,
+    LEDGER,
+    RELEASE_FILE,
+    STAGING,
+    SUFFIXES,
+    current_version,
+    existing_table,
+    kept_versions,
+    ledger_problem,
+    read_ledger,
+)
+from storage.release_reader import check_release_file, log_file, open_release, read_rows
+from storage.release_records import read_manifest
+from storage.release_schema import EvaluationRow, GateRow, ReleaseRow, TrainingRow
 from storage.stages import sha256_of
 
 logger = logging.getLogger(__name__)
+
+OWN_FILES = {LEDGER, f"{LEDGER}.tmp", STAGING, "candidates"}
 
 
 class Verified(BaseModel):
@@ -55,9 +68,20 @@ def verify_table(workspace: Workspace, table: str) -> list[Verified]:
         results.append(
             Verified(name=current.name, version=None, current=True, rows=None, path=current, problem=problem)
         )
+    problem = ledger_problem(workspace, table)
+    if problem:
+        ledger = workspace.releases_folder(table) / LEDGER
+        results.append(Verified(name=LEDGER, version=None, current=False, rows=None, path=ledger, problem=problem))
+    unfinished = read_ledger(workspace, table).unfinished
+    for lost, path in _without_database(workspace, table):
+        if lost not in unfinished:
+            problem = f"{path} is missing, other files of it are there; bring it back, or remove {path.stem}.*"
+            results.append(
+                Verified(name=f"v{lost}", version=lost, current=False, rows=None, path=path, problem=problem)
+            )
     candidates = sorted(workspace.candidates_folder(table).glob("*.duckdb"))
     for number, path in [*kept, *((None, path) for path in candidates)]:
-        row, problem = _checked(path)
+        row, problem = _checked(path, table, number)
         # A prune at the same time is no damage.
         if problem is None or path.exists():
             name = path.stem if number is None else f"v{number}"
@@ -76,12 +100,12 @@ def check_kept_release(path: Path) -> ReleaseRow:
     """
     manifest_file = path.with_suffix(".json")
     try:
-        manifest = ReleaseManifest.model_validate_json(manifest_file.read_bytes())
+        manifest = read_manifest(manifest_file)
     except FileNotFoundError:
         raise ReleaseError(
             f"{manifest_file} is missing; without it nobody can tell whether {path} was changed"
         ) from None
-    except (OSError, ValidationError) as error:
+    except (OSError, ValueError) as error:
         raise ReleaseError(f"{manifest_file} is damaged: {error}") from error
     for suffix, record in manifest.files.items():
         file = path.with_suffix(suffix)
@@ -94,17 +118,42 @@ def check_kept_release(path: Path) -> ReleaseRow:
             raise ReleaseError(
                 f"{file} was changed after it was written: its checksum is not the one in {manifest_file}"
             )
+    for stray in (log_file(path), path.with_suffix(".duckdb.tmp")):
+        if stray.exists() or stray.is_symlink():
+            raise ReleaseError(f"{stray} is no part of the release, and DuckDB may read it with it; remove it")
     row = check_release_file(path)
-    if row != manifest.release:
+    told = [manifest.training, manifest.evaluation, manifest.gates]
+    with open_release(path) as connection:
+        tables = (("training", TrainingRow), ("evaluation", EvaluationRow), ("gates", GateRow))
+        stored = [read_rows(connection, name, model) for name, model in tables]
+    if row != manifest.release or told != stored:
         raise ReleaseError(f"{path} says it is another release than {manifest_file}")
     return row
 
 
-def _checked(path: Path) -> tuple[ReleaseRow | None, str | None]:
+def _checked(path: Path, table: str, version: int | None) -> tuple[ReleaseRow | None, str | None]:
     try:
-        return check_kept_release(path), None
-    except ReleaseError as error:
+        row = check_kept_release(path)
+    except (OSError, ReleaseError) as error:
         return None, str(error)
+    if (row.table_name, row.version) != (table, version):
+        return row, f"{path} is {row.table_name!r} version {row.version}: it was moved here; move it away"
+    if version is None and row.model_digest != path.stem:
+        return row, f"{path} holds the model {row.model_digest}: it was moved here; move it away"
+    return row, None
+
+
+def _without_database(workspace: Workspace, table: str) -> list[tuple[int, Path]]:
+    """The releases whose database is missing while other files of them are there; strange files are logged."""
+    lost: dict[int, Path] = {}
+    for file in sorted(workspace.releases_folder(table).iterdir()):
+        match = RELEASE_FILE.fullmatch(file.name)
+        if match is None or match[2] not in ALL_SUFFIXES:
+            if file.name not in OWN_FILES and not file.name.startswith("."):
+                logger.warning("%s is not a file of vecmill; nothing reads it", file)
+        elif match[2] in SUFFIXES and not file.with_suffix(".duckdb").exists():
+            lost[int(match[1])] = file.with_suffix(".duckdb")
+    return list(lost.items())
 
 
 def _differs(workspace: Workspace, table: str, version: int | None) -> str | None:

@@ -8,7 +8,7 @@ import logging
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from storage.disk_errors import NO_LINKS, disk_errors
 from storage.layout import Workspace
@@ -29,6 +29,7 @@ from storage.release_records import (
     Release,
     ReleaseManifest,
     ReleaseSummary,
+    manifest_text,
     read_release,
     readable_releases,
     summarize_release,
@@ -51,6 +52,7 @@ def publish_release(workspace: Workspace, table: str, content: ReleaseContent) -
         version = ledger.highest_used + 1
         _write_files(workspace, table, version, content)
         try:
+            write_ledger(workspace, table, ledger.model_copy(update={"highest_used": version, "unfinished": [version]}))
             for suffix in SUFFIXES:
                 staged = staging_folder(workspace, table) / f"release{suffix}"
                 staged.replace(workspace.release_file(table, version, suffix))
@@ -61,6 +63,8 @@ def publish_release(workspace: Workspace, table: str, content: ReleaseContent) -
             if current_version(workspace, table) != version:
                 for suffix in SUFFIXES:
                     workspace.release_file(table, version, suffix).unlink(missing_ok=True)
+                with suppress(OSError):
+                    write_ledger(workspace, table, ledger)
             raise
         write_ledger(workspace, table, Ledger(highest_used=version, highest_published=version))
     release = read_release(workspace.release_file(table, version))
@@ -159,7 +163,7 @@ def _write_files(workspace: Workspace, table: str, version: int | None, content:
             for file in (duckdb_file, parquet_file)
         },
     )
-    manifest_file.write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    manifest_file.write_text(manifest_text(manifest), encoding="utf-8")
     for file in (duckdb_file, parquet_file, manifest_file):
         sync_path(file)
 

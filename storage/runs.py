@@ -59,6 +59,8 @@ def oldest_run(workspace: Workspace) -> float | None:
         lock = FileLock(path)
         try:
             lock.acquire(timeout=0)
+        except IsADirectoryError:
+            continue  # no lock of a run
         except Timeout:
             with suppress(ValueError):
                 begun.append(float(path.name.partition("-")[0]))

@@ -149,7 +149,7 @@ def read_manifest(folder: Path, facts: type[Facts]) -> Manifest[Facts] | None:
         return _manifest(stored, facts, folder, reused=True)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         logger.warning("%s: the manifest cannot be read (%s); the stage will run again", folder, error)
         return None
 

@@ -69,7 +69,7 @@ def find_start(spec: str | None, current: Release | None, workspace: Workspace) 
     try:
         inputs = json.loads((model / MANIFEST).read_text(encoding="utf-8"))["inputs"]
         vocabulary = workspace.stage_folder("vocabularies", inputs["vocabulary"])
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return StartPoint(row.sha256, path, None, None)
     if not (model / VECTORS).is_file() or not (vocabulary / VOCABULARY_FILE).is_file():
         return StartPoint(row.sha256, path, None, None)

@@ -1,5 +1,6 @@
 """Going back, promoting and pruning change what is current in one step, or nothing at all."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -224,7 +225,7 @@ def test_damage_to_a_kept_version_is_found_and_never_made_current(workspace: Wor
     path = workspace.release_file("news", 1)
     DAMAGES[damage](path)
     found = problems(workspace)
-    assert list(found) == ([] if damage == "gone" else ["v1"])
+    assert list(found) == ["v1"]
     assert all("v000001" in problem for problem in found.values())
     with pytest.raises(ReleaseError):
         rollback(workspace, "news", 1)
@@ -270,8 +271,10 @@ def test_a_manifest_of_another_release_is_found(workspace: Workspace) -> None:
     for suffix in (".duckdb", ".parquet"):
         shutil.copy(workspace.release_file("news", 1, suffix), workspace.release_file("news", 2, suffix))
     shutil.copy(workspace.release_file("news", 1, ".json"), workspace.release_file("news", 2, ".json"))
-    text = workspace.release_file("news", 2, ".json").read_text().replace('"version": 1', '"version": 2')
-    workspace.release_file("news", 2, ".json").write_text(text)
+    manifest = json.loads(workspace.release_file("news", 2, ".json").read_text())
+    del manifest["sha256"]  # as in a release of an earlier vecmill
+    manifest["release"]["version"] = 2
+    workspace.release_file("news", 2, ".json").write_text(json.dumps(manifest))
     assert "another release" in problems(workspace)["v2"]
 
 

@@ -21,7 +21,7 @@ from storage import release_file, releases
 from storage.errors import ReleaseError, SettingsError, VecmillError, WorkspaceError
 from storage.layout import Workspace
 from storage.locks import held_lock
-from storage.release_ledger import STAGING, read_ledger
+from storage.release_ledger import STAGING, Ledger, read_ledger, write_ledger
 from storage.release_reader import check_release_file
 from storage.release_schema import GateRow
 from storage.releases import current_release, find_release_of_model, keep_candidate, list_releases, publish_release
@@ -282,6 +282,7 @@ def test_what_a_killed_publish_left_is_cleaned_and_its_number_not_used_again(
     # Killed after the renames into the folder of releases, before the link.
     for suffix in (".duckdb", ".parquet", ".json"):
         shutil.copy(workspace.release_file("news", 1, suffix), workspace.release_file("news", 2, suffix))
+    write_ledger(workspace, "news", Ledger(highest_used=2, highest_published=1, unfinished=[2]))
     (folder / STAGING).mkdir()
     (folder / STAGING / "release.duckdb").write_bytes(b"half")
     assert [release.version for release in list_releases(workspace, "news")] == [1]
