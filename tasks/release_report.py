@@ -37,6 +37,7 @@ from tasks.report.content import (
 )
 from tasks.report.maps import MapMethod, group_words, map_words
 from tasks.report.page import render_report
+from tasks.report.wording import without_folders
 
 logger = logging.getLogger(__name__)
 
@@ -129,18 +130,18 @@ def _content(release: Release, words: FrequentWords, word_map: WordMap, workspac
         all_counts=words.all_counts,
         word_map=word_map,
         seed=row.seed,
-        corpus=row.corpus_source,
+        corpus=without_folders(row.corpus_source),
         refused=row.version is None,
         figures=_figures(release),
         facts=_facts(release),
-        settings=[(setting.name, setting.value) for setting in read_settings(release.path)],
+        settings=[(setting.name, without_folders(setting.value)) for setting in read_settings(release.path)],
         training=[
             Epoch(epoch.epoch, epoch.mean_loss, epoch.learning_rate, epoch.words_per_second, epoch.seconds)
             for epoch in release.training
         ],
         measures=_measures(release.evaluation, difference),
         verdicts=[_verdict(gate) for gate in release.gates],
-        compared={name: own for name, own in compared.items() if name not in before},
+        compared={without_folders(name): own for name, own in compared.items() if name not in before},
         changes=_changes(difference, earlier[-1].version, compared) if difference else None,
         history=[(f"version {older.version}", dict(older.metrics)) for older in earlier]
         + [("this one", dict(release.metrics))],
@@ -166,8 +167,8 @@ def _facts(release: Release) -> dict[str, list[tuple[str, str]]]:
     versions: dict[str, str] = json.loads(row.library_versions)
     return {
         "Corpus": [
-            ("source", row.corpus_source),
-            ("rights", row.corpus_licence),
+            ("source", without_folders(row.corpus_source)),
+            ("rights", without_folders(row.corpus_licence)),
             ("digest", row.corpus_digest[:SHORT]),
         ],
         "Model": [
@@ -178,7 +179,10 @@ def _facts(release: Release) -> dict[str, list[tuple[str, str]]]:
             ("settings", row.config_digest[:SHORT]),
             ("vectors", row.sha256[:SHORT]),
         ],
-        "Reference vectors": [("source", row.reference_source), ("rights", row.reference_licence)],
+        "Reference vectors": [
+            ("source", without_folders(row.reference_source)),
+            ("rights", without_folders(row.reference_licence)),
+        ],
         "Made with": list(versions.items()),
     }
 
@@ -219,7 +223,7 @@ def _verdict(gate: GateRow) -> Verdict:
         high=gate.high,
         previous=gate.previous,
         minimum=gate.minimum,
-        note=gate.note,
+        note=without_folders(gate.note),
     )
 
 
@@ -241,10 +245,16 @@ def _changes(difference: ReleaseDiff, since: int, compared: Mapping[str, list[Co
         gained_words=difference.gained_words,
         lost_words=difference.lost_words,
         mean_overlap=difference.mean_overlap,
-        settings=[ChangedSetting(change.name, change.older, change.newer) for change in difference.settings],
+        settings=[
+            ChangedSetting(change.name, _shown(change.older), _shown(change.newer)) for change in difference.settings
+        ],
         words=stored[:CHANGED_WORDS]
         or [
             ComparedWord(word.word, word.rank, word.overlap, word.gained, word.lost)
             for word in difference.drift[:CHANGED_WORDS]
         ],
     )
+
+
+def _shown(value: str | None) -> str | None:
+    return None if value is None else without_folders(value)

@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,32 @@ def test_the_second_release_tells_what_changed(workspace: Workspace, release: Re
     assert re.search(r"<dt>new words</dt><dd>20</dd>", page)
     assert re.search(r"<dt>words gone</dt><dd>10</dd>", page)
     assert "Most changed words" in page
+
+
+def test_a_report_shows_no_folder_of_this_machine(workspace: Workspace, tmp_path: Path) -> None:
+    for number, folder in enumerate(("first", "second")):
+        made = content(model_digest=folder, seed=number)
+        path = tmp_path / "my texts" / folder / "a.txt"
+        provenance = made.provenance.model_copy(
+            update={"corpus_source": f"file {path}", "reference_source": f"vectors imported from file {path} (glove)"}
+        )
+        gates = [made.gates[0].model_copy(update={"note": f"judged by {path}"})]
+        compared = [made.compared_words[0].model_copy(update={"compared_with": str(path)})]
+        release = publish_release(
+            workspace,
+            "news",
+            replace(
+                made,
+                provenance=provenance,
+                gates=gates,
+                compared_words=compared,
+                settings={"corpus": {"path": str(path), "paths": [str(path)]}},
+            ),
+        )
+    page = render_release(release, SMALL, workspace)
+    assert str(tmp_path) not in page
+    assert "my texts" not in page
+    assert page.count("…/a.txt") >= 6
 
 
 def test_a_map_is_made_once_for_a_release(workspace: Workspace, release: Release) -> None:
