@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from storage.gold_numbers import column_numbers, looks_numeric, whole_number
+from storage.gold_numbers import AmbiguousNumbersError, column_numbers, looks_numeric, whole_number
 from storage.gold_table import DELIMITER_NAMES, GoldTable, Row
 
 # Heading names, compared in lower case without anything but letters and digits.
@@ -213,7 +213,10 @@ class _Finder:
         """Whether the first column is the mean of the others: the scores of single raters follow it."""
         if len(numbers) <= FEWEST_RATERS:
             return False
-        columns = [column_numbers(self.cells[column]) for column in numbers]
+        try:
+            columns = [column_numbers(self.cells[column]) for column in numbers]
+        except AmbiguousNumbersError:
+            return False
         fitting = 0
         for mean, *others in zip(*columns, strict=True):
             raters = [value for value in others if value is not None]

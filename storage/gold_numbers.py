@@ -39,10 +39,15 @@ def column_numbers(cells: Sequence[str]) -> list[float | None]:
     if not any("," in cell for cell in cells if looks_numeric(cell)):
         return point
     mark, values, others = (".", point, comma) if read_point >= read_comma else (",", comma, point)
-    certain = any("." in cell and "," in cell for cell, value in zip(cells, values, strict=True) if value is not None)
+    thousands_shown = any(
+        "." in cell and "," in cell for cell, value in zip(cells, values, strict=True) if value is not None
+    )
+    decimals_shown = any(value is not None and other is None for value, other in zip(values, others, strict=True))
     for cell, value, other in zip(cells, values, others, strict=True):
-        # Without a cell that shows both marks, a lone group of three digits may as well be decimals.
-        if value is not None and other is not None and value != other and not certain:
+        # A lone group of three digits may be decimals or thousands; a clearer number in the column decides.
+        if value is None or other is None or value == other:
+            continue
+        if not (decimals_shown if mark in cell else thousands_shown):
             raise AmbiguousNumbersError(
                 f"{cell!r} may be {value:g} or {other:g}; write decimal points and no thousands separators"
             )

@@ -16,7 +16,7 @@ from storage.gold_numbers import looks_numeric
 SECTION = ":"
 COMMENTS = ("#", "//")
 # In the order of preference where two fit equally.
-DELIMITERS = ("\t", ";", ",", "|", " ")
+DELIMITERS = ("\t", ";", "|", ",", " ")
 DELIMITER_NAMES = {"\t": "tabs", ";": "semicolons", ",": "commas", "|": "vertical bars", " ": "blanks"}
 # Characters. csv has a limit too, but it is one for the whole process, and readers of long texts raise it.
 LONGEST_ROW = 1 << 16
@@ -59,7 +59,7 @@ def read_table(text: str, *, pairs: bool = True, questions: bool = True) -> Gold
     """
     lines = list(_content_lines(text, pairs_only=not questions))
     best: tuple[int, str, int] = (0, " ", 0)
-    for delimiter in DELIMITERS:
+    for delimiter in (mark for mark in DELIMITERS if mark == " " or any(mark in line for _, line, _ in lines)):
         widths: Counter[int] = Counter()
         for _, line, _ in lines:
             fields = split_line(line, delimiter)
@@ -126,5 +126,6 @@ def _content_lines(text: str, *, pairs_only: bool) -> Iterator[tuple[int, str, s
 
 def _is_candidate(fields: Sequence[str], pairs: bool, questions: bool) -> bool:
     numbers = sum(map(looks_numeric, fields))
-    texts = sum(map(bool, fields)) - numbers
+    # `gem jewel 3` in front of `,94` is a row of blanks and decimal commas, split at the wrong mark.
+    texts = sum(bool(field) and not any(map(looks_numeric, field.split())) for field in fields)
     return (pairs and numbers >= 1 and texts >= 2) or (questions and texts >= 4)

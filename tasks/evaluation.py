@@ -22,7 +22,7 @@ from tasks.scoring import Scored, score_vectors, total_digests, total_metrics
 
 logger = logging.getLogger(__name__)
 
-STAGE_VERSION = 2
+STAGE_VERSION = 3
 
 
 def evaluation_stage(
@@ -122,6 +122,7 @@ def _facts(scored: Scored, gold: GoldSets) -> dict[str, Any]:
         "digests": total_digests(scored.rows),
         "reference": first and {name: first[name] for name in ("name", "source", "licence")},
         "references": scored.references,
+        "gold_columns": gold.columns,
         "gold_rows_left_out": {name: list(lines) for name, lines in gold.left_out.items()},
     }
 
