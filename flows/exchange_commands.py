@@ -4,13 +4,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
+import click
 import typer
 from rich.markup import escape
 
 from flows.command_options import JsonOption, TableArgument, WorkspaceOption, print_json
 from flows.completion import offer_tables
 from flows.console import output, shown_progress
-from storage.format_names import VectorFormat
+from storage.format_names import READ_FORMATS, VectorFormat
 from storage.layout import resolve_workspace
 
 
@@ -49,7 +50,12 @@ def import_vectors(
     ],
     table: Annotated[str, typer.Option("--table", help="table to publish them in", autocompletion=offer_tables)],
     form: Annotated[
-        VectorFormat | None, typer.Option("--format", help="form of the file; else told by content")
+        VectorFormat | None,
+        typer.Option(
+            "--format",
+            click_type=click.Choice([form.value for form in READ_FORMATS]),
+            help="form of the file; else recognised by content",
+        ),
     ] = None,
     words: Annotated[
         Path | None, typer.Option("--words", help="file of words for numpy and safetensors; else found beside the file")
@@ -59,7 +65,9 @@ def import_vectors(
     ] = None,
     skip_bad_rows: Annotated[
         bool,
-        typer.Option("--skip-bad-rows", help="leave out rows of zeros or NaN, words met before and words not in UTF-8"),
+        typer.Option(
+            "--skip-bad-rows", help="leave out rows of zeros or NaN, unclear and duplicate words and invalid UTF-8"
+        ),
     ] = False,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
@@ -72,7 +80,7 @@ def import_vectors(
             resolve_workspace(workspace),
             table,
             source,
-            form=form,
+            form=VectorFormat(form) if form else None,
             words=words,
             licence=licence,
             skip_bad_rows=skip_bad_rows,
