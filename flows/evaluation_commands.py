@@ -28,7 +28,13 @@ def evaluate(
         str | None, typer.Option("--vectors", help="instead of a table: a file of vectors, or package:NAME")
     ] = None,
     gold: Annotated[
-        list[str] | None, typer.Option("--gold", help="a further file of scored word pairs or analogies; repeatable")
+        list[str] | None,
+        typer.Option(
+            "--gold",
+            metavar="FILE[:COLUMNS]",
+            help="a further file of scored word pairs or analogies, as FILE:word1,word2,score to name its columns; "
+            "repeatable",
+        ),
     ] = None,
     reference: Annotated[
         list[str] | None,
@@ -66,6 +72,8 @@ def evaluate(
         return
     output.print(f"{escape(result.name)}: {result.words:,} words, {result.dimension} dimensions", highlight=False)
     output.print(score_table(result.rows, sections=sections))
+    for name, columns in result.gold_columns.items():
+        output.print(escape(f"{name}: {columns}"), highlight=False)
     for line in agreement_lines(result.compared_words):
         output.print(line, highlight=False)
 

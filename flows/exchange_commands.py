@@ -4,6 +4,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
+import click
 import typer
 from rich.markup import escape
 
@@ -11,7 +12,7 @@ from flows.command_options import JsonOption, TableArgument, WorkspaceOption, pr
 from flows.completion import offer_tables
 from flows.console import output, shown_progress
 from flows.prefect_environment import prepare_prefect
-from storage.format_names import VectorFormat
+from storage.format_names import READ_FORMATS, VectorFormat
 from storage.layout import resolve_workspace
 
 
@@ -50,7 +51,12 @@ def import_vectors(
     ],
     table: Annotated[str, typer.Option("--table", help="table to publish them in", autocompletion=offer_tables)],
     form: Annotated[
-        VectorFormat | None, typer.Option("--format", help="form of the file; else told by content")
+        VectorFormat | None,
+        typer.Option(
+            "--format",
+            click_type=click.Choice([form.value for form in READ_FORMATS]),
+            help="form of the file; else recognised by content",
+        ),
     ] = None,
     words: Annotated[
         Path | None, typer.Option("--words", help="file of words for numpy and safetensors; else found beside the file")
@@ -60,7 +66,9 @@ def import_vectors(
     ] = None,
     skip_bad_rows: Annotated[
         bool,
-        typer.Option("--skip-bad-rows", help="leave out rows of zeros or NaN, words met before and words not in UTF-8"),
+        typer.Option(
+            "--skip-bad-rows", help="leave out rows of zeros or NaN, unclear and duplicate words and invalid UTF-8"
+        ),
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="replace releases that were trained or judged by gates")] = False,
     workspace: WorkspaceOption = None,
@@ -86,7 +94,7 @@ def import_vectors(
             place,
             table,
             source,
-            form=form,
+            form=VectorFormat(form) if form else None,
             words=words,
             licence=licence,
             skip_bad_rows=skip_bad_rows,

@@ -14,3 +14,7 @@ class VectorFormat(StrEnum):
     NUMPY = "numpy"
     SAFETENSORS = "safetensors"
     PROJECTOR = "projector"
+
+
+# A pickle and the projector's files are only written.
+READ_FORMATS = tuple(form for form in VectorFormat if form not in (VectorFormat.GENSIM, VectorFormat.PROJECTOR))

@@ -1,23 +1,20 @@
-"""The rows of a gold file, whatever separates them: word pairs with a score, or analogy questions.
+"""The pairs or questions of a gold file, whatever its columns are and whatever separates them.
 
 A byte order mark, empty lines, comments and one heading are passed over. A row that is not of the expected form is
 left out and its line remembered, so that one slip in a long list does not cost the whole of it.
 """
 
-import csv
-import io
-import math
 import re
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
+
+from storage.gold_columns import Columns, ColumnsError, NoRowsError, choose_columns
+from storage.gold_numbers import AmbiguousNumbersError, column_numbers
+from storage.gold_table import GoldTable, read_table
 
 # What tags the words of some lists, such as `sun-n` in the lemmatised form of MEN.
 PART_OF_SPEECH = re.compile(r"(.+)[-_#/](?:[nvjar]|NN|VB|JJ|RB|NOUN|VERB|ADJ|ADV)")
-SECTION = ":"
-# Characters. csv has a limit too, but it is one for the whole process, and readers of long texts raise it.
-LONGEST_ROW = 1 << 16
-SECTION_HEADINGS = {"type", "category", "section", "relation"}
 
 
 class Pair(NamedTuple):
@@ -37,97 +34,85 @@ class Question(NamedTuple):
     d: str
 
 
-def parse_pairs(text: str) -> tuple[list[Pair], list[int]]:
-    """The pairs of a text and the numbers of the lines that are none.
+@dataclass(frozen=True)
+class GoldRows:
+    """What a gold file holds: pairs, or questions by section, and neither where no line is usable.
 
-    The score stands in the column where most rows have their first number after two words, so that headings and
-    files with further columns (SimLex-999 and SimVerb as published, RW, the parts of WordSim-353) are read too.
-    Part-of-speech tags are removed where every word of the text has one.
+    bad: the numbers of the lines that are none.  columns: which columns were read, for people.
     """
-    lines = [(number, _fields(line)) for number, line in _content_lines(text, comments=("#",))]
-    columns = Counter(column for _, fields in lines if (column := _first_number(fields)) is not None)
-    score_column = columns.most_common(1)[0][0] if columns else 2
-    pairs: list[Pair] = []
-    bad: list[int] = []
-    for place, (number, fields) in enumerate(lines):
-        score = _number(fields[score_column]) if len(fields) > score_column else None
-        if score is not None and fields[0] and fields[1]:
-            pairs.append(Pair(fields[0], fields[1], score))
-        elif place or len(fields) < 3:
-            bad.append(number)
-    return _without_parts_of_speech(pairs), bad
+
+    pairs: list[Pair]
+    sections: dict[str, list[Question]]
+    bad: list[int]
+    columns: str = ""
 
 
-def parse_questions(text: str, first_section: str) -> tuple[dict[str, list[Question]], list[int]]:
-    """The questions of a text by section, and the numbers of the lines that are none.
+def parse_gold(
+    text: str, first_section: str, columns: Sequence[str] = (), *, pairs: bool = True, questions: bool = True
+) -> GoldRows:
+    """The rows of a text. pairs, questions: what it may hold; both where its columns are to decide.
 
-    Rows are four words below a line `: section` (Google's form), or the section and four words, separated by tabs or
-    commas. first_section: of questions that name none.
+    first_section: of questions that name none.  columns: the names, or numbers from 1, of the columns to read: word,
+    word and score, four words, or the section and four words; empty to find them.
+    Raises ValueError where it is not clear which columns to read or how its numbers are written.
     """
-    sections: dict[str, list[Question]] = {}
-    bad: list[int] = []
-    section = first_section
-    for place, (number, line) in enumerate(_content_lines(text, comments=("#", "//"))):
-        fields = _fields(line)
-        if line.startswith(SECTION):
-            section = line.lstrip(f"{SECTION} ").strip()
-        elif place == 0 and fields and fields[0].casefold() in SECTION_HEADINGS:
-            continue
-        elif len(fields) == 4 and all(fields):
-            sections.setdefault(section, []).append(Question(*fields))
-        elif len(fields) == 5 and all(fields):
-            sections.setdefault(fields[0], []).append(Question(*fields[1:]))
-        else:
-            bad.append(number)
-    return sections, bad
-
-
-def holds_questions(text: str) -> bool:
-    """Whether most rows of a text are analogy questions rather than pairs with a score."""
-    questions = pairs = 0
-    for _, line in _content_lines(text, comments=("#", "//")):
-        if line.startswith(SECTION):
-            return True
-        fields = _fields(line)
-        if _first_number(fields) is not None:
-            pairs += 1
-        elif len(fields) in (4, 5):
-            questions += 1
-    return questions > pairs
-
-
-def _content_lines(text: str, comments: tuple[str, ...]) -> Iterator[tuple[int, str]]:
-    """Line number from 1 and stripped line, for the lines that say something."""
-    # str.splitlines would also split at characters that words may hold, such as a line separator.
-    for number, raw in enumerate(io.StringIO(text, newline=None), start=1):
-        line = raw.strip()
-        if line and not line.startswith(comments):
-            yield number, line
-
-
-def _fields(line: str) -> list[str]:
-    if len(line) > LONGEST_ROW:
-        return []
-    if "\t" in line:
-        fields = line.split("\t")
-    elif "," in line:
-        fields = next(csv.reader([line]))
-    else:
-        fields = line.split()
-    return [field.strip() for field in fields]
-
-
-def _first_number(fields: Sequence[str]) -> int | None:
-    """The first column after the two words that holds a number."""
-    return next((column for column, field in enumerate(fields) if column > 1 and _number(field) is not None), None)
-
-
-def _number(field: str) -> float | None:
+    pairs, questions = (pairs and len(columns) in (0, 3)), (questions and len(columns) in (0, 4, 5))
+    table = read_table(text, pairs=pairs, questions=questions)
     try:
-        number = float(field)
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None
+        chosen = choose_columns(table, columns, pairs=pairs, questions=questions)
+    except NoRowsError:
+        bad = [row.line for row in (*table.rows, *table.others)]
+        return GoldRows([], {}, _without_heading(text, sorted(bad)))
+    except ColumnsError as error:
+        first = table.rows[0].fields
+        shown = ", ".join(f"{number} ({field[:24]})" for number, field in enumerate(first[:12], 1))
+        raise ValueError(f"{error}; its columns are {shown}") from error
+    if chosen.score is None:
+        return _questions(table, chosen, first_section)
+    if table.has_sections:
+        # Pairs have no sections: a line that begins with a colon is a row like any other.
+        return parse_gold(text, first_section, columns, questions=False)
+    return _pairs(table, chosen)
+
+
+def _pairs(table: GoldTable, columns: Columns) -> GoldRows:
+    rows = [row for row in table.rows if row is not columns.heading]
+    bad = [row.line for row in table.others if row is not columns.heading]
+    first, second = columns.words
+    assert columns.score is not None
+    try:
+        scores = column_numbers([row.fields[columns.score] for row in rows])
+    except AmbiguousNumbersError as error:
+        raise ValueError(f"the scores in column {columns.score + 1} are not clear: {error}") from error
+    pairs = []
+    for row, score in zip(rows, scores, strict=True):
+        if score is not None and row.fields[first] and row.fields[second]:
+            pairs.append(Pair(row.fields[first], row.fields[second], score))
+        else:
+            bad.append(row.line)
+    return GoldRows(_without_parts_of_speech(pairs), {}, sorted(bad), columns.describe(table))
+
+
+def _questions(table: GoldTable, columns: Columns, first_section: str) -> GoldRows:
+    sections: dict[str, list[Question]] = {}
+    bad = [row.line for row in table.others if row is not columns.heading]
+    for row in table.rows:
+        if row is columns.heading:
+            continue
+        words = [row.fields[column] for column in columns.words]
+        section = row.section if columns.section is None else row.fields[columns.section]
+        if all(words) and section != "":
+            sections.setdefault(first_section if section is None else section, []).append(Question(*words))
+        else:
+            bad.append(row.line)
+    return GoldRows([], sections, sorted(bad), columns.describe(table))
+
+
+def _without_heading(text: str, bad: list[int]) -> list[int]:
+    """The bad lines of a text without any usable row, but for a heading in the first of them."""
+    lines = text.splitlines()
+    is_heading = bad and bad[0] <= len(lines) and re.match(r"\W*word ?_?1|type\b", lines[bad[0] - 1], re.IGNORECASE)
+    return bad[1:] if is_heading else bad
 
 
 def _without_parts_of_speech(pairs: list[Pair]) -> list[Pair]:

@@ -140,6 +140,8 @@ def _read_package(spec: str, name: str) -> ReferenceVectors:
 def _read_file(spec: str, source: VectorSource) -> ReferenceVectors:
     path = source.path
     found = read_vectors(source)
+    for row, reason in found.unclear.items():
+        raise VectorFileError(f"{path}: {found.place(row)} cannot be used: {reason}; remove such rows")
     # Some well-known files hold a few words that are not UTF-8; these match none of ours, the others are of use.
     words = [NOT_UTF8.sub("\ufffd", word) for word in found.words]
     return ReferenceVectors(path.name, words, found.vectors, str(path), NOT_STATED, reference_digest(spec))

@@ -5,7 +5,9 @@ a JSON list, as a JSON object from word to row, or as text with one word a line.
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,8 @@ NUMPY_FILE = "vectors.npy"
 SAFETENSORS_FILE = "vectors.safetensors"
 VOCABULARY_FILE = "vocabulary.json"
 TENSOR = "vectors"
+READ_TYPES = {"F64", "F32", "F16", "I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8"}
+WITH_NUMBER = re.compile(rb"([^ \t]+)[ \t]([0-9]{1,18})")
 # Looked for beside the array, in this order.
 WORDS_FILES = (VOCABULARY_FILE, "words.json", "words.txt", "vocab.json", "vocab.txt")
 
@@ -48,7 +52,25 @@ def read_safetensors(path: Path, words_file: Path) -> WordVectors:
         tables = [name for name in file.keys() if len(file.get_slice(name).get_shape()) == 2]  # noqa: SIM118
         if TENSOR not in tables and len(tables) != 1:
             raise ValueError(f"it holds {len(tables)} tensors with two axes and none named {TENSOR!r}")
-        return _joined(file.get_tensor(TENSOR if TENSOR in tables else tables[0]), words_file)
+        name = TENSOR if TENSOR in tables else tables[0]
+        kind = file.get_slice(name).get_dtype()
+        if kind == "BF16":
+            return _joined(_read_bfloat16(path, name), words_file)
+        if kind not in READ_TYPES:
+            raise ValueError(f"its tensor {name!r} holds {kind} numbers; save it as float32, float16 or bfloat16")
+        return _joined(file.get_tensor(name), words_file)
+
+
+def _read_bfloat16(path: Path, name: str) -> NDArray[np.float32]:
+    """A tensor of bfloat16, which NumPy does not know: the upper half of a float32 each."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        tensor = json.loads(file.read(length))[name]
+    start, end = tensor["data_offsets"]
+    halves = np.memmap(path, "<u2", "r", offset=8 + length + start, shape=((end - start) // 2,))
+    numbers = halves.astype(np.uint32)
+    numbers <<= 16
+    return numbers.view(np.float32).reshape(tensor["shape"])
 
 
 def write_numpy(
@@ -99,9 +121,10 @@ def _read_words(path: Path) -> tuple[list[str], NDArray[np.int64]]:
     """Words and counts of a file in one of the forms that the module names."""
     data = path.read_bytes()
     if path.suffix != ".json":
-        lines = data.split(b"\n")
-        words = decoded([line.removesuffix(b"\r") for line in (lines if lines[-1] else lines[:-1])])
-        return words, unknown_counts(len(words))
+        lines = [line.removesuffix(b"\r") for line in data.split(b"\n")]
+        while lines and not lines[-1]:
+            lines.pop()
+        return _words_and_counts(lines, path)
     try:
         content = json.loads(data)
     except ValueError as error:
@@ -119,6 +142,23 @@ def _read_words(path: Path) -> tuple[list[str], NDArray[np.int64]]:
     if not whole or len(counts) != len(content):
         raise ValueError(f"the counts in {path} are not {len(content)} whole numbers, one a word")
     return content, np.array(counts, dtype=np.int64)
+
+
+def _words_and_counts(lines: Sequence[bytes], path: Path) -> tuple[list[str], NDArray[np.int64]]:
+    """Words of a text, and their counts where each line ends in one, as word2vec and GloVe write vocabularies."""
+    found = [WITH_NUMBER.fullmatch(line) for line in lines]
+    numbers = [int(match[2]) for match in found if match]
+    if len(lines) < 2 or len(numbers) < len(lines):
+        return decoded(list(lines)), unknown_counts(len(lines))
+    words = decoded([match[1] for match in found if match])
+    if numbers == list(range(len(lines))):
+        return words, unknown_counts(len(lines))
+    if any(after > before for before, after in pairwise(numbers)):
+        raise ValueError(
+            f"{path} has a number after each word that is neither the row nor a count, the largest first; "
+            "write one word a line"
+        )
+    return words, np.array(numbers, dtype=np.int64)
 
 
 def _in_row_order(rows: Mapping[str, Any], path: Path) -> list[str]:

@@ -1,6 +1,7 @@
 """Word vectors in word2vec's binary form: after the first line of sizes, each word, a blank and its float32 numbers.
 
-word2vec's own tool ends a row with a newline, gensim does not; readers skip newlines before a word.
+word2vec's own tool ends a row with a newline, gensim does not. The second row shows which, and all rows are held to
+it: a word with a blank, or a lost byte, would make numbers of letters and words of numbers from there on.
 """
 
 import re
@@ -23,6 +24,9 @@ FLOAT_BYTES = 4
 ENDS_A_WORD = re.compile(r"[ \n]")
 # What a real row looks like, for files that do not tell their dimension: the bounds of its largest number.
 PLAUSIBLE_LARGEST = (1e-3, 1e3)
+# Bytes that are not UTF-8, kept as lone surrogates, and the zero byte, which floats are full of.
+NO_TEXT = re.compile("[\0\ud800-\udfff]")
+WILD = 1e3
 CONTROL_CHARACTER = re.compile(r"[\x00-\x1f]")
 # Less than who asks has read of a large file, so that a head that was cut is told from a small file.
 GUESSED_BYTES = 1 << 19
@@ -99,6 +103,7 @@ def _read_rows(file: IO[bytes], buffer: bytes, read_bytes: int, rows: int | None
     # Grows in place, so that a large file needs no second table.
     numbers = bytearray()
     position = 0
+    has_newlines = False
     while rows is None or len(words) < rows:
         end = buffer.find(b" ", position, position + LONGEST_WORD)
         if end < 0 or end + 1 + size > len(buffer):
@@ -110,7 +115,15 @@ def _read_rows(file: IO[bytes], buffer: bytes, read_bytes: int, rows: int | None
             read_bytes += position
             buffer, position = buffer[position:] + chunk, 0
             continue
-        words.append(buffer[position:end].lstrip(b"\n"))
+        word = buffer[position:end]
+        if len(words) == 1:
+            has_newlines = word.startswith(b"\n")
+        if words and word.startswith(b"\n") is not has_newlines:
+            raise _misaligned(len(words), read_bytes + position)
+        word = word.lstrip(b"\n") if not words else word[has_newlines:]
+        if b"\n" in word:
+            raise _misaligned(len(words), read_bytes + position)
+        words.append(word)
         offsets.append(read_bytes + position)
         numbers += buffer[end + 1 : end + 1 + size]
         position = end + 1 + size
@@ -122,6 +135,35 @@ def _read_rows(file: IO[bytes], buffer: bytes, read_bytes: int, rows: int | None
     if (buffer[position:] + file.read(CHUNK_BYTES)).strip(b"\n"):
         raise ValueError(f"it goes on after row {len(words)}, at byte {read_bytes + position}, with what is no row")
     vectors = np.frombuffer(numbers, dtype="<f4").astype(np.float32, copy=False).reshape(len(words), dimension)
+    texts = decoded(words)
+    garbage = _first_garbage(texts, vectors)
+    if garbage is not None:
+        raise _misaligned(garbage, offsets[garbage])
     return WordVectors(
-        decoded(words), vectors, unknown_counts(len(words)), lambda row: f"row {row + 1:,} at byte {offsets[row]}"
+        texts, vectors, unknown_counts(len(words)), lambda row: f"row {row + 1:,} at byte {offsets[row]}"
     )
+
+
+def _misaligned(row: int, byte: int) -> ValueError:
+    return ValueError(
+        f"row {row + 1:,} at byte {byte:,} does not begin where the row before it ends: a word holds a blank, or bytes "
+        "are lost or added; write the file again, with words that hold no blanks"
+    )
+
+
+def _first_garbage(words: Sequence[str], vectors: NDArray[np.float32]) -> int | None:
+    """The first row whose word is no text and whose numbers, or those of the row before, are no vector.
+
+    Some good files hold a few words that are not UTF-8, and their numbers are like those of the other rows.
+    """
+    if not NO_TEXT.search("".join(words)):
+        return None
+    no_text = [row for row, word in enumerate(words) if NO_TEXT.search(word)]
+    sizes = np.abs(np.nan_to_num(vectors, posinf=np.inf, neginf=np.inf))
+    largest = sizes.max(axis=1)
+    smallest = np.where(sizes == 0, np.inf, sizes).min(axis=1)
+    clean = np.ones(len(words), dtype=np.bool_)
+    clean[no_text] = False
+    usual = np.median(largest[clean]) if clean.any() else 1.0
+    wild = ~np.isfinite(vectors).all(axis=1) | ~(largest <= WILD * usual) | (smallest < usual / WILD / WILD)
+    return next((row for row in no_text if wild[row] or (row and wild[row - 1])), None)

@@ -1,15 +1,16 @@
 """Export a published table to the file formats of other tools: its unit-length vectors, most frequent word first."""
 
-import gzip
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, cast
+from typing import cast
 
 import numpy as np
 
+from storage.compressed_files import UnreadableFileError, check_output_name, open_compressed
 from storage.errors import ReleaseError, VectorFileError
+from storage.file_signatures import COMPRESSION_SUFFIXES, compression_of_name
 from storage.format_names import VectorFormat
 from storage.layout import Workspace
 from storage.output_files import new_output, size_of
@@ -44,6 +45,8 @@ UNHOLDABLE: Mapping[VectorFormat, re.Pattern[str]] = {
     VectorFormat.WORD2VEC_BINARY: ENDS_A_BINARY_WORD,
     VectorFormat.PROJECTOR: re.compile(r"[\t\n\r]|^$"),
 }
+# The formats that are written through a compression where the name asks for it.
+COMPRESSED = (VectorFormat.WORD2VEC, VectorFormat.WORD2VEC_BINARY, VectorFormat.GLOVE)
 BYTE_ORDER_MARK = "\ufeff"
 SHOWN_WORDS = 5
 
@@ -72,11 +75,12 @@ def export_table(
 ) -> VectorExport:
     """Write a version of a table, the current one where None, to a new file or folder.
 
-    force: replace what has that name. Word2vec's and GloVe's forms are packed where the name ends with .gz.
+    force: replace what has that name. Word2vec's and GloVe's forms are compressed as the name ends, such as .gz.
     Raises ReleaseError for a table or version that is not there, VectorFileError for words that the format cannot
     hold and for a place that is taken or cannot be written.
     """
     target = target.expanduser().absolute()
+    check_name(form, target.name)
     published, row = _read_published(workspace, table, version)
     check_words_fit(form, published)
     facts = {
@@ -90,6 +94,19 @@ def export_table(
         write_vectors(form, path, published, facts)
     words, dimension = published.vectors.shape
     return VectorExport(row.table_name, cast("int", row.version), form, target, words, dimension, size_of(target))
+
+
+def check_name(form: VectorFormat, name: str) -> None:
+    """Raises VectorFileError for a name that ends in a compression which the file would not have."""
+    try:
+        check_output_name(name)
+    except UnreadableFileError as error:
+        raise VectorFileError(f"{name} is not written: {error}") from error
+    if form not in COMPRESSED and compression_of_name(name) is not None:
+        raise VectorFileError(
+            f"{form} is not compressed, so its name may not end in {Path(name).suffix}; "
+            f"{', '.join(COMPRESSED)} files can end in {', '.join(COMPRESSION_SUFFIXES)}"
+        )
 
 
 def check_words_fit(form: VectorFormat, found: WordVectors) -> None:
@@ -118,8 +135,8 @@ def write_vectors(form: VectorFormat, path: Path, found: WordVectors, facts: Map
     match form:
         case VectorFormat.WORD2VEC | VectorFormat.GLOVE | VectorFormat.WORD2VEC_BINARY:
             write = {VectorFormat.WORD2VEC: write_word2vec, VectorFormat.GLOVE: write_glove}.get(form, write_binary)
-            with gzip.open(path, "wb", compresslevel=6) if path.suffix == ".gz" else path.open("wb") as file:
-                write(cast("IO[bytes]", file), words, vectors)
+            with open_compressed(path) as file:
+                write(file, words, vectors)
         case VectorFormat.GENSIM:
             _write_gensim(path, found)
         case VectorFormat.PARQUET:

@@ -33,7 +33,9 @@ def vector_faults(vectors: NDArray[np.float32]) -> Iterator[RowFault]:
 
 def row_faults(found: WordVectors) -> list[RowFault]:
     """The rows that no release can hold, in order; of rows with the same word all but the first."""
-    faults = {fault.row: fault for fault in vector_faults(found.vectors)}
+    faults = {row: RowFault(row, reason) for row, reason in found.unclear.items()}
+    for fault in vector_faults(found.vectors):
+        faults.setdefault(fault.row, fault)
     first_rows: dict[str, int] = {}
     for row, word in enumerate(found.words):
         reason = _word_fault(word)
@@ -50,6 +52,8 @@ def _word_fault(word: str) -> str | None:
         length = len(word.encode())
     except UnicodeEncodeError:
         return "its word is not UTF-8"
+    if not word:
+        return "its word is empty"
     if "\0" in word:
         return "its word holds a zero byte"
     return "its word is longer than 64 KiB" if length > LONGEST_WORD_BYTES else None

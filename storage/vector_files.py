@@ -1,6 +1,5 @@
 """Find and read a file of word vectors: its format is told by its content, unless it is named."""
 
-import re
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +8,9 @@ from pathlib import Path
 import pyarrow as pa
 from safetensors import SafetensorError
 
+from storage.compressed_files import recognize_file
 from storage.errors import VectorFileError
+from storage.file_signatures import ENCODINGS, TEXTS, UNDECIDED, FileKind, describe, remedy
 from storage.format_names import VectorFormat
 from storage.vector_arrays import NUMPY_FILE, SAFETENSORS_FILE, find_words_file, read_numpy, read_safetensors
 from storage.vector_binary import guess_dimension, read_binary
@@ -21,19 +22,19 @@ from storage.vector_text import BYTE_ORDER_MARK, is_row, parse_header, read_text
 HEAD_BYTES = 1 << 20
 # What a text never holds, and the numbers of a binary file do within a few rows.
 CONTROL_BYTES = bytes({*range(32)} - {*b"\t\n\v\f\r"})
-SIGNATURES: Mapping[bytes, VectorFormat] = {
-    rb"\x93NUMPY": VectorFormat.NUMPY,
-    rb"PAR1": VectorFormat.PARQUET,
-    # A pickle of protocol 2 to 5.
-    rb"\x80[\x02-\x05]": VectorFormat.GENSIM,
+KINDS: Mapping[FileKind, VectorFormat] = {
+    FileKind.NUMPY: VectorFormat.NUMPY,
+    FileKind.PARQUET: VectorFormat.PARQUET,
+    FileKind.PICKLE: VectorFormat.GENSIM,
+    FileKind.SAFETENSORS: VectorFormat.SAFETENSORS,
 }
+FASTTEXT_REMEDY = "import the .vec file that comes with it, or save its words and vectors as text"
 FOLDER_FILES: Mapping[str, VectorFormat] = {
     NUMPY_FILE: VectorFormat.NUMPY,
     SAFETENSORS_FILE: VectorFormat.SAFETENSORS,
     "vectors.tsv": VectorFormat.PROJECTOR,
 }
 WITH_WORDS_FILE = (VectorFormat.NUMPY, VectorFormat.SAFETENSORS)
-ZIP = b"PK\x03\x04"
 # What damaged files raise in the libraries that read them.
 DAMAGE = (OSError, EOFError, ValueError, zlib.error, pa.ArrowException, SafetensorError, MemoryError)
 
@@ -115,18 +116,25 @@ def _recognized(file: Path) -> VectorFormat:
     """The format that the beginning of a file shows."""
     if file.name in FOLDER_FILES and FOLDER_FILES[file.name] is VectorFormat.PROJECTOR:
         return VectorFormat.PROJECTOR
+    content = recognize_file(file)
+    if content.kind in KINDS and (content.compression is None or content.kind is FileKind.PICKLE):
+        return KINDS[content.kind]
+    if content.kind in KINDS:
+        raise ValueError(f"it is a compressed {KINDS[content.kind]} file; decompress it first")
+    if content.kind is FileKind.EMPTY:
+        raise ValueError("the file is empty")
+    if content.kind is FileKind.FASTTEXT:
+        raise ValueError(f"it is {describe(content.kind)}; {FASTTEXT_REMEDY}")
+    if content.kind not in (UNDECIDED | TEXTS | ENCODINGS):
+        raise ValueError(f"it is {describe(content.kind)}, which holds no rows of vectors; {remedy(content.kind)}")
     with opened(file) as stream:
         head = stream.read(HEAD_BYTES)
-    if not head:
-        raise ValueError("the file is empty")
-    if head.startswith(ZIP):
-        raise ValueError("it is a zip archive; unpack it and name the file of vectors in it")
-    for signature, form in SIGNATURES.items():
-        if re.match(signature, head):
-            return form
-    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < file.stat().st_size:
-        return VectorFormat.SAFETENSORS
-    return _recognized_rows(head)
+    try:
+        return _recognized_rows(head)
+    except ValueError as error:
+        if content.kind in UNDECIDED:
+            raise
+        raise ValueError(f"it is {describe(content.kind)}; {remedy(content.kind)}") from error
 
 
 def _recognized_rows(head: bytes) -> VectorFormat:
@@ -135,7 +143,11 @@ def _recognized_rows(head: bytes) -> VectorFormat:
     try:
         parse_header(first)
     except ValueError as error:
-        if is_row(first) and first.count(b" ") > 1:
+        # The word of the first row may hold blanks.
+        second = rest.partition(b"\n")[0]
+        if (is_row(first) and first.count(b" ") > 1) or (
+            is_row(second) and second.count(b" ") > 1 and _ends_alike(first, second)
+        ):
             return VectorFormat.GLOVE
         try:
             guess_dimension(head)
@@ -147,6 +159,16 @@ def _recognized_rows(head: bytes) -> VectorFormat:
     second, newline, _ = rest.partition(b"\n")
     is_text = is_row(second) or (newline and _reads_as_text(second))
     return VectorFormat.WORD2VEC if is_text else VectorFormat.WORD2VEC_BINARY
+
+
+def _ends_alike(first: bytes, second: bytes) -> bool:
+    """Whether a line ends in as many numbers as the line below it."""
+    fields = first.split()
+    return (
+        _reads_as_text(first)
+        and len(fields) > second.count(b" ")
+        and is_row(b" ".join(fields[-second.count(b" ") - 1 :]))
+    )
 
 
 def _reads_as_text(line: bytes) -> bool:

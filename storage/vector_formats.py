@@ -1,19 +1,17 @@
 """What every reader of word vectors gives and every writer takes, and how their files are opened."""
 
-import gzip
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, cast
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from storage.compressed_files import open_decompressed
 from storage.stages import sha256_of
-
-GZIP = b"\x1f\x8b"
 
 
 def _row_number(row: int) -> str:
@@ -27,12 +25,14 @@ class WordVectors:
     words: R words; bytes that are not UTF-8 are kept as lone surrogates (PEP 383), so that nothing is lost.
     vectors: (R, D) float32.  counts: (R,) int64, 0 where the file tells none.
     place: index of a row -> where it stands in the file, for messages.
+    unclear: index of a row whose word cannot be told from damage -> why; the row is kept for who leaves it out.
     """
 
     words: list[str]
     vectors: NDArray[np.float32]
     counts: NDArray[np.int64]
     place: Callable[[int], str] = field(default=_row_number, compare=False)
+    unclear: Mapping[int, str] = field(default_factory=dict, compare=False)
 
 
 def unknown_counts(rows: int) -> NDArray[np.int64]:
@@ -47,11 +47,9 @@ def decoded(words: list[bytes]) -> list[str]:
 
 @contextmanager
 def opened(path: Path) -> Iterator[IO[bytes]]:
-    """The bytes of a file, unpacked if it is gzip, whatever its name."""
-    with path.open("rb") as file:
-        packed = file.read(len(GZIP)) == GZIP
-    with gzip.open(path) if packed else path.open("rb") as unpacked:
-        yield cast("IO[bytes]", unpacked)
+    """The bytes of a file, decompressed by its signature, whatever its name. Raises as `open_decompressed`."""
+    with open_decompressed(path) as file:
+        yield file
 
 
 def sha256_of_files(files: Sequence[Path]) -> str:

@@ -1,5 +1,6 @@
 """Word vectors as Parquet: one row a word, its vector as a list of numbers."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from storage.vector_formats import WordVectors, unknown_counts
+
+logger = logging.getLogger(__name__)
 
 WORD_COLUMNS = ("word", "words", "token", "text")
 VECTOR_COLUMNS = ("vector", "vectors", "embedding", "embeddings")
@@ -26,14 +29,16 @@ def read_parquet(path: Path) -> WordVectors:
         schema = file.schema_arrow
         word = _column(schema, WORD_COLUMNS, _is_text, "words")
         vector = _column(schema, VECTOR_COLUMNS, _is_vector, "vectors")
-        has_counts = COUNT_COLUMN in schema.names and pa.types.is_integer(schema.field(COUNT_COLUMN).type)
+        has_counts = schema.names.count(COUNT_COLUMN) == 1 and _is_number(schema.field(COUNT_COLUMN).type)
+        if COUNT_COLUMN in schema.names and not has_counts:
+            logger.warning("%s: the column %r is ignored: it holds no numbers, or is there twice", path, COUNT_COLUMN)
         table = file.read(columns=[word, vector, *([COUNT_COLUMN] if has_counts else [])])
     words = table.column(word).cast(pa.string())
     if words.null_count:
         raise ValueError(f"column {word!r} has {words.null_count} rows without a word")
     counts = unknown_counts(len(words))
     if has_counts:
-        counts = table.column(COUNT_COLUMN).cast(pa.int64()).fill_null(0).to_numpy().astype(np.int64)
+        counts = _counts(table.column(COUNT_COLUMN))
     return WordVectors(words.to_pylist(), _matrix(table.column(vector), vector), counts)
 
 
@@ -71,6 +76,21 @@ def write_parquet(
             writer.write_table(pa.table(columns, schema=schema))
 
 
+def _counts(column: pa.ChunkedArray) -> NDArray[np.int64]:
+    """Numbers of any type as int64, 0 where one is missing. Raises ValueError for fractions and negative numbers."""
+    try:
+        counts = column.cast(pa.int64()).fill_null(0).to_numpy().astype(np.int64)
+    except pa.ArrowInvalid as error:
+        raise ValueError(f"column {COUNT_COLUMN!r} holds numbers that are no counts: {error}") from error
+    if len(counts) and counts.min() < 0:
+        raise ValueError(f"column {COUNT_COLUMN!r} holds numbers that are no counts: {counts.min()}")
+    return counts
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
+
+
 def _column(schema: pa.Schema, names: Sequence[str], fits: Callable[[pa.DataType], bool], what: str) -> str:
     """The column of that type with one of the names, else the only one of that type."""
     fitting = [field.name for field in schema if fits(field.type)]
@@ -80,13 +100,16 @@ def _column(schema: pa.Schema, names: Sequence[str], fits: Callable[[pa.DataType
             f"its columns are {', '.join(schema.names)}, and {len(fitting)} of them could be the {what}; "
             f"name one of them {names[0]!r}"
         )
-    return named[0] if named else str(fitting[0])
+    chosen = named[0] if named else str(fitting[0])
+    if schema.names.count(chosen) > 1:
+        raise ValueError(f"{schema.names.count(chosen)} columns are called {chosen!r}; rename all but one")
+    return chosen
 
 
 def _is_text(kind: pa.DataType) -> bool:
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
 def _is_vector(kind: pa.DataType) -> bool:

@@ -24,7 +24,7 @@ from tasks.vocabulary import VocabularyFacts
 
 logger = logging.getLogger(__name__)
 
-STAGE_VERSION = 2
+STAGE_VERSION = 3
 
 
 class EvaluationFacts(StageFacts):
@@ -32,6 +32,7 @@ class EvaluationFacts(StageFacts):
 
     metrics: name -> value on the whole set, None where it was not measured.  digests: what each was measured with.
     reference: name, source and licence of the first of `references`.  gold_rows_left_out: gold set -> line numbers.
+    gold_columns: gold set -> columns that were read.
     """
 
     label: ClassVar[str] = "evaluation"
@@ -42,6 +43,7 @@ class EvaluationFacts(StageFacts):
     digests: dict[str, str]
     reference: dict[str, str] | None
     references: list[dict[str, Any]]
+    gold_columns: dict[str, str]
     gold_rows_left_out: dict[str, list[int]]
 
     @property
@@ -150,6 +152,7 @@ def _facts(scored: Scored, gold: GoldSets) -> EvaluationFacts:
         digests=total_digests(scored.rows),
         reference=first and {name: first[name] for name in ("name", "source", "licence")},
         references=scored.references,
+        gold_columns=gold.columns,
         gold_rows_left_out={name: list(lines) for name, lines in gold.left_out.items()},
     )
 

@@ -41,7 +41,10 @@ class TargetConfig(BaseModel):
 
 
 class TargetEvaluation(BaseModel):
-    """How some vectors score. name: what was evaluated.  version: None for outside vectors and for a candidate."""
+    """How some vectors score. name: what was evaluated.  version: None for outside vectors and for a candidate.
+
+    gold_columns: name of each further gold set -> which of its columns were read.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -53,6 +56,7 @@ class TargetEvaluation(BaseModel):
     dimension: int
     rows: list[EvaluationRow]
     compared_words: list[ComparedWordRow]
+    gold_columns: dict[str, str] = Field(default_factory=dict)
 
 
 def read_target(target: TargetConfig, workspace: Workspace) -> NamedVectors:
@@ -80,4 +84,5 @@ def evaluate_target(target: TargetConfig, config: EvaluationConfig, workspace: W
         dimension=found.vectors.shape[1],
         rows=scored.rows,
         compared_words=scored.compared_words,
+        gold_columns=gold.columns,
     )

@@ -41,7 +41,9 @@ class EvaluationConfig(BaseModel):
         default_factory=list, description="further vectors to compare neighbours with, each with metrics of its own"
     )
     gold: list[str] = Field(
-        default_factory=list, description="further files of scored word pairs or of analogies, each a metric"
+        default_factory=list,
+        description="further files of scored word pairs or of analogies, each a metric; FILE:word1,word2,score names "
+        "the columns",
     )
     analogy_max_rank: int | None = Field(
         default=30_000, ge=1, description="only the most frequent words answer analogies; none: all words"

@@ -11,14 +11,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import safetensors.numpy
+import safetensors.torch
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from storage.compressed_files import recognize_file
 from storage.errors import VectorFileError
 from storage.format_names import VectorFormat
+from storage.vector_export import check_name, write_vectors
+from storage.vector_faults import row_faults
 from storage.vector_files import find_vectors, read_vectors
 from storage.vector_formats import WordVectors
-from tests.storage.vector_samples import unit_rows
+from tests.storage.vector_samples import sample, unit_rows
 
 WORDS = ["the", "of", "고양이"]
 VECTORS = unit_rows(3, 4)
@@ -87,7 +92,19 @@ def test_a_binary_file_without_a_header_may_be_large(tmp_path: Path) -> None:
 
 def test_a_row_with_a_word_of_blanks_is_told_from_one_that_is_too_long(tmp_path: Path) -> None:
     assert read(file_of(tmp_path, GLOVE + b". . . 1 2 3 4\nat home 1 2 3 4\n")).words == [*WORDS, ". . .", "at home"]
-    for row in (b"dog 5 1 2 3 4", b"dog  1 2 3 4", b"dog cat 1 x 3 4", b" 1 2 3 4", b"dog 1 2 3 4 x"):
+    for row, reason in (
+        (b"dog 5", "ends in a number"),
+        (b"dog ", "several blanks"),
+        (b"", "is empty"),
+        (b"  ", "is empty"),
+    ):
+        found = read(file_of(tmp_path, GLOVE + row + b" 1 2 3 4\n\n \n"))
+        (fault,) = row_faults(found)
+        assert (fault.row, found.place(3)) == (3, "line 4")
+        assert reason in fault.reason
+    first = read(file_of(tmp_path, b". . 1 2 3 4\n" + GLOVE))
+    assert first.words == [". .", *WORDS]
+    for row in (b"dog cat 1 x 3 4", b"dog 1 2 3 4 x", b"dog 1 2 3 4 5 6 7"):
         with pytest.raises(VectorFileError, match=r"line 4 is .*: not a word and 4 numbers"):
             read(file_of(tmp_path, GLOVE + row + b"\n"))
 
@@ -96,7 +113,7 @@ def test_a_row_with_a_word_of_blanks_is_told_from_one_that_is_too_long(tmp_path:
     ("data", "message"),
     [
         (b"", "the file is empty"),
-        (b"\x1f\x8b", "Compressed file ended|EOF|end"),
+        (b"\x1f\x8b", "none of the forms|cut off|end"),
         (GLOVE[:-20], "line 3 is .*: not a word and 4 numbers .*cut off"),
         (GLOVE + b"dog\n", "line 4 is 'dog'"),
         (GLOVE + b"\n" + GLOVE, "line 4 is ''"),
@@ -116,10 +133,10 @@ def test_a_row_with_a_word_of_blanks_is_told_from_one_that_is_too_long(tmp_path:
         (BINARY + b"more", "goes on after row 3"),
         (b"3 5\n" + b"".join(ROWS), "ends after"),
         (b"9 99999999\n" + b"".join(ROWS), "declares 99999999 numbers a word"),
-        (b"999999999 300\n" + os.urandom(2000), "ends after"),
+        (b"999999999 300\n" + os.urandom(2000), "ends after|does not begin where"),
         (b"just some text\n", "none of the forms"),
-        (b"PK\x03\x04\x00\x00", "zip archive; unpack it"),
-        (b"PAR1 and no more", "parquet"),
+        (b"PK\x03\x04\x00\x00", "zip archive.*unpack it"),
+        (b"PAR1\x15\x00 and no more", "parquet"),
         (b"\x93NUMPY\x01\x00 and no more", "without words"),
         (pickle.dumps([1, 2]), "is a pickle, .*save_word2vec_format"),
     ],
@@ -128,6 +145,58 @@ def test_a_damaged_file_is_named_with_the_place_in_it(tmp_path: Path, data: byte
     with pytest.raises(VectorFileError, match=message) as refused:
         read(file_of(tmp_path, data))
     assert "vectors.any cannot be read as word vectors" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"\x89HDF\r\n\x1a\n" + bytes(50), "HDF5"),
+        (b"\xba\x16\x4f\x2f\x0c\x00\x00\x00" + bytes(50), "fastText.*vec"),
+        (b"SQLite format 3\x00" + bytes(50), "SQLite"),
+        (b"7z\xbc\xaf\x27\x1c" + bytes(50), "archive"),
+        ("the 1 2\nof 3 4\n".encode("utf-16"), "UTF-16"),
+        (b"<!DOCTYPE html><html><body>404</body></html>", "HTML"),
+    ],
+)
+def test_what_holds_no_rows_is_refused_by_name(tmp_path: Path, data: bytes, said: str) -> None:
+    with pytest.raises(VectorFileError, match=said):
+        read(file_of(tmp_path, data))
+
+
+@pytest.mark.parametrize("suffix", ["gz", "bz2", "xz", "zst"])
+def test_vectors_go_and_come_in_every_compression(tmp_path: Path, suffix: str) -> None:
+    for form in (VectorFormat.GLOVE, VectorFormat.WORD2VEC, VectorFormat.WORD2VEC_BINARY):
+        path = tmp_path / f"{form}.txt.{suffix}"
+        original = sample(["the", "of", "cat"])
+        write_vectors(form, path, original, {})
+        found = read_vectors(find_vectors(path))
+        assert found.words == original.words
+        np.testing.assert_array_equal(found.vectors, original.vectors)
+        assert len(recognize_file(path).head) > 0
+        assert recognize_file(path).compression is not None
+
+
+@pytest.mark.parametrize(
+    ("form", "name"),
+    [(VectorFormat.GLOVE, "v.txt.lz4"), (VectorFormat.PARQUET, "v.parquet.gz"), (VectorFormat.NUMPY, "v.zip")],
+)
+def test_a_compression_that_is_not_applied_is_refused(form: VectorFormat, name: str) -> None:
+    with pytest.raises(VectorFileError, match=r"is not written|is not compressed"):
+        check_name(form, name)
+
+
+def test_numbers_of_other_c_libraries_are_read(tmp_path: Path) -> None:
+    found = read(file_of(tmp_path, GLOVE + b"dog -1.#IND 1.#QNAN 1.#INF 4\n"))
+    np.testing.assert_array_equal(found.vectors[3], np.array([np.nan, np.nan, np.inf, 4], dtype=np.float32))
+    assert [fault.reason for fault in row_faults(found)] == ["its vector holds NaN or infinite numbers"]
+
+
+@pytest.mark.parametrize("header", [b"", b"2 4\n"])
+def test_a_tab_and_a_number_in_the_word_are_refused(tmp_path: Path, header: bytes) -> None:
+    with pytest.raises(VectorFileError, match=r"tab and a number in the word|none of the forms"):
+        read(file_of(tmp_path, header + b"the\t0.1 0.2 0.3 0.4\nof\t0.5 -0.2 0.1 0.9\n".replace(b"0.4", b"0.4 0.5")))
+    with pytest.raises(VectorFileError, match=r"tab|not a word and 4 numbers"):
+        read(file_of(tmp_path, header + b"the\t0.1 0.2 0.3 0.4\nof\t0.5 -0.2 0.1 0.9\n"))
 
 
 def test_a_large_file_names_lines_far_from_its_beginning(tmp_path: Path) -> None:
@@ -141,7 +210,7 @@ def test_a_large_file_names_lines_far_from_its_beginning(tmp_path: Path) -> None
 def test_a_cut_archive_is_refused(tmp_path: Path) -> None:
     noise = os.urandom(5000).hex().encode()
     data = gzip.compress(GLOVE + noise)[:-2000]
-    with pytest.raises(VectorFileError, match=r"ended before|line 4"):
+    with pytest.raises(VectorFileError, match=r"cut off|line 4"):
         read(file_of(tmp_path, data))
 
 
@@ -309,3 +378,57 @@ def test_a_missing_number_in_parquet_becomes_nan(tmp_path: Path) -> None:
     """Which the check of rows then names, with its word."""
     pq.write_table(pa.table({"word": ["a", "b"], "vector": [[0.5, None], [1.0, 2.0]]}), tmp_path / "any.parquet")
     assert np.isnan(read(tmp_path / "any.parquet").vectors[0, 1])
+
+
+def test_bfloat16_is_read_and_fp8_refused(tmp_path: Path) -> None:
+    vectors = unit_rows(2, 4)
+    (tmp_path / "words.txt").write_text("the 12\nof 7\n\n", "utf-8")
+    path = tmp_path / "m.safetensors"
+    for name, kind in (("BF16", torch.bfloat16), ("F8_E4M3", torch.float8_e4m3fn)):
+        safetensors.torch.save_file({"other": torch.zeros(3), "w": torch.tensor(vectors).to(kind)}, path)
+        if name == "BF16":
+            found = read_vectors(find_vectors(path))
+            np.testing.assert_array_equal(found.vectors, torch.tensor(vectors).to(kind).float().numpy())
+            assert (found.words, found.counts.tolist()) == (["the", "of"], [12, 7])
+    with pytest.raises(VectorFileError, match=r"F8_E4M3 numbers.*float32"):
+        read_vectors(find_vectors(path))
+
+
+def test_numbers_beside_words_are_counts_or_rows_or_refused(tmp_path: Path) -> None:
+    np.save(tmp_path / "v.npy", unit_rows(3, 4))
+    words = tmp_path / "vocab.txt"
+    for text, counts in (("the\t9\nof\t4\ncat\t4\n", [9, 4, 4]), ("the 0\nof 1\ncat 2\n", [0, 0, 0])):
+        words.write_text(text, "utf-8")
+        found = read_vectors(find_vectors(tmp_path / "v.npy"))
+        assert (found.words, found.counts.tolist()) == (["the", "of", "cat"], counts)
+    words.write_text("the 5\nof 9\ncat 2\n", "utf-8")
+    with pytest.raises(VectorFileError, match="a number after each word"):
+        read_vectors(find_vectors(tmp_path / "v.npy"))
+
+
+@pytest.mark.parametrize("kind", [pa.uint64(), pa.int8(), pa.float64(), pa.decimal128(25, 2), pa.string()], ids=str)
+def test_counts_of_parquet_may_be_any_numbers(
+    tmp_path: Path, kind: pa.DataType, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "v.parquet"
+    columns = {"word": pa.array(["the", "of"], pa.string_view()), "vector": pa.array([[1.0, 2.0], [3.0, 4.0]])}
+    pq.write_table(pa.table(columns | {"count": pa.array([9, 4], pa.int64()).cast(kind)}), path)
+    found = read_vectors(find_vectors(path))
+    assert found.words == ["the", "of"]
+    assert found.counts.tolist() == ([0, 0] if kind == pa.string() else [9, 4])
+    assert ("'count' is ignored" in caplog.text) is (kind == pa.string())
+    pq.write_table(pa.table(columns | {"count": [1.5, float("nan")]}), path)
+    with pytest.raises(VectorFileError, match="'count' holds numbers that are no counts"):
+        read_vectors(find_vectors(path))
+
+
+def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "v.parquet"
+    arrays = [pa.array(["a"]), pa.array(["b"]), pa.array([[1.0, 2.0]])]
+    pq.write_table(pa.Table.from_arrays(arrays, ["word", "word", "vector"]), path)
+    with pytest.raises(VectorFileError, match="2 columns are called 'word'"):
+        read_vectors(find_vectors(path))
+
+
+def test_an_empty_word_is_a_fault_in_every_form() -> None:
+    assert [fault.reason for fault in row_faults(sample(["the", "", "cat"]))] == ["its word is empty"]
