@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from flows.deployment_file import PREFECT_YAML as PREFECT_YAML
 from storage.errors import SettingsError
 from storage.redaction import redacted
-from storage.source_files import find_source_files
+from storage.source_folders import find_source_files
 from tasks.corpus import CorpusConfig
 from tasks.evaluation import EvaluationConfig
 from tasks.publication_config import PublicationConfig, check_publication
@@ -129,13 +129,13 @@ def _names_a_corpus(assignment: str) -> bool:
 def merge_settings(model: type[Model], parameters: Mapping[str, Any], assignments: Iterable[str]) -> Model:
     """Parameters with `--set section.field=value` merged into them, as the model of all of them.
 
-    Naming a `corpus.path` means to read files, so it implies `corpus.source=files` unless that is set too.
+    `corpus.source=package` alone takes back a `corpus.path` of the deployment, which would imply files.
     Raises SettingsError that names the setting, what is wrong with it and what would be right.
     """
     overrides = [_parsed(assignment) for assignment in assignments]
     names = [name for name, _ in overrides]
-    if "corpus.path" in names and "corpus.source" not in names:
-        overrides.append(("corpus.source", "files"))
+    if ("corpus.source", "package") in overrides and "corpus.path" not in names:
+        overrides.append(("corpus.path", None))
     merged: dict[str, Any] = copy.deepcopy(dict(parameters))
     for name, value in overrides:
         _assign(merged, name, value)
@@ -191,8 +191,8 @@ def _explained(problem: Mapping[str, Any], root: type[BaseModel]) -> str:
     name = ".".join(path)
     if problem["type"] == "union_tag_invalid":
         model = str(problem["ctx"]["tag"])
-        known = ", ".join(FAMILIES)
-        return f"{name}.model: there is no model {_short(model)}{_did_you_mean(model, FAMILIES)}; use {known}"
+        close = _did_you_mean(model, FAMILIES)
+        return f"{name}.model: there is no model {_short(model)}{close}; use {', '.join(FAMILIES)}"
     if problem["type"] == "extra_forbidden":
         if renamed := _renamed(name, problem["input"]):
             return renamed

@@ -74,10 +74,10 @@ def read_table(text: str, *, pairs: bool = True, questions: bool = True) -> Gold
     comments, hidden = [], []
     for number, line in _comment_lines(text):
         comments.append(tuple(split_line(line.lstrip("#/ \t"), delimiter)))
-        fields = tuple(split_line(line, delimiter))
+        values = tuple(split_line(line, delimiter))
         # `#word` begins a row as well as a comment: such a line is named, not passed over.
-        if LEADING_WORD.match(line) and len(fields) == width and pairs and looks_numeric(fields[-1]):
-            hidden.append(Row(number, fields, None))
+        if LEADING_WORD.match(line) and len(values) == width and pairs and looks_numeric(values[-1]):
+            hidden.append(Row(number, values, None))
     others = [row for row in everything if len(row.fields) != width or not width]
     return GoldTable(
         delimiter,

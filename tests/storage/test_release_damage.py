@@ -18,8 +18,9 @@ from storage.release_ledger import Ledger, kept_versions, ledger_problem, read_l
 from storage.release_records import read_manifest, read_release
 from storage.release_verification import verify_table
 from storage.releases import current_release, keep_candidate, list_releases, publish_release
-from storage.stages import Stage, complete_stage, find_stage
+from storage.stages import complete_stage, find_stage
 from tests.storage.sample_releases import content
+from tests.storage.sample_stages import SampleFacts, sample_stage
 
 small = partial(content, rows=20, dimension=8)
 
@@ -227,11 +228,11 @@ def test_what_is_damaged_is_named_and_nothing_else_is_lost(workspace: Workspace,
 @pytest.mark.parametrize("name", ["manifest.json", "data", ""])
 def test_a_damaged_stage_is_built_again(tmp_path: Path, damage: Callable[[Path], None], name: str) -> None:
     workspace = Workspace(tmp_path)
-    wanted = Stage("tokens", 1, {"name": "news"}, {})
+    wanted = sample_stage("tokens", config={"name": "news"})
 
-    def build(folder: Path) -> dict[str, int]:
+    def build(folder: Path) -> SampleFacts:
         (folder / "data").write_bytes(bytes(1000))
-        return {}
+        return SampleFacts()
 
     folder = complete_stage(workspace, wanted, build).path
     if not name:
