@@ -63,7 +63,7 @@ function showMissing(fields) {
   message.hidden = fields.length === 0;
   if (!fields.length) return;
   const names = [...new Set(fields.map((field) => `“${shortened(typed[field])}”`))];
-  const rest = page.allWords > words.length ? ` The table has ${grouped(page.allWords)} words; ask it in SQL.` : "";
+  const rest = page.allWords > words.length ? ` The table has ${grouped(page.allWords)} words; query it with SQL.` : "";
   const listed = names.length < 2 ? names.join("") : `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`;
   message.append(`${listed} ${names.length === 1 ? "is" : "are"} not among the ${grouped(words.length)} words of this page.${rest}`);
   for (const field of fields) {
@@ -239,7 +239,7 @@ if (words.length) {
   ask("one", opening);
   ask("other", nearest(opening, 1)[0]?.row ?? opening);
   ["a", "b", "c"].forEach((field, place) => ask(field, three[place]));
-  byId("map-hint").textContent = matchMedia("(pointer: coarse)").matches ? "Two fingers move and zoom the map; tap a word for its neighbours"
+  byId("map-hint").textContent = matchMedia("(pointer: coarse)").matches ? "Two fingers move and zoom; tap a word"
     : "Click the map, then the wheel zooms; drag to move; click a word for its neighbours";
   readState();
   show();
