@@ -98,13 +98,13 @@ def build_parameters(deployment: Deployment, assignments: Iterable[str] = ()) ->
 def merge_settings(model: type[Model], parameters: Mapping[str, Any], assignments: Iterable[str]) -> Model:
     """Parameters with `--set section.field=value` merged into them, as the model of all of them.
 
-    Naming a `corpus.path` means to read files, so it implies `corpus.source=files` unless that is set too.
+    `corpus.source=package` alone takes back a `corpus.path` of the deployment, which would imply files.
     Raises SettingsError that names the setting, what is wrong with it and what would be right.
     """
     overrides = [_parsed(assignment) for assignment in assignments]
     names = [name for name, _ in overrides]
-    if "corpus.path" in names and "corpus.source" not in names:
-        overrides.append(("corpus.source", "files"))
+    if ("corpus.source", "package") in overrides and "corpus.path" not in names:
+        overrides.append(("corpus.path", None))
     merged: dict[str, Any] = copy.deepcopy(dict(parameters))
     for name, value in overrides:
         _assign(merged, name, value)

@@ -248,12 +248,12 @@ class _Decompressed(io.RawIOBase):
             elif self._decompressor.needs_input:
                 waiting = self._file.read(READ_BYTES)
                 if not waiting:
-                    raise self._damaged("the compressed data is cut off; copy the file again", cut_off=True)
+                    raise self._damaged("the compressed data is cut off; copy it again", cut_off=True)
             try:
                 data: bytes = self._decompressor.decompress(waiting, most)
             except DAMAGE as error:
                 raise self._damaged(
-                    f"the compressed data is damaged ({error}); copy the file again", cut_off=False
+                    f"the compressed data is damaged ({error}); copy it again", cut_off=False
                 ) from error
             if data:
                 return data
@@ -271,14 +271,14 @@ class _Decompressed(io.RawIOBase):
         pattern = next(signature.pattern for signature in SIGNATURES if signature.kind is self._compression)
         if not pattern.match(rest):
             raise self._damaged(
-                f"other bytes follow the end of the {self._compression} data; copy the file again, or repack it",
+                f"other bytes follow the end of the {self._compression} data; copy it again, or repack it",
                 cut_off=False,
             )
         return rest
 
     def _damaged(self, message: str, *, cut_off: bool) -> DamagedFileError:
         return DamagedFileError(
-            f"decompression stopped after {self._position:,} bytes: {message}",
+            f"decompression stopped after {self._position:,} bytes of text: {message}",
             cut_off=cut_off,
             position=self._position,
         )

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from storage.segments import GROUP_ROWS, Batch, RowTable, read_segments
-from storage.source_formats import Piece
+from storage.source_lines import Piece
 
 SCHEMA = pa.schema(
     [

@@ -193,6 +193,8 @@ BYTE_ORDER_MARKS: Mapping[bytes, FileKind] = {
     b"\xff\xfe": FileKind.UTF16,
     b"\xfe\xff": FileKind.UTF16,
 }
+# Of the bytes of UTF-16 that could be UTF-8 with NUL bytes: Latin text has one half.
+LEAST_NUL = 0.25
 UTF8_MARK = b"\xef\xbb\xbf"
 # Of text, after a byte order mark and blank space; the first that fits decides.
 COMMENTS = r"(?:<\?xml[^>]*\?>\s*|<!--.*?-->\s*)*"
@@ -239,7 +241,9 @@ def recognize(head: bytes, name: str = "") -> FileKind:
     except UnicodeDecodeError:
         text = None
     if b"\x00" in head:
-        return _wide_encoding(head) or FileKind.BINARY
+        # Where all else is UTF-8, a few NUL bytes are damage.
+        rare = text is not None and head.count(0) < LEAST_NUL * len(head)
+        return (None if rare else _wide_encoding(head)) or FileKind.BINARY
     if text is None:
         return FileKind.NOT_UTF8
     return _recognize_text(text, PurePath(name.lower()))

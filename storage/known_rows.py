@@ -8,7 +8,7 @@ import logging
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -115,16 +115,21 @@ def write_rows(
     files: Sequence[tuple[str, str]],
     known: KnownRows,
     fresh: Iterable[Batch],
+    unreadable: Collection[int] = (),
 ) -> list[FileRows]:
     """Write the rows that are not linked as one segment, and the index of all of them, which is returned.
 
     files: name and key of each source file, in the order of the corpus.  fresh: rows of the files that are not known,
-    the batches of each in a row.
+    the batches of each in a row.  unreadable: numbers of files that turned out to be, once `fresh` is used up; their
+    keys are never known to a later stage, so that they are tried again.
     """
     written = write_segment(folder, table, segment, chain(known.to_copy(table), fresh))
     blank = FileRows("", "", segment, first_row=0, rows=0, documents=0, size=0)
     places = [known.linked.get(file) or written.get(file, blank) for file in range(len(files))]
-    rows = [replace(place, name=name, key=key) for place, (name, key) in zip(places, files, strict=True)]
+    rows = [
+        replace(place, name=name, key=f"unreadable {key}" if file in unreadable else key)
+        for file, (place, (name, key)) in enumerate(zip(places, files, strict=True))
+    ]
     write_index(folder, rows)
     return rows
 

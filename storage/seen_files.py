@@ -10,6 +10,9 @@ from storage.stages import Manifest, read_manifest
 
 logger = logging.getLogger(__name__)
 
+# Settings that do not change how a file is read. Those that a stage of an earlier version lacks had no effect then.
+IRRELEVANT = frozenset({"on_bad_file"})
+
 
 def seen_files(workspace: Workspace, release: Release, corpus_config: Mapping[str, Any]) -> dict[str, str]:
     """Name -> sha256 of the source files of a release.
@@ -21,7 +24,7 @@ def seen_files(workspace: Workspace, release: Release, corpus_config: Mapping[st
     if manifest is None:
         logger.warning("nobody knows which files %s has seen: its corpus is not in the workspace", _named(release))
         return {}
-    if manifest.config != corpus_config:
+    if any(corpus_config.get(name) != value for name, value in manifest.config.items() if name not in IRRELEVANT):
         logger.warning("%s has read its files with other settings of the corpus", _named(release))
         return {}
     return manifest.inputs

@@ -3,46 +3,36 @@
 Whatever is wrong with a file is raised as CorpusError that names the file, the place in it and the remedy.
 """
 
-import bz2
 import codecs
-import glob
-import gzip
+import hashlib
 import io
-import lzma
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import logging
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from os.path import commonpath
 from pathlib import Path
-from typing import IO, Any
 
-import pyarrow as pa
-
+from storage.compressed_files import (
+    DamagedFileError,
+    FileContent,
+    UnreadableFileError,
+    open_decompressed,
+    recognize_file,
+)
 from storage.errors import CorpusError
-from storage.named_paths import check_allowed, named_path
+from storage.file_signatures import COMPRESSION_SUFFIXES
 from storage.stages import sha256_of
+
+logger = logging.getLogger(__name__)
 
 BLOCK_BYTES = 1 << 20
 # Text is cut into blocks and parts at whitespace only, so one run without any is held in memory whole.
 LONGEST_RUN = 64 << 20
-ARCHIVES = frozenset({".zip", ".tar", ".7z", ".rar"})
-# What gzip, bz2, lzma and Arrow raise for a file that is cut off or damaged; OSError is told apart by its errno.
-DAMAGED = (EOFError, zlib.error, lzma.LZMAError, OSError)
-
-
-def _open_zst(path: Path) -> IO[bytes]:
-    # Arrow's reader, because zstandard's takes the end of a truncated file for the end of the text.
-    stream: IO[bytes] = pa.CompressedInputStream(pa.OSFile(str(path)), "zstd")
-    return stream
-
-
-OPENERS: dict[str, Callable[[Path], Any]] = {
-    ".gz": gzip.open,
-    ".bz2": bz2.open,
-    ".xz": lzma.open,
-    ".zst": _open_zst,
-}
+# With errors=replace: more replaced characters than this are another encoding. French in Latin-1 has 4 %, Polish 10 %.
+MOST_REPLACED = 0.3
+REPLACEMENT = "\ufffd"
 
 
 @dataclass(frozen=True)
@@ -61,16 +51,23 @@ class SourceFile:
     def suffix(self) -> str:
         """The extension that tells the format, such as `.csv` of `a.csv.gz`, in lower case."""
         bare = Path(self.name.lower())
-        return (bare.with_suffix("") if bare.suffix in OPENERS else bare).suffix
+        return (bare.with_suffix("") if bare.suffix in COMPRESSION_SUFFIXES else bare).suffix
 
     @property
     def extensions(self) -> str:
         """All that tells how to read the file, such as `.csv.gz`."""
         compression = Path(self.name.lower()).suffix
-        return self.suffix + (compression if compression in OPENERS else "")
+        return self.suffix + (compression if compression in COMPRESSION_SUFFIXES else "")
+
+    @property
+    def shown(self) -> str:
+        """Its path for messages: bytes that are not UTF-8 are escaped."""
+        return printable(self.path)
 
     def sha256(self) -> str:
         """Hex sha256 of the bytes on disk. Raises CorpusError if they cannot be read."""
+        if not self.size:
+            return hashlib.sha256().hexdigest()
         try:
             return _sha256(self.path, self.size, self.modified_ns)
         except OSError as error:
@@ -83,33 +80,6 @@ def _sha256(path: Path, size: int, modified_ns: int) -> str:
     return sha256_of(path)
 
 
-def find_source_files(path: str) -> list[SourceFile]:
-    """The file, every file of the folder and of those below it, or every file that the glob matches, by name.
-
-    Hidden files and folders are left out. Raises CorpusError if there is none, or if one is an archive,
-    NotAllowedError if one is not where VECMILL_ALLOWED_ROOTS allows.
-    """
-    named = named_path(path, "corpus.path")
-    if named.is_file():
-        paths = [named]
-    elif named.is_dir():
-        paths = [file for file in named.rglob("*") if not _is_hidden(file.relative_to(named))]
-    elif glob.has_magic(path):
-        paths = [Path(match) for match in glob.glob(str(named), recursive=True)]  # noqa: PTH207  # Path.glob takes no absolute one
-    else:
-        raise CorpusError(f"there is no file or folder {named.absolute()}; correct corpus.path")
-    paths = [file for file in paths if file.is_file()]
-    if not paths:
-        where = f"the folder {named.absolute()} holds no file" if named.is_dir() else f"no file matches {path!r}"
-        raise CorpusError(f"{where} (looked from {Path.cwd()}); correct corpus.path")
-    check_allowed(paths, "corpus.path")
-    files = described_files(paths)
-    for file in files:
-        if file.suffix in ARCHIVES:
-            raise CorpusError(f"{file.path} is an archive, not a text; unpack it and name its files with corpus.path")
-    return files
-
-
 def check_unchanged(files: Sequence[SourceFile]) -> None:
     """Raise CorpusError if a file is no longer the one that was found, as its digest would then be another's."""
     for file in files:
@@ -118,7 +88,17 @@ def check_unchanged(files: Sequence[SourceFile]) -> None:
         except OSError as error:
             raise _unreadable(file, error) from error
         if (now.st_size, now.st_mtime_ns) != (file.size, file.modified_ns):
-            raise CorpusError(f"{file.path} changed while it was read; run again when nothing writes to it")
+            raise CorpusError(f"{file.shown} changed while it was read; run again when nothing writes to it")
+
+
+def recognized(file: SourceFile) -> FileContent:
+    """What a file is, by content and then by name. Raises CorpusError if it cannot be read or is damaged."""
+    try:
+        return recognize_file(file.path)
+    except (UnreadableFileError, DamagedFileError) as error:
+        raise CorpusError(f"{file.shown}: {error}") from error
+    except OSError as error:
+        raise _unreadable(file, error) from error
 
 
 def read_blocks(file: SourceFile, errors: str) -> Iterator[str]:
@@ -145,7 +125,7 @@ def read_blocks(file: SourceFile, errors: str) -> Iterator[str]:
             run = "".join(held)
             start = position - len(run[_end_of_last_whitespace(run) :].encode())
             raise CorpusError(
-                f"{file.path}: the {LONGEST_RUN >> 20} MiB of text from byte {start:,} on hold no whitespace; "
+                f"{file.shown}: the {LONGEST_RUN >> 20} MiB of text from byte {start:,} on hold no whitespace; "
                 "give each document its own line, or put spaces between the words"
             )
     if size:
@@ -157,39 +137,58 @@ def _decoded(file: SourceFile, errors: str) -> Iterator[tuple[str, int]]:
     decoder = codecs.getincrementaldecoder("utf-8")(errors)
     lines = io.IncrementalNewlineDecoder(decoder, translate=True)
     position = 0
+    letters = replaced = 0
     at_start = True
     for data, final in _with_end(_raw(file)):
         waiting = len(decoder.getstate()[0])
+        _check_no_nul(file, data, position)
         try:
             text = lines.decode(data, final)
         except UnicodeDecodeError as error:
             found = error.object[error.start]
             raise CorpusError(
-                f"{file.path} is not UTF-8: byte {position - waiting + error.start:,} of its text is 0x{found:02x} "
+                f"{file.shown} is not UTF-8: byte {position - waiting + error.start:,} of its text is 0x{found:02x} "
                 f"({error.reason}); convert the file, or set corpus.errors=replace to read such bytes as U+FFFD"
             ) from error
+        if errors == "replace":
+            letters += len(text) - sum(map(text.count, " \n\t"))
+            replaced += text.count(REPLACEMENT)
+            if replaced > MOST_REPLACED * letters:
+                raise CorpusError(
+                    f"{file.shown} is not UTF-8: corpus.errors=replace would replace {replaced:,} of {letters:,} "
+                    f"characters up to byte {position + len(data):,}; convert the file from its encoding with iconv"
+                )
         position += len(data)
         if at_start and text:
             text = text.removeprefix("\ufeff")
             at_start = False
         yield text, position
+    if replaced:
+        logger.warning("%s: %s bytes or characters that are not UTF-8 are read as U+FFFD", file.shown, f"{replaced:,}")
+
+
+def _check_no_nul(file: SourceFile, data: bytes, position: int) -> None:
+    found = data.find(0)
+    if found < 0:
+        return
+    if not data[found : found + 4096].strip(b"\x00"):
+        what = "padding of NUL bytes, as an unfinished copy or download leaves it: copy the file again"
+    else:
+        what = "no text holds it. Is the file UTF-16? Convert it with iconv -f UTF-16 -t UTF-8, or remove the byte"
+    raise CorpusError(f"{file.shown}: byte {position + found:,} of its text is NUL (0x00); {what}")
 
 
 def _raw(file: SourceFile) -> Iterator[bytes]:
-    opener = OPENERS.get(Path(file.name.lower()).suffix)
-    position = 0
+    if not file.size:
+        return
     try:
-        with opener(file.path) if opener else file.path.open("rb") as stream:
-            while data := stream.read1(BLOCK_BYTES):
-                position += len(data)
+        with open_decompressed(file.path) as stream:
+            while data := stream.read(BLOCK_BYTES):
                 yield data
-    except DAMAGED as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise _unreadable(file, error) from error
-        raise CorpusError(
-            f"{file.path}: decompression stopped after {position:,} bytes of text ({error}); "
-            "the file is cut off or damaged: copy it again"
-        ) from error
+    except (UnreadableFileError, DamagedFileError) as error:
+        raise CorpusError(f"{file.shown}: {error}") from error
+    except OSError as error:
+        raise _unreadable(file, error) from error
 
 
 def _with_end(pieces: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
@@ -214,13 +213,15 @@ def described_files(paths: Iterable[Path]) -> list[SourceFile]:
     files = []
     for path in absolute:
         state = path.stat()
-        files.append(SourceFile(path.relative_to(shared).as_posix(), path, state.st_size, state.st_mtime_ns))
+        name = printable(path.relative_to(shared).as_posix())
+        files.append(SourceFile(name, path, state.st_size, state.st_mtime_ns))
     return sorted(files, key=lambda file: file.name)
 
 
-def _is_hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
+def printable(path: Path | str) -> str:
+    r"""A path as text; bytes that are not UTF-8, which Python keeps as lone surrogates, become `\xff`."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _unreadable(file: SourceFile, error: OSError) -> CorpusError:
-    return CorpusError(f"{file.path} cannot be read: {error.strerror or error}; correct the file or corpus.path")
+    return CorpusError(f"{file.shown} cannot be read: {error.strerror or error}; correct the file or corpus.path")

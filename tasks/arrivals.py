@@ -14,12 +14,15 @@ from tasks.corpus import CorpusConfig, corpus_stage
 
 logger = logging.getLogger(__name__)
 
+SHOWN_NAMES = 5
+
 
 class Arrivals(BaseModel):
     """How the files of a corpus differ from those that a release has seen.
 
     version: of that release, None before the first one; then all files are new.  files: how many there are.
     new, changed, gone: names. A file that was only renamed or copied is none of them.
+    skipped: name of a file that cannot be read, and is left out -> why; known once the corpus is fetched.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -31,6 +34,7 @@ class Arrivals(BaseModel):
     changed: tuple[str, ...]
     gone: tuple[str, ...]
     train_on: Literal["all", "all_if_changed", "new"]
+    skipped: dict[str, str] = {}
 
     @property
     def unseen(self) -> tuple[str, ...]:
@@ -56,9 +60,14 @@ class Arrivals(BaseModel):
     def __str__(self) -> str:
         files = f"{self.files:,} file{'' if self.files == 1 else 's'}"
         if self.version is None:
-            return f"{files} of text; {self.table} has no release yet"
-        counts = (f"{len(self.new):,} new", f"{len(self.changed):,} changed", f"{len(self.gone):,} gone")
-        return f"{files}: {', '.join(counts)} since version {self.version} of {self.table}"
+            found = f"{files} of text; {self.table} has no release yet"
+        else:
+            counts = (f"{len(self.new):,} new", f"{len(self.changed):,} changed", f"{len(self.gone):,} gone")
+            found = f"{files}: {', '.join(counts)} since version {self.version} of {self.table}"
+        if not self.skipped:
+            return found
+        names = ", ".join(list(self.skipped)[:SHOWN_NAMES]) + (", …" if len(self.skipped) > SHOWN_NAMES else "")
+        return f"{found}; {len(self.skipped):,} left out, as they cannot be read: {names}"
 
 
 def find_arrivals(config: CorpusConfig, table: str, workspace: Workspace) -> Arrivals:

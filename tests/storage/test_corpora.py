@@ -10,7 +10,7 @@ from storage.corpora import DOCUMENTS, document_batches, read_documents
 from storage.errors import WorkspaceError
 from storage.known_rows import KnownRows, write_rows
 from storage.segments import FileRows
-from storage.source_formats import Piece
+from storage.source_lines import Piece
 
 
 def write_documents(folder: Path, *files: Iterable[Piece]) -> list[FileRows]:

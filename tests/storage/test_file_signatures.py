@@ -11,6 +11,7 @@ import sqlite3
 import tarfile
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -82,6 +83,14 @@ def database(engine: str, folder: Path) -> bytes:
     return path.read_bytes()
 
 
+def pickled(value: object, protocol: int, _: Path) -> bytes:
+    return pickle.dumps(value, protocol)
+
+
+def encoded(encoding: str, _: Path) -> bytes:
+    return TEXT.encode(encoding)
+
+
 BINARY: dict[str, tuple[FileKind, Callable[[Path], bytes]]] = {
     "gzip": (FileKind.GZIP, lambda _: gzip.compress(b"a")),
     "bzip2": (FileKind.BZ2, lambda _: bz2.compress(b"a")),
@@ -107,13 +116,13 @@ BINARY: dict[str, tuple[FileKind, Callable[[Path], bytes]]] = {
     **{
         f"pickle {protocol} of {type(value).__name__}": (
             FileKind.PICKLE,
-            lambda _, value=value, protocol=protocol: pickle.dumps(value, protocol),
+            partial(pickled, value, protocol),
         )
         for protocol in (2, 3, 4, 5)
         for value in ({"a": 1}, [1], "text", ("a", 2.5), {1})
     },
     **{
-        encoding: (kind, lambda _, encoding=encoding: TEXT.encode(encoding))
+        encoding: (kind, partial(encoded, encoding))
         for encoding, kind in {
             "utf-16": FileKind.UTF16,
             "utf-16-le": FileKind.UTF16,

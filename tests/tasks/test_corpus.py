@@ -123,7 +123,9 @@ def test_a_package_that_is_unknown_or_not_installed_is_an_error(monkeypatch: pyt
     ("settings", "message"),
     [
         ({"source": "files"}, "needs corpus.path"),
-        ({"path": "a.txt"}, "does not read corpus.path; set corpus.source=files"),
+        ({"delimiter": "ab"}, "corpus.delimiter is one character"),
+        ({"delimiter": '"'}, "corpus.delimiter is one character"),
+        ({"on_bad_file": "ignore"}, "Input should be"),
         ({"format": "xml"}, "Input should be"),
         ({"errors": "ignore"}, "Input should be"),
         ({"colunm": "text"}, "Extra inputs are not permitted"),
