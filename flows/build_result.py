@@ -100,7 +100,7 @@ def build_result(lineage: Lineage, publication: Publication, files: Arrivals) ->
         metrics=lineage.evaluation.facts["metrics"] | changes,
         verdicts=publication.verdicts,
         stages=[*reports, release],
-        files=files.model_copy(update={"skipped": lineage.corpus.facts.get("skipped_files", {})}),
+        files=files,
     )
 
 

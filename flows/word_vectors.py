@@ -93,6 +93,7 @@ def build_word_vectors(
         if arrivals.nothing_to_do:
             return _nothing_to_do(run.ended(nothing_to_do(arrivals, place)))
         text = fetch_corpus(corpus, place)
+        arrivals = arrivals.once_read(text)
         tokens = tokenize_corpus(text, tokenizer, place)
         words = build_vocabulary(tokens, vocabulary, place)
         encoded = encode_corpus(tokens, words, place, arrivals.only)

@@ -1,7 +1,7 @@
 """Look for text that has arrived since the current release of a table, and decide what to train on."""
 
 import logging
-from typing import Literal
+from typing import Literal, Self
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from storage.layout import Workspace
 from storage.releases import current_release
 from storage.seen_files import seen_files
+from storage.stages import Manifest
 from tasks.corpus import CorpusConfig, corpus_stage
 
 logger = logging.getLogger(__name__)
@@ -56,6 +57,10 @@ class Arrivals(BaseModel):
     def only(self) -> tuple[str, ...] | None:
         """The files to train on, None for all."""
         return self.unseen if self.train_on == "new" and len(self.unseen) < self.files else None
+
+    def once_read(self, corpus: Manifest) -> Self:
+        """The same, with the files that turned out to be unreadable."""
+        return self.model_copy(update={"skipped": corpus.facts["skipped_files"]})
 
     def __str__(self) -> str:
         files = f"{self.files:,} file{'' if self.files == 1 else 's'}"

