@@ -197,7 +197,8 @@ BYTE_ORDER_MARKS: Mapping[bytes, FileKind] = {
 LEAST_NUL = 0.25
 UTF8_MARK = b"\xef\xbb\xbf"
 # Of text, after a byte order mark and blank space; the first that fits decides.
-COMMENTS = r"(?:<\?xml[^>]*\?>\s*|<!--.*?-->\s*)*"
+# Possessive: the end of a comment is its first one, so no other division is tried.
+COMMENTS = r"(?:<\?xml[^>]*\?>\s*|<!--.*?-->\s*)*+"
 TEXT_SIGNATURES: tuple[tuple[FileKind, re.Pattern[str]], ...] = tuple(
     (kind, re.compile(pattern, re.DOTALL | re.IGNORECASE))
     for kind, pattern in (
@@ -206,9 +207,10 @@ TEXT_SIGNATURES: tuple[tuple[FileKind, re.Pattern[str]], ...] = tuple(
         (FileKind.WIKIEXTRACTOR, r"<doc (?=[^>\n]*\bid=)(?=[^>\n]*(>\s*\n|>\s*\Z))"),
         (FileKind.MEDIAWIKI, COMMENTS + r"<mediawiki[\s>]"),
         (FileKind.HTML, COMMENTS + r"<(!DOCTYPE\s+html|html[\s>]|head>|body[\s>])"),
-        (FileKind.XML, r"<\?xml\s|<!DOCTYPE\s|<!--|<!\[CDATA\[|<rss\s"),
+        (FileKind.XML, r"<\?xml\s|<!DOCTYPE\s|<!\[CDATA\[|<rss\s"),
     )
 )
+LEADING_COMMENTS = re.compile(COMMENTS, re.DOTALL)
 TAG = re.compile(r"<(?P<name>[A-Za-z][\w:.-]*)(\s+[\w:.-]+\s*=\s*(\"[^\"<]*\"|'[^'<]*'))*\s*/?>")
 # Marks of sentences and of rare words that corpora for language models hold; they are not markup.
 TOKEN_MARKS = frozenset({"s", "unk", "eos", "bos", "pad", "num", "sep", "cls", "mask", "sos", "br"})
@@ -245,7 +247,9 @@ def recognize(head: bytes, name: str = "") -> FileKind:
         rare = text is not None and head.count(0) < LEAST_NUL * len(head)
         return (None if rare else _wide_encoding(head)) or FileKind.BINARY
     if text is None:
-        return FileKind.NOT_UTF8
+        # The signatures of markup and JSON are ASCII, whatever the encoding of the rest.
+        kind = _recognize_text(head.decode("latin-1"), PurePath())
+        return FileKind.NOT_UTF8 if kind in UNDECIDED else kind
     return _recognize_text(text, PurePath(name.lower()))
 
 
@@ -285,7 +289,7 @@ def _recognize_text(text: str, name: PurePath) -> FileKind:
     for kind, pattern in TEXT_SIGNATURES:
         if pattern.match(stripped):
             return kind
-    tag = TAG.match(stripped)
+    tag = TAG.match(stripped, LEADING_COMMENTS.match(stripped).end())  # type: ignore[union-attr]
     if tag and tag["name"].lower() not in TOKEN_MARKS and (tag[2] or f"</{tag['name']}>" in stripped):
         return FileKind.XML
     if JSON_OBJECT.match(stripped):

@@ -9,6 +9,7 @@ import os
 import pickle
 import sqlite3
 import tarfile
+import time
 import zipfile
 from collections.abc import Callable
 from functools import partial
@@ -167,6 +168,8 @@ TEXTS: list[tuple[FileKind, str]] = [
     (FileKind.HTML, "<!-- saved -->\n<html>"),
     (FileKind.XML, '<?xml version="1.0" encoding="UTF-8"?>\n<posts>\n  <row Id="1"/>\n'),
     (FileKind.XML, '<TEI xmlns="http://www.tei-c.org/ns/1.0">\n<text>'),
+    (FileKind.XML, "<!-- a comment -->\n<p>A paragraph</p>"),
+    (FileKind.TEXT, "<!-- licence -->\n# A page in Markdown\n"),
     (FileKind.XML, "<p>A paragraph</p>\n<p>and one more</p>"),
     (FileKind.WARC, "WARC/1.0\r\nWARC-Type: conversion\r\n"),
     (FileKind.GIT_LFS, "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"),
@@ -189,6 +192,27 @@ def test_forms_of_text_are_recognised_by_content(kind: FileKind, text: str) -> N
     assert recognize(text.encode(), "a") is kind
     if kind not in (FileKind.TEXT, FileKind.CSV):
         assert recognize(text.encode(), "a.csv") is kind
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        (FileKind.HTML, "<html>\ncafé"),
+        (FileKind.XML, "<?xml version='1.0'?>\n<é/>"),
+        (FileKind.JSON_LINES, '{"text": "é"}\n'),
+    ],
+)
+def test_markup_and_json_in_an_older_encoding_are_recognised(kind: FileKind, text: str) -> None:
+    assert recognize(text.encode("latin-1"), "a.txt") is kind
+
+
+@pytest.mark.parametrize(
+    "unit", ["<!-- a -->", "<a b='c' ", "<?xml ", "[ [", '{ "', "<doc id=", " \n", "<!--", "a,b\n", 'a,"b\n']
+)
+def test_no_head_takes_long(unit: str) -> None:
+    started = time.process_time()
+    recognize((unit * 65_536)[:65_536].encode())
+    assert time.process_time() - started < 1
 
 
 def test_the_name_decides_only_what_the_content_leaves_open() -> None:
