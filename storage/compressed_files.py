@@ -67,10 +67,15 @@ def check_regular(path: Path) -> os.stat_result:
         kinds = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
         kind = kinds.get(stat.S_IFMT(state.st_mode), "a device")
         raise UnreadableFileError(f"it is {kind}, not a regular file; save its content to a file first")
+    check_not_kernel(state)
+    return state
+
+
+def check_not_kernel(state: os.stat_result) -> None:
+    """Raise UnreadableFileError for a file or folder of /proc or /sys."""
     for folder in KERNEL_FOLDERS:
         if Path(folder).is_dir() and state.st_dev == Path(folder).stat().st_dev:
-            raise UnreadableFileError(f"it is a file of the kernel ({folder}); save its content to a file first")
-    return state
+            raise UnreadableFileError(f"it is part of the kernel's {folder}; save its content to a file first")
 
 
 def recognize_file(path: Path) -> FileContent:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePath
 
-from storage.compressed_files import UnreadableFileError, check_regular
+from storage.compressed_files import UnreadableFileError, check_not_kernel, check_regular
 from storage.errors import CorpusError
 from storage.named_paths import check_allowed, named_path
 from storage.source_files import SourceFile, described_files, printable
@@ -68,20 +68,24 @@ def find_source_files(path: str) -> SourceFiles:
     """
     named = named_path(path, "corpus.path")
     search = _Search(named)
-    if named.is_dir():
-        search.visit(named, (EVERYTHING,), ())
-    elif named.exists():
-        try:
+    try:
+        if named.is_dir():
+            check_not_kernel(named.stat())
+            search.visit(named, (EVERYTHING,), ())
+        elif named.exists():
             check_regular(named)
-        except UnreadableFileError as error:
-            raise CorpusError(f"{printable(named)} cannot be a corpus: {error}") from error
-        search.found.append(named)
-    elif glob.has_magic(path):
-        search.base, parts = _split_pattern(named)
-        if search.base.is_dir():
-            search.visit(search.base, parts, ())
-    else:
-        raise CorpusError(f"there is no file or folder {printable(named.absolute())}; correct corpus.path")
+            search.found.append(named)
+        elif glob.has_magic(path):
+            search.base, parts = _split_pattern(named)
+            if search.base.is_dir():
+                check_not_kernel(search.base.stat())
+                search.visit(search.base, parts, ())
+        else:
+            raise CorpusError(f"there is no file or folder {printable(named.absolute())}; correct corpus.path")
+    except UnreadableFileError as error:
+        raise CorpusError(f"{printable(named)} cannot be a corpus: {error}") from error
+    except OSError as error:
+        raise CorpusError(f"{printable(named)} cannot be read: {error.strerror}; correct corpus.path") from error
     paths = search.files()
     found = SourceFiles(described_files(paths) if paths else [], search.passed_over)
     if not paths:
@@ -152,11 +156,14 @@ class _Search:
             check_allowed([path], "corpus.path")
         try:
             is_folder = path.is_dir()
-            if not is_folder and not rest:
+            if is_folder:
+                check_not_kernel(path.stat())
+            elif not rest:
                 check_regular(path)
                 self.found.append(path)
         except UnreadableFileError:
             self._pass_over(path, NOT_REGULAR)
+            return
         except OSError:
             if path.is_symlink():
                 self._pass_over(path, BROKEN)

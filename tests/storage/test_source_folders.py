@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storage.errors import CorpusError, NotAllowedError
+from storage.errors import CorpusError, NotAllowedError, VecmillError
 from storage.named_paths import ROOTS_VARIABLE
 from storage.source_folders import find_source_files
 
@@ -119,6 +119,22 @@ def test_pipes_and_files_of_the_kernel_are_no_corpus(tmp_path: Path) -> None:
         if not path.is_file() or path.is_relative_to("/proc"):
             with pytest.raises(CorpusError, match=r"cannot be a corpus: it is .* save its content to a file first"):
                 find_source_files(str(path))
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("a" * 300, "too long for a path"),
+        (f"{'a' * 300}/*.txt", "too long for a path"),
+        ("~nosuchuser/texts", "no home folder of that user"),
+        ("/proc/self/**", "part of the kernel's /proc"),
+        ("/proc", "part of the kernel's /proc"),
+        ("a\0b", "zero byte"),
+    ],
+)
+def test_a_path_that_cannot_be_is_one_clear_error(path: str, message: str) -> None:
+    with pytest.raises(VecmillError, match=message):
+        find_source_files(path)
 
 
 def test_a_name_that_is_not_utf8_is_read_and_shown_escaped(tmp_path: Path) -> None:
