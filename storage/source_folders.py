@@ -84,6 +84,8 @@ def find_source_files(path: str) -> SourceFiles:
             raise CorpusError(f"there is no file or folder {printable(named.absolute())}; correct corpus.path")
     except UnreadableFileError as error:
         raise CorpusError(f"{printable(named)} cannot be a corpus: {error}") from error
+    except RecursionError as error:
+        raise CorpusError(f"{printable(named)}: its folders are nested too deeply; name one of them") from error
     except OSError as error:
         raise CorpusError(f"{printable(named)} cannot be read: {error.strerror}; correct corpus.path") from error
     paths = search.files()

@@ -162,7 +162,7 @@ def _report(facts: Mapping[str, Any]) -> None:
             logger.warning("%s", reason)
     if blank := facts["files_without_text"]:
         more = f" and {len(blank) - SHOWN_FILES:,} more" if len(blank) > SHOWN_FILES else ""
-        logger.warning("%s files hold no text: %s%s", f"{len(blank):,}", ", ".join(blank[:SHOWN_FILES]), more)
+        logger.warning("files without text: %s%s", ", ".join(blank[:SHOWN_FILES]), more)
 
 
 def _find_source(config: CorpusConfig) -> _Source:

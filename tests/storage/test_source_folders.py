@@ -137,6 +137,16 @@ def test_a_path_that_cannot_be_is_one_clear_error(path: str, message: str) -> No
         find_source_files(path)
 
 
+def test_folders_nested_too_deeply_are_one_clear_error(tmp_path: Path) -> None:
+    folder = tmp_path
+    while len(str(folder)) < 2500:
+        folder /= "d"
+        folder.mkdir()
+    (folder / "a.txt").touch()
+    with pytest.raises(CorpusError, match="nested too deeply"):
+        find_source_files(str(tmp_path))
+
+
 def test_a_name_that_is_not_utf8_is_read_and_shown_escaped(tmp_path: Path) -> None:
     path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.txt"))
     path.write_text("text")

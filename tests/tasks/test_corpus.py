@@ -172,7 +172,7 @@ def test_a_bad_file_is_left_out_named_and_tried_again_when_it_changes(
         assert corpus.facts["files_without_text"] == ["c.jsonl"]
         assert "2 of 4 files cannot be read and are left out" in caplog.text
         assert "d.txt is UTF-16 text" in caplog.text
-        assert "1 files hold no text: c.jsonl" in caplog.text
+        assert "files without text: c.jsonl" in caplog.text
     (folder / "e.jsonl").write_text(GOOD.replace("one", "three"))
     grown = fetch_corpus.fn(skip, workspace)
     assert grown.facts["new_files"] == 3  # e.jsonl, and the bad ones again
