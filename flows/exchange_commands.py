@@ -4,14 +4,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
-import click
 import typer
 from rich.markup import escape
 
 from flows.command_options import JsonOption, TableArgument, WorkspaceOption, print_json
 from flows.completion import offer_tables
 from flows.console import output, shown_progress
-from storage.format_names import READ_FORMATS, VectorFormat
+from storage.format_names import ReadFormat, VectorFormat
 from storage.layout import resolve_workspace
 
 
@@ -50,12 +49,7 @@ def import_vectors(
     ],
     table: Annotated[str, typer.Option("--table", help="table to publish them in", autocompletion=offer_tables)],
     form: Annotated[
-        VectorFormat | None,
-        typer.Option(
-            "--format",
-            click_type=click.Choice([form.value for form in READ_FORMATS]),
-            help="form of the file; else recognised by content",
-        ),
+        ReadFormat | None, typer.Option("--format", help="form of the file; else recognised by content")
     ] = None,
     words: Annotated[
         Path | None, typer.Option("--words", help="file of words for numpy and safetensors; else found beside the file")
