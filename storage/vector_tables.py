@@ -79,7 +79,7 @@ def write_parquet(
 def _counts(column: pa.ChunkedArray) -> NDArray[np.int64]:
     """Numbers of any type as int64, 0 where one is missing. Raises ValueError for fractions and negative numbers."""
     try:
-        counts = column.cast(pa.int64()).fill_null(0).to_numpy().astype(np.int64)
+        counts: NDArray[np.int64] = column.cast(pa.int64()).fill_null(0).to_numpy().astype(np.int64)
     except pa.ArrowInvalid as error:
         raise ValueError(f"column {COUNT_COLUMN!r} holds numbers that are no counts: {error}") from error
     if len(counts) and counts.min() < 0:
