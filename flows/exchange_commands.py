@@ -4,7 +4,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
-import click
 import typer
 from rich.markup import escape
 
@@ -12,7 +11,7 @@ from flows.command_options import JsonOption, TableArgument, WorkspaceOption, pr
 from flows.completion import offer_tables
 from flows.console import output, shown_progress
 from flows.prefect_environment import prepare_prefect
-from storage.format_names import READ_FORMATS, VectorFormat
+from storage.format_names import ReadFormat, VectorFormat
 from storage.layout import resolve_workspace
 
 
@@ -51,12 +50,7 @@ def import_vectors(
     ],
     table: Annotated[str, typer.Option("--table", help="table to publish them in", autocompletion=offer_tables)],
     form: Annotated[
-        VectorFormat | None,
-        typer.Option(
-            "--format",
-            click_type=click.Choice([form.value for form in READ_FORMATS]),
-            help="form of the file; else recognised by content",
-        ),
+        ReadFormat | None, typer.Option("--format", help="form of the file; else recognised by content")
     ] = None,
     words: Annotated[
         Path | None, typer.Option("--words", help="file of words for numpy and safetensors; else found beside the file")

@@ -16,5 +16,12 @@ class VectorFormat(StrEnum):
     PROJECTOR = "projector"
 
 
-# A pickle and the projector's files are only written.
-READ_FORMATS = tuple(form for form in VectorFormat if form not in (VectorFormat.GENSIM, VectorFormat.PROJECTOR))
+class ReadFormat(StrEnum):
+    """Names of the formats that are read: gensim's own form is a pickle, and the projector's files are only written."""
+
+    WORD2VEC = "word2vec"
+    WORD2VEC_BINARY = "word2vec-binary"
+    GLOVE = "glove"
+    PARQUET = "parquet"
+    NUMPY = "numpy"
+    SAFETENSORS = "safetensors"

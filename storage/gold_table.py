@@ -62,9 +62,9 @@ def read_table(text: str, *, pairs: bool = True, questions: bool = True) -> Gold
     for delimiter in (mark for mark in DELIMITERS if mark == " " or any(mark in line for _, line, _ in lines)):
         widths: Counter[int] = Counter()
         for _, line, _ in lines:
-            fields = split_line(line, delimiter)
-            if _is_candidate(fields, pairs, questions):
-                widths[len(fields)] += 1
+            parts = split_line(line, delimiter)
+            if _is_candidate(parts, pairs, questions):
+                widths[len(parts)] += 1
         for width, count in widths.items():
             if count > best[0]:
                 best = (count, delimiter, width)
