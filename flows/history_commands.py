@@ -4,6 +4,7 @@ import typer
 
 from flows.command_options import JsonOption, TableArgument, WorkspaceOption, print_json
 from flows.console import messages, print_table
+from flows.printable import printable
 from storage.layout import resolve_workspace
 
 
@@ -23,4 +24,4 @@ def runs(table: TableArgument, workspace: WorkspaceOption = None, as_json: JsonO
         return
     print_table(run_table(trends))
     for concern in concerns(trends):
-        messages.print(concern, style="yellow", markup=False, highlight=False, soft_wrap=True)
+        messages.print(printable(concern), style="yellow", markup=False, highlight=False, soft_wrap=True)
