@@ -23,7 +23,8 @@ from flows import (
 )
 from flows.command_errors import run_guarded
 from flows.command_options import DeploymentArgument, JsonOption, SetOption, WorkspaceOption, print_json
-from flows.console import messages, output, shown_progress
+from flows.console import messages, output, print_table, shown_progress
+from flows.named_corpus import check_named_corpus
 from flows.prefect_environment import prepare_prefect
 from storage.errors import GateRefusedError
 from storage.layout import resolve_workspace
@@ -69,7 +70,7 @@ def list_deployments(as_json: JsonOption = False) -> None:
     table = Table("name", "what", "schedule", box=None, pad_edge=False, header_style="bold")
     for deployment in deployments:
         table.add_row(deployment.name, deployment.description, ", ".join(deployment.schedules))
-    output.print(table)
+    print_table(table)
 
 
 @app.command()
@@ -81,6 +82,7 @@ def build(
     as_json: JsonOption = False,
 ) -> None:
     """Run a deployment here and now, without a server, and publish its table."""
+    check_named_corpus(settings or [])
     prepare_prefect()
     from flows.deployments import build_parameters, check_paths, find_deployment
 
@@ -98,7 +100,7 @@ def build(
             table = Table("stage", "would", "where", box=None, pad_edge=False, header_style="bold")
             for step in plan:
                 table.add_row(step.name, "be reused" if step.reused else "run", escape(step.path))
-            output.print(table)
+            print_table(table)
         return
     check_paths(parameters)
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
@@ -137,7 +139,7 @@ def doctor(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> No
         table = Table("what", "found", "", box=None, pad_edge=False, header_style="bold")
         for finding in findings:
             table.add_row(finding.name, escape(finding.found), "[green]ok[/]" if finding.good else "[yellow]look[/]")
-        output.print(table)
+        print_table(table)
 
 
 table_commands.register(app)

@@ -5,9 +5,11 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.logging import RichHandler
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.table import Table
 from rich.text import Text
 
 from storage.redaction import RedactingFilter
@@ -19,6 +21,45 @@ if not output.is_terminal and "COLUMNS" not in os.environ:
     # Rich takes 80 columns for a pipe, and would cut tables that a pager or a log shows whole.
     output.width = 160
 messages = Console(stderr=True)
+
+# Narrower text columns would be a word a line.
+NARROWEST_TEXT = 20
+
+
+def print_table(table: Table, console: Console | None = None) -> None:
+    """Print a table. Values without blanks, numbers above all, are never cut or broken over lines.
+
+    If even wrapped text leaves no room for them, each row is printed with one field a line.
+    """
+    console = console or output
+    columns = [[str(column.header), *map(str, column.cells)] for column in table.columns]
+    texts = [[Text.from_markup(cell) for cell in cells] for cells in columns]
+    needed = 0
+    for column, cells in zip(table.columns, texts, strict=True):
+        natural = max((text.cell_len for text in cells), default=0)
+        longest_word = max((cell_len(word) for text in cells for word in text.plain.split()), default=0)
+        values = [text.plain for text in cells[1:]]
+        if column.overflow == "ignore":
+            # Whatever is too long runs over the edge, where a terminal goes on in the next line.
+            continue
+        column.min_width = longest_word
+        if not any(" " in value for value in values):
+            column.no_wrap = natural == max(map(cell_len, values), default=0)
+            needed += longest_word + 1
+        else:
+            needed += min(natural, max(longest_word, NARROWEST_TEXT)) + 1
+    if needed - 1 <= console.width:
+        console.print(table, soft_wrap=False)
+        return
+    names = max(text[0].cell_len for text in texts)
+    for row in range(1, len(texts[0])):
+        if row > 1:
+            console.print()
+        for cells in texts:
+            line = cells[row].copy()
+            line.pad_left(names + 1 - cells[0].cell_len) if cells[0].cell_len <= names else None
+            console.print(Text.assemble(cells[0], line), soft_wrap=True, highlight=False)
+
 
 VECMILL_LOGGERS = ("flows", "tasks", "storage")
 

@@ -6,7 +6,7 @@ import typer
 from rich.markup import escape
 
 from flows.command_options import JsonOption, TableArgument, WorkspaceOption, print_json
-from flows.console import output, shown_progress
+from flows.console import output, print_table, shown_progress
 from flows.report_commands import VersionOption
 from storage.layout import resolve_workspace
 
@@ -59,7 +59,7 @@ def _show(result: "DownstreamResult") -> None:
                 shown(score.start), str(point.epoch), f"{point.train_loss:.4f}", f"{point.validation_loss:.4f}",
                 f"{point.train_accuracy:.4f}", f"{point.validation_accuracy:.4f}",
             )  # fmt: skip
-    output.print(scores)
+    print_table(scores)
     output.print(
         "the vectors have seen the held-out reviews, without labels; --unseen trains them on the others alone"
         if result.seen
@@ -67,4 +67,4 @@ def _show(result: "DownstreamResult") -> None:
         style="dim",
     )
     output.print()
-    output.print(curves)
+    print_table(curves)

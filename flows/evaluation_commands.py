@@ -7,7 +7,8 @@ from rich.markup import escape
 
 from flows.command_options import JsonOption, WorkspaceOption, print_json
 from flows.completion import offer_tables
-from flows.console import output, shown_progress
+from flows.console import output, print_table, shown_progress
+from flows.printable import printable
 from flows.report_commands import VersionOption
 from storage.errors import SettingsError
 from storage.layout import resolve_workspace
@@ -71,9 +72,9 @@ def evaluate(
         print_json(result.model_dump(mode="json"))
         return
     output.print(f"{escape(result.name)}: {result.words:,} words, {result.dimension} dimensions", highlight=False)
-    output.print(score_table(result.rows, sections=sections))
+    print_table(score_table(result.rows, sections=sections))
     for name, columns in result.gold_columns.items():
-        output.print(escape(f"{name}: {columns}"), highlight=False)
+        output.print(escape(printable(f"{name}: {columns}")), highlight=False)
     for line in agreement_lines(result.compared_words):
         output.print(line, highlight=False)
 
@@ -105,4 +106,4 @@ def compare(
     for view in (pairs, score_table(found.agreement, sections=True), changed_table(found, SHOWN_WORDS)):
         if view.row_count:
             output.print()
-            output.print(view)
+            print_table(view)

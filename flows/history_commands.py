@@ -3,7 +3,8 @@
 import typer
 
 from flows.command_options import JsonOption, TableArgument, WorkspaceOption, print_json
-from flows.console import messages, output
+from flows.console import messages, print_table
+from flows.printable import printable
 from storage.layout import resolve_workspace
 
 
@@ -21,6 +22,6 @@ def runs(table: TableArgument, workspace: WorkspaceOption = None, as_json: JsonO
     if as_json:
         print_json([trend.model_dump(mode="json") for trend in trends])
         return
-    output.print(run_table(trends))
+    print_table(run_table(trends))
     for concern in concerns(trends):
-        messages.print(concern, style="yellow", markup=False, highlight=False, soft_wrap=True)
+        messages.print(printable(concern), style="yellow", markup=False, highlight=False, soft_wrap=True)

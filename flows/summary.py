@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from flows.build_result import BuildResult, metric_rows
+from flows.console import print_table
 from flows.printable import printable
 from storage.querying import Neighbor
 from tasks.metrics.gates import bound_text
@@ -19,8 +20,8 @@ def print_summary(console: Console, result: BuildResult, neighbors: Sequence[tup
         console.print(escape(result.message), style="bold green")
         return
     console.print(str(result.files), style="dim", markup=False, highlight=False)
-    console.print(_stage_table(result))
-    console.print(_verdict_table(result))
+    print_table(_stage_table(result), console)
+    print_table(_verdict_table(result), console)
     for note in dict.fromkeys(verdict["note"] for verdict in result.verdicts if verdict["note"] and verdict["passed"]):
         console.print(escape(note), style="dim")
     console.print(escape(result.message), style="bold red" if result.refused else "bold green")

@@ -6,7 +6,7 @@ import typer
 
 from flows.command_options import JsonOption, TableArgument, WorkspaceOption, print_json
 from flows.completion import offer_candidates, offer_releases, offer_versions
-from flows.console import messages, output, shown_progress
+from flows.console import messages, output, print_table, shown_progress
 from flows.printable import printable
 from storage.errors import SettingsError
 from storage.layout import resolve_workspace
@@ -44,7 +44,7 @@ def nearest(
     if as_json:
         print_json([{"word": n.word, "similarity": n.similarity, "rank": n.rank} for n in neighbors])
     else:
-        output.print(neighbor_table(neighbors))
+        print_table(neighbor_table(neighbors))
 
 
 def sql(
@@ -62,7 +62,7 @@ def sql(
     if as_json:
         print_json([dict(zip(result.columns, row, strict=True)) for row in result.rows])
         return
-    output.print(result_table(result, SHOWN_ROWS))
+    print_table(result_table(result, SHOWN_ROWS))
     if len(result.rows) > SHOWN_ROWS:
         messages.print(f"{SHOWN_ROWS} of {len(result.rows):,} rows; add LIMIT, or --json for all of them")
 
@@ -76,7 +76,7 @@ def releases(table: TableArgument, workspace: WorkspaceOption = None, as_json: J
     if as_json:
         print_json([release.model_dump(mode="json") for release in found])
     else:
-        output.print(release_table(found))
+        print_table(release_table(found))
 
 
 def diff(
@@ -101,7 +101,7 @@ def diff(
         output.print(f"{found.mean_overlap:.1%} of the {k} nearest of {len(found.drift):,} frequent words are the same")
     for view in diff_tables(found, SHOWN_WORDS):
         output.print()
-        output.print(view)
+        print_table(view)
 
 
 def verify(table: TableArgument, workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
@@ -114,7 +114,7 @@ def verify(table: TableArgument, workspace: WorkspaceOption = None, as_json: Jso
     if as_json:
         print_json([line.model_dump(mode="json") for line in found])
     else:
-        output.print(verified_table(found))
+        print_table(verified_table(found))
     if any(line.problem for line in found):
         raise typer.Exit(1)
 
@@ -187,7 +187,7 @@ def clean(
         print_json([folder.model_dump(mode="json") for folder in removed])
         return
     if removed:
-        output.print(removed_table(removed))
+        print_table(removed_table(removed))
     size = sum(folder.size for folder in removed) / 1e6
     output.print(f"{'would remove' if dry_run else 'removed'} {len(removed)} folders, {size:,.1f} MB")
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from flows import console
 from flows.cli import main
 from storage.layout import Workspace
 from storage.release_schema import GateRow
@@ -285,3 +287,18 @@ def test_the_doctor_creates_nothing(vecmill: Command, tmp_path: Path) -> None:
     before = sorted(tmp_path.rglob("*"))
     assert vecmill("doctor", "--workspace", str(tmp_path / "not there" / "yet"))[0] == 0
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("command", ["releases news", "nearest news word3"])
+def test_no_number_is_cut_however_narrow_the_terminal(
+    vecmill: Command, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    number = re.compile(r"(?<![\w.])-?[\d,]+\.\d+(?![\w.])")
+    monkeypatch.setattr(console.output, "_width", 500)
+    whole = set(number.findall(vecmill(*command.split())[1]))
+    assert whole
+    for width in (20, 40, 60, 80, 120, 200):
+        monkeypatch.setattr(console.output, "_width", width)
+        narrow = vecmill(*command.split())[1]
+        assert whole <= set(number.findall(narrow)), width
+        assert "…" not in narrow
