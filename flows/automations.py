@@ -17,6 +17,14 @@ ENDED = frozenset(
     f"prefect.flow-run.{state}" for state in ("Completed", NOTHING_TO_DO, "Failed", "TimedOut", "Cancelled", "Crashed")
 )
 HEARTBEAT = "prefect.flow-run.heartbeat"
+# The name of the state of a run whose time has come and which no worker has started.
+LATE = "Late"
+# Prefect calls a run late after 15 seconds; a busy worker may start it a moment later.
+LATE_FOR = timedelta(seconds=45)
+SILENT = (
+    "no sign of life for 90 seconds: the process or its machine died; the next run of the table goes on from the "
+    "checkpoint"
+)
 # Events of a run name the run as their resource and its tags as related ones.
 OUR_RUNS = {"prefect.resource.role": "tag", "prefect.resource.id": "prefect.tag.vecmill"}
 
@@ -39,8 +47,7 @@ def silent_runs_crash() -> AutomationCore:
             ChangeFlowRunState(
                 state=StateType.CRASHED,
                 name="Crashed",
-                message="no sign of life for 90 seconds: the process or its machine died; "
-                "the next run of the table goes on from the checkpoint",
+                message=SILENT,
             )
         ],
     )

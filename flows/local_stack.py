@@ -23,6 +23,7 @@ from types import FrameType
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows.deploying import WORK_POOL, DeployReport, deploy
+from flows.lost_runs import lost_runs_reported
 from flows.marked_processes import MARK, SERVICE, STOPPING, deaf_to_stops, end_marked
 from flows.server_address import check_own_password, is_healthy
 from flows.stack_record import StackRecord, read_record, remove_record, stack_folder, write_record
@@ -113,10 +114,11 @@ def run_stack(options: StackOptions, ready: Callable[[StackRecord, DeployReport]
             report = deploy(record.api_url)
             worker.start()
             ready(record, report)
-            while True:
-                time.sleep(CHECK_SECONDS)
-                for service in (server, worker):
-                    service.keep_alive()
+            with lost_runs_reported(options.workspace, record.token):
+                while True:
+                    time.sleep(CHECK_SECONDS)
+                    for service in (server, worker):
+                        service.keep_alive()
     except KeyboardInterrupt:
         logger.info("stopping: a run that trains writes a checkpoint first")
     finally:

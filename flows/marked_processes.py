@@ -44,6 +44,12 @@ def marked_processes(token: str) -> list[psutil.Process]:
     return [process for process in psutil.process_iter() if process.pid != own and _variables(process, MARK) == [token]]
 
 
+def run_ids(token: str) -> set[str]:
+    """Ids of the flow runs whose processes are alive."""
+    found = [_variables(process, FLOW_RUN) for process in marked_processes(token) if _is_alive(process)]
+    return {run for values in found for run in values if run}
+
+
 def end_marked(token: str) -> None:
     """Stop the flow runs, then the worker, then the server, and kill what does not end in time.
 

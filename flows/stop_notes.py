@@ -12,6 +12,8 @@ from prefect import Flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import ArtifactCreate
 from prefect.client.schemas.filters import (
+    ArtifactFilter,
+    ArtifactFilterFlowRunId,
     FlowRunFilter,
     FlowRunFilterDeploymentId,
     FlowRunFilterId,
@@ -19,7 +21,7 @@ from prefect.client.schemas.filters import (
     FlowRunFilterStateType,
 )
 from prefect.client.schemas.objects import TERMINAL_STATES, FlowRun, State, StateType
-from prefect.client.schemas.sorting import FlowRunSort
+from prefect.client.schemas.sorting import ArtifactSort, FlowRunSort
 from pydantic import ValidationError
 
 from flows.run_record import record_lost_run
@@ -80,6 +82,19 @@ def leave_note(
             f"kept. This goes on from there:\n\n```\n{command}\n```\n",
             flow_run_id=flow_run.id,
         )
+    )
+
+
+def has_note(client: SyncPrefectClient, flow_run: FlowRun) -> bool:
+    """Whether somebody has left a note on this run; one that was late before does not count."""
+    found = client.read_artifacts(
+        artifact_filter=ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[flow_run.id])),
+        sort=ArtifactSort.CREATED_DESC,
+    )
+    state = flow_run.state.name if flow_run.state else ""
+    return any(
+        (artifact.key or "").endswith("-stopped") and str(artifact.data).startswith(f"**{state}**")
+        for artifact in found
     )
 
 
