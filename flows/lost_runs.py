@@ -27,7 +27,7 @@ from prefect.events.filters import EventFilter, EventNameFilter, EventOccurredFi
 from prefect.exceptions import PrefectException
 from prefect.states import Crashed
 
-from flows.automations import HEARTBEAT, LATE, LATE_FOR, SILENCE, SILENT
+from flows.automations import HEARTBEAT, LATE, LATE_FOR, NEVER_STARTED, SILENCE, SILENT
 from flows.marked_processes import run_ids
 from flows.stop_notes import has_note, leave_note
 from storage.layout import Workspace
@@ -43,7 +43,6 @@ HOOKS = timedelta(seconds=15)
 REPORT = timedelta(seconds=10)
 # Runs that ended longer ago are history.
 RECENT = timedelta(days=2)
-NEVER_STARTED = "it never started: its worker ended after it took the run and before the process of the run was up"
 NO_WORKER = "it is late: no worker has started it; check that a worker of its work pool runs and has a free slot"
 
 
