@@ -105,8 +105,8 @@ def run_stack(options: StackOptions, ready: Callable[[StackRecord, DeployReport]
     )
     write_record(record)
     server, worker = _services(options, record)
-    try:
-        with _told_to_stop(), temporary_settings({PREFECT_API_URL: record.api_url}):
+    with _told_to_stop(), temporary_settings({PREFECT_API_URL: record.api_url}):
+        try:
             logger.info("starting the server; the first time takes a minute")
             server.start()
             _wait_until_healthy(server, record)
@@ -119,12 +119,12 @@ def run_stack(options: StackOptions, ready: Callable[[StackRecord, DeployReport]
                     time.sleep(CHECK_SECONDS)
                     for service in (server, worker):
                         service.keep_alive()
-    except KeyboardInterrupt:
-        logger.info("stopping: a run that trains writes a checkpoint first")
-    finally:
-        with _stops_ignored():
+        except KeyboardInterrupt:
+            logger.info("stopping: a run that trains writes a checkpoint first")
+        finally:
+            _ignore_stops()
             end_marked(record.token)
-        remove_record()
+            remove_record()
 
 
 def _services(options: StackOptions, record: StackRecord) -> tuple[Service, Service]:
@@ -187,27 +187,21 @@ def _told_to_stop() -> Iterator[None]:
     """Treat what a system or a closing terminal sends like Ctrl-C; what is ignored, as under nohup, stays ignored."""
 
     def stop(number: int, frame: FrameType | None) -> None:
+        _ignore_stops()
         raise KeyboardInterrupt
 
-    with _handled(stop):
-        yield
-
-
-@contextmanager
-def _stops_ignored() -> Iterator[None]:
-    """Another SIGTERM, as service managers send it, does not interrupt the shutdown; Ctrl-C shortens it."""
-    with _handled(signal.SIG_IGN):
-        yield
-
-
-@contextmanager
-def _handled(handler: "Callable[[int, FrameType | None], None] | signal.Handlers") -> Iterator[None]:
     earlier = {number: signal.getsignal(number) for number in STOPPING}
     for number, previous in earlier.items():
         if previous is not signal.SIG_IGN:
-            signal.signal(number, handler)
+            signal.signal(number, stop)
     try:
         yield
     finally:
         for number, previous in earlier.items():
             signal.signal(number, previous)
+
+
+def _ignore_stops() -> None:
+    """Another SIGTERM, as service managers send it, does not interrupt the shutdown; Ctrl-C shortens it."""
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_IGN)

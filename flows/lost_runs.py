@@ -43,7 +43,7 @@ HOOKS = timedelta(seconds=15)
 REPORT = timedelta(seconds=10)
 # Runs that ended longer ago are history.
 RECENT = timedelta(days=2)
-NO_WORKER = "it is late: no worker has started it; check that a worker of its work pool runs and has a free slot"
+NO_WORKER = "no worker has started it; check that a worker of its work pool runs and has a free slot"
 
 
 class LostRuns:
@@ -91,7 +91,11 @@ class LostRuns:
         if not has_note(client, run):
             flow = client.read_flow(run.flow_id)
             logger.warning("the run %s: %s", run.name, state.message)
-            leave_note(client, run, state, flow.name, self._workspace)
+            try:
+                leave_note(client, run, state, flow.name, self._workspace)
+            except (ValueError, ImportError, AttributeError) as error:
+                # Parameters or an entrypoint that this version does not know; the other runs have their turn.
+                logger.warning("the run %s gets no note: %s", run.name, error)
         self._settled.add((run.id, state.name))
 
 

@@ -73,7 +73,7 @@ def record_lost_run(workspace: Workspace, run_id: str, table: str, outcome: str,
         if is_recorded(workspace, run_id):
             return
         started_at = start_of(workspace, run_id) or datetime.now(UTC)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         logger.warning("the record of the run %s cannot be read: %s", run_id, error)
         return
     _write(

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
+import httpx
 from prefect import Flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import ArtifactCreate
@@ -22,6 +23,7 @@ from prefect.client.schemas.filters import (
 )
 from prefect.client.schemas.objects import TERMINAL_STATES, FlowRun, State, StateType
 from prefect.client.schemas.sorting import ArtifactSort, FlowRunSort
+from prefect.exceptions import PrefectException
 from pydantic import ValidationError
 
 from flows.run_record import record_lost_run
@@ -106,7 +108,9 @@ def tell_the_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State) -> N
     """
     if flow_run.deployment_id is None:
         return
-    with get_client(sync_client=True) as client:
+    before = None
+    # Rather twice than not at all.
+    with suppress(httpx.HTTPError, PrefectException), get_client(sync_client=True) as client:
         before = _ended_before(client, flow_run)
     if before is None or _cause(before) != _cause(state):
         announce_failure(flow_run.id, flow_run.name, flow_run.tags)
