@@ -16,7 +16,19 @@ SILENCE = timedelta(seconds=90)
 ENDED = frozenset(
     f"prefect.flow-run.{state}" for state in ("Completed", NOTHING_TO_DO, "Failed", "TimedOut", "Cancelled", "Crashed")
 )
+# States of a run that is to start later, also after it was Pending.
+WAITING = frozenset(f"prefect.flow-run.{state}" for state in ("Scheduled", "AwaitingConcurrencySlot", "Late"))
 HEARTBEAT = "prefect.flow-run.heartbeat"
+# The name of the state of a run whose time has come and which no worker has started.
+LATE = "Late"
+# Prefect calls a run late after 15 seconds; a busy worker may start it a moment later.
+LATE_FOR = timedelta(seconds=45)
+NOT_STARTED = timedelta(seconds=100)
+NEVER_STARTED = "it never started: its worker ended after it took the run and before the process of the run was up"
+SILENT = (
+    "no sign of life for 90 seconds: the process or its machine died; the next run of the table goes on from the "
+    "checkpoint"
+)
 # Events of a run name the run as their resource and its tags as related ones.
 OUR_RUNS = {"prefect.resource.role": "tag", "prefect.resource.id": "prefect.tag.vecmill"}
 
@@ -39,10 +51,27 @@ def silent_runs_crash() -> AutomationCore:
             ChangeFlowRunState(
                 state=StateType.CRASHED,
                 name="Crashed",
-                message="no sign of life for 90 seconds: the process or its machine died; "
-                "the next run of the table goes on from the checkpoint",
+                message=SILENT,
             )
         ],
+    )
+
+
+def unstarted_runs_crash() -> AutomationCore:
+    """Mark a run Crashed whose worker has ended after it took the run: the run would stay Pending for ever."""
+    return AutomationCore(
+        name="vecmill: a run that never starts has crashed",
+        description="Pending for 100 seconds; a worker starts a run within seconds.",
+        trigger=EventTrigger(
+            match_related=OUR_RUNS,
+            for_each={"prefect.resource.id"},
+            after={"prefect.flow-run.Pending"},
+            expect={"prefect.flow-run.Running", HEARTBEAT, *WAITING, *ENDED},
+            posture=Posture.Proactive,
+            threshold=1,
+            within=NOT_STARTED,
+        ),
+        actions=[ChangeFlowRunState(state=StateType.CRASHED, name="Crashed", message=NEVER_STARTED)],
     )
 
 

@@ -13,7 +13,7 @@ from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.workers.process import ProcessWorker
 from pydantic import BaseModel, ConfigDict
 
-from flows.automations import apply_automations, silent_runs_crash
+from flows.automations import apply_automations, silent_runs_crash, unstarted_runs_crash
 from flows.deployment_file import PREFECT_YAML
 from storage.errors import ServerError
 
@@ -41,7 +41,7 @@ def deploy(server: str, prefect_yaml: Path = PREFECT_YAML) -> DeployReport:
     with get_client(sync_client=True) as client:
         done = {f"work pool {WORK_POOL}": _work_pool(client)}
         _deploy_all(server, prefect_yaml)
-        done |= apply_automations(client, [silent_runs_crash()])
+        done |= apply_automations(client, [silent_runs_crash(), unstarted_runs_crash()])
         deployments = [deployment.name for deployment in client.read_deployments()]
     return DeployReport(server=server, done=done, deployments=sorted(deployments))
 

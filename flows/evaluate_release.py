@@ -4,6 +4,7 @@ from prefect import flow
 from prefect.runtime import flow_run
 
 from flows.stop_notes import tell_the_failure
+from flows.stop_signal import stopped_once
 from flows.summary import interval_text
 from storage.layout import resolve_workspace
 from storage.release_schema import WHOLE
@@ -20,7 +21,13 @@ def _run_name() -> str:
     return " ".join(filter(None, ("evaluate", target.table or target.vectors, target.version)))
 
 
-@flow(name="evaluate-release", flow_run_name=_run_name, persist_result=False, on_failure=[tell_the_failure])
+@flow(
+    name="evaluate-release",
+    flow_run_name=_run_name,
+    persist_result=False,
+    result_serializer="json",
+    on_failure=[tell_the_failure],
+)
 def evaluate_release(
     target: TargetConfig, evaluation: EvaluationConfig = EvaluationConfig(), workspace: str | None = None
 ) -> TargetEvaluation:
@@ -33,8 +40,9 @@ def evaluate_release(
 
     """
     place = resolve_workspace(workspace)
-    check_reference(evaluation)
-    result = evaluate_target(target, evaluation, place)
+    with stopped_once():
+        check_reference(evaluation)
+        result = evaluate_target(target, evaluation, place)
     leave_artifacts(f"{target.table or OUTSIDE}-evaluation", _metric_rows(result), evaluation_markdown(result))
     return result
 

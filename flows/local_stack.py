@@ -1,7 +1,8 @@
-"""`vecmill up`: a Prefect server and a worker on this machine, kept running until it is told to stop.
+"""`vecmill up`: a Prefect server and a worker on this machine, kept running until a signal stops it.
 
-Each service has a process group of its own, so that a terminal's Ctrl-C reaches this process alone, and writes a log
-beside Prefect's database. One that dies is started again: a flow run outlives both, and goes on reporting.
+Each service has a session of its own and SIGTERM blocked, so that a signal to all processes leaves the order of the
+shutdown to this one: runs, worker, server. A service writes its log to the folder of Prefect's database. One that dies
+is started again: a flow run outlives both, and goes on reporting.
 """
 
 import logging
@@ -22,8 +23,9 @@ from types import FrameType
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows.deploying import WORK_POOL, DeployReport, deploy
-from flows.marked_processes import MARK, end_marked
-from flows.server_address import is_healthy
+from flows.lost_runs import lost_runs_reported
+from flows.marked_processes import MARK, SERVICE, STOPPING, deaf_to_stops, end_marked
+from flows.server_address import check_own_password, is_healthy
 from flows.stack_record import StackRecord, read_record, remove_record, stack_folder, write_record
 from storage.errors import ServerError
 from storage.layout import WORKSPACE_VARIABLE, Workspace
@@ -37,7 +39,6 @@ CHECK_SECONDS = 0.5
 # A service that dies so often within so many seconds has a reason that another start does not mend.
 DEATHS, DEATHS_WITHIN_SECONDS = 3, 120.0
 LOG_TAIL_BYTES = 2000
-STOPPING = (signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True)
@@ -62,9 +63,10 @@ class Service:
 
     def start(self) -> None:
         """Start it, its output appended to the log."""
-        with self.log.open("ab") as log:
+        environment = self.environment | {SERVICE: self.name}
+        with self.log.open("ab") as log, deaf_to_stops():
             self.process = subprocess.Popen(
-                self.command, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                self.command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 start_new_session=True,
             )  # fmt: skip
 
@@ -90,8 +92,9 @@ def run_stack(options: StackOptions, ready: Callable[[StackRecord, DeployReport]
     """Run server and worker until Ctrl-C, SIGTERM or the end of the terminal; the caller has the lock of `sole_stack`.
 
     ready: called once, when all is started.
-    Raises ServerError if the port is taken or a service does not stay up.
+    Raises ServerError if the passwords of server and clients differ, the port is taken or a service does not stay up.
     """
+    check_own_password()
     _end_what_a_killed_one_left()
     _check_port_is_free(options.port)
     record = StackRecord(
@@ -102,8 +105,8 @@ def run_stack(options: StackOptions, ready: Callable[[StackRecord, DeployReport]
     )
     write_record(record)
     server, worker = _services(options, record)
-    try:
-        with _told_to_stop(), temporary_settings({PREFECT_API_URL: record.api_url}):
+    with _told_to_stop(), temporary_settings({PREFECT_API_URL: record.api_url}):
+        try:
             logger.info("starting the server; the first time takes a minute")
             server.start()
             _wait_until_healthy(server, record)
@@ -111,15 +114,17 @@ def run_stack(options: StackOptions, ready: Callable[[StackRecord, DeployReport]
             report = deploy(record.api_url)
             worker.start()
             ready(record, report)
-            while True:
-                time.sleep(CHECK_SECONDS)
-                for service in (server, worker):
-                    service.keep_alive()
-    except KeyboardInterrupt:
-        logger.info("stopping")
-    finally:
-        end_marked(record.token, last=server.process.pid if server.process else None)
-        remove_record()
+            with lost_runs_reported(options.workspace, record.token):
+                while True:
+                    time.sleep(CHECK_SECONDS)
+                    for service in (server, worker):
+                        service.keep_alive()
+        except KeyboardInterrupt:
+            logger.info("stopping: a run that trains writes a checkpoint first")
+        finally:
+            _ignore_stops()
+            end_marked(record.token)
+            remove_record()
 
 
 def _services(options: StackOptions, record: StackRecord) -> tuple[Service, Service]:
@@ -179,14 +184,24 @@ def _wait_until_healthy(server: Service, record: StackRecord) -> None:
 
 @contextmanager
 def _told_to_stop() -> Iterator[None]:
-    """Treat what a system or a closing terminal sends like Ctrl-C."""
+    """Treat what a system or a closing terminal sends like Ctrl-C; what is ignored, as under nohup, stays ignored."""
 
     def stop(number: int, frame: FrameType | None) -> None:
+        _ignore_stops()
         raise KeyboardInterrupt
 
-    earlier = {number: signal.signal(number, stop) for number in STOPPING}
+    earlier = {number: signal.getsignal(number) for number in STOPPING}
+    for number, previous in earlier.items():
+        if previous is not signal.SIG_IGN:
+            signal.signal(number, stop)
     try:
         yield
     finally:
-        for number, handler in earlier.items():
-            signal.signal(number, handler)
+        for number, previous in earlier.items():
+            signal.signal(number, previous)
+
+
+def _ignore_stops() -> None:
+    """Another SIGTERM, as service managers send it, does not interrupt the shutdown; Ctrl-C shortens it."""
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_IGN)

@@ -18,7 +18,7 @@ from prefect.events.schemas.automations import Automation, AutomationCore, Event
 from prefect.types import SecretDict
 from pydantic import SecretStr
 
-from flows.automations import OUR_RUNS, apply_automations
+from flows.automations import ENDED, LATE, LATE_FOR, OUR_RUNS, apply_automations
 from flows.mail_notification import MailNotification
 from storage.errors import NotificationError
 from tasks.events import RUN_FAILED
@@ -28,21 +28,25 @@ Channel = Literal["slack", "webhook", "email"]
 BLOCKS: Mapping[Channel, type[Block]] = {"slack": Webhook, "webhook": Webhook, "email": MailNotification}
 
 # Templates of Prefect's server, which knows the run of the event as `flow_run`.
-TABLE = "(flow_run.parameters.publication.table or flow_run.name)"
+TABLE = "((flow_run.parameters.publication or {}).table or flow_run.name)"
 REFUSED = "('GateRefusedError' in (flow_run.state.message or ''))"
-WHAT = f"('was refused by its gates' if {REFUSED} else 'has ended as ' ~ flow_run.state.name)"
+LATE_RUN = f"(flow_run.state.name == '{LATE}')"
+ENDED_AS = f"('was refused by its gates' if {REFUSED} else 'has ended as ' ~ flow_run.state.name)"
+WHAT = f"('is late' if {LATE_RUN} else {ENDED_AS})"
 SUBJECT = f"'vecmill: ' ~ flow_run.name ~ ' ' ~ {WHAT}"
-BODY = "(flow_run.state.message or 'no reason was given') ~ '\n\n' ~ ((flow_run|ui_url) or '')"
+NO_MESSAGE = f"('no worker has started it' if {LATE_RUN} else 'no reason was given')"
+MESSAGE = f"(flow_run.state.message or {NO_MESSAGE})"
+BODY = MESSAGE + " ~ '\n\n' ~ ((flow_run|ui_url) or '')"
 # Slack reads these three as markup: a table called <!channel> would call everybody.
 PLAIN = "|replace('&', '&amp;')|replace('<', '&lt;')|replace('>', '&gt;')"
 PAYLOADS: Mapping[Channel, str] = {
     "slack": f'{{"text": {{{{ (({SUBJECT} ~ "\n" ~ {BODY}){PLAIN})|tojson }}}}}}',
     "webhook": f'{{"table": {{{{ {TABLE}|tojson }}}}, "run": {{{{ flow_run.name|tojson }}}}, '
     f'"state": {{{{ flow_run.state.name|tojson }}}}, "refused": {{{{ {REFUSED}|tojson }}}}, '
-    '"message": {{ flow_run.state.message|tojson }}, "url": {{ ((flow_run|ui_url) or "")|tojson }}}',
+    f'"message": {{{{ {MESSAGE}|tojson }}}}, "url": {{{{ ((flow_run|ui_url) or "")|tojson }}}}}}',
 }
 TEST_SUBJECT = "vecmill: notifications are on"
-TEST_BODY = "You will hear from vecmill when a release is refused by its gates and when a run fails or crashes."
+TEST_BODY = "You will hear from vecmill when a release is refused and when a run fails, crashes or is late."
 TEST_PAYLOADS: Mapping[Channel, Mapping[str, str]] = {
     "slack": {"text": f"{TEST_SUBJECT}\n{TEST_BODY}"},
     "webhook": {"message": TEST_BODY},
@@ -66,8 +70,8 @@ def switch_on(channel: Channel, block: Block) -> str:
     document = block._block_document_id
     assert document is not None
     with get_client(sync_client=True) as client:
-        wanted = _automation(channel, document)
-        done = apply_automations(client, [wanted])[wanted.name]
+        wanted = _automations(channel, document)
+        done = apply_automations(client, wanted)[_automation_name(channel)]
         for found in _found(client, channel):
             if not found.enabled:
                 client.resume_automation(found.id)
@@ -94,7 +98,8 @@ def channels_on() -> list[Channel]:
 
 
 def _found(client: SyncPrefectClient, channel: Channel) -> list[Automation]:
-    return client.read_automations_by_name(_automation_name(channel))
+    names = (_automation_name(channel), _late_automation_name(channel))
+    return [found for name in names for found in client.read_automations_by_name(name)]
 
 
 def _block_name(channel: Channel) -> str:
@@ -105,13 +110,17 @@ def _automation_name(channel: Channel) -> str:
     return f"vecmill: tell about refused and failed runs by {channel}"
 
 
-def _automation(channel: Channel, block: UUID) -> AutomationCore:
+def _late_automation_name(channel: Channel) -> str:
+    return f"vecmill: notify about late runs by {channel}"
+
+
+def _automations(channel: Channel, block: UUID) -> list[AutomationCore]:
     action: ActionTypes = (
         SendNotification(block_document_id=block, subject=f"{{{{ {SUBJECT} }}}}", body=f"{{{{ {BODY} }}}}")
         if channel == "email"
         else CallWebhook(block_document_id=block, payload=PAYLOADS[channel])
     )
-    return AutomationCore(
+    ended = AutomationCore(
         name=_automation_name(channel),
         description="Set up by `vecmill notify`; a refused release ends its run as Failed.",
         trigger=EventTrigger(
@@ -123,6 +132,21 @@ def _automation(channel: Channel, block: UUID) -> AutomationCore:
         ),
         actions=[action],
     )
+    late = AutomationCore(
+        name=_late_automation_name(channel),
+        description="Set up by `vecmill notify`; a run is late if no worker starts it.",
+        trigger=EventTrigger(
+            match_related=OUR_RUNS,
+            for_each={"prefect.resource.id"},
+            after={f"prefect.flow-run.{LATE}"},
+            expect={"prefect.flow-run.Pending", "prefect.flow-run.Running", *ENDED},
+            posture=Posture.Proactive,
+            threshold=1,
+            within=LATE_FOR,
+        ),
+        actions=[action],
+    )
+    return [ended, late]
 
 
 def _send_test_message(channel: Channel, block: Block) -> None:

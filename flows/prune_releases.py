@@ -6,6 +6,7 @@ from prefect import flow
 from pydantic import BaseModel, ConfigDict, Field
 
 from flows.stop_notes import tell_the_failure
+from flows.stop_signal import stopped_once
 from storage.housekeeping import clean_stages
 from storage.layout import resolve_workspace
 from storage.querying import table_names
@@ -35,7 +36,7 @@ class PruningResult(BaseModel):
     stage_bytes: int
 
 
-@flow(name="prune-releases", persist_result=False, on_failure=[tell_the_failure])
+@flow(name="prune-releases", persist_result=False, result_serializer="json", on_failure=[tell_the_failure])
 def prune_releases(pruning: PruningConfig = PruningConfig(), workspace: str | None = None) -> PruningResult:
     """Remove old releases of every table, then the stages that no kept release needs.
 
@@ -44,6 +45,11 @@ def prune_releases(pruning: PruningConfig = PruningConfig(), workspace: str | No
         workspace: Folder of all artefacts; none: $VECMILL_WORKSPACE, else ./workspace.
 
     """
+    with stopped_once():
+        return _prune(pruning, workspace)
+
+
+def _prune(pruning: PruningConfig, workspace: str | None) -> PruningResult:
     place = resolve_workspace(workspace)
     tables = table_names(place) if pruning.tables is None else pruning.tables
     releases = {table: prune(place, table, pruning.keep, candidates=not pruning.keep_candidates) for table in tables}

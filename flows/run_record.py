@@ -17,7 +17,7 @@ from flows.build_result import BuildResult, StageReport, stage_report
 from storage.errors import GateRefusedError, WorkspaceError
 from storage.layout import Workspace
 from storage.redaction import redact_logs, without_credentials
-from storage.run_history import RunRow, write_run
+from storage.run_history import RunRow, forget_run, is_recorded, start_of, write_run
 from storage.stages import Manifest, StageFacts, collected_stages
 from tasks.evaluation import EvaluationFacts
 from tasks.training import ModelFacts
@@ -26,6 +26,7 @@ from tasks.vocabulary import EncodedFacts, VocabularyFacts
 logger = logging.getLogger(__name__)
 
 LONGEST_REASON = 500
+STOPS = {"TerminationSignal": "SIGTERM: the run was cancelled or its worker stopped"}
 PEAK = re.compile(r"VmHWM:\s*(\d+) kB")
 
 
@@ -49,6 +50,7 @@ def recorded_run(workspace: Workspace, table: str) -> Iterator[RunRecorder]:
     run = RunRow(run_id=str(flow_run.id or uuid4()), table_name=table, started_at=datetime.now(UTC))
     recorder = RunRecorder()
     failure: dict[str, object] = {}
+    forget_run(workspace, run.run_id)
     _write(workspace, run)
     with collected_stages() as stages:
         try:
@@ -60,13 +62,28 @@ def recorded_run(workspace: Workspace, table: str) -> Iterator[RunRecorder]:
             raise
         except BaseException as error:
             # Ctrl-C, or Prefect's signal that the run is cancelled.
-            failure = {"outcome": "stopped", "reason": type(error).__name__}
+            failure = {"outcome": "stopped", "reason": STOPS.get(type(error).__name__, type(error).__name__)}
             raise
         finally:
             figures = {"seconds": round(time.perf_counter() - began, 3), "peak_memory_bytes": peak_memory_bytes()}
             result = _result(recorder.result) if recorder.result else {}
             known = run.model_dump() | figures | _stages(stages) | result | failure
             _write(workspace, RunRow.model_validate(known))
+
+
+def record_lost_run(workspace: Workspace, run_id: str, table: str, outcome: str, reason: str) -> None:
+    """Record how a run ended that could not do so itself; one that has recorded its end is left alone."""
+    try:
+        if is_recorded(workspace, run_id):
+            return
+        started_at = start_of(workspace, run_id) or datetime.now(UTC)
+    except (OSError, ValueError) as error:
+        logger.warning("the record of the run %s cannot be read: %s", run_id, error)
+        return
+    _write(
+        workspace,
+        RunRow(run_id=run_id, table_name=table, started_at=started_at, outcome=outcome, reason=_shortened(reason)),
+    )
 
 
 def peak_memory_bytes() -> int:

@@ -11,6 +11,7 @@ from prefect.states import Completed
 from flows.build_result import NOTHING_TO_DO, BuildResult, build_result, metric_rows, nothing_to_do
 from flows.run_record import recorded_run
 from flows.stop_notes import note_the_stop, tell_the_failure
+from flows.stop_signal import stopped_once
 from flows.summary import summary_markdown
 from storage.errors import GateRefusedError
 from storage.layout import resolve_workspace
@@ -50,6 +51,8 @@ def _run_name() -> str:
     flow_run_name=_run_name,
     # Whatever Prefect's settings say: it would keep what tasks return as pickles.
     persist_result=False,
+    # Prefect stores the exception of a failed run all the same, as a pickle by default.
+    result_serializer="json",
     on_failure=[note_the_stop, tell_the_failure],
     on_crashed=[note_the_stop],
     on_cancellation=[note_the_stop],
@@ -84,6 +87,7 @@ def build_word_vectors(
     place.check_writable()
     wait = publication.when_busy == "wait"
     with (
+        stopped_once(),
         registered_run(place),
         recorded_run(place, publication.table) as run,
         table_turn(place, publication.table, wait=wait),

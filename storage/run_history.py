@@ -5,6 +5,7 @@ killed is told from one that failed, and nobody ever reads half a file.
 """
 
 import logging
+import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
-from storage.disk_errors import disk_errors
+from storage.disk_errors import FULL, disk_errors
 from storage.errors import WorkspaceError
 from storage.layout import Workspace, checked_table_name
 from storage.runs import oldest_run
@@ -25,6 +26,8 @@ from storage.stages import sync_path
 logger = logging.getLogger(__name__)
 
 STARTED, KILLED = "started", "killed"
+NO_RECORD = "its process ended without a word: kill -9, out of memory, or a power cut"
+SPARE, SPARE_BYTES = ".spare", 64 * 1024
 # Earlier runs that the last one is held against.
 USUAL_RUNS = 10
 
@@ -119,21 +122,69 @@ class RunTrend(BaseModel):
 
 
 def write_run(workspace: Workspace, run: RunRow) -> Path:
-    """Write or replace the record of a run. Raises WorkspaceError where the disk is full or cannot be written."""
-    started_at = run.started_at.astimezone(UTC)
-    content = run.model_dump() | {
-        "started_at": started_at.replace(tzinfo=None),
-        "metrics": list(run.metrics.items()),
-    }
+    """Write or replace the record of a run. Raises WorkspaceError where the disk is full or cannot be written.
+
+    A small file keeps space for the record of a run that fills the disk; it is removed when that is needed.
+    """
     folder = workspace.run_history
-    path = folder / f"{started_at:%Y%m%dT%H%M%S%f}Z-{run.run_id}.parquet"
+    path = folder / f"{run.started_at.astimezone(UTC):%Y%m%dT%H%M%S%f}Z-{run.run_id}.parquet"
     with disk_errors(workspace.root, kept="releases are untouched"):
         folder.mkdir(parents=True, exist_ok=True)
-        written = folder / f".{path.name}.tmp"
+        try:
+            _write(path, run)
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            (folder / SPARE).unlink(missing_ok=True)
+            _write(path, run)
+    if run.outcome == STARTED:
+        _keep_space(folder / SPARE)
+    return path
+
+
+def _write(path: Path, run: RunRow) -> None:
+    content = run.model_dump() | {
+        "started_at": run.started_at.astimezone(UTC).replace(tzinfo=None),
+        "metrics": list(run.metrics.items()),
+    }
+    written = path.with_name(f".{path.name}.tmp")
+    try:
         pq.write_table(pa.Table.from_pylist([content], schema=SCHEMA), written)
         sync_path(written)
         written.replace(path)
-    return path
+    except OSError:
+        written.unlink(missing_ok=True)
+        raise
+
+
+def _keep_space(spare: Path) -> None:
+    if not spare.exists():
+        try:
+            # Not zeros, which some file systems do not store.
+            spare.write_bytes(os.urandom(SPARE_BYTES))
+        except OSError:
+            spare.unlink(missing_ok=True)
+
+
+def forget_run(workspace: Workspace, run_id: str) -> None:
+    """Remove what was recorded of a run before it started, such as that it was late."""
+    for path in workspace.run_history.glob(f"*-{run_id}.parquet"):
+        path.unlink(missing_ok=True)
+
+
+def is_recorded(workspace: Workspace, run_id: str) -> bool:
+    """Whether the run has a record that says how it ended."""
+    for path in workspace.run_history.glob(f"*-{run_id}.parquet"):
+        return str(pq.read_table(path, columns=["outcome"])["outcome"][0]) != STARTED
+    return False
+
+
+def start_of(workspace: Workspace, run_id: str) -> datetime | None:
+    """When the run that has a record began; None without one."""
+    for path in workspace.run_history.glob(f"*-{run_id}.parquet"):
+        found: datetime = pq.read_table(path, columns=["started_at"])["started_at"][0].as_py()
+        return found.replace(tzinfo=UTC)
+    return None
 
 
 def read_runs(workspace: Workspace, table: str) -> list[RunRow]:
@@ -190,6 +241,8 @@ def _with_killed(workspace: Workspace, runs: list[RunRow]) -> list[RunRow]:
     # The lock of a run is named by the second in which it began.
     alive = datetime.max.replace(tzinfo=UTC) if begun is None else datetime.fromtimestamp(begun - 1, UTC)
     return [
-        run.model_copy(update={"outcome": KILLED}) if run.outcome == STARTED and run.started_at < alive else run
+        run.model_copy(update={"outcome": KILLED, "reason": NO_RECORD})
+        if run.outcome == STARTED and run.started_at < alive
+        else run
         for run in runs
     ]

@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import json
 import os
 import re
 import subprocess
@@ -10,9 +11,12 @@ from pathlib import Path
 
 import pytest
 from prefect import Flow
+from prefect.settings import PREFECT_LOCAL_STORAGE_PATH, temporary_settings
 
 from flows.stop_notes import resume_command
+from flows.word_vectors import build_word_vectors
 from storage.redaction import without_credentials
+from tasks.corpus import CorpusConfig
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = sorted(path for room in ("flows", "tasks", "storage") for path in (ROOT / room).rglob("*.py"))
@@ -70,6 +74,28 @@ def test_prefect_keeps_no_results_of_any_flow() -> None:
     }
     assert len(flows) >= 2
     assert {found.name: found.persist_result for found in flows} == {found.name: False for found in flows}
+    assert {found.name: found.result_serializer for found in flows} == {found.name: "json" for found in flows}
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_a_failed_run_leaves_no_pickle(tmp_path: Path) -> None:
+    """Prefect stores the exceptions of failed tasks and flows, whatever is said about results."""
+    storage = tmp_path / "storage"
+    with temporary_settings({PREFECT_LOCAL_STORAGE_PATH: storage}):
+        state = build_word_vectors(
+            corpus=CorpusConfig(source="files", path="/no/such/file.txt"),
+            workspace=str(tmp_path / "workspace"),
+            return_state=True,
+        )
+        invalid = build_word_vectors(publication={"table": "not a name!"}, return_state=True)
+    assert state.is_failed()
+    assert invalid.is_failed()
+    stored = files_below(storage)
+    assert stored, "Prefect stores exceptions elsewhere now"
+    assert all("__exc_type__" in json.loads(path.read_bytes()) for path in stored)
+    for path in [*stored, *files_below(tmp_path / "workspace")]:
+        content = path.read_bytes()
+        assert not PICKLE.match(content), path
 
 
 def vecmill(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:

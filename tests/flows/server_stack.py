@@ -1,5 +1,6 @@
 """A real `vecmill up` for tests: server, worker and deployments, with a home, a port and a workspace of their own."""
 
+import base64
 import http
 import json
 import os
@@ -45,7 +46,9 @@ def free_port() -> int:
 class ServerStack:
     """One `vecmill up`, started when it is first needed, and again after it was stopped or killed."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, password: str = "", **variables: str) -> None:
+        """password: of the server, in the form user:password.  variables: more of the environment."""
+        self.password = password
         self.home = folder / "prefect home"
         self.workspace = folder / "workspace"
         self.output = folder / "up.log"
@@ -56,13 +59,16 @@ class ServerStack:
             "PREFECT_WORKER_QUERY_SECONDS": "1",
             "VECMILL_WORKSPACE": str(self.workspace),
         }
+        if password:
+            self.environment |= {"PREFECT_SERVER_API_AUTH_STRING": password, "PREFECT_API_AUTH_STRING": password}
+        self.environment |= variables
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> "ServerStack":
-        """Have it running, and wait until it says so."""
+    def start(self, *wrapper: str) -> "ServerStack":
+        """Have it running, and wait until it says so.  wrapper: a command in front, such as nohup."""
         if self._process and self._process.poll() is None:
             return self
-        command = [*VECMILL, "up", "--port", str(self.port)]
+        command = [*wrapper, *VECMILL, "up", "--port", str(self.port)]
         with self.output.open("wb") as output:
             # A process group of its own: a Ctrl-C can be sent to it as a terminal does, without the tests.
             self._process = subprocess.Popen(
@@ -76,6 +82,22 @@ class ServerStack:
         """Stop it as a terminal does; gives its exit code."""
         assert self._process
         os.killpg(self._process.pid, signal.SIGINT)
+        return self._process.wait(PATIENCE_SECONDS)
+
+    def send(self, number: signal.Signals) -> None:
+        """Signal `vecmill up` alone."""
+        assert self._process
+        self._process.send_signal(number)
+
+    def signal_all(self, number: signal.Signals) -> None:
+        """Signal every process of it at once, as systemd and a shutdown do."""
+        assert self._process
+        for process in [psutil.Process(self._process.pid), *self.processes()]:
+            process.send_signal(number)
+
+    def exit_code(self) -> int:
+        """Of `vecmill up`, as soon as it has ended."""
+        assert self._process
         return self._process.wait(PATIENCE_SECONDS)
 
     def kill_everything(self) -> None:
@@ -133,6 +155,8 @@ class ServerStack:
             data=None if question is None else json.dumps(question).encode(),
             headers={"Content-Type": "application/json"},
         )
+        if self.password:
+            request.add_header("Authorization", f"Basic {base64.b64encode(self.password.encode()).decode()}")
         for _ in range(10):
             try:
                 with urllib.request.urlopen(request, timeout=60) as answer:

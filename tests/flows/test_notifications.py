@@ -9,6 +9,9 @@ from typer.testing import CliRunner
 from flows.cli import app
 from flows.notifications import channels_on, switch_off, switch_on, webhook_block
 from storage.errors import NotificationError, SettingsError
+from storage.layout import Workspace
+from storage.run_history import read_runs
+from tasks.events import RUN_FAILED
 from tests.flows.message_sinks import MailSink, WebhookSink, mail_sink, webhook_sink
 from tests.flows.server_stack import ServerStack, wait_for
 
@@ -124,6 +127,8 @@ def test_refused_and_failed_runs_are_told_by_every_channel_and_no_secret_is_left
     assert about_refused["To"] == "a@example.org, b@example.org"
     assert any(subject.endswith("has ended as Failed") for subject in mails)
 
+    assert_repeated_once(stack, hooks["webhook"], web, failed)
+
     for channel in ("slack", "webhook", "email"):
         assert stack.vecmill("notify", "off", channel).stdout.strip() == f"{channel}: off"
     assert SECRET not in "".join(called.stdout + called.stderr for called in said)
@@ -131,3 +136,32 @@ def test_refused_and_failed_runs_are_told_by_every_channel_and_no_secret_is_left
         for path in folder.rglob("*"):
             if path.is_file():
                 assert SECRET.encode() not in path.read_bytes(), path
+
+
+def assert_repeated_once(stack: ServerStack, hook: str, web: WebhookSink, failed: str) -> None:
+    """The same failure is announced once; the next one of another cause, refused parameters, is, and is recorded."""
+    parameters = stack.ask(f"flow_runs/{failed}")["parameters"]
+    deployment = stack.ask("deployments/name/build-word-vectors/adhoc")["id"]
+
+    def started(**changes: object) -> str:
+        asked = {"parameters": parameters | changes, "enforce_parameter_schema": False}
+        return str(stack.ask(f"deployments/{deployment}/create_flow_run", asked)["id"])
+
+    again = started()
+    assert stack.ended(again)["message"] == stack.state_of(failed)["message"]
+    invalid = started(skipgram={"dimension": 0})
+    assert stack.ended(invalid)["type"] == "FAILED"
+    wait_for("object", lambda: any("skipgram.dimension" in body.get("message", "") for body in web.posted_to(hook)))
+    assert not announced(stack, again)
+    assert announced(stack, invalid)
+
+    runs = {run.run_id: run for run in read_runs(Workspace(stack.workspace), "untold")}
+    assert (runs[invalid].outcome, runs[again].outcome) == ("failed", "failed")
+    assert "skipgram.dimension" in runs[invalid].reason
+    assert "--set skipgram.dimension=0" in stack.artifacts("untold-stopped")[0]["data"]
+
+
+def announced(stack: ServerStack, run: str) -> bool:
+    """Whether the event that notifies people was sent for the run."""
+    question = {"filter": {"event": {"name": [RUN_FAILED]}, "resource": {"id": [f"prefect.flow-run.{run}"]}}}
+    return bool(stack.ask("events/filter", question)["events"])

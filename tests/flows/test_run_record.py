@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 from flows.cli import app
 from flows.history_views import concerns, run_table
 from flows.run_record import peak_memory_bytes, recorded_run
-from storage.errors import CorpusError, GateRefusedError
+from storage.disk_errors import disk_errors
+from storage.errors import CorpusError, GateRefusedError, WorkspaceError
 from storage.layout import Workspace
 from storage.run_history import read_runs, run_trends, write_run
 from storage.stages import complete_stage
@@ -105,6 +106,7 @@ def test_a_killed_run_is_told_from_one_at_work(tmp_path: Path) -> None:
     assert killed.returncode == -signal.SIGKILL
     (run,) = read_runs(Workspace(tmp_path), "news")
     assert (run.outcome, run.seconds) == ("killed", None)
+    assert "kill -9" in run.reason
 
 
 def test_the_peak_of_memory_is_that_of_the_process() -> None:
@@ -153,3 +155,25 @@ def test_a_slow_run_and_the_lowest_metric_are_told() -> None:
     assert run_table(slow).row_count == 5
     refused = run_row(5).model_copy(update={"outcome": "refused", "reason": "too low"})
     assert concerns(run_trends([refused])) == ["the last run was refused: too low"]
+
+
+def fill(workspace: Workspace) -> None:
+    """A run that writes until there is no space left."""
+    with (
+        recorded_run(workspace, "news"),
+        disk_errors(workspace.root, kept="releases are untouched"),
+        (workspace.root / "huge").open("wb", buffering=0) as huge,
+    ):
+        while huge.write(bytes(4096)):
+            pass
+
+
+def test_a_run_that_fills_the_disk_is_recorded_as_such(small_disk: Path) -> None:
+    workspace = Workspace(small_disk)
+    with pytest.raises(WorkspaceError, match="is full"):
+        fill(workspace)
+    (run,) = read_runs(workspace, "news")
+    assert run.outcome == "failed"
+    assert "is full" in run.reason
+    assert "No space left on device" in run.reason
+    assert not list(workspace.run_history.glob("*.tmp")), "nothing half-written"

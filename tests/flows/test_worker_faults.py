@@ -13,7 +13,9 @@ from storage.models import CHECKPOINT
 from storage.release_ledger import STAGING
 from storage.release_verification import check_kept_release
 from storage.releases import list_releases
+from storage.run_history import read_runs
 from storage.runs import oldest_run, table_turn
+from tests.flows.message_sinks import webhook_sink
 from tests.flows.server_stack import ServerStack, wait_for
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
@@ -107,38 +109,54 @@ def test_a_run_outlives_its_worker_and_its_server(stack: ServerStack, long_news_
     assert_published_once(stack, "orphan")
 
 
-def test_after_a_power_cut_a_new_worker_goes_on_and_the_lost_run_is_told(
+def test_after_a_power_cut_a_new_worker_goes_on_and_runs_that_cannot_report_are_reported(
     stack: ServerStack, long_news_file: Path
 ) -> None:
-    """Server, worker and run are killed at once; `vecmill up` again, and nothing of the old run is in the way."""
-    settings = settings_for("cut", long_news_file, 3)
-    lost = stack.start_run("adhoc", settings)
-    wait_for_checkpoint(stack, lost)
-    stack.kill_everything()
-    stack.start()
-    run = stack.start_run("adhoc", settings)
-    assert stack.ended(run)["type"] == "COMPLETED", stack.log_of(run)
-    assert "going on from a checkpoint" in stack.log_of(run)
-    assert_published_once(stack, "cut")
-    # Nobody is left to tell of the run of old but the automation that `vecmill up` has deployed.
-    state = stack.ended(lost)
-    assert state["type"] == "CRASHED"
-    assert "no sign of life" in state["message"]
+    """Server, worker and runs are killed at once; `vecmill up` again, and nothing of the old runs is in the way.
 
+    One run was training, one had been taken by the worker and had no process yet; a third one is never taken.
+    """
+    with webhook_sink() as sink:
+        assert stack.vecmill("notify", "webhook", VECMILL_NOTIFY_URL=f"{sink.url}/lost").returncode == 0
+        settings = settings_for("cut", long_news_file, 3)
+        lost = stack.start_run("adhoc", settings)
+        wait_for_checkpoint(stack, lost)
+        stack.service("worker").suspend()
+        pending = stack.start_run("adhoc", settings_for("unborn", long_news_file, 3))
+        stack.ask(f"flow_runs/{pending}/set_state", {"state": {"type": "PENDING"}})
+        stack.kill_everything()
+        stack.start()
+        up_since = time.monotonic()
+        run = stack.start_run("adhoc", settings)
+        assert stack.ended(run)["type"] == "COMPLETED", stack.log_of(run)
+        assert "going on from a checkpoint" in stack.log_of(run)
+        assert_published_once(stack, "cut")
+        stack.service("worker").suspend()
+        late = stack.start_run("adhoc", settings_for("late", long_news_file, 3))
 
-def test_a_second_start_finds_the_first_and_ctrl_c_ends_the_worker_and_all_else(
-    stack: ServerStack, long_news_file: Path
-) -> None:
-    second = stack.vecmill("up")
-    assert second.returncode == 0, second.stderr
-    assert f"up already, at http://127.0.0.1:{stack.port}" in second.stdout
-    run = stack.start_run("adhoc", settings_for("stopped", long_news_file, 4))
-    wait_for_checkpoint(stack, run)
-    mine = stack.processes()
-    assert len(mine) >= 3
-    assert stack.press_ctrl_c() == 0
-    assert not [process for process in mine if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
-    assert list(stack.workspace.glob(f"models/*.partial/{CHECKPOINT}")), "the checkpoint is kept"
+        expected = {
+            lost: ("cut", "Crashed", "killed", "no sign of life"),
+            pending: ("unborn", "Crashed", "killed", "it never started"),
+            late: ("late", "Late", "late", "no worker has started it"),
+        }
+        for number, (table, state, outcome, reason) in expected.items():
+            (note,) = wait_for("note", partial(stack.artifacts, f"{table}-stopped"))
+            assert note["flow_run_id"] == number
+            assert f"**{state}**" in note["data"]
+            assert reason in note["data"]
+            record = next(run for run in read_runs(Workspace(stack.workspace), table) if run.run_id == number)
+            assert (record.outcome, reason in record.reason) == (outcome, True)
+        wait_for("notifications", lambda: len({body.get("run") for body in sink.posted_to("/lost")}) == 4)
+        # The run in between takes some of it; each on its own is reported within two minutes.
+        assert time.monotonic() - up_since < 180
+        states = {(body.get("table"), body.get("state")) for body in sink.posted_to("/lost")}
+        assert states >= {(table, state) for table, state, _, _ in expected.values()}
+        assert {stack.state_of(number)["name"] for number in (lost, pending)} == {"Crashed"}
+        assert stack.state_of(run)["type"] == "COMPLETED", "a run that ended is not marked silent"
+        stack.service("worker").resume()
+        assert stack.ended(late)["type"] == "COMPLETED", stack.log_of(late)
+        assert [run.outcome for run in read_runs(Workspace(stack.workspace), "late")] == ["published"]
+        assert stack.vecmill("notify", "off", "webhook").returncode == 0
 
 
 def _service_or_none(stack: ServerStack, name: str, killed: psutil.Process) -> psutil.Process | None:

@@ -1,9 +1,7 @@
 """A corpus is fetched whole or not at all, and named by what its files hold."""
 
 import os
-import shutil
 import subprocess
-from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -209,21 +207,6 @@ def test_what_a_folder_passes_over_is_logged(tmp_path: Path, caplog: pytest.LogC
         corpus = fetch_corpus.fn(files_config(tmp_path / "texts"), Workspace(tmp_path / "workspace"))
     assert "passed over 2 of the corpus: 1 as descriptions" in caplog.text
     assert [rows.name for rows in read_index(corpus.path)] == ["a.txt", r"caf\xe9.txt"]
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 2 MiB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = shutil.which("mount")
-    if mount is None or os.geteuid() != 0:
-        pytest.skip("only root can mount a small file system")
-    mounted = subprocess.run([mount, "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder], capture_output=True, text=True)
-    if mounted.returncode != 0:
-        pytest.skip(f"no small file system can be mounted here: {mounted.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", folder], check=True)
 
 
 def test_a_full_disk_leaves_nothing_and_a_second_run_with_space_works(tmp_path: Path, small_disk: Path) -> None:

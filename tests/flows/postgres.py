@@ -1,0 +1,42 @@
+"""A PostgreSQL server of its own for a test, in a temporary folder and on loopback alone."""
+
+import os
+import pwd
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.flows.server_stack import free_port
+
+INSTALLED = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+
+
+@contextmanager
+def postgres_server(folder: Path) -> Iterator[str]:
+    """The URL of its database for Prefect, as long as this lasts. Skips the test where there is no PostgreSQL."""
+    found = shutil.which("initdb") or next((str(path / "initdb") for path in INSTALLED[::-1]), None)
+    if not found:
+        pytest.skip("needs PostgreSQL's server (initdb, pg_ctl)")
+    programs, data, port = Path(found).parent, folder / "data", free_port()
+    # PostgreSQL does not run as root.
+    user = "postgres" if os.geteuid() == 0 else None
+    folder.mkdir()
+    if user:
+        os.chown(folder, pwd.getpwnam(user).pw_uid, -1)
+
+    def run(*command: str) -> None:
+        # Its own log: a server that has inherited a pipe keeps it open.
+        whole = [str(programs / command[0]), *command[1:]]
+        subprocess.run(whole, user=user, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+
+    run("initdb", "-D", str(data), "-A", "trust", "-U", "postgres", "--no-sync")
+    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off"
+    run("pg_ctl", "-D", str(data), "-w", "-l", str(folder / "log"), "-o", options, "start")
+    try:
+        yield f"postgresql+asyncpg://postgres@127.0.0.1:{port}/postgres"
+    finally:
+        run("pg_ctl", "-D", str(data), "-w", "-m", "immediate", "stop")
