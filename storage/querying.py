@@ -29,12 +29,15 @@ def nearest(workspace: Workspace, table: str, word: str, k: int = 10) -> list[Ne
     """
     path = published_file(workspace, table)
     with open_release(path) as connection:
-        known = connection.execute("SELECT 1 FROM word_vectors WHERE word = ?", [word]).fetchall()
+        # Text may come with its accents after the letters (NFD), as macOS spells file names.
+        known = connection.execute(
+            "SELECT word FROM word_vectors WHERE word IN ($1, nfc_normalize($1)) ORDER BY word = $1 DESC", [word]
+        ).fetchall()
         if not known:
             lower = connection.execute("SELECT 1 FROM word_vectors WHERE word = lower(?)", [word]).fetchall()
             hint = "it is there in lower case" if lower else "words below vocabulary.min_count are left out"
             raise ReleaseError(f"{table!r} has no word {word[:80]!r}; {hint}")
-        found = connection.execute("SELECT word, similarity, rank FROM nearest(?, k := ?)", [word, k]).fetchall()
+        found = connection.execute("SELECT word, similarity, rank FROM nearest(?, k := ?)", [known[0][0], k]).fetchall()
     return [Neighbor(*row) for row in found]
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from storage.errors import ReleaseError
 from storage.release_file import ROW_GROUP_SIZE, content_sha256, write_parquet_copy, write_release_file
-from storage.release_macros import MEANINGS
+from storage.release_macros import MACROS
 from storage.release_reader import check_release_file, open_release, read_rows
 from storage.release_schema import TABLES, ComparedWordRow, EvaluationRow, GateRow, ReleaseRow, TrainingRow
 from tests.storage.sample_releases import content, inner_table
@@ -254,7 +254,7 @@ def test_the_file_describes_itself(tmp_path: Path) -> None:
     assert set(tables) == {*TABLES, inner_table(tmp_path / "release.duckdb")}
     assert all(tables.values())
     assert [column for column in columns if not column[2]] == []
-    assert macros == MEANINGS
+    assert macros == {macro.name: macro.meaning for macro in MACROS}
     # A parameter with a column's name would compare that column with itself.
     assert {name for (name,) in parameters}.isdisjoint(name for _, name, _ in columns)
 
