@@ -46,8 +46,9 @@ def find_nearest(workspace: Workspace, table: str, word: str, k: int = 10) -> Ne
     path = published_file(workspace, table)
     with open_release(path) as connection:
         spelt = connection.execute(
-            """SELECT word FROM word_vectors WHERE word = $1 OR lower(word) = lower($1)
-               ORDER BY word <> $1, rank LIMIT 1""",
+            # Text may have its accents as separate characters (NFD), as in file names on macOS.
+            """SELECT word FROM word_vectors WHERE word = $1 OR lower(word) IN (lower($1), lower(nfc_normalize($1)))
+               ORDER BY word <> $1, word <> nfc_normalize($1), rank LIMIT 1""",
             [word],
         ).fetchone()
         if spelt is None:

@@ -7,6 +7,7 @@ who publishes it and under which name is storage/releases.py.
 import hashlib
 import json
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,7 +21,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from storage.errors import ReleaseError
-from storage.release_macros import macro_statements
+from storage.release_macros import Shape, macro_statements
 from storage.release_schema import (
     TABLES,
     ComparedWordRow,
@@ -37,7 +38,9 @@ from storage.release_schema import (
 )
 
 # Read by DuckDB 1.4 and all later versions, and the first whose stale write-ahead logs are refused, not replayed.
+# The macros need OLDEST_DUCKDB: earlier ones cannot bind a macro with two common table expressions.
 STORAGE_VERSION = "v1.4.0"
+OLDEST_DUCKDB = "1.4.2"
 # A thread scans one group of rows after the other. Of 400,000 rows DuckDB's 122,880 leave one of two threads idle
 # for a third of a scan: 13.0 instead of 10.1 ms; 6,144 took 13.9.
 ROW_GROUP_SIZE = 20_480
@@ -45,6 +48,7 @@ BLOCK_ROWS = 100_000
 # float32 sums over 1,024 dimensions stay within 1e-5 of one; a vector that was not normalised does not.
 UNIT_TOLERANCE = 1e-4
 FLOAT32_UNIT = 2e-7
+UNIQUE_NAMES_SINCE = 4
 # A zero byte ends a word in the checksum and in C programs; a lone surrogate has no UTF-8 form.
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
@@ -80,9 +84,19 @@ class ReleaseContent:
             raise ValueError("words must stand in the order of their counts, the most frequent first")
 
 
-def vectors_table(version: int | None) -> str:
-    """Name of the table that holds the vectors of a version; a candidate has no version."""
-    return "word_vectors_candidate" if version is None else f"word_vectors_v{version}"
+def vectors_table(row: ReleaseRow) -> str:
+    """Name of the table that holds the vectors of a release; a candidate has no version.
+
+    Macros look it up in the caller's search path, so no two releases with other vectors may share it, whatever their
+    files are called and wherever they come from. The digest tells apart what the readable part does not: tables of
+    one name from two workspaces, candidates, and `a-b` from `a_b`.
+    """
+    number = "candidate" if row.version is None else f"v{row.version}"
+    if row.format_version < UNIQUE_NAMES_SINCE:
+        return f"word_vectors_{number}"
+    identity = f"{row.table_name}\0{number}\0{row.sha256}"
+    readable = row.table_name.replace("-", "_")
+    return f"word_vectors_{readable}_{number}_{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
 
 
 def write_release_file(path: Path, table_name: str, version: int | None, content: ReleaseContent) -> ReleaseRow:
@@ -111,7 +125,7 @@ def write_release_file(path: Path, table_name: str, version: int | None, content
         connection.execute("USE written")
         # Measured on 400,000 x 50: a scan takes half as long as over compressed vectors.
         connection.execute("SET force_compression = 'uncompressed'")
-        _write_vectors(connection, vectors_table(version), content)
+        _write_vectors(connection, vectors_table(row), content)
         for statement in schema_statements():
             connection.execute(statement)
         _insert(connection, "release", [row])
@@ -215,7 +229,8 @@ def _write_vectors(connection: duckdb.DuckDBPyConnection, table: str, content: R
         connection.execute(f"COMMENT ON COLUMN {name}.word IS 'The word; every word has one row'")
         connection.execute(f"COMMENT ON COLUMN {name}.count IS 'Occurrences in the corpus'")
         connection.execute(f"COMMENT ON COLUMN {name}.vector IS 'Its vector, of length 1: inner product = cosine'")
-    for statement in macro_statements(table, dimension):
+    nfc = all(unicodedata.is_normalized("NFC", word) for word in content.words)
+    for statement in macro_statements(Shape(table, dimension, len(content.words), nfc)):
         connection.execute(statement)
 
 

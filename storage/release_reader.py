@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from storage.errors import ReleaseError
 from storage.release_file import BLOCK_ROWS, UNIT_TOLERANCE, ReleaseContent, vectors_table, word_bytes
+from storage.release_macros import MACROS
 from storage.release_schema import (
     FORMAT_VERSION,
     ComparedWordRow,
@@ -27,6 +28,7 @@ from storage.release_schema import (
     Row,
     SettingRow,
     TrainingRow,
+    quoted,
 )
 
 AnyRow = TypeVar("AnyRow", bound=Row)
@@ -132,7 +134,7 @@ def check_release_file(path: Path) -> ReleaseRow:
     """
     with open_release(path) as connection:
         row = read_release_row(connection, path)
-        table = vectors_table(row.version)
+        table = vectors_table(row)
         ((count, lowest, highest, off_unit),) = connection.execute(
             f"""SELECT count(*), min(rank), max(rank), max(abs(array_inner_product(vector, vector) - 1))
                 FROM {table}"""
@@ -150,25 +152,14 @@ def check_release_file(path: Path) -> ReleaseRow:
 def _check_macros(connection: duckdb.DuckDBPyConnection, row: ReleaseRow, path: Path) -> None:
     words = [word for (word,) in connection.execute("SELECT word FROM word_vectors ORDER BY rank LIMIT 3").fetchall()]
     first, second, third = (words * 3)[:3]
-    others = min(row.rows - 1, 5)
-    expected: dict[str, tuple[list[str], object]] = {
-        "SELECT count(*) FROM nearest($1, k := 5)": ([first], others),
-        "SELECT count(*) FROM nearest_many([$1], k := 5)": ([first], others),
-        "SELECT count(*) FROM nearest_to((SELECT vector FROM word_vectors WHERE word = $1), k := 5)": (
-            [first],
-            min(row.rows, 5),
-        ),
-        "SELECT count(*) FROM analogy($1, $2, $3, k := 1)": ([first, second, third], min(max(row.rows - 3, 0), 1)),
-        "SELECT round(similarity($1, $1), 3)": ([first], 1.0),
-    }
-    if row.format_version >= 2:
-        ((catalog,),) = connection.execute("""SELECT '"' || replace(current_database(), '"', '""') || '"'""").fetchall()
-        expected |= {
-            "SELECT doesnt_match([$1, $2]) IN ($1, $2)": ([first, second], True if row.rows > 1 else None),
-            "SELECT avg(overlap) FROM drift($1, words := 2)": ([catalog], 1.0 if row.rows > 1 else None),
-        }
-    for statement, (values, answer) in expected.items():
+    ((catalog,),) = connection.execute("""SELECT '"' || replace(current_database(), '"', '""') || '"'""").fetchall()
+    for macro in MACROS:
+        if macro.since > row.format_version:
+            continue
+        statement = macro.check.format(catalog=quoted(catalog))
+        values = [word for place, word in enumerate((first, second, third), start=1) if f"${place}" in statement]
         ((found,),) = connection.execute(statement, values).fetchall()
+        answer = macro.answer(row.rows)
         if found != answer:
             raise ReleaseError(f"{path} is damaged: {statement} gives {found}, not {answer}")
 
@@ -177,7 +168,7 @@ def _column_blocks(connection: duckdb.DuckDBPyConnection, row: ReleaseRow, colum
     for start in range(1, row.rows + 1, BLOCK_ROWS):
         # Numbers of our own in the text: with bound ones DuckDB 1.5 builds Python objects on the way, 60 times slower.
         yield connection.sql(
-            f"SELECT {column} FROM {vectors_table(row.version)} "
+            f"SELECT {column} FROM {vectors_table(row)} "
             f"WHERE rank BETWEEN {start} AND {start + BLOCK_ROWS - 1} ORDER BY rank"
         ).to_arrow_table()[column]
 

@@ -6,6 +6,7 @@ tests/storage/samples.
 
 2: the macros doesnt_match and drift.
 3: intervals and counts in `evaluation`, further bounds in `gates`, the table `compared_words`.
+4: the table of the vectors is named after table, version and checksum; macros without capturable names.
 """
 
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from typing import Any, get_args
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 
 # The section of an evaluation row that stands for the gold set as a whole.
 WHOLE = "all"

@@ -1,5 +1,8 @@
 """Small releases for the tests of publishing and querying."""
 
+from pathlib import Path
+
+import duckdb
 import numpy as np
 
 from storage.release_file import ReleaseContent
@@ -55,3 +58,12 @@ def content(
         ],
         settings={"training": {"epochs": 3, "workers": None}, "corpus": {"path": "a \"b\" 'c'"}},
     )
+
+
+def inner_table(path: Path) -> str:
+    """The name of the table behind `word_vectors`, which differs from release to release."""
+    with duckdb.connect(str(path), read_only=True) as connection:
+        ((name,),) = connection.execute(
+            "SELECT table_name FROM duckdb_tables() WHERE table_name LIKE 'word_vectors%'"
+        ).fetchall()
+    return str(name)

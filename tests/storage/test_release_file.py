@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from storage.errors import ReleaseError
 from storage.release_file import ROW_GROUP_SIZE, content_sha256, write_parquet_copy, write_release_file
-from storage.release_macros import MEANINGS
+from storage.release_macros import MACROS
 from storage.release_reader import check_release_file, open_release, read_rows
 from storage.release_schema import TABLES, ComparedWordRow, EvaluationRow, GateRow, ReleaseRow, TrainingRow
-from tests.storage.sample_releases import content
+from tests.storage.sample_releases import content, inner_table
 
 ODD_WORDS = [
     "the",
@@ -47,7 +47,7 @@ def test_row_groups_are_small_enough_for_several_threads(tmp_path: Path) -> None
     write_release_file(tmp_path / "release.duckdb", "news", 1, content(rows=2 * ROW_GROUP_SIZE + 1))
     with open_release(tmp_path / "release.duckdb") as connection:
         sizes = connection.execute(
-            "SELECT sum(count) FROM pragma_storage_info('word_vectors_v1') "
+            f"SELECT sum(count) FROM pragma_storage_info('{inner_table(tmp_path / 'release.duckdb')}') "
             "WHERE column_name = 'rank' AND segment_type = 'INTEGER' GROUP BY row_group_id ORDER BY row_group_id"
         ).fetchall()
     assert sizes == [(ROW_GROUP_SIZE,), (ROW_GROUP_SIZE,), (1,)]
@@ -177,9 +177,9 @@ def test_the_checksum_is_that_of_the_content_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("UPDATE word_vectors_v1 SET count = count + 1 WHERE rank = 5", "checksum"),
-        ("UPDATE word_vectors_v1 SET word = 'other' WHERE rank = 5", "checksum"),
-        ("DELETE FROM word_vectors_v1 WHERE rank = 5", "199 are there"),
+        ("UPDATE VECTORS SET count = count + 1 WHERE rank = 5", "checksum"),
+        ("UPDATE VECTORS SET word = 'other' WHERE rank = 5", "checksum"),
+        ("DELETE FROM VECTORS WHERE rank = 5", "199 are there"),
         ("DELETE FROM release", "0 rows, not one"),
         ("UPDATE release SET format_version = 99", "format version 99.*update"),
         ("DROP TABLE release", "cannot be read as a release"),
@@ -189,6 +189,7 @@ def test_the_checksum_is_that_of_the_content_alone(tmp_path: Path) -> None:
 def test_a_changed_release_is_found_out(tmp_path: Path, change: str, message: str) -> None:
     path = tmp_path / "release.duckdb"
     write_release_file(path, "news", 1, content())
+    change = change.replace("VECTORS", inner_table(path))
     with duckdb.connect(str(path)) as connection:
         connection.execute(change)
     with pytest.raises(ReleaseError, match=message):
@@ -198,12 +199,13 @@ def test_a_changed_release_is_found_out(tmp_path: Path, change: str, message: st
 def test_a_vector_that_is_not_of_unit_length_cannot_get_in(tmp_path: Path) -> None:
     path = tmp_path / "release.duckdb"
     write_release_file(path, "news", 1, content(dimension=8))
+    table = inner_table(path)
     with duckdb.connect(str(path)) as connection:
         for vector in ([0.0] * 8, [1.0] * 8, [float("nan")] * 8):
             with pytest.raises(duckdb.ConstraintException, match="CHECK"):
-                connection.execute("INSERT INTO word_vectors_v1 VALUES (999, 'new', 1, ?)", [vector])
+                connection.execute(f"INSERT INTO {table} VALUES (999, 'new', 1, ?)", [vector])
         with pytest.raises(duckdb.ConstraintException):
-            connection.execute("INSERT INTO word_vectors_v1 SELECT 999, word, 1, vector FROM word_vectors LIMIT 1")
+            connection.execute(f"INSERT INTO {table} SELECT 999, word, 1, vector FROM word_vectors LIMIT 1")
 
 
 @pytest.mark.parametrize("damage", ["cut", "flip", "text"])
@@ -227,9 +229,10 @@ def test_a_damaged_file_is_named(tmp_path: Path, damage: str) -> None:
 def test_a_stale_log_beside_a_release_is_named_with_its_remedy(tmp_path: Path) -> None:
     for name in ("old", "new"):
         write_release_file(tmp_path / f"{name}.duckdb", "news", 1, content(seed=len(name)))
+    table = inner_table(tmp_path / "old.duckdb")
     with duckdb.connect(str(tmp_path / "old.duckdb")) as connection:
         connection.execute("PRAGMA disable_checkpoint_on_shutdown")
-        connection.execute("DELETE FROM word_vectors_v1")
+        connection.execute(f"DELETE FROM {table}")
     (tmp_path / "old.duckdb.wal").rename(tmp_path / "new.duckdb.wal")
     with pytest.raises(ReleaseError, match=r"remove that file"), open_release(tmp_path / "new.duckdb"):
         pass
@@ -248,10 +251,10 @@ def test_the_file_describes_itself(tmp_path: Path) -> None:
         parameters = connection.execute(
             "SELECT unnest(parameters) FROM duckdb_functions() WHERE NOT internal"
         ).fetchall()
-    assert set(tables) == {*TABLES, "word_vectors_v1"}
+    assert set(tables) == {*TABLES, inner_table(tmp_path / "release.duckdb")}
     assert all(tables.values())
     assert [column for column in columns if not column[2]] == []
-    assert macros == MEANINGS
+    assert macros == {macro.name: macro.meaning for macro in MACROS}
     # A parameter with a column's name would compare that column with itself.
     assert {name for (name,) in parameters}.isdisjoint(name for _, name, _ in columns)
 

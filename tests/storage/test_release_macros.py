@@ -249,5 +249,77 @@ def test_attached_without_use_a_macro_fails_loudly(tmp_path: Path) -> None:
         write_release_file(tmp_path / f"v{version}.duckdb", "news", version, content(seed=version))
     with duckdb.connect(str(tmp_path / "v1.duckdb"), read_only=True) as connection:
         connection.execute(f"ATTACH '{tmp_path / 'v2.duckdb'}' AS newer (READ_ONLY)")
-        with pytest.raises(duckdb.CatalogException, match="word_vectors_v2"):
+        with pytest.raises(duckdb.CatalogException, match="word_vectors_news_v2_"):
             connection.execute("FROM newer.nearest('word1')")
+
+
+def macro_answers(connection: duckdb.DuckDBPyConnection, prefix: str) -> list[object]:
+    queries = ("nearest('word1')", "nearest_many(['word1', 'word2'])", "analogy('word1', 'word2', 'word3')",
+               "nearest_to((SELECT list(i) FROM range(1, 17) r(i)))")  # fmt: skip
+    tables = [connection.execute(f"FROM {prefix}{query}").fetchall() for query in queries]
+    scalars = ("similarity('word1', 'word2')", "doesnt_match(['word1', 'word2', 'word3'])")
+    return [*tables, *(connection.execute(f"SELECT {prefix}{query}").fetchall() for query in scalars)]
+
+
+def test_a_query_never_answers_from_another_attached_release(tmp_path: Path) -> None:
+    made: dict[str, tuple[str, int | None]] = {
+        "movies": ("movies", 1), "glove": ("glove", 1), "second": ("movies", 2),
+        "refused": ("movies", None), "also_refused": ("movies", None),
+    }  # fmt: skip
+    alone = {}
+    for seed, (name, (table, version)) in enumerate(made.items()):
+        write_release_file(tmp_path / f"{name}.duckdb", table, version, content(seed=seed))
+        with open_release(tmp_path / f"{name}.duckdb") as connection:
+            alone[name] = macro_answers(connection, "")
+    for asked in made:
+        for used in made:
+            if asked == used:
+                continue
+            with duckdb.connect() as connection:
+                for name in (asked, used):
+                    connection.execute(f"ATTACH '{tmp_path / name}.duckdb' AS {name} (READ_ONLY)")
+                connection.execute(f"USE {used}")
+                for call in ("FROM {}.nearest('word1')", "SELECT {}.similarity('word1', 'word2')",
+                             f"FROM {{}}.drift('{used}')"):  # fmt: skip
+                    with pytest.raises(duckdb.CatalogException, match="does not exist"):
+                        connection.execute(call.format(asked))
+                connection.execute(f"SET search_path = 'memory,{used},{asked}'")
+                assert macro_answers(connection, f"{asked}.") == alone[asked]
+                assert macro_answers(connection, f"{used}.") == alone[used]
+
+
+@pytest.mark.parametrize("k", [0, None, 999_999, 5_000_000, 3.0])
+def test_every_search_takes_any_number_of_neighbors(release: Release, k: float | None) -> None:
+    rows = len(release.words)
+    expected = rows - 1 if k is None else min(int(k), rows - 1)
+    for call in ("nearest('king', k := ?)", "nearest_many(['king'], k := ?)"):
+        assert release.query(f"SELECT count(*) FROM {call}", k) == [(expected,)]
+
+
+@pytest.mark.parametrize("k", [-1, 2.5, float("nan"), float("inf")])
+def test_a_number_of_neighbors_without_a_meaning_is_refused(release: Release, k: float) -> None:
+    calls = ("nearest('king', k := ?)", "nearest_many(['king'], k := ?)", "analogy('man', 'king', 'woman', k := ?)",
+             "nearest_to((SELECT vector FROM word_vectors LIMIT 1), k := ?)")  # fmt: skip
+    for call in calls:
+        with pytest.raises(duckdb.InvalidInputException, match="k is a whole number"):
+            release.query(f"FROM {call}", k)
+
+
+def test_odd_words_and_vectors_get_a_right_answer_or_a_clear_one(release: Release) -> None:
+    assert release.query("FROM nearest(1984)") == release.query("FROM nearest('1984')")
+    assert release.query("SELECT similarity(1984, 1984)") == [(pytest.approx(1.0, abs=1e-5),)]
+    with pytest.raises(duckdb.InvalidInputException, match="nearest_many takes a list"):
+        release.query("FROM nearest(['king', 'queen'])")
+    for scale in (1e-300, 1e-40, 1e-30, 1e30, 1e300):
+        vector = (release.vector("king") * scale).tolist()
+        assert_same(release.query("FROM nearest_to(?)", vector), release.expected(release.vector("king"), 10, []))
+    with pytest.raises(duckdb.InvalidInputException, match="none of them NULL"):
+        release.query("FROM nearest_to(list_transform(range(50), lambda x: CASE WHEN x > 0 THEN x END))")
+
+
+def test_a_decomposed_query_finds_the_composed_word(tmp_path: Path) -> None:
+    write_release_file(tmp_path / "release.duckdb", "news", 1, content(["caf\u00e9", "tea", "bar"]))
+    with open_release(tmp_path / "release.duckdb") as connection:
+        composed = connection.execute("FROM nearest(?)", ["caf\u00e9"]).fetchall()
+        assert len(composed) == 2
+        assert connection.execute("FROM nearest(?)", ["cafe\u0301"]).fetchall() == composed

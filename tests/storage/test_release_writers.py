@@ -28,7 +28,7 @@ for statement in sys.stdin:
     except duckdb.Error as error:
         print("refused", str(error).splitlines()[0], flush=True)
 """
-WRITE = "UPDATE word_vectors_v1 SET count = count + 1"
+WRITE = "UPDATE release SET rows = rows + 1"
 
 
 @pytest.fixture
@@ -125,7 +125,7 @@ def test_a_stale_log_of_the_current_release_is_removed_and_said(
     log.unlink()  # as a copy of the workspace without its links has none
     with duckdb.connect(str(workspace.table_file("news"))) as connection:
         connection.execute("PRAGMA disable_checkpoint_on_shutdown")
-        connection.execute("DELETE FROM word_vectors_v1")
+        connection.execute("DELETE FROM release")
     assert log.is_file()
     with caplog.at_level(logging.WARNING):
         if by == "publishing":
