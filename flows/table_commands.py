@@ -50,6 +50,7 @@ def nearest(
 def sql(
     table: TableArgument,
     query: Annotated[str, typer.Argument(help="such as \"from nearest('king')\"")],
+    timeout: Annotated[float, typer.Option(min=0.001, help="seconds until the query is interrupted")] = 60.0,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -58,7 +59,7 @@ def sql(
     from storage.querying import published_file
     from storage.read_only_sql import run_read_only
 
-    result = run_read_only(published_file(resolve_workspace(workspace), table), query)
+    result = run_read_only(published_file(resolve_workspace(workspace), table), query, timeout)
     if as_json:
         print_json([dict(zip(result.columns, row, strict=True)) for row in result.rows])
         return

@@ -2,10 +2,13 @@
 
 Three locks, because none of them is enough: the file is opened read-only; DuckDB may use no other file, extension or
 Python variable, and cannot be told otherwise (it still leaves the paths of the opened database and of its log open to
-COPY); so only statements that ask are run.
+COPY); so only SELECTs of allowed functions are run. A query
+has a time limit and a memory limit.
 """
 
+import json
 import tempfile
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,40 @@ import duckdb
 
 from storage.errors import QueryError, ReleaseError
 from storage.release_reader import open_release, read_release_row
+
+TIMEOUT_SECONDS = 60.0
+MEMORY_LIMIT = "2GB"
+SPILL_LIMIT = "4GB"
+
+# The macros of a release, and DuckDB's functions that read nothing but their arguments or the catalog.
+TABLE_FUNCTIONS = frozenset(
+    [
+        "nearest",
+        "nearest_many",
+        "nearest_to",
+        "analogy",
+        "drift",
+        "unnest",
+        "range",
+        "generate_series",
+        "repeat",
+        "json_each",
+        "json_tree",
+        "duckdb_columns",
+        "duckdb_constraints",
+        "duckdb_databases",
+        "duckdb_functions",
+        "duckdb_keywords",
+        "duckdb_schemas",
+        "duckdb_settings",
+        "duckdb_tables",
+        "duckdb_types",
+        "duckdb_views",
+        "pragma_table_info",
+        "pragma_version",
+    ]
+)
+REFUSED_FUNCTIONS = frozenset({"write_log", "sleep_ms", "nextval", "currval", "getenv", "getvariable", "setseed"})
 
 
 @dataclass(frozen=True)
@@ -24,16 +61,19 @@ class QueryResult:
     rows: list[tuple[Any, ...]]
 
 
-def run_read_only(path: Path, sql: str) -> QueryResult:
+def run_read_only(path: Path, sql: str, timeout_seconds: float = TIMEOUT_SECONDS) -> QueryResult:
     """The answer to the last of some queries to a release file.
 
     Raises QueryError for SQL that is wrong, or does something else than ask; ReleaseError if the file is no release.
     """
+    _check_asking(sql)
     with open_release(path) as connection:
         read_release_row(connection, path)
     with tempfile.TemporaryDirectory(prefix="vecmill-sql-") as spill:
         config: dict[str, str | bool | int | float | list[str]] = {
             "temp_directory": spill,
+            "memory_limit": MEMORY_LIMIT,
+            "max_temp_directory_size": SPILL_LIMIT,
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
             "python_enable_replacements": False,
@@ -46,25 +86,58 @@ def run_read_only(path: Path, sql: str) -> QueryResult:
         except duckdb.Error as error:
             raise ReleaseError(f"{path} cannot be opened: {error}") from error
         with connection:
+            timer = threading.Timer(timeout_seconds, connection.interrupt)
+            timer.daemon = True
             try:
-                _check_asking(sql)
+                timer.start()
                 answer = connection.execute(sql)
                 columns = [str(column[0]) for column in answer.description or []]
                 return QueryResult(_distinct(columns), answer.fetchall())
+            except duckdb.InterruptException as error:
+                raise QueryError(f"no answer within {timeout_seconds:g} s; see --timeout") from error
             except duckdb.Error as error:
                 raise QueryError(f"DuckDB cannot answer that: {error}") from error
+            finally:
+                timer.cancel()
 
 
 def _check_asking(sql: str) -> None:
-    statements = duckdb.extract_statements(sql)
-    if not statements:
+    """Raise QueryError unless DuckDB's parser reads nothing but SELECTs of tables and of allowed functions.
+
+    `json_serialize_sql` only parses. `extract_statements` expands statements too: IMPORT DATABASE opens files there.
+    """
+    try:
+        with duckdb.connect(":memory:", config={"enable_external_access": False}) as parser:
+            answer = parser.execute("SELECT CAST(json_serialize_sql(?) AS VARCHAR)", [sql]).fetchone()
+        parsed = json.loads(answer[0]) if answer else {"error": True}
+    except duckdb.Error as error:
+        raise QueryError(f"DuckDB cannot answer that: {error}") from error
+    except RecursionError as error:
+        raise QueryError("the query is nested too deeply") from error
+    if parsed["error"]:
+        if parsed.get("error_type") == "not implemented":
+            raise QueryError("a published table is asked, not changed: only SELECT statements are run")
+        raise QueryError(f"DuckDB cannot answer that: {parsed.get('error_message')}")
+    if not parsed["statements"]:
         raise QueryError("there is no query in it; try \"from nearest('king')\"")
-    for statement in statements:
-        if statement.type != duckdb.StatementType.SELECT:
-            raise QueryError(
-                f"a published table is asked, not changed: {statement.type.name} is not run; "
-                "open the file with DuckDB to do more with a copy of it"
-            )
+    # A list instead of recursion: the tree is as deep as the query.
+    unseen: list[Any] = [parsed["statements"]]
+    while unseen:
+        node = unseen.pop()
+        if isinstance(node, list):
+            unseen.extend(node)
+        elif isinstance(node, dict):
+            _check_node(node)
+            unseen.extend(node.values())
+
+
+def _check_node(node: dict[str, Any]) -> None:
+    if node.get("type") == "TABLE_FUNCTION":
+        name = str(node["function"]["function_name"]).lower()
+        if name not in TABLE_FUNCTIONS:
+            raise QueryError(f"the table function {name} is not allowed; allowed: {', '.join(sorted(TABLE_FUNCTIONS))}")
+    elif node.get("class") == "FUNCTION" and str(node.get("function_name")).lower() in REFUSED_FUNCTIONS:
+        raise QueryError(f"the function {node['function_name']} is not allowed: it does more than compute a value")
 
 
 def _distinct(names: list[str]) -> list[str]:

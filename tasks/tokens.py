@@ -23,7 +23,7 @@ from tasks.text.vocabulary import count_words
 
 logger = logging.getLogger(__name__)
 
-STAGE_VERSION = 2
+STAGE_VERSION = 3
 # Each holds a few MiB of text and ten times that in tokens; the one thread that writes keeps up with no more.
 MOST_WORKERS = 8
 

@@ -106,6 +106,63 @@ def test_whatever_else_is_refused_and_leaves_no_trace(release: Path, tmp_path: P
     assert [*tmp_path.rglob("*"), *release.parent.rglob("*")] == places
 
 
+ALLOWED = {
+    "unnest",
+    "range",
+    "generate_series",
+    "repeat",
+    "json_each",
+    "json_tree",
+    "pragma_table_info",
+    "pragma_version",
+}
+CATALOG = {
+    f"duckdb_{name}"
+    for name in [
+        "columns",
+        "constraints",
+        "databases",
+        "functions",
+        "keywords",
+        "schemas",
+        "settings",
+        "tables",
+        "types",
+        "views",
+    ]
+}
+
+
+def test_no_other_table_function_of_duckdb_is_run(release: Path) -> None:
+    names = duckdb.execute("SELECT DISTINCT function_name FROM duckdb_functions() WHERE function_type LIKE 'table%'")
+    refused = {name for (name,) in names.fetchall()} - ALLOWED - CATALOG
+    assert len(refused) > 50
+    for name in refused:
+        for sql in (f"FROM {name}()", f"WITH a AS (FROM {name}('x')) FROM a", f"SELECT (SELECT 1 FROM main.{name}())"):
+            with pytest.raises(QueryError, match="not allowed"):
+                run_read_only(release, sql)
+
+
+@pytest.mark.parametrize(
+    ("sql", "reason"),
+    [
+        ("IMPORT DATABASE '/proc/self'", "only SELECT"),
+        ("FROM enable_logging(storage := 'file')", "enable_logging is not allowed"),
+        ("CALL enable_logging()", "only SELECT"),
+        ("SELECT write_log('x')", "write_log is not allowed"),
+        ("SELEKT 1", "syntax error"),
+    ],
+)
+def test_the_reason_of_a_refusal_is_named(release: Path, sql: str, reason: str) -> None:
+    with pytest.raises(QueryError, match=reason):
+        run_read_only(release, sql)
+
+
+def test_a_query_that_takes_too_long_is_interrupted(release: Path) -> None:
+    with pytest.raises(QueryError, match=r"within 0\.2 s"):
+        run_read_only(release, "SELECT count(*) FROM range(10000000) a, range(10000000) b", 0.2)
+
+
 def test_what_is_no_release_is_named(tmp_path: Path) -> None:
     (tmp_path / "news.duckdb").write_text("not a database")
     with pytest.raises(ReleaseError, match=r"news\.duckdb"):
