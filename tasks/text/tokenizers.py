@@ -22,9 +22,9 @@ APOSTROPHES = re.compile("[\u2018\u2019\uff07]")
 # Signs that are part of a word between, or after, letters of one script alone. Lower case, composed text is expected.
 LATIN = "[a-zªºß-öø-ʯ\u0300-\u036fᴀ-ᶿḁ-ỿⱡ-ⱿꜢ-ꟿﬀ-ﬆ]"
 HEBREW = "[\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u05d0-\u05ea\u05ef-\u05f2\ufb1d-\ufb28\ufb2a-\ufb4f]"
-HEBREW_LETTER = re.compile(HEBREW)
-STRAY_MIDDLE_DOT = re.compile(f"(?<!{LATIN})[·‧]|[·‧](?!{LATIN})")
-HEBREW_QUOTATION_MARK = re.compile(f'(?<={HEBREW})"(?={HEBREW})')
+# The sign comes first in each pattern, so that `re` searches for it alone.
+STRAY_MIDDLE_DOT = re.compile(f"[·‧](?:(?<!{LATIN}[·‧])|(?!{LATIN}))")
+HEBREW_QUOTATION_MARK = re.compile(f'"(?<={HEBREW}")(?={HEBREW})')
 STRAY_HEBREW_SIGN = re.compile(f"(?<!{HEBREW})[״׳]|״(?!{HEBREW})")
 
 # What parts two words, in RE2's syntax: everything but a letter or digit with what follows it of letters, digits,
@@ -79,8 +79,7 @@ def _fold(text: str) -> str:
     text = APOSTROPHES.sub("'", text)
     if "·" in text or "‧" in text:
         text = STRAY_MIDDLE_DOT.sub(" ", text)
-    if '"' in text and HEBREW_LETTER.search(text):
-        text = HEBREW_QUOTATION_MARK.sub("״", text)
+    text = HEBREW_QUOTATION_MARK.sub("״", text)
     if "״" in text or "׳" in text:
         text = STRAY_HEBREW_SIGN.sub(" ", text)
     return text
