@@ -39,7 +39,7 @@ $(DUCKDB2)-%/.installed: constraints.txt
 	touch $@
 
 test-duckdb2: $(DUCKDB2)-1.4.2/.installed $(DUCKDB2)-2.0.0/.installed
-	$(DUCKDB2)-1.4.2/bin/python -m pytest tests/storage/test_release_macros.py tests/storage/test_drift.py
+	$(DUCKDB2)-1.4.2/bin/python -m pytest tests/storage/releases/test_release_macros.py tests/storage/releases/test_drift.py
 	$(DUCKDB2)-2.0.0/bin/python -m pytest -m '' $(SQL_TESTS)
 
 # The GPU kernels, compiled ahead of time and run in Triton's interpreter: no GPU needed. Triton is too large (1 GB) for

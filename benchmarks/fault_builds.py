@@ -14,9 +14,9 @@ from rich.progress import track
 
 from benchmarks.fault_commands import TABLE, Stage, command_stage, ended, timed_build
 from storage.layout import Workspace
-from storage.release_history import prune
-from storage.release_ledger import kept_versions
-from storage.release_verification import verify_table
+from storage.releases.history import prune
+from storage.releases.ledger import kept_versions
+from storage.releases.verification import verify_table
 
 KILLS_A_MODEL = 5
 KILLS_BETWEEN_BUILDS = 20

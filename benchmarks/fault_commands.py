@@ -18,7 +18,7 @@ from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 
 from benchmarks.fault_readers import fresh_context
-from flows.prefect_environment import prepare_prefect
+from flows.server.environment import prepare_prefect
 
 PRELOADED = ("benchmarks.fault_imports",)
 CAPABILITY_VERSION = 0x20080522
@@ -102,7 +102,7 @@ def ended(process: ForkServerProcess, said: Path) -> Ended:
 
 def run_commands(commands: list[list[str]], said: Path, largest_file: int | None) -> None:
     """Become an ordinary user and run commands; the process ends with the exit code of the last one."""
-    from flows import cli
+    from flows.cli import app as cli
 
     os.dup2(os.open(said, os.O_WRONLY | os.O_APPEND), 1)
     os.dup2(1, 2)

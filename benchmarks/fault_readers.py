@@ -12,8 +12,8 @@ from pathlib import Path
 import duckdb
 import numpy as np
 
-from storage.release_file import ReleaseContent
-from storage.release_schema import Provenance
+from storage.releases.file import ReleaseContent
+from storage.releases.schema import Provenance
 
 # A few releases that can be told apart; each decides its own answers.
 SEEDS = 4

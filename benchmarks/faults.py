@@ -1,6 +1,6 @@
 """Publishers are killed at random moments while three kinds of readers query the table.
 
-The same code runs, shorter, in tests/storage/test_release_faults.py.
+The same code runs, shorter, in tests/storage/releases/test_release_faults.py.
 """
 
 import os
@@ -16,11 +16,11 @@ from rich.progress import track
 
 from benchmarks.fault_readers import READERS, SEEDS, fresh_context, read_until, seeded_content
 from storage.layout import Workspace
-from storage.release_history import prune
-from storage.release_ledger import SUFFIXES, current_version, read_ledger, staging_folder
-from storage.release_reader import check_release_file
-from storage.release_verification import verify_table
-from storage.releases import publish_release
+from storage.releases.history import prune
+from storage.releases.ledger import SUFFIXES, current_version, read_ledger, staging_folder
+from storage.releases.publishing import publish_release
+from storage.releases.reader import check_release_file
+from storage.releases.verification import verify_table
 
 TABLE = "news"
 KILLS_BETWEEN_PUBLISHES = 10

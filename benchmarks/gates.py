@@ -19,10 +19,10 @@ from rich.progress import track
 from rich.table import Table
 
 from flows.deployments import build_parameters, find_deployment
+from storage.corpus.tokens import read_tokens
 from storage.layout import Workspace, resolve_workspace
 from storage.runs import registered_run
 from storage.stages import Manifest
-from storage.tokens import read_tokens
 from tasks.corpus import fetch_corpus
 from tasks.evaluation import evaluate_vectors
 from tasks.metrics.gates import Gate, bound_text

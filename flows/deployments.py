@@ -2,19 +2,20 @@
 
 import copy
 import difflib
+import inspect
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from flows.deployment_file import PREFECT_YAML as PREFECT_YAML
 from storage.errors import SettingsError
 from storage.redaction import redacted
-from storage.source_folders import find_source_files
-from tasks.corpus import CorpusConfig
+from tasks.corpus import CorpusConfig, check_source
 from tasks.evaluation import EvaluationConfig
 from tasks.publication_config import PublicationConfig, check_publication
 from tasks.release_report import ReportConfig
@@ -108,8 +109,7 @@ def build_parameters(deployment: Deployment, assignments: Iterable[str] = ()) ->
 
 def check_paths(parameters: BuildParameters) -> None:
     """Look for the corpus before anything slow starts. Raises CorpusError or NotAllowedError as the run would."""
-    if parameters.corpus.path is not None:
-        find_source_files(parameters.corpus.path)
+    check_source(parameters.corpus)
 
 
 def deployed_table(table: str) -> tuple[PublicationConfig, EvaluationConfig] | None:
@@ -124,6 +124,17 @@ def deployed_table(table: str) -> tuple[PublicationConfig, EvaluationConfig] | N
 
 def _names_a_corpus(assignment: str) -> bool:
     return assignment.partition("=")[0].strip() in ("corpus", "corpus.path", "corpus.source", "corpus.package")
+
+
+def parameters_of(entrypoint: str) -> type[BaseModel]:
+    """The parameters of a flow, as one model that refuses what the flow does not take."""
+    module, _, name = entrypoint.rpartition(".")
+    signature = inspect.signature(getattr(import_module(module), name).fn)
+    fields: dict[str, Any] = {
+        parameter.name: (parameter.annotation, ... if parameter.default is parameter.empty else parameter.default)
+        for parameter in signature.parameters.values()
+    }
+    return create_model(name, __config__=ConfigDict(frozen=True, extra="forbid"), **fields)
 
 
 def merge_settings(model: type[Model], parameters: Mapping[str, Any], assignments: Iterable[str]) -> Model:

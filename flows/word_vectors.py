@@ -8,16 +8,16 @@ from prefect import flow
 from prefect.runtime import flow_run
 from prefect.states import Completed
 
-from flows.build_result import NOTHING_TO_DO, BuildResult, build_result, metric_rows, nothing_to_do
-from flows.run_record import recorded_run
-from flows.stop_notes import note_the_stop, tell_the_failure
-from flows.stop_signal import stopped_once
-from flows.summary import summary_markdown
+from flows.runs.record import recorded_run
+from flows.runs.result import NOTHING_TO_DO, BuildResult, build_result, metric_rows, nothing_to_do
+from flows.runs.stop_notes import note_the_stop, tell_the_failure
+from flows.runs.stop_signal import stopped_once
+from flows.runs.summary import summary_markdown
 from storage.errors import GateRefusedError
 from storage.layout import resolve_workspace
-from storage.releases import current_release
+from storage.releases.publishing import current_release
+from storage.releases.start_vectors import find_start
 from storage.runs import registered_run, table_turn
-from storage.start_vectors import find_start
 from tasks.arrivals import look_for_new_text
 from tasks.artifacts import leave_artifacts
 from tasks.comparison import compare_with_current

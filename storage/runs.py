@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from filelock import FileLock, Timeout
 
-from storage.disk_errors import disk_errors
+from storage.disk import disk_errors
 from storage.errors import TableBusyError
 from storage.layout import Workspace
 from storage.locks import held_lock

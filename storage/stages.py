@@ -20,7 +20,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from storage.disk_errors import disk_errors
+from storage.disk import disk_errors
 from storage.layout import Workspace
 from storage.locks import held_lock
 

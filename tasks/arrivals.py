@@ -8,8 +8,8 @@ from prefect.cache_policies import NO_CACHE
 from pydantic import BaseModel, ConfigDict
 
 from storage.layout import Workspace
-from storage.release_records import Release
-from storage.seen_files import seen_files
+from storage.releases.records import Release
+from storage.releases.seen_files import seen_files
 from storage.stages import Manifest
 from tasks.corpus import CorpusConfig, CorpusFacts, corpus_stage
 

@@ -9,19 +9,19 @@ from numpy.typing import NDArray
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from storage.comparisons import CHANGE_METRICS, REFERENCE_METRICS, version_name, write_rotation
+from storage.corpus.vocabularies import read_vocabulary
 from storage.errors import ReferenceVectorsError
-from storage.evaluations import write_evaluation
 from storage.layout import Workspace
-from storage.models import Matrix, read_vectors
-from storage.named_vectors import NamedVectors, read_release_vectors
-from storage.reference_vectors import read_reference, reference_digest
-from storage.release_reader import setting_values
-from storage.release_records import Release
-from storage.release_schema import ComparedWordRow, EvaluationRow
-from storage.reports import read_settings
+from storage.models.comparisons import CHANGE_METRICS, REFERENCE_METRICS, version_name, write_rotation
+from storage.models.evaluations import write_evaluation
+from storage.models.matrices import Matrix, read_vectors
+from storage.models.rows import ComparedWordRow, EvaluationRow
+from storage.releases.named_vectors import NamedVectors, read_release_vectors
+from storage.releases.reader import setting_values
+from storage.releases.records import Release
+from storage.releases.reports import read_settings
 from storage.stages import Manifest, Stage, StageFacts, complete_stage
-from storage.vocabularies import read_vocabulary
+from storage.vectors.reference import read_reference, reference_digest
 from tasks.evaluation import AnyModel
 from tasks.metrics.alignment import fit_rotation, mean_cosine
 from tasks.metrics.lookup import shared_rows

@@ -10,16 +10,16 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from storage.corpora import DOCUMENTS, document_batches
+from storage.corpus.documents import DOCUMENTS, document_batches
+from storage.corpus.known_rows import link_known_rows, write_rows
+from storage.corpus.packages import find_packaged_corpus
+from storage.corpus.source_csv import Quoting, TableForm
+from storage.corpus.source_files import SourceFile, check_unchanged, described_files
+from storage.corpus.source_folders import SourceFiles, find_source_files
+from storage.corpus.source_forms import SourceFormat, read_pieces
+from storage.corpus.source_lines import Piece
 from storage.errors import CorpusError
-from storage.known_rows import link_known_rows, write_rows
 from storage.layout import Workspace
-from storage.packaged_corpora import find_packaged_corpus
-from storage.source_csv import Quoting, TableForm
-from storage.source_files import SourceFile, check_unchanged, described_files
-from storage.source_folders import SourceFiles, find_source_files
-from storage.source_formats import SourceFormat, read_pieces
-from storage.source_lines import Piece
 from storage.stages import Manifest, Stage, StageFacts, complete_stage
 
 logger = logging.getLogger(__name__)
@@ -130,6 +130,12 @@ class _Source:
     markup: str
     description: str
     licence: str
+
+
+def check_source(config: CorpusConfig) -> None:
+    """Raises CorpusError or NotAllowedError if the files of the corpus cannot be found."""
+    if config.path is not None:
+        find_source_files(config.path)
 
 
 def corpus_stage(config: CorpusConfig) -> Stage[CorpusFacts]:

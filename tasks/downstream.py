@@ -11,13 +11,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from storage.labelled_texts import read_labelled_reviews
+from storage.corpus.labelled_texts import read_labelled_reviews
+from storage.corpus.vocabularies import read_vocabulary
 from storage.layout import Workspace
-from storage.models import read_vectors
-from storage.named_vectors import read_release_vectors
-from storage.release_reader import setting_values
-from storage.reports import read_settings
-from storage.vocabularies import read_vocabulary
+from storage.models.matrices import read_vectors
+from storage.releases.named_vectors import read_release_vectors
+from storage.releases.reader import setting_values
+from storage.releases.reports import read_settings
 from tasks.corpus import CorpusConfig, fetch_corpus
 from tasks.metrics.downstream import STARTS, Classified, Examples, classify, padded_ids, split_texts
 from tasks.metrics.lookup import rows_by_word

@@ -9,14 +9,14 @@ from prefect import Task, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 
+from storage.corpus.vocabularies import read_vocabulary
 from storage.errors import DownloadError
-from storage.evaluations import write_evaluation
-from storage.gold_sets import GoldSets, read_gold_sets
+from storage.gold.sets import GoldSets, read_gold_sets
 from storage.layout import Workspace
-from storage.models import Matrix, read_vectors
-from storage.reference_vectors import ReferenceVectors, is_downloaded, read_reference, reference_digest
+from storage.models.evaluations import write_evaluation
+from storage.models.matrices import Matrix, read_vectors
 from storage.stages import Manifest, Stage, StageFacts, complete_stage
-from storage.vocabularies import read_vocabulary
+from storage.vectors.reference import ReferenceVectors, is_downloaded, read_reference, reference_digest
 from tasks.scoring import EvaluationConfig as EvaluationConfig
 from tasks.scoring import Scored, score_vectors, total_digests, total_metrics
 from tasks.training import AnyVocabulary, ModelFacts

@@ -5,16 +5,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from storage.comparisons import CHANGE_METRICS
-from storage.gold_sets import read_gold_sets
+from storage.gold.sets import read_gold_sets
 from storage.layout import Workspace
-from storage.named_vectors import NamedVectors, read_release_vectors
-from storage.release_file import ReleaseContent
-from storage.release_reader import setting_values
-from storage.release_records import Release
-from storage.release_schema import GateRow
-from storage.releases import kept_releases
-from storage.reports import read_settings
+from storage.models.comparisons import CHANGE_METRICS
+from storage.releases.file import ReleaseContent
+from storage.releases.named_vectors import NamedVectors, read_release_vectors
+from storage.releases.publishing import kept_releases
+from storage.releases.reader import setting_values
+from storage.releases.records import Release
+from storage.releases.reports import read_settings
+from storage.releases.schema import GateRow
 from tasks.comparison import change_rows
 from tasks.evaluation import check_reference, read_references
 from tasks.metrics.gates import Gate, Scores, judge, verdict_rows

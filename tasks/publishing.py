@@ -17,17 +17,18 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from pydantic import BaseModel, ConfigDict
 
-from storage.comparisons import CHANGE_METRICS, read_rotation
-from storage.evaluations import read_compared_words, read_evaluation
+from storage.corpus.vocabularies import read_vocabulary
 from storage.layout import Workspace
-from storage.models import Matrix, read_vectors
-from storage.release_file import ReleaseContent, content_sha256
-from storage.release_records import Release
-from storage.release_schema import WHOLE, EvaluationRow, GateRow, Provenance, TrainingRow
-from storage.releases import keep_candidate, publish_release
-from storage.seen_files import grew_from
+from storage.models.comparisons import CHANGE_METRICS, read_rotation
+from storage.models.evaluations import read_compared_words, read_evaluation
+from storage.models.matrices import Matrix, read_vectors
+from storage.models.rows import WHOLE, EvaluationRow
+from storage.releases.file import ReleaseContent, content_sha256
+from storage.releases.publishing import keep_candidate, publish_release
+from storage.releases.records import Release
+from storage.releases.schema import GateRow, Provenance, TrainingRow
+from storage.releases.seen_files import grew_from
 from storage.stages import Manifest
-from storage.vocabularies import read_vocabulary
 from tasks.comparison import ComparisonFacts, is_same_model
 from tasks.corpus import CorpusFacts
 from tasks.evaluation import EvaluationFacts

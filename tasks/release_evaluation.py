@@ -7,10 +7,10 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
 
-from storage.gold_sets import read_gold_sets
+from storage.gold.sets import read_gold_sets
 from storage.layout import TABLE_NAME, Workspace
-from storage.named_vectors import NamedVectors, read_outside_vectors, read_release_vectors
-from storage.release_schema import ComparedWordRow, EvaluationRow
+from storage.models.rows import ComparedWordRow, EvaluationRow
+from storage.releases.named_vectors import NamedVectors, read_outside_vectors, read_release_vectors
 from tasks.evaluation import read_references
 from tasks.scoring import EvaluationConfig, score_vectors
 

@@ -8,12 +8,13 @@ from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from storage.comparisons import VERSION_NAME, version_name
 from storage.layout import Workspace
-from storage.release_diff import ReleaseDiff
-from storage.release_records import Release
-from storage.release_schema import WHOLE, EvaluationRow, GateRow
-from storage.reports import (
+from storage.models.comparisons import VERSION_NAME, version_name
+from storage.models.rows import WHOLE, EvaluationRow
+from storage.models.word_maps import read_word_map, write_word_map
+from storage.releases.diff import ReleaseDiff
+from storage.releases.records import Release
+from storage.releases.reports import (
     FrequentWords,
     compare_with,
     earlier_releases,
@@ -23,8 +24,8 @@ from storage.reports import (
     report_file,
     write_report,
 )
+from storage.releases.schema import GateRow
 from storage.stages import Stage, StageFacts, complete_stage
-from storage.word_maps import read_word_map, write_word_map
 from tasks.report.content import (
     ChangedSetting,
     Changes,

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from storage.errors import ReferenceVectorsError
-from storage.gold_sets import Analogies, GoldSets, WordPairs, gold_metrics, metric_name
-from storage.reference_vectors import DEFAULT_REFERENCE, ReferenceVectors, split_spec
-from storage.release_schema import WHOLE, ComparedWordRow, EvaluationRow
+from storage.gold.sets import Analogies, GoldSets, WordPairs, gold_metrics, metric_name
+from storage.models.rows import WHOLE, ComparedWordRow, EvaluationRow
+from storage.vectors.reference import DEFAULT_REFERENCE, ReferenceVectors, split_spec
 from tasks.metrics.analogies import AnalogyMethod, AnalogyScore, score_analogies, sum_by_kind
 from tasks.metrics.intervals import Interval
 from tasks.metrics.neighbors import NeighborOverlap, WordAgreement, compare_neighbors

@@ -11,12 +11,12 @@ from typing import ClassVar
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from storage.corpora import read_documents
-from storage.known_rows import link_known_rows, write_rows
+from storage.corpus.documents import read_documents
+from storage.corpus.known_rows import link_known_rows, write_rows
+from storage.corpus.segments import Batch, read_index
+from storage.corpus.tokens import TOKENS, read_segment_tokens, write_counts
 from storage.layout import Workspace
-from storage.segments import Batch, read_index
 from storage.stages import Manifest, Stage, StageFacts, complete_stage
-from storage.tokens import TOKENS, read_segment_tokens, write_counts
 from tasks.corpus import CorpusFacts
 from tasks.text.tokenizers import TokenizerConfig, tokenize
 from tasks.text.vocabulary import count_words

@@ -10,13 +10,13 @@ from typing import ClassVar
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from storage.encoded import EncodedCorpus
+from storage.corpus.encoded import EncodedCorpus
+from storage.corpus.vocabularies import read_vocabulary
 from storage.errors import TrainingError
 from storage.layout import Workspace
-from storage.models import Checkpoint, read_checkpoint, write_checkpoint, write_vectors
+from storage.models.matrices import Checkpoint, read_checkpoint, write_checkpoint, write_vectors
+from storage.releases.start_vectors import PREVIOUS, StartPoint, read_start
 from storage.stages import Manifest, Stage, StageFacts, complete_stage
-from storage.start_vectors import PREVIOUS, StartPoint, read_start
-from storage.vocabularies import read_vocabulary
 from tasks.artifacts import training_progress
 from tasks.corpus import CorpusConfig
 from tasks.trainers.backends import explain_backend, resolve_config, train

@@ -8,13 +8,13 @@ from typing import ClassVar
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from storage.encoded import EncodedRows, write_encoded
+from storage.corpus.encoded import EncodedRows, write_encoded
+from storage.corpus.segments import read_index
+from storage.corpus.tokens import TokenBatch, read_counts, read_tokens
+from storage.corpus.vocabularies import WordTable, read_vocabulary, write_vocabulary
 from storage.errors import VocabularyError
 from storage.layout import Workspace
-from storage.segments import read_index
 from storage.stages import Manifest, Stage, StageFacts, complete_stage
-from storage.tokens import TokenBatch, read_counts, read_tokens
-from storage.vocabularies import WordTable, read_vocabulary, write_vocabulary
 from tasks.text.vocabulary import (
     VocabularyConfig,
     WordCounts,

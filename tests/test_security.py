@@ -13,7 +13,7 @@ import pytest
 from prefect import Flow
 from prefect.settings import PREFECT_LOCAL_STORAGE_PATH, temporary_settings
 
-from flows.stop_notes import resume_command
+from flows.runs.stop_notes import resume_command
 from flows.word_vectors import build_word_vectors
 from storage.redaction import without_credentials
 from tasks.corpus import CorpusConfig
@@ -61,7 +61,7 @@ def test_the_one_file_that_is_a_pickle_is_an_export_that_gensim_asks_for() -> No
     saving = [
         path.relative_to(ROOT).as_posix() for path in SOURCES if "keyed.save(" in path.read_text(encoding="utf-8")
     ]
-    assert saving == ["storage/vector_export.py"]
+    assert saving == ["storage/releases/exporting.py"]
 
 
 def test_prefect_keeps_no_results_of_any_flow() -> None:

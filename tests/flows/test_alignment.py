@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flows.build_result import BuildResult
+from flows.runs.result import BuildResult
 from storage.errors import GateRefusedError, ReferenceVectorsError, SettingsError
 from storage.layout import Workspace
-from storage.models import read_vectors
-from storage.release_reader import read_content
-from storage.release_records import read_release
-from storage.reports import report_file
+from storage.models.matrices import read_vectors
+from storage.releases.reader import read_content
+from storage.releases.records import read_release
+from storage.releases.reports import report_file
 from tasks.metrics.cosines import unit_rows
 from tests.flows import builds
 from tests.flows.builds import Build

@@ -21,9 +21,9 @@ from flows.deployments import (
     build_parameters,
     find_deployment,
     merge_settings,
+    parameters_of,
     read_deployments,
 )
-from flows.server_runs import parameters_of
 from flows.word_vectors import build_word_vectors
 from storage.errors import SettingsError
 from tasks.events import RELEASE_PUBLISHED

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from flows.build_result import BuildResult
 from flows.deployments import build_parameters, find_deployment
-from flows.planning import plan_stages
-from flows.summary import summary_markdown
+from flows.runs.planning import plan_stages
+from flows.runs.result import BuildResult
+from flows.runs.summary import summary_markdown
 from flows.word_vectors import build_word_vectors
+from storage.corpus.vocabularies import read_vocabulary
 from storage.errors import CorpusError, GateRefusedError
 from storage.layout import Workspace
-from storage.releases import current_release
+from storage.releases.publishing import current_release
 from storage.stages import read_manifest
-from storage.vocabularies import read_vocabulary
 from tasks.corpus import CorpusFacts
 from tasks.tokens import TokensFacts
 from tasks.vocabulary import EncodedFacts

@@ -7,8 +7,8 @@ import pytest
 
 from flows.prune_releases import PruningConfig, prune_releases
 from storage.layout import Workspace
-from storage.release_ledger import kept_versions
-from storage.releases import publish_release
+from storage.releases.ledger import kept_versions
+from storage.releases.publishing import publish_release
 from storage.stages import complete_stage
 from tests.storage.sample_releases import content
 from tests.storage.sample_stages import SampleFacts, sample_stage

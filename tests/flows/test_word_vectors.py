@@ -11,13 +11,13 @@ import duckdb
 import pytest
 
 from flows import word_vectors
-from flows.build_result import BuildResult, metric_rows
 from flows.deployments import build_parameters, find_deployment
-from flows.planning import plan_stages
+from flows.runs.planning import plan_stages
+from flows.runs.result import BuildResult, metric_rows
 from flows.word_vectors import build_word_vectors
 from storage.errors import CorpusError, GateRefusedError
 from storage.layout import Workspace
-from storage.release_history import rollback
+from storage.releases.history import rollback
 from tasks import publishing
 from tests.flows import builds
 from tests.flows.builds import Build

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from storage.layout import Workspace
-from storage.releases import publish_release
+from storage.releases.publishing import publish_release
 from tasks.release_report import ReportConfig, make_report
 from tests.report.browsing import MAP_WORDS, RECORD_LABELS, WORDS, open_report, watched
 from tests.storage.sample_releases import content

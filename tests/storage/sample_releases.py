@@ -5,8 +5,9 @@ from pathlib import Path
 import duckdb
 import numpy as np
 
-from storage.release_file import ReleaseContent
-from storage.release_schema import ComparedWordRow, EvaluationRow, GateRow, Provenance, TrainingRow
+from storage.models.rows import ComparedWordRow, EvaluationRow
+from storage.releases.file import ReleaseContent
+from storage.releases.schema import GateRow, Provenance, TrainingRow
 
 
 def provenance(model_digest: str = "abc123") -> Provenance:

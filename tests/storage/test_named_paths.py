@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from storage.corpus.source_folders import find_source_files
 from storage.errors import (
     CorpusError,
     GoldSetError,
@@ -16,12 +17,11 @@ from storage.errors import (
     ReleaseError,
     SettingsError,
 )
-from storage.gold_sets import read_gold_sets
+from storage.gold.sets import read_gold_sets
 from storage.layout import Workspace, resolve_workspace
 from storage.named_paths import ROOTS_VARIABLE, allowed_roots, named_path
-from storage.reference_vectors import read_reference, reference_digest
-from storage.source_folders import find_source_files
-from storage.start_vectors import find_start
+from storage.releases.start_vectors import find_start
+from storage.vectors.reference import read_reference, reference_digest
 
 GLOVE = "king 0.1 0.2\nqueen 0.2 0.1\n"
 

@@ -10,11 +10,11 @@ import pytest
 import zstandard
 from pydantic import ValidationError
 
-from storage.corpora import read_documents
+from storage.corpus.documents import read_documents
+from storage.corpus.packages import PACKAGES, PackagedCorpus
+from storage.corpus.segments import read_index
 from storage.errors import CorpusError, WorkspaceError
 from storage.layout import Workspace
-from storage.packaged_corpora import PACKAGES, PackagedCorpus
-from storage.segments import read_index
 from tasks.corpus import CorpusConfig, corpus_stage, fetch_corpus
 
 

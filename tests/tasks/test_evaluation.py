@@ -10,15 +10,15 @@ from gensim.test.utils import datapath
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from storage.corpus.vocabularies import WordTable, write_vocabulary
 from storage.errors import GoldSetError, ReferenceVectorsError
-from storage.evaluations import read_compared_words, read_evaluation
-from storage.gold_sets import read_default_gold_sets
+from storage.gold.sets import read_default_gold_sets
 from storage.layout import Workspace
-from storage.models import write_vectors
-from storage.reference_vectors import DEFAULT_REFERENCE, ReferenceVectors, read_reference
-from storage.release_schema import WHOLE
+from storage.models.evaluations import read_compared_words, read_evaluation
+from storage.models.matrices import write_vectors
+from storage.models.rows import WHOLE
 from storage.stages import Manifest, Stage, complete_stage, find_stage
-from storage.vocabularies import WordTable, write_vocabulary
+from storage.vectors.reference import DEFAULT_REFERENCE, ReferenceVectors, read_reference
 from tasks.evaluation import check_reference, evaluate_vectors, evaluation_stage
 from tasks.scoring import EvaluationConfig, evaluation_metrics, score_vectors
 from tasks.training import ModelFacts

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from storage import known_rows
-from storage.encoded import NAME as ENCODED
+from storage.corpus import known_rows
+from storage.corpus.encoded import NAME as ENCODED
+from storage.corpus.segments import read_index
+from storage.corpus.vocabularies import FILE as VOCABULARY
 from storage.layout import Workspace
-from storage.segments import read_index
 from storage.stages import Manifest
-from storage.vocabularies import FILE as VOCABULARY
 from tasks.corpus import CorpusConfig, CorpusFacts, fetch_corpus
 from tasks.text.tokenizers import TokenizerConfig
 from tasks.text.vocabulary import VocabularyConfig

@@ -10,17 +10,17 @@ from pathlib import Path
 import pytest
 
 from storage.errors import ReleaseError
-from storage.housekeeping import clean_stages
 from storage.layout import Workspace
-from storage.release_history import choose_release
-from storage.release_records import Release
-from storage.releases import keep_candidate, publish_release
-from storage.reports import report_file
+from storage.releases.history import choose_release
+from storage.releases.housekeeping import clean_stages
+from storage.releases.publishing import keep_candidate, publish_release
+from storage.releases.records import Release
+from storage.releases.reports import report_file
 from tasks.plotting import plot_training, plot_words
 from tasks.release_report import ReportConfig, make_report, render_release
 from tasks.reporting import report_release
+from tests.storage.releases.test_format_versions import FORMATS, unpacked
 from tests.storage.sample_releases import content
-from tests.storage.test_format_versions import FORMATS, unpacked
 
 SMALL = ReportConfig(map_words=40, map_method="pca")
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from storage.corpus.tokens import read_tokens
 from storage.layout import Workspace
 from storage.stages import Manifest
-from storage.tokens import read_tokens
 from tasks.corpus import CorpusConfig, CorpusFacts, fetch_corpus
 from tasks.text.tokenizers import TokenizerConfig
 from tasks.tokens import TokensFacts, tokenize_corpus

@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from storage.corpus.vocabularies import read_vocabulary
 from storage.errors import ReleaseError, TrainingError
 from storage.layout import Workspace
-from storage.models import CHECKPOINT, read_checkpoint, read_vectors
-from storage.release_file import ReleaseContent
-from storage.releases import publish_release
+from storage.models.matrices import CHECKPOINT, read_checkpoint, read_vectors
+from storage.releases.file import ReleaseContent
+from storage.releases.publishing import publish_release
+from storage.releases.start_vectors import find_start
 from storage.stages import Manifest, find_stage
-from storage.start_vectors import find_start
-from storage.vocabularies import read_vocabulary
 from tasks.corpus import CorpusConfig, fetch_corpus
 from tasks.progress import listening
 from tasks.text.tokenizers import TokenizerConfig

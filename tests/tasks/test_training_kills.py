@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from storage.layout import Workspace
-from storage.models import CHECKPOINT, read_vectors
+from storage.models.matrices import CHECKPOINT, read_vectors
 from storage.stages import Manifest, find_stage
 from tasks.corpus import CorpusConfig, fetch_corpus
 from tasks.text.tokenizers import TokenizerConfig

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from storage.encoded import EncodedCorpus, EncodedRows, write_encoded
+from storage.corpus.encoded import EncodedCorpus, EncodedRows, write_encoded
+from storage.corpus.vocabularies import read_vocabulary
 from storage.layout import Workspace
 from storage.stages import Manifest
-from storage.vocabularies import read_vocabulary
 from tasks.corpus import CorpusConfig, fetch_corpus
 from tasks.text.tokenizers import TokenizerConfig
 from tasks.text.vocabulary import VocabularyConfig

@@ -6,11 +6,11 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from storage.encoded import EncodedCorpus
+from storage.corpus.encoded import EncodedCorpus
+from storage.corpus.vocabularies import read_vocabulary
 from storage.errors import VocabularyError
 from storage.layout import Workspace
 from storage.stages import Manifest
-from storage.vocabularies import read_vocabulary
 from tasks.corpus import CorpusConfig, fetch_corpus
 from tasks.text.tokenizers import TokenizerConfig
 from tasks.text.vocabulary import VocabularyConfig
