@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 DUCKDB2 := .venv-duckdb2
 KERNELS := .venv-kernels
-SQL_TESTS := $(addprefix tests/storage/test_,drift.py format_versions.py querying.py read_only_sql.py \
+SQL_TESTS := $(addprefix tests/storage/releases/test_,drift.py format_versions.py querying.py read_only_sql.py \
 	release_diff.py release_file.py release_macros.py)
 
 .PHONY: install demo ui test test-long test-duckdb2 test-kernels check bench clean
