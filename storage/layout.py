@@ -5,7 +5,7 @@ A workspace is one folder. Stages lie in it by digest, releases by table:
     corpora/ tokens/ vocabularies/ encoded/ models/ evaluations/ comparisons/ maps/
                                       <digest>/ with a manifest.json when complete
     tables/<table>.duckdb             the current release, a hard link; beside it a .wal that leads nowhere, so that
-                                      nobody writes through that name
+                                      not even root writes through that name
     tables/<table>/                   every kept release: v000001.duckdb, .parquet, .json, .report.html
     tables/<table>/candidates/        releases that the gates refused
     runs/<start>-<run>.parquet        what each run took and gave

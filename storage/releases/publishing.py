@@ -1,7 +1,8 @@
 """Publishing: a release becomes current in one step, and whatever interrupts it, readers see the old or the new one.
 
 Files are written into a staging folder and checked, renamed into the folder of releases, and only then does a hard
-link replace the file under the table's name. A file that exists under its final name is complete and never changes.
+link replace the file under the table's name. A file that exists under its final name is complete and never changes;
+its mode allows nobody to write it.
 """
 
 import logging
@@ -9,6 +10,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from storage.disk import NO_LINKS, disk_errors
 from storage.layout import Workspace
@@ -165,6 +167,7 @@ def _write_files(workspace: Workspace, table: str, version: int | None, content:
     )
     manifest_file.write_text(manifest_text(manifest), encoding="utf-8")
     for file in (duckdb_file, parquet_file, manifest_file):
+        _make_read_only(file)
         sync_path(file)
 
 
@@ -180,13 +183,25 @@ def make_current(workspace: Workspace, table: str, version: int) -> None:
             raise
         shutil.copyfile(release, link)
         sync_path(link)
+    # Earlier versions of vecmill left releases writable.
+    _make_read_only(link)
     _refuse_writers(workspace, table)
     link.replace(current)
     sync_path(workspace.tables_root)
 
 
+def _make_read_only(file: Path) -> None:
+    """Take the right to write from everybody, so that DuckDB refuses to open the file for writing.
+
+    A program that has it open for writing locks out all readers, and they it.
+    """
+    # Another user's file, or a file system without modes: a lock is then possible, as it is for root.
+    with suppress(OSError):
+        file.chmod(file.stat().st_mode & ~0o222)
+
+
 def _refuse_writers(workspace: Workspace, table: str) -> None:
-    """Have DuckDB refuse to write through the table's name, in whatever mode a program opens it.
+    """Have DuckDB refuse to write through the table's name for root, who may open any file for writing.
 
     DuckDB keeps changes in a write-ahead log beside the name that was opened. A program that opened one release and
     writes after the next was published would leave its log beside that one, and no reader could open it any more.

@@ -172,7 +172,10 @@ def _reason(path: Path, error: duckdb.Error) -> str:
     message = str(error).splitlines()[0]
     log = log_file(path)
     if "WAL" in message and log.exists():
-        return f"a program opened it for writing and left {log.name}; remove that file ({message})"
+        return (
+            f"a program that opened it without read_only=True has left its changes in {log.name}; "
+            f"remove that file ({message})"
+        )
     if "Could not set lock" in message:
-        return f"another program has it open for writing; close that, and open releases read-only ({message})"
+        return f"another program has it open for writing; close that, and open it with read_only=True ({message})"
     return message
