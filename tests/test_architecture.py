@@ -43,6 +43,7 @@ FLOWS_MAY_USE = {
     "flows": {
         "storage.errors",
         "storage.layout",
+        "storage.models.rows",
         "storage.redaction",
         "storage.releases",
         "storage.runs",
