@@ -101,6 +101,9 @@ def build_parameters(deployment: Deployment, assignments: Iterable[str] = ()) ->
     assignments = list(assignments)
     corpus = deployment.parameters.get("corpus") or {}
     if corpus.get("source") == "files" and not corpus.get("path") and not any(_names_a_corpus(a) for a in assignments):
+        # Mistakes in other settings first, which would surface only after the corpus is named.
+        others = {name: value for name, value in deployment.parameters.items() if name != "corpus"}
+        merge_settings(BuildParameters, others, assignments)
         raise SettingsError(f"{deployment.name} needs a corpus: add --set corpus.path=FILE, FOLDER or GLOB")
     parameters = merge_settings(BuildParameters, deployment.parameters, assignments)
     check_publication(parameters.publication, parameters.evaluation)
