@@ -53,7 +53,7 @@ class LostRuns:
         self._workspace = workspace
         self._token = token
         self._since = since
-        self._settled: set[tuple[UUID, str]] = set()
+        self._settled: set[tuple[UUID, str | None]] = set()
 
     def look(self, client: SyncPrefectClient, now: datetime) -> None:
         """Mark runs that are lost as Crashed, and leave a note on each run that ended or waits without one."""

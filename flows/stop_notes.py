@@ -120,7 +120,7 @@ def _ended_before(client: SyncPrefectClient, flow_run: FlowRun) -> State | None:
     """Last state of the run of the same deployment and table that ended before this one."""
     ended = client.read_flow_runs(
         flow_run_filter=FlowRunFilter(
-            deployment_id=FlowRunFilterDeploymentId(any_=[flow_run.deployment_id]),  # type: ignore[list-item]
+            deployment_id=FlowRunFilterDeploymentId(any_=[flow_run.deployment_id]),
             id=FlowRunFilterId(not_any_=[flow_run.id]),
             state=FlowRunFilterState(type=FlowRunFilterStateType(any_=sorted(TERMINAL_STATES))),
         ),
