@@ -4,7 +4,7 @@ import typer
 
 from benchmarks.defaults import search_defaults
 from benchmarks.evaluation import measure_evaluation
-from benchmarks.faults import measure_faults
+from benchmarks.fault_report import measure_faults
 from benchmarks.gates import measure_gates
 from benchmarks.queries import measure_queries
 from benchmarks.training import measure_training

@@ -35,12 +35,12 @@ CANDIDATES: tuple[dict[str, Any], ...] = (
     {"window_radius": 10},
     {"reduced_windows": False},
     {"negatives_per_pair": 10},
-    {"architecture": "cbow"},
+    {"model": "cbow"},
     {"min_count": 10},
 )
 # gensim's defaults, and its skip-gram with all else by default: its rate falls from 0.025 to 0.0001.
 PEER_CANDIDATES: tuple[dict[str, Any], ...] = (
-    {"learning_rate": 0.025, "final_rate_fraction": 0.004, "architecture": "cbow"},
+    {"learning_rate": 0.025, "final_rate_fraction": 0.004, "model": "cbow"},
     {"learning_rate": 0.025, "final_rate_fraction": 0.004},
 )
 

@@ -17,7 +17,7 @@ import typer
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
-from storage.gold_sets import GoldSets, WordPairs, read_default_gold_sets
+from storage.gold.sets import GoldSets, WordPairs, read_default_gold_sets
 from tasks.metrics.alignment import fit_rotation, mean_cosine
 from tasks.metrics.analogies import score_analogies
 from tasks.metrics.lookup import fold_case, shared_rows

@@ -1,17 +1,19 @@
 """Releases whose answers are known beforehand, and three kinds of readers that check them while it is published."""
 
+import multiprocessing
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerContext
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import duckdb
 import numpy as np
 
-from storage.release_file import ReleaseContent
-from storage.release_schema import Provenance
+from storage.releases.file import ReleaseContent
+from storage.releases.schema import Provenance
 
 # A few releases that can be told apart; each decides its own answers.
 SEEDS = 4
@@ -94,6 +96,13 @@ READERS: dict[str, Callable[[Path], list[_Read]]] = {
     "one connection, attaching again": _read_by_attaching,
     "long-lived connection": _read_with_a_long_lived_connection,
 }
+
+
+def fresh_context(*preloaded: str) -> ForkServerContext:
+    """Processes that start from a bare interpreter: this one may be full of threads and handlers of others."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([*preloaded])
+    return context
 
 
 def read_until(reader: str, path: Path, stop: Event, answer: Connection) -> None:

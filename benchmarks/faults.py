@@ -1,32 +1,26 @@
-"""`python -m benchmarks faults`: kill publishers at random moments while three kinds of readers query the table.
+"""Publishers are killed at random moments while three kinds of readers query the table.
 
-The same code runs, shorter, in tests/storage/test_release_faults.py.
+The same code runs, shorter, in tests/storage/releases/test_release_faults.py.
 """
 
-import multiprocessing
 import os
 import random
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
-from typing import Annotated
 
-import typer
 from pydantic import BaseModel
-from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
-from benchmarks.fault_readers import READERS, SEEDS, read_until, seeded_content
+from benchmarks.fault_readers import READERS, SEEDS, fresh_context, read_until, seeded_content
 from storage.layout import Workspace
-from storage.release_history import prune
-from storage.release_ledger import SUFFIXES, current_version, read_ledger, staging_folder
-from storage.release_reader import check_release_file
-from storage.release_verification import verify_table
-from storage.releases import publish_release
+from storage.releases.history import prune
+from storage.releases.ledger import SUFFIXES, current_version, read_ledger, staging_folder
+from storage.releases.publishing import publish_release
+from storage.releases.reader import check_release_file
+from storage.releases.verification import verify_table
 
 TABLE = "news"
 KILLS_BETWEEN_PUBLISHES = 10
@@ -64,22 +58,6 @@ WRITING = "writing the release"
 COPYING = "writing its Parquet copy and manifest"
 MOVING = "moving files, not current yet"
 NOTING = "current, not noted yet"
-
-
-def measure_faults(
-    kills: Annotated[int, typer.Option(min=1)] = 500,
-    seed: Annotated[int, typer.Option(help="of the moments")] = 1,
-    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
-) -> None:
-    """Kill a publisher with kill -9 at random moments while three readers query, and count what they noticed."""
-    with tempfile.TemporaryDirectory() as folder:
-        report = kill_publishers(Workspace(Path(folder)), kills, seed, show=not as_json)
-    if as_json:
-        typer.echo(report.model_dump_json())
-    else:
-        _print_report(report)
-    if report.wrong:
-        raise typer.Exit(1)
 
 
 def kill_publishers(workspace: Workspace, kills: int, seed: int = 1, *, show: bool = False) -> FaultReport:
@@ -123,10 +101,8 @@ def kill_publishers(workspace: Workspace, kills: int, seed: int = 1, *, show: bo
 
 
 def fresh_processes() -> ForkServerContext:
-    """Processes that start from a bare interpreter: this one may be full of threads and handlers of others."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["benchmarks.faults"])
-    return context
+    """Processes that start from a bare interpreter, with the imports of this module."""
+    return fresh_context("benchmarks.faults")
 
 
 def moment_of_death(workspace: Workspace, table: str) -> str:
@@ -208,25 +184,3 @@ def _publish_forever(root: Path) -> None:
     chosen = random.Random(os.getpid())
     while True:
         publish_release(Workspace(root), TABLE, seeded_content(chosen.randrange(SEEDS)))
-
-
-def _print_report(report: FaultReport) -> None:
-    console = Console()
-    moments = Table("killed while", box=None, pad_edge=False, header_style="bold")
-    moments.add_column("kills", justify="right")
-    for moment in (BETWEEN, SETTLING, WRITING, COPYING, MOVING, NOTING):
-        moments.add_row(moment, str(report.moments.get(moment, 0)))
-    console.print(moments)
-    readers = Table("reader", box=None, pad_edge=False, header_style="bold")
-    readers.add_column("right answers", justify="right")
-    for name, right in report.reads.items():
-        readers.add_row(name, f"{right:,}")
-    console.print(readers)
-    console.print(
-        f"{report.kills} kills, {report.interrupted} of them in the middle of a publish; {report.published} versions, "
-        f"{report.recovered} of {report.recovered} publishes afterwards went well; {len(report.wrong)} errors or wrong "
-        f"answers; {report.seconds:.0f} s",
-        highlight=False,
-    )
-    for line in report.wrong[:20]:
-        console.print(line, style="red", markup=False)

@@ -19,14 +19,14 @@ from rich.progress import track
 from rich.table import Table
 
 from flows.deployments import build_parameters, find_deployment
+from storage.corpus.tokens import read_tokens
 from storage.layout import Workspace, resolve_workspace
 from storage.runs import registered_run
 from storage.stages import Manifest
-from storage.tokens import read_tokens
 from tasks.corpus import fetch_corpus
 from tasks.evaluation import evaluate_vectors
 from tasks.metrics.gates import Gate, bound_text
-from tasks.tokens import tokenize_corpus
+from tasks.tokens import TokensFacts, tokenize_corpus
 from tasks.training import train_vectors
 from tasks.vocabulary import build_vocabulary, encode_corpus
 
@@ -71,7 +71,7 @@ def measure(deployment: str, settings: Sequence[str], seeds: Sequence[int], work
     spreads = []
     for kind, own in kinds.items():
         runs = [
-            _metrics(deployment, [*settings, *own, f"skipgram.seed={seed}"], workspace)
+            _metrics(deployment, [*settings, *own, f"training.seed={seed}"], workspace)
             for seed in track(seeds, description=kind, console=Console(stderr=True))
         ]
         for metric in [name for name in runs[0] if not name.endswith(("_coverage", "_random"))]:
@@ -98,7 +98,7 @@ def _table(spreads: Sequence[Spread], gates: Mapping[str, Gate]) -> Table:
     return table
 
 
-def _tokens(deployment: str, settings: Sequence[str], workspace: Workspace) -> Manifest:
+def _tokens(deployment: str, settings: Sequence[str], workspace: Workspace) -> Manifest[TokensFacts]:
     parameters = build_parameters(find_deployment(deployment), settings)
     corpus = fetch_corpus.fn(parameters.corpus, workspace)
     return tokenize_corpus.fn(corpus, parameters.tokenizer, workspace)
@@ -109,13 +109,12 @@ def _metrics(deployment: str, settings: Sequence[str], workspace: Workspace) -> 
     tokens = _tokens(deployment, settings, workspace)
     vocabulary = build_vocabulary.fn(tokens, parameters.vocabulary, workspace)
     encoded = encode_corpus.fn(tokens, vocabulary, workspace)
-    model = train_vectors.fn(encoded, vocabulary, parameters.skipgram, workspace)
+    model = train_vectors.fn(encoded, vocabulary, parameters.training, workspace)
     scores = evaluate_vectors.fn(model, vocabulary, parameters.evaluation, workspace, parameters.publication.matrix)
-    metrics: dict[str, float | None] = scores.facts["metrics"]
-    return metrics
+    return scores.facts.metrics
 
 
-def shuffled_documents(tokens: Manifest, seed: int) -> Iterator[str]:
+def shuffled_documents(tokens: Manifest[TokensFacts], seed: int) -> Iterator[str]:
     """Documents of the same lengths, filled with all words of the corpus in random order."""
     batches = [batch.tokens for batch in read_tokens(tokens.path)]
     lengths = np.concatenate([np.asarray(batch.value_lengths()) for batch in batches])

@@ -56,7 +56,7 @@ def train_w2v_accel(corpus: BenchmarkCorpus, settings: BenchmarkSettings) -> Tra
 
 def _check(settings: BenchmarkSettings) -> None:
     asked = {
-        "skip-gram with reduced windows": settings.architecture == "skip_gram" and settings.reduced_windows,
+        "skip-gram with reduced windows": settings.model == "skip_gram" and settings.reduced_windows,
         f"a window of at most {MOST_WINDOW}": settings.window_radius <= MOST_WINDOW,
         f"at most {MOST_NEGATIVES} negatives": settings.negatives_per_pair <= MOST_NEGATIVES,
         f"a learning rate of {ITS_LEARNING_RATE}": settings.learning_rate == ITS_LEARNING_RATE,

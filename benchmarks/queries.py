@@ -18,9 +18,9 @@ from gensim.models import KeyedVectors
 from rich.console import Console
 from rich.table import Table
 
-from storage.reference_vectors import DEFAULT_REFERENCE, ReferenceVectors, read_reference
-from storage.release_file import ReleaseContent, write_release_file
-from storage.release_schema import Provenance
+from storage.releases.file import ReleaseContent, write_release_file
+from storage.releases.schema import Provenance
+from storage.vectors.reference import DEFAULT_REFERENCE, ReferenceVectors, read_reference
 
 QUERIES = ("king", "france", "computer", "the", "november")
 FREQUENT_RANK = 50_000

@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from benchmarks.corpora import BenchmarkCorpus, EncodedText
 from tasks.text.vocabulary import keep_probability, noise_probability
 from tasks.trainers.backends import resolve_workers, train
-from tasks.trainers.config import SkipGramConfig
+from tasks.trainers.config import CbowConfig, SkipGramConfig, training_config
 from tasks.trainers.interface import TrainingState, Vocabulary
 from tasks.trainers.sampling import initial_state
 
@@ -30,7 +30,7 @@ class BenchmarkSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    architecture: str = "skip_gram"
+    model: str = "skip_gram"
     dimension: int = 100
     window_radius: int = 5
     reduced_windows: bool = True
@@ -45,9 +45,9 @@ class BenchmarkSettings(BaseModel):
     backend: str = "auto"
 
     @property
-    def skipgram(self) -> SkipGramConfig:
+    def training(self) -> SkipGramConfig | CbowConfig:
         """The settings of vecmill's training alone."""
-        return SkipGramConfig.model_validate(self.model_dump(exclude={"subsample_threshold", "min_count"}))
+        return training_config(self.model_dump(exclude={"subsample_threshold", "min_count"}))
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def run_epochs(
 ) -> tuple[TrainingState, float]:
     """Train a state to the end; returns it and the seconds of its epochs."""
     seconds = 0.0
-    for step in train(text.source, vocabulary, settings.skipgram, state):
+    for step in train(text.source, vocabulary, settings.training, state):
         state = step.state
         seconds += step.epoch_result.seconds if step.epoch_result else 0.0
     return state, seconds
@@ -93,7 +93,7 @@ def run_epochs(
 def train_gensim(corpus: BenchmarkCorpus, settings: BenchmarkSettings) -> Trained:
     """Train with gensim's `corpus_file` form, the faster of its two; the seconds are those of `train`."""
     model = Word2Vec(
-        sg=int(settings.architecture == "skip_gram"),
+        sg=int(settings.model == "skip_gram"),
         hs=0,
         vector_size=settings.dimension,
         window=settings.window_radius,
@@ -135,7 +135,7 @@ def train_fasttext(corpus: BenchmarkCorpus, settings: BenchmarkSettings) -> Trai
     Its one function counts the words too, so the seconds hold that: about a hundredth of them.
     """
     options = {
-        "model": "skipgram" if settings.architecture == "skip_gram" else "cbow",
+        "model": "skipgram" if settings.model == "skip_gram" else "cbow",
         "dim": settings.dimension,
         "ws": settings.window_radius,
         "neg": settings.negatives_per_pair,

@@ -16,7 +16,7 @@ from benchmarks.ledger import Run, measure, this_place
 from benchmarks.quality import METRICS
 from benchmarks.trainers import INSTALLED_BY, PEERS, BenchmarkSettings, is_installed
 from tasks.trainers.backends import resolve_config
-from tasks.trainers.triton_status import device_name
+from tasks.trainers.gpu.status import device_name
 
 CorpusOption = Annotated[
     Path | None, typer.Option(exists=True, dir_okay=False, help="text or .gz; none: movie reviews")
@@ -28,7 +28,7 @@ def measure_training(
     corpus: CorpusOption = None,
     peer: Annotated[str, typer.Option(help=f"one of {', '.join(PEERS)}, or none")] = "gensim",
     epochs: int = DEFAULTS.epochs,
-    architecture: Annotated[str, typer.Option(help="skip_gram or cbow")] = DEFAULTS.architecture,
+    model: Annotated[str, typer.Option(help="skip_gram or cbow")] = DEFAULTS.model,
     dimension: int = DEFAULTS.dimension,
     window: Annotated[int, typer.Option(help="words to each side")] = DEFAULTS.window_radius,
     negatives: int = DEFAULTS.negatives_per_pair,
@@ -55,7 +55,7 @@ def measure_training(
         raise typer.BadParameter(f"{peer} is not installed; pip install {INSTALLED_BY[peer]}", param_hint="--peer")
     logging.getLogger("gensim").setLevel(logging.ERROR)
     settings = BenchmarkSettings(
-        architecture=architecture,
+        model=model,
         dimension=dimension,
         window_radius=window,
         negatives_per_pair=negatives,
@@ -69,7 +69,7 @@ def measure_training(
         backend=backend,
     )
     try:
-        resolve_config(settings.skipgram)
+        resolve_config(settings.training)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--backend") from error
     trainers = ["vecmill", *([] if peer == "none" else [peer])]
@@ -90,7 +90,7 @@ def measure_training(
 def _report(runs: dict[str, list[Run]], settings: BenchmarkSettings) -> dict[str, Any]:
     """Medians of speed and ratio, means of quality, and every run."""
     first = runs["vecmill"][0]
-    backend = resolve_config(settings.skipgram).backend
+    backend = resolve_config(settings.training).backend
     report: dict[str, Any] = {
         "corpus": first.corpus,
         "tokens": first.tokens,

@@ -60,7 +60,7 @@ def _comparison(comparison: SettingSummary) -> Iterator[str]:
     yield f"## {comparison.corpus}"
     yield ""
     yield (
-        f"{comparison.tokens:,} tokens, {settings.epochs} epochs, {settings.architecture}, dimension "
+        f"{comparison.tokens:,} tokens, {settings.epochs} epochs, {settings.model}, dimension "
         f"{settings.dimension}, window {settings.window_radius}, {settings.negatives_per_pair} negatives, threshold "
         f"{settings.subsample_threshold:g}, min count {settings.min_count}, rate {settings.learning_rate:g} falling to "
         f"{settings.learning_rate * settings.final_rate_fraction:g}, "

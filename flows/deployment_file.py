@@ -4,8 +4,10 @@ from pathlib import Path
 
 import yaml
 
-# Beside our own package, so that the command finds it from any folder.
-PREFECT_YAML = Path(__file__).resolve().parent.parent / "prefect.yaml"
+# The file of a checkout lies beside our package; an installed wheel has its copy inside the package.
+_PACKAGE = Path(__file__).resolve().parent
+_CHECKOUT, _INSTALLED = _PACKAGE.parent / "prefect.yaml", _PACKAGE / "prefect.yaml"
+PREFECT_YAML = _INSTALLED if _INSTALLED.is_file() and not _CHECKOUT.is_file() else _CHECKOUT
 
 
 def deployment_names() -> list[str]:
@@ -13,5 +15,5 @@ def deployment_names() -> list[str]:
     try:
         content = yaml.safe_load(PREFECT_YAML.read_text(encoding="utf-8"))
         return [str(entry["name"]) for entry in content["deployments"]]
-    except (OSError, yaml.YAMLError, KeyError, TypeError):
+    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError, RecursionError):
         return []

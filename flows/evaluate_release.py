@@ -3,11 +3,11 @@
 from prefect import flow
 from prefect.runtime import flow_run
 
-from flows.stop_notes import tell_the_failure
-from flows.stop_signal import stopped_once
-from flows.summary import interval_text
+from flows.runs.stop_notes import tell_the_failure
+from flows.runs.stop_signal import stopped_once
+from flows.runs.summary import interval_text
 from storage.layout import resolve_workspace
-from storage.release_schema import WHOLE
+from storage.models.rows import WHOLE
 from tasks.artifacts import leave_artifacts
 from tasks.evaluation import EvaluationConfig, check_reference
 from tasks.release_evaluation import TargetConfig, TargetEvaluation, evaluate_target

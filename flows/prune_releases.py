@@ -5,12 +5,12 @@ import logging
 from prefect import flow
 from pydantic import BaseModel, ConfigDict, Field
 
-from flows.stop_notes import tell_the_failure
-from flows.stop_signal import stopped_once
-from storage.housekeeping import clean_stages
+from flows.runs.stop_notes import tell_the_failure
+from flows.runs.stop_signal import stopped_once
 from storage.layout import resolve_workspace
-from storage.querying import table_names
-from storage.release_history import prune
+from storage.releases.history import prune
+from storage.releases.housekeeping import clean_stages
+from storage.releases.querying import table_names
 
 logger = logging.getLogger(__name__)
 

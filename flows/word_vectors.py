@@ -8,15 +8,16 @@ from prefect import flow
 from prefect.runtime import flow_run
 from prefect.states import Completed
 
-from flows.build_result import NOTHING_TO_DO, BuildResult, build_result, metric_rows, nothing_to_do
-from flows.run_record import recorded_run
-from flows.stop_notes import note_the_stop, tell_the_failure
-from flows.stop_signal import stopped_once
-from flows.summary import summary_markdown
+from flows.runs.record import recorded_run
+from flows.runs.result import NOTHING_TO_DO, BuildResult, build_result, metric_rows, nothing_to_do
+from flows.runs.stop_notes import note_the_stop, tell_the_failure
+from flows.runs.stop_signal import stopped_once
+from flows.runs.summary import summary_markdown
 from storage.errors import GateRefusedError
 from storage.layout import resolve_workspace
+from storage.releases.publishing import current_release
+from storage.releases.start_vectors import find_start
 from storage.runs import registered_run, table_turn
-from storage.start_vectors import find_start
 from tasks.arrivals import look_for_new_text
 from tasks.artifacts import leave_artifacts
 from tasks.comparison import compare_with_current
@@ -29,8 +30,8 @@ from tasks.reporting import report_release
 from tasks.text.tokenizers import TokenizerConfig
 from tasks.text.vocabulary import VocabularyConfig
 from tasks.tokens import tokenize_corpus
-from tasks.trainers.config import SkipGramConfig
-from tasks.training import start_spec, train_vectors
+from tasks.trainers.config import SkipGramConfig, TrainingConfig
+from tasks.training import as_trained, start_spec, train_vectors
 from tasks.vocabulary import build_vocabulary, encode_corpus
 
 # Prefect forwards records of these loggers to a run's log; without a level of their own INFO would be lost.
@@ -60,7 +61,7 @@ def build_word_vectors(
     corpus: CorpusConfig = CorpusConfig(),
     tokenizer: TokenizerConfig = TokenizerConfig(),
     vocabulary: VocabularyConfig = VocabularyConfig(),
-    skipgram: SkipGramConfig = SkipGramConfig(),
+    training: TrainingConfig = SkipGramConfig(),
     evaluation: EvaluationConfig = EvaluationConfig(),
     publication: PublicationConfig = PublicationConfig(),
     report: ReportConfig = ReportConfig(),
@@ -72,7 +73,7 @@ def build_word_vectors(
         corpus: Where the text comes from.
         tokenizer: How a document becomes tokens.
         vocabulary: Which words get a vector, and how often they are seen.
-        skipgram: How the vectors are trained.
+        training: The model family and how it is trained.
         evaluation: What the vectors are compared with.
         publication: Which table the release goes to, and what it must reach.
         report: The page that comes with each release.
@@ -93,27 +94,29 @@ def build_word_vectors(
     ):
         check_reference(evaluation)
         check_publication(publication, evaluation)
-        arrivals = look_for_new_text(corpus, publication.table, place)
+        current = current_release(place, publication.table)
+        arrivals = look_for_new_text(corpus, publication.table, current, place)
         if arrivals.nothing_to_do:
-            return _nothing_to_do(run.ended(nothing_to_do(arrivals, place)))
+            return _nothing_to_do(run.ended(nothing_to_do(arrivals, current, place)))
         text = fetch_corpus(corpus, place)
+        arrivals = arrivals.once_read(text)
         tokens = tokenize_corpus(text, tokenizer, place)
         words = build_vocabulary(tokens, vocabulary, place)
         encoded = encode_corpus(tokens, words, place, arrivals.only)
-        if not encoded.facts["tokens"]:
+        if not encoded.facts.tokens:
             reason = f"no word of the vocabulary in the {len(arrivals.unseen)} new files"
-            return _nothing_to_do(run.ended(nothing_to_do(arrivals, place, reason)))
-        start = find_start(start_spec(corpus, skipgram), publication.table, place)
-        model = train_vectors(encoded, words, skipgram, place, start)
+            return _nothing_to_do(run.ended(nothing_to_do(arrivals, current, place, reason)))
+        start = find_start(start_spec(corpus, training), current, place)
+        model = train_vectors(encoded, words, training, place, start)
         scores = evaluate_vectors(model, words, evaluation, place, publication.matrix)
-        changes = compare_with_current(model, words, evaluation, publication, place)
+        changes = compare_with_current(model, words, evaluation, publication, current, place)
         lineage = Lineage(text, tokens, words, encoded, model, scores, changes)
-        verdicts = judge_release(lineage, publication, place)
+        verdicts = judge_release(lineage, publication, current, place)
         settings = {
             "corpus": corpus, "tokenizer": tokenizer, "vocabulary": vocabulary,
-            "skipgram": skipgram, "evaluation": evaluation, "publication": publication,
+            "training": as_trained(training, model), "evaluation": evaluation, "publication": publication,
         }  # fmt: skip
-        release = publish_vectors(lineage, verdicts, settings, publication, place)
+        release = publish_vectors(lineage, verdicts, settings, publication, current, place)
         result = run.ended(build_result(lineage, release, arrivals))
         report_release(result.table, result.version, result.release_path, report, place)
         leave_artifacts(result.table, metric_rows(result), summary_markdown(result))

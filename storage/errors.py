@@ -18,9 +18,14 @@ VecmillError
 └── GateRefusedError        the release did not pass its gates; it is kept as a candidate
 """
 
+from storage.redaction import without_credentials
+
 
 class VecmillError(Exception):
-    """Anything vecmill refuses to do, with a message meant for the user."""
+    """Anything vecmill refuses to do, with a message meant for the user; it shows no credentials of addresses."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(without_credentials(message))
 
 
 class SettingsError(VecmillError):

@@ -5,6 +5,7 @@ patterns. Whether a file outside exists is not told either. What vecmill itself 
 package, is not named by anybody and does not come this way.
 """
 
+import errno
 import glob
 import os
 import re
@@ -15,7 +16,8 @@ from storage.errors import NotAllowedError, SettingsError
 from storage.redaction import without_credentials
 
 ROOTS_VARIABLE = "VECMILL_ALLOWED_ROOTS"
-URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+# With one slash where the address was taken for a path on its way.
+URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|(?:https?|ftp|s3|gs):[/\\]", re.IGNORECASE)
 
 
 def named_path(name: str | Path, setting: str) -> Path:
@@ -27,12 +29,24 @@ def named_path(name: str | Path, setting: str) -> Path:
         raise SettingsError(
             f"{setting}: {without_credentials(str(name))} is a URL, and vecmill reads files only; fetch it first"
         )
-    path = Path(name).expanduser()
+    try:
+        path = Path(name).expanduser()
+    except RuntimeError as error:
+        raise SettingsError(
+            f"{setting}: {name}: there is no home folder of that user; name an absolute path"
+        ) from error
     # What a pattern matches is looked at when it is found; here it is where the search begins.
     begin, pattern = _split_pattern(path)
     if ".." in pattern and allowed_roots() is not None:
         raise _not_allowed(path, setting)
     check_allowed([begin], setting, shown=path)
+    try:
+        begin.lstat()
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise SettingsError(f"{setting}: {str(path)[:80]}… is too long for a path; correct it") from error
+    except ValueError as error:
+        raise SettingsError(f"{setting}: {path} holds a zero byte; correct it") from error
     return path
 
 
@@ -69,9 +83,16 @@ def allowed_roots() -> tuple[Path, ...] | None:
 def _split_pattern(path: Path) -> tuple[Path, tuple[str, ...]]:
     """The folder in which a pattern begins, and its parts; a path without any is its own folder."""
     for number, part in enumerate(path.parts):
-        if glob.has_magic(part) and not path.exists():
+        if glob.has_magic(part) and not _exists(path):
             return Path(*path.parts[:number]), path.parts[number:]
     return path, ()
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name that is too long
+        return False
 
 
 def _not_allowed(path: Path, setting: str) -> NotAllowedError:

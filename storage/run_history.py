@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
-from storage.disk_errors import FULL, disk_errors
+from storage.disk import FULL, disk_errors
 from storage.errors import WorkspaceError
 from storage.layout import Workspace, checked_table_name
 from storage.runs import oldest_run

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from filelock import FileLock, Timeout
 
-from storage.disk_errors import disk_errors
+from storage.disk import disk_errors
 from storage.errors import TableBusyError
 from storage.layout import Workspace
 from storage.locks import held_lock
@@ -59,6 +59,8 @@ def oldest_run(workspace: Workspace) -> float | None:
         lock = FileLock(path)
         try:
             lock.acquire(timeout=0)
+        except IsADirectoryError:
+            continue  # no lock of a run
         except Timeout:
             with suppress(ValueError):
                 begun.append(float(path.name.partition("-")[0]))

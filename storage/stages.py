@@ -14,13 +14,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from storage.disk_errors import disk_errors
+from storage.disk import disk_errors
 from storage.layout import Workspace
 from storage.locks import held_lock
 
@@ -31,22 +31,49 @@ DIGEST_LETTERS = 20
 KEPT = "finished stages are kept"
 
 
+class StageFacts(BaseModel):
+    """The figures that a finished stage reports. Each stage has its own, with the fields that it writes.
+
+    label, unit: what people call the stage and its rows.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    label: ClassVar[str] = "stage"
+    unit: ClassVar[str] = "rows"
+
+    @property
+    def row_count(self) -> int:
+        """Rows that the stage wrote, in its unit."""
+        return 0
+
+
+Facts = TypeVar("Facts", bound=StageFacts)
+
+
 @dataclass(frozen=True)
-class Stage:
+class Stage(Generic[Facts]):
     """A piece of work, named before it is done: settings, inputs (name -> digest) and version of the code.
 
     version: raised by hand whenever the code of the stage changes what it writes.
+    facts: what the stage reports when it is done; not part of its name.
     """
 
     kind: str
     version: int
     config: Mapping[str, Any]
     inputs: Mapping[str, str]
+    facts: type[Facts]
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """All that names the stage."""
+        return {name: value for name, value in vars(self).items() if name != "facts"}
 
     @property
     def digest(self) -> str:
-        """The first letters of a sha256 over canonical JSON of all of it."""
-        canonical = json.dumps(vars(self), sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+        """The first letters of a sha256 over canonical JSON of the identity."""
+        canonical = json.dumps(self.identity, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:DIGEST_LETTERS]
 
 
@@ -59,7 +86,7 @@ class FileRecord(BaseModel):
     sha256: str
 
 
-class Manifest(BaseModel):
+class Manifest(BaseModel, Generic[Facts]):
     """What a finished stage is: settings, inputs, files and the figures it reports (rows, tokens, …).
 
     seconds: what the work took when it was done.  reused, run_seconds: whether this run found it, and its time for it.
@@ -72,7 +99,7 @@ class Manifest(BaseModel):
     version: int
     config: dict[str, Any]
     inputs: dict[str, str]
-    facts: dict[str, Any]
+    facts: Facts
     files: dict[str, FileRecord]
     seconds: float
     path: Path
@@ -80,13 +107,13 @@ class Manifest(BaseModel):
     run_seconds: float = 0.0
 
 
-_collected: ContextVar[list[Manifest] | None] = ContextVar("collected_stages", default=None)
+_collected: ContextVar[list[Manifest[Any]] | None] = ContextVar("collected_stages", default=None)
 
 
 @contextmanager
-def collected_stages() -> Iterator[list[Manifest]]:
+def collected_stages() -> Iterator[list[Manifest[Any]]]:
     """A list that fills with the stages that are completed or found inside, in order."""
-    manifests: list[Manifest] = []
+    manifests: list[Manifest[Any]] = []
     token = _collected.set(manifests)
     try:
         yield manifests
@@ -100,10 +127,10 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def find_stage(workspace: Workspace, stage: Stage) -> Manifest | None:
+def find_stage(workspace: Workspace, stage: Stage[Facts]) -> Manifest[Facts] | None:
     """The finished stage if all its files are there and unchanged, else None."""
     started = time.perf_counter()
-    manifest = read_manifest(workspace.stage_folder(stage.kind, stage.digest))
+    manifest = read_manifest(workspace.stage_folder(stage.kind, stage.digest), stage.facts)
     if manifest is None:
         return None
     for name, record in manifest.files.items():
@@ -115,14 +142,14 @@ def find_stage(workspace: Workspace, stage: Stage) -> Manifest | None:
     return manifest.model_copy(update={"run_seconds": round(time.perf_counter() - started, 3)})
 
 
-def read_manifest(folder: Path) -> Manifest | None:
+def read_manifest(folder: Path, facts: type[Facts]) -> Manifest[Facts] | None:
     """The manifest of a finished stage, None if there is none that can be read."""
     try:
         stored = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        return Manifest(**stored, path=folder, reused=True)
+        return _manifest(stored, facts, folder, reused=True)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, TypeError, ValidationError) as error:
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         logger.warning("%s: the manifest cannot be read (%s); the stage will run again", folder, error)
         return None
 
@@ -133,11 +160,11 @@ def is_unchanged(file: Path, record: FileRecord) -> bool:
 
 
 def complete_stage(
-    workspace: Workspace, stage: Stage, build: Callable[[Path], Mapping[str, Any]], *, resumable: bool = False
-) -> Manifest:
+    workspace: Workspace, stage: Stage[Facts], build: Callable[[Path], Facts], *, resumable: bool = False
+) -> Manifest[Facts]:
     """Reuse the stage if it is complete, else build it.
 
-    build: writes its files into the folder it is given and returns the figures to report (JSON values).
+    build: writes its files into the folder it is given and returns the facts to report.
     resumable: what an earlier, interrupted run left in the partial folder is kept for `build` to go on from.
     Raises WorkspaceError when the folder cannot be written or the disk is full.
     """
@@ -149,8 +176,8 @@ def complete_stage(
 
 
 def _found_or_built(
-    workspace: Workspace, stage: Stage, build: Callable[[Path], Mapping[str, Any]], *, resumable: bool
-) -> Manifest:
+    workspace: Workspace, stage: Stage[Facts], build: Callable[[Path], Facts], *, resumable: bool
+) -> Manifest[Facts]:
     with disk_errors(workspace.root, kept=KEPT):
         workspace.stage_root(stage.kind).mkdir(parents=True, exist_ok=True)
     lock = workspace.stage_lock(stage.kind, stage.digest)
@@ -172,12 +199,12 @@ def _found_or_built(
                 shutil.rmtree(partial, ignore_errors=True)
             raise
         seconds = round(time.perf_counter() - started, 3)
-        content = asdict(stage) | {"digest": stage.digest, "facts": dict(facts), "seconds": seconds}
-        manifest = _seal(partial, workspace.stage_folder(stage.kind, stage.digest), content)
+        content = stage.identity | {"digest": stage.digest, "facts": facts.model_dump(mode="json"), "seconds": seconds}
+        manifest = _seal(partial, workspace.stage_folder(stage.kind, stage.digest), content, stage.facts)
         return manifest.model_copy(update={"run_seconds": seconds})
 
 
-def _seal(partial: Path, folder: Path, content: dict[str, Any]) -> Manifest:
+def _seal(partial: Path, folder: Path, content: dict[str, Any], facts: type[Facts]) -> Manifest[Facts]:
     """Record every file, write the manifest last, and give the folder its final name."""
     names = sorted(file.relative_to(partial).as_posix() for file in partial.rglob("*") if file.is_file())
     content["files"] = {
@@ -195,7 +222,12 @@ def _seal(partial: Path, folder: Path, content: dict[str, Any]) -> Manifest:
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
     sync_path(folder.parent)
-    return Manifest(**content, path=folder)
+    return _manifest(content, facts, folder)
+
+
+def _manifest(stored: dict[str, Any], facts: type[Facts], folder: Path, *, reused: bool = False) -> Manifest[Facts]:
+    known = stored | {"facts": facts.model_validate(stored["facts"])}
+    return Manifest[Facts](**known, path=folder, reused=reused)
 
 
 def sync_path(path: Path) -> None:

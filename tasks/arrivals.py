@@ -1,18 +1,21 @@
 """Look for text that has arrived since the current release of a table, and decide what to train on."""
 
 import logging
-from typing import Literal
+from typing import Literal, Self
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from pydantic import BaseModel, ConfigDict
 
 from storage.layout import Workspace
-from storage.releases import current_release
-from storage.seen_files import seen_files
-from tasks.corpus import CorpusConfig, corpus_stage
+from storage.releases.records import Release
+from storage.releases.seen_files import seen_files
+from storage.stages import Manifest
+from tasks.corpus import CorpusConfig, CorpusFacts, corpus_stage
 
 logger = logging.getLogger(__name__)
+
+SHOWN_NAMES = 5
 
 
 class Arrivals(BaseModel):
@@ -20,6 +23,7 @@ class Arrivals(BaseModel):
 
     version: of that release, None before the first one; then all files are new.  files: how many there are.
     new, changed, gone: names. A file that was only renamed or copied is none of them.
+    skipped: name of a file that cannot be read, and is left out -> why; known once the corpus is fetched.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -31,6 +35,7 @@ class Arrivals(BaseModel):
     changed: tuple[str, ...]
     gone: tuple[str, ...]
     train_on: Literal["all", "all_if_changed", "new"]
+    skipped: dict[str, str] = {}
 
     @property
     def unseen(self) -> tuple[str, ...]:
@@ -53,18 +58,29 @@ class Arrivals(BaseModel):
         """The files to train on, None for all."""
         return self.unseen if self.train_on == "new" and len(self.unseen) < self.files else None
 
+    def once_read(self, corpus: Manifest[CorpusFacts]) -> Self:
+        """The same, with the files that turned out to be unreadable."""
+        return self.model_copy(update={"skipped": corpus.facts.skipped_files})
+
     def __str__(self) -> str:
         files = f"{self.files:,} file{'' if self.files == 1 else 's'}"
         if self.version is None:
-            return f"{files} of text; {self.table} has no release yet"
-        counts = (f"{len(self.new):,} new", f"{len(self.changed):,} changed", f"{len(self.gone):,} gone")
-        return f"{files}: {', '.join(counts)} since version {self.version} of {self.table}"
+            found = f"{files} of text; {self.table} has no release yet"
+        else:
+            counts = (f"{len(self.new):,} new", f"{len(self.changed):,} changed", f"{len(self.gone):,} gone")
+            found = f"{files}: {', '.join(counts)} since version {self.version} of {self.table}"
+        if not self.skipped:
+            return found
+        names = ", ".join(list(self.skipped)[:SHOWN_NAMES]) + (", …" if len(self.skipped) > SHOWN_NAMES else "")
+        return f"{found}; {len(self.skipped):,} left out, as they cannot be read: {names}"
 
 
-def find_arrivals(config: CorpusConfig, table: str, workspace: Workspace) -> Arrivals:
-    """Compare the files of a corpus, by what they hold, with those that the current release of a table has seen."""
+def find_arrivals(config: CorpusConfig, table: str, release: Release | None, workspace: Workspace) -> Arrivals:
+    """Compare the files of a corpus, by what they hold, with those that the current release of a table has seen.
+
+    release: the current release, None if the table has none yet.
+    """
     stage = corpus_stage(config)
-    release = current_release(workspace, table)
     seen = seen_files(workspace, release, stage.config) if release else {}
     texts, seen_texts = set(stage.inputs.values()), set(seen.values())
     # Dicts keep the order of the corpus, and look up quickly.
@@ -82,9 +98,9 @@ def find_arrivals(config: CorpusConfig, table: str, workspace: Workspace) -> Arr
 
 
 @task(name="look for new text", cache_policy=NO_CACHE)
-def look_for_new_text(config: CorpusConfig, table: str, workspace: Workspace) -> Arrivals:
+def look_for_new_text(config: CorpusConfig, table: str, release: Release | None, workspace: Workspace) -> Arrivals:
     """Tell which files are new, changed or gone since the current release of the table."""
-    arrivals = find_arrivals(config, table, workspace)
+    arrivals = find_arrivals(config, table, release, workspace)
     logger.info("%s", arrivals)
     for what, names in (("changed", arrivals.changed), ("gone", arrivals.gone)):
         if names:

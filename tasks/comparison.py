@@ -2,32 +2,34 @@
 
 import logging
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from storage.comparisons import CHANGE_METRICS, REFERENCE_METRICS, version_name, write_rotation
+from storage.corpus.vocabularies import read_vocabulary
 from storage.errors import ReferenceVectorsError
-from storage.evaluations import write_evaluation
 from storage.layout import Workspace
-from storage.models import Matrix, read_vectors
-from storage.named_vectors import NamedVectors, read_release_vectors
-from storage.reference_vectors import read_reference, reference_digest
-from storage.release_reader import setting_values
-from storage.release_records import Release
-from storage.release_schema import ComparedWordRow, EvaluationRow
-from storage.releases import current_release
-from storage.reports import read_settings
-from storage.stages import Manifest, Stage, complete_stage
-from storage.vocabularies import read_vocabulary
+from storage.models.comparisons import CHANGE_METRICS, REFERENCE_METRICS, version_name, write_rotation
+from storage.models.evaluations import write_evaluation
+from storage.models.matrices import Matrix, read_vectors
+from storage.models.rows import ComparedWordRow, EvaluationRow
+from storage.releases.named_vectors import NamedVectors, read_release_vectors
+from storage.releases.reader import setting_values
+from storage.releases.records import Release
+from storage.releases.reports import read_settings
+from storage.stages import Manifest, Stage, StageFacts, complete_stage
+from storage.vectors.reference import read_reference, reference_digest
+from tasks.evaluation import AnyModel
 from tasks.metrics.alignment import fit_rotation, mean_cosine
 from tasks.metrics.lookup import shared_rows
 from tasks.metrics.neighbors import compare_neighbors
 from tasks.publication_config import PublicationConfig
 from tasks.scoring import EvaluationConfig, agreement_rows, total_digests, total_metrics, word_rows
+from tasks.training import AnyVocabulary, ModelFacts
+from tasks.vocabulary import VocabularyFacts
 
 logger = logging.getLogger(__name__)
 
@@ -38,18 +40,34 @@ BEFORE = "_before"
 CHANGED_WORDS = 50
 
 
+class ComparisonFacts(StageFacts):
+    """How a model differs from the current release; metrics and digests as in EvaluationFacts."""
+
+    label: ClassVar[str] = "comparison"
+    unit: ClassVar[str] = "figures"
+
+    rows: int
+    metrics: dict[str, float | None]
+    digests: dict[str, str]
+
+    @property
+    def row_count(self) -> int:
+        """Figures."""
+        return self.rows
+
+
 def comparison_stage(
-    model: Stage | Manifest,
-    vocabulary: Stage | Manifest,
+    model: AnyModel,
+    vocabulary: AnyVocabulary,
     evaluation: EvaluationConfig,
     publication: PublicationConfig,
-    workspace: Workspace,
-) -> Stage | None:
+    release: Release | None,
+) -> Stage[ComparisonFacts] | None:
     """The stage that this model, these settings and the current release lead to, None if there is nothing to compare.
 
     Raises ReferenceVectorsError if the reference to align with is not there.
     """
-    current = _other_release(model, publication, workspace)
+    current = _other_release(model, publication, release)
     spec = evaluation.reference if publication.align == "reference" else None
     if not (current or spec):
         return None
@@ -60,30 +78,31 @@ def comparison_stage(
         inputs["reference"] = reference_digest(spec)
     config = {"align": publication.align, "matrix": publication.matrix}
     config |= evaluation.model_dump(include={"neighbors", "neighbor_words"})
-    return Stage("comparisons", STAGE_VERSION, config, inputs)
+    return Stage("comparisons", STAGE_VERSION, config, inputs, ComparisonFacts)
 
 
 @task(name="compare with current release", cache_policy=NO_CACHE)
 def compare_with_current(
-    model: Manifest,
-    vocabulary: Manifest,
+    model: Manifest[ModelFacts],
+    vocabulary: Manifest[VocabularyFacts],
     evaluation: EvaluationConfig,
     publication: PublicationConfig,
+    release: Release | None,
     workspace: Workspace,
-) -> Manifest | None:
+) -> Manifest[ComparisonFacts] | None:
     """How the neighbours of words changed, which words came and went, and the rotation asked for.
 
     None if there is nothing to compare with: no release yet, or this very model.
     Raises ReferenceVectorsError if the model cannot be turned onto the reference.
     """
-    stage = comparison_stage(model, vocabulary, evaluation, publication, workspace)
+    stage = comparison_stage(model, vocabulary, evaluation, publication, release)
     if stage is None:
         return None
     table, align, matrix = publication.table, publication.align, publication.matrix
-    current = _other_release(model, publication, workspace)
+    current = _other_release(model, publication, release)
     spec = evaluation.reference if align == "reference" else None
 
-    def build(folder: Path) -> dict[str, Any]:
+    def build(folder: Path) -> ComparisonFacts:
         ours = NamedVectors(
             "this model", "training", read_vocabulary(vocabulary.path).words, read_vectors(model.path, matrix)
         )
@@ -95,23 +114,22 @@ def compare_with_current(
             previous = read_release_vectors(workspace, table, str(current.version))
             if align == "previous":
                 rotation = _rotation_onto_release(ours, previous)
-            changes, words = _changes(ours, previous, current.version, evaluation)
-            rows += [*changes, *_cosines(COSINE, ours, previous, rotation, fold=False)]
+            changes, words = change_rows(ours, previous, current.version, evaluation, rotation)
+            rows += changes
         if rotation is not None:
             write_rotation(folder, rotation)
         write_evaluation(folder, rows, words)
-        return {"rows": len(rows), "metrics": total_metrics(rows), "digests": total_digests(rows)}
+        return ComparisonFacts(rows=len(rows), metrics=total_metrics(rows), digests=total_digests(rows))
 
     manifest = complete_stage(workspace, stage, build)
-    metrics = manifest.facts["metrics"]
+    metrics = manifest.facts.metrics
     found = [f"{name} {metrics[name]:.4f}" for name in (*CHANGE_METRICS, *REFERENCE_METRICS) if metrics.get(name)]
     logger.info("beside %s: %s", version_name(current.version) if current else spec, ", ".join(found))
     return manifest
 
 
-def _other_release(model: Stage | Manifest, publication: PublicationConfig, workspace: Workspace) -> Release | None:
+def _other_release(model: AnyModel, publication: PublicationConfig, current: Release | None) -> Release | None:
     """The current release, unless it is this model."""
-    current = current_release(workspace, publication.table)
     return None if current and is_same_model(current, model.digest, publication.matrix) else current
 
 
@@ -134,7 +152,7 @@ def _rotation_onto_reference(ours: NamedVectors, reference: NamedVectors) -> NDA
         return fit_rotation(ours.vectors, rows, reference.vectors, other_rows)
     except ValueError as error:
         raise ReferenceVectorsError(
-            f"publication.align=reference: {error}; set skipgram.dimension to that of the reference, name another in "
+            f"publication.align=reference: {error}; set training.dimension to that of the reference, name another in "
             "evaluation.reference, or align none"
         ) from error
 
@@ -168,10 +186,17 @@ def _cosines(
     ]
 
 
-def _changes(
-    ours: NamedVectors, previous: NamedVectors, version: int, evaluation: EvaluationConfig
+def change_rows(
+    ours: NamedVectors,
+    previous: NamedVectors,
+    version: int,
+    evaluation: EvaluationConfig,
+    rotation: NDArray[np.float64] | None = None,
 ) -> tuple[list[EvaluationRow], list[ComparedWordRow]]:
-    """How many neighbours of frequent words stayed, which words came and went, and the words that changed most."""
+    """How many neighbours of frequent words stayed, which words came and went, and the words that changed most.
+
+    version: of the previous release.  rotation: what turns our vectors onto those of the previous release.
+    """
     found = compare_neighbors(
         ours.words, ours.vectors, previous.words, previous.vectors, evaluation.neighbors, evaluation.neighbor_words,
         fold=False, random=False, shown=CHANGED_WORDS,
@@ -181,4 +206,5 @@ def _changes(
     for name, words in ((NEW, ours.words), (LOST, previous.words)):
         count = len(words) - found.shared
         rows.append(EvaluationRow(metric=name, value=count / len(words), covered=count, gold_digest=digest))
+    rows += _cosines(COSINE, ours, previous, rotation, fold=False)
     return rows, word_rows(version_name(version), found.least)

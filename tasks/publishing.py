@@ -17,22 +17,28 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from pydantic import BaseModel, ConfigDict
 
-from storage.comparisons import CHANGE_METRICS, read_rotation
-from storage.evaluations import read_compared_words, read_evaluation
+from storage.corpus.vocabularies import read_vocabulary
 from storage.layout import Workspace
-from storage.models import Matrix, read_vectors
-from storage.release_file import ReleaseContent, content_sha256
-from storage.release_records import Release
-from storage.release_schema import WHOLE, EvaluationRow, GateRow, Provenance, TrainingRow
-from storage.releases import current_release, keep_candidate, publish_release
-from storage.seen_files import grew_from
+from storage.models.comparisons import CHANGE_METRICS, read_rotation
+from storage.models.evaluations import read_compared_words, read_evaluation
+from storage.models.matrices import Matrix, read_vectors
+from storage.models.rows import WHOLE, EvaluationRow
+from storage.releases.file import ReleaseContent, content_sha256
+from storage.releases.publishing import keep_candidate, publish_release
+from storage.releases.records import Release
+from storage.releases.schema import GateRow, Provenance, TrainingRow
+from storage.releases.seen_files import grew_from
 from storage.stages import Manifest
-from storage.vocabularies import read_vocabulary
-from tasks.comparison import is_same_model
+from tasks.comparison import ComparisonFacts, is_same_model
+from tasks.corpus import CorpusFacts
+from tasks.evaluation import EvaluationFacts
 from tasks.events import announce_release
 from tasks.metrics.alignment import rotate
 from tasks.metrics.gates import Measured, Scores, Verdict, judge, verdict_rows
 from tasks.publication_config import PublicationConfig
+from tasks.tokens import TokensFacts
+from tasks.training import ModelFacts
+from tasks.vocabulary import EncodedFacts, VocabularyFacts
 
 logger = logging.getLogger(__name__)
 
@@ -46,13 +52,13 @@ class Lineage:
     comparison: with the current release, None where there was nothing to compare with.
     """
 
-    corpus: Manifest
-    tokens: Manifest
-    vocabulary: Manifest
-    encoded: Manifest
-    training: Manifest
-    evaluation: Manifest
-    comparison: Manifest | None = None
+    corpus: Manifest[CorpusFacts]
+    tokens: Manifest[TokensFacts]
+    vocabulary: Manifest[VocabularyFacts]
+    encoded: Manifest[EncodedFacts]
+    training: Manifest[ModelFacts]
+    evaluation: Manifest[EvaluationFacts]
+    comparison: Manifest[ComparisonFacts] | None = None
 
 
 class Publication(BaseModel):
@@ -79,16 +85,20 @@ def measures(rows: Sequence[EvaluationRow]) -> dict[str, Measured]:
 
 
 @task(name="judge release", cache_policy=NO_CACHE)
-def judge_release(lineage: Lineage, config: PublicationConfig, workspace: Workspace) -> list[Verdict]:
-    """Hold the scores against the gates and, where both were measured alike, against the current release."""
-    release = current_release(workspace, config.table)
+def judge_release(
+    lineage: Lineage, config: PublicationConfig, release: Release | None, workspace: Workspace
+) -> list[Verdict]:
+    """Hold the scores against the gates and, where both were measured alike, against the current release.
+
+    release: the release that was current when the run looked, None before the first one.
+    """
     corpus = lineage.corpus
     measured = measures(_evaluation_rows(lineage))
     why_not = "it is this model, or has vectors of another length" if release else "the table has no release yet"
     scores = Scores(
         measured,
         corpus.digest,
-        {name: digest for stage in _measuring_stages(lineage) for name, digest in stage.facts["digests"].items()},
+        {name: digest for stage in _measuring_stages(lineage) for name, digest in stage.facts.digests.items()},
         {name: f"not compared: {why_not}" for name in CHANGE_METRICS if name not in measured},
     )
     previous = None
@@ -107,17 +117,17 @@ def publish_vectors(
     verdicts: Sequence[Verdict],
     settings: Mapping[str, BaseModel],
     config: PublicationConfig,
+    current: Release | None,
     workspace: Workspace,
 ) -> Publication:
     """Publish the vectors as the next version, or keep them as a candidate if a gate refused them.
 
-    The model that is current already is not published a second time.
+    current: the release that the model was judged against; the same model is not published a second time.
     """
     started = time.perf_counter()
     refusals = [verdict.note for verdict in verdicts if not verdict.passed]
     content = _content(lineage, verdicts, settings, config.matrix)
     version = None
-    current = current_release(workspace, config.table)
     if refusals:
         path = keep_candidate(workspace, config.table, content).path
         message = f"refused, kept as a candidate of {config.table}: {'; '.join(refusals)}"
@@ -148,7 +158,7 @@ def _is_published(current: Release, content: ReleaseContent, lineage: Lineage, c
     return turned or current.row.sha256 == content_sha256(content)
 
 
-def _measuring_stages(lineage: Lineage) -> list[Manifest]:
+def _measuring_stages(lineage: Lineage) -> list[Manifest[EvaluationFacts] | Manifest[ComparisonFacts]]:
     return [stage for stage in (lineage.evaluation, lineage.comparison) if stage]
 
 
@@ -169,7 +179,7 @@ def _content(
     """Everything a release holds, gathered from the stages that led to it."""
     vocabulary = read_vocabulary(lineage.vocabulary)
     training = lineage.training
-    tokens = int(lineage.encoded.facts["corpus_tokens"])
+    tokens = lineage.encoded.facts.corpus_tokens
     return ReleaseContent(
         words=vocabulary.words,
         counts=vocabulary.counts,
@@ -177,14 +187,14 @@ def _content(
         provenance=_provenance(lineage, settings),
         training=[
             TrainingRow(
-                epoch=epoch["epoch"],
-                mean_loss=epoch["mean_loss"],
-                learning_rate=epoch["learning_rate"],
+                epoch=epoch.epoch,
+                mean_loss=epoch.mean_loss,
+                learning_rate=epoch.learning_rate,
                 tokens=tokens,
-                seconds=epoch["seconds"],
-                words_per_second=tokens / epoch["seconds"],
+                seconds=epoch.seconds,
+                words_per_second=tokens / epoch.seconds,
             )
-            for epoch in training.facts["epochs"]
+            for epoch in training.facts.epochs
         ],
         evaluation=_evaluation_rows(lineage),
         compared_words=[word for stage in _measuring_stages(lineage) for word in read_compared_words(stage.path)],
@@ -195,19 +205,19 @@ def _content(
 
 def _provenance(lineage: Lineage, settings: Mapping[str, BaseModel]) -> Provenance:
     config = json.dumps({name: model.model_dump(mode="json") for name, model in settings.items()}, sort_keys=True)
-    reference = lineage.evaluation.facts["reference"] or {}
+    reference = lineage.evaluation.facts.reference or {}
     return Provenance(
         model_digest=lineage.training.digest,
-        architecture=lineage.training.config["architecture"],
-        backend=lineage.training.facts["backend"],
+        architecture=lineage.training.config["model"],
+        backend=lineage.training.facts.backend,
         seed=lineage.training.config["seed"],
         corpus_digest=lineage.corpus.digest,
         config_digest=hashlib.sha256(config.encode()).hexdigest(),
         library_versions=json.dumps(
             {"python": platform.python_version()} | {name: version(name) for name in RECORDED_PACKAGES}
         ),
-        corpus_source=lineage.corpus.facts["source"],
-        corpus_licence=lineage.corpus.facts["licence"],
+        corpus_source=lineage.corpus.facts.source,
+        corpus_licence=lineage.corpus.facts.licence,
         reference_source=reference.get("source", "none"),
         reference_licence=reference.get("licence", "none"),
     )

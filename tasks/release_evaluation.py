@@ -7,10 +7,10 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
 
-from storage.gold_sets import read_gold_sets
+from storage.gold.sets import read_gold_sets
 from storage.layout import TABLE_NAME, Workspace
-from storage.named_vectors import NamedVectors, read_outside_vectors, read_release_vectors
-from storage.release_schema import ComparedWordRow, EvaluationRow
+from storage.models.rows import ComparedWordRow, EvaluationRow
+from storage.releases.named_vectors import NamedVectors, read_outside_vectors, read_release_vectors
 from tasks.evaluation import read_references
 from tasks.scoring import EvaluationConfig, score_vectors
 
@@ -41,7 +41,10 @@ class TargetConfig(BaseModel):
 
 
 class TargetEvaluation(BaseModel):
-    """How some vectors score. name: what was evaluated.  version: None for outside vectors and for a candidate."""
+    """How some vectors score. name: what was evaluated.  version: None for outside vectors and for a candidate.
+
+    gold_columns: name of each further gold set -> which of its columns were read.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -53,6 +56,7 @@ class TargetEvaluation(BaseModel):
     dimension: int
     rows: list[EvaluationRow]
     compared_words: list[ComparedWordRow]
+    gold_columns: dict[str, str] = Field(default_factory=dict)
 
 
 def read_target(target: TargetConfig, workspace: Workspace) -> NamedVectors:
@@ -80,4 +84,5 @@ def evaluate_target(target: TargetConfig, config: EvaluationConfig, workspace: W
         dimension=found.vectors.shape[1],
         rows=scored.rows,
         compared_words=scored.compared_words,
+        gold_columns=gold.columns,
     )

@@ -4,16 +4,17 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from storage.comparisons import VERSION_NAME, version_name
 from storage.layout import Workspace
-from storage.release_diff import ReleaseDiff
-from storage.release_records import Release
-from storage.release_schema import WHOLE, EvaluationRow, GateRow
-from storage.reports import (
+from storage.models.comparisons import VERSION_NAME, version_name
+from storage.models.rows import WHOLE, EvaluationRow
+from storage.models.word_maps import read_word_map, write_word_map
+from storage.releases.diff import ReleaseDiff
+from storage.releases.records import Release
+from storage.releases.reports import (
     FrequentWords,
     compare_with,
     earlier_releases,
@@ -23,8 +24,8 @@ from storage.reports import (
     report_file,
     write_report,
 )
-from storage.stages import Stage, complete_stage
-from storage.word_maps import read_word_map, write_word_map
+from storage.releases.schema import GateRow
+from storage.stages import Stage, StageFacts, complete_stage
 from tasks.report.content import (
     ChangedSetting,
     Changes,
@@ -37,6 +38,7 @@ from tasks.report.content import (
 )
 from tasks.report.maps import MapMethod, group_words, map_words
 from tasks.report.page import render_report
+from tasks.report.wording import without_folders
 
 logger = logging.getLogger(__name__)
 
@@ -81,20 +83,34 @@ def make_report(release: Release, config: ReportConfig, workspace: Workspace) ->
     return path
 
 
+class MapFacts(StageFacts):
+    """A map of words."""
+
+    label: ClassVar[str] = "map"
+    unit: ClassVar[str] = "words"
+
+    words: int
+
+    @property
+    def row_count(self) -> int:
+        """Words."""
+        return self.words
+
+
 def _word_map(release: Release, words: FrequentWords, config: ReportConfig, workspace: Workspace) -> WordMap:
     count = min(config.map_words, len(words.words))
     settings = {"words": count, "method": config.map_method, "groups": GROUPS, "seed": release.row.seed}
     # `model` is what keeps a map for as long as a release of the model is kept.
     inputs = {"model": release.model_digest, "vectors": release.row.sha256}
 
-    def build(folder: Path) -> dict[str, Any]:
+    def build(folder: Path) -> MapFacts:
         logger.info("laying out %s words by %s", f"{count:,}", "t-SNE" if config.map_method == "tsne" else "PCA")
         vectors = words.vectors[:count]
         places = map_words(vectors, config.map_method, release.row.seed)
         write_word_map(folder, places, group_words(vectors, GROUPS, release.row.seed))
-        return {"words": count}
+        return MapFacts(words=count)
 
-    manifest = complete_stage(workspace, Stage("maps", MAP_VERSION, settings, inputs), build)
+    manifest = complete_stage(workspace, Stage("maps", MAP_VERSION, settings, inputs, MapFacts), build)
     return WordMap(*read_word_map(manifest.path), config.map_method)
 
 
@@ -115,18 +131,18 @@ def _content(release: Release, words: FrequentWords, word_map: WordMap, workspac
         all_counts=words.all_counts,
         word_map=word_map,
         seed=row.seed,
-        corpus=row.corpus_source,
+        corpus=without_folders(row.corpus_source),
         refused=row.version is None,
         figures=_figures(release),
         facts=_facts(release),
-        settings=[(setting.name, setting.value) for setting in read_settings(release.path)],
+        settings=[(setting.name, without_folders(setting.value)) for setting in read_settings(release.path)],
         training=[
             Epoch(epoch.epoch, epoch.mean_loss, epoch.learning_rate, epoch.words_per_second, epoch.seconds)
             for epoch in release.training
         ],
         measures=_measures(release.evaluation, difference),
         verdicts=[_verdict(gate) for gate in release.gates],
-        compared={name: own for name, own in compared.items() if name not in before},
+        compared={without_folders(name): own for name, own in compared.items() if name not in before},
         changes=_changes(difference, earlier[-1].version, compared) if difference else None,
         history=[(f"version {older.version}", dict(older.metrics)) for older in earlier]
         + [("this one", dict(release.metrics))],
@@ -152,8 +168,8 @@ def _facts(release: Release) -> dict[str, list[tuple[str, str]]]:
     versions: dict[str, str] = json.loads(row.library_versions)
     return {
         "Corpus": [
-            ("source", row.corpus_source),
-            ("rights", row.corpus_licence),
+            ("source", without_folders(row.corpus_source)),
+            ("rights", without_folders(row.corpus_licence)),
             ("digest", row.corpus_digest[:SHORT]),
         ],
         "Model": [
@@ -164,7 +180,10 @@ def _facts(release: Release) -> dict[str, list[tuple[str, str]]]:
             ("settings", row.config_digest[:SHORT]),
             ("vectors", row.sha256[:SHORT]),
         ],
-        "Reference vectors": [("source", row.reference_source), ("rights", row.reference_licence)],
+        "Reference vectors": [
+            ("source", without_folders(row.reference_source)),
+            ("rights", without_folders(row.reference_licence)),
+        ],
         "Made with": list(versions.items()),
     }
 
@@ -205,7 +224,7 @@ def _verdict(gate: GateRow) -> Verdict:
         high=gate.high,
         previous=gate.previous,
         minimum=gate.minimum,
-        note=gate.note,
+        note=without_folders(gate.note),
     )
 
 
@@ -227,10 +246,16 @@ def _changes(difference: ReleaseDiff, since: int, compared: Mapping[str, list[Co
         gained_words=difference.gained_words,
         lost_words=difference.lost_words,
         mean_overlap=difference.mean_overlap,
-        settings=[ChangedSetting(change.name, change.older, change.newer) for change in difference.settings],
+        settings=[
+            ChangedSetting(change.name, _shown(change.older), _shown(change.newer)) for change in difference.settings
+        ],
         words=stored[:CHANGED_WORDS]
         or [
             ComparedWord(word.word, word.rank, word.overlap, word.gained, word.lost)
             for word in difference.drift[:CHANGED_WORDS]
         ],
     )
+
+
+def _shown(value: str | None) -> str | None:
+    return None if value is None else without_folders(value)

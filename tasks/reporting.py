@@ -7,9 +7,9 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from storage.layout import Workspace
-from storage.release_history import find_release
-from storage.release_records import read_release
-from storage.reports import has_report, report_file
+from storage.releases.history import find_release
+from storage.releases.records import read_release
+from storage.releases.reports import has_report, report_file
 from tasks.release_report import ReportConfig, make_report
 
 logger = logging.getLogger(__name__)

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from storage.errors import ReferenceVectorsError
-from storage.gold_sets import Analogies, GoldSets, WordPairs, gold_metrics, metric_name
-from storage.reference_vectors import DEFAULT_REFERENCE, ReferenceVectors, split_spec
-from storage.release_schema import WHOLE, ComparedWordRow, EvaluationRow
+from storage.gold.sets import Analogies, GoldSets, WordPairs, gold_metrics, metric_name
+from storage.models.rows import WHOLE, ComparedWordRow, EvaluationRow
+from storage.vectors.reference import DEFAULT_REFERENCE, ReferenceVectors, split_spec
 from tasks.metrics.analogies import AnalogyMethod, AnalogyScore, score_analogies, sum_by_kind
 from tasks.metrics.intervals import Interval
 from tasks.metrics.neighbors import NeighborOverlap, WordAgreement, compare_neighbors
@@ -41,7 +41,9 @@ class EvaluationConfig(BaseModel):
         default_factory=list, description="further vectors to compare neighbours with, each with metrics of its own"
     )
     gold: list[str] = Field(
-        default_factory=list, description="further files of scored word pairs or of analogies, each a metric"
+        default_factory=list,
+        description="further files of scored word pairs or of analogies, each a metric; FILE:word1,word2,score names "
+        "the columns",
     )
     analogy_max_rank: int | None = Field(
         default=30_000, ge=1, description="only the most frequent words answer analogies; none: all words"

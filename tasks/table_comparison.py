@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from pydantic import BaseModel, ConfigDict
 
 from storage.layout import Workspace
-from storage.named_vectors import NamedVectors, read_release_vectors
-from storage.release_diff import MetricChange
-from storage.release_schema import WHOLE, ComparedWordRow, EvaluationRow
+from storage.models.rows import WHOLE, ComparedWordRow, EvaluationRow
+from storage.releases.diff import MetricChange
+from storage.releases.named_vectors import NamedVectors, read_release_vectors
 from tasks.metrics.alignment import fit_rotation, mean_cosine
 from tasks.metrics.lookup import shared_rows
 from tasks.metrics.neighbors import compare_neighbors

@@ -6,56 +6,76 @@ from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from storage.corpora import read_documents
-from storage.known_rows import link_known_rows, write_rows
+from storage.corpus.documents import read_documents
+from storage.corpus.known_rows import link_known_rows, write_rows
+from storage.corpus.segments import Batch, read_index
+from storage.corpus.tokens import TOKENS, read_segment_tokens, write_counts
 from storage.layout import Workspace
-from storage.segments import Batch, read_index
-from storage.stages import Manifest, Stage, complete_stage
-from storage.tokens import TOKENS, read_segment_tokens, write_counts
+from storage.stages import Manifest, Stage, StageFacts, complete_stage
+from tasks.corpus import CorpusFacts
 from tasks.text.tokenizers import TokenizerConfig, tokenize
 from tasks.text.vocabulary import count_words
 
 logger = logging.getLogger(__name__)
 
-STAGE_VERSION = 2
+STAGE_VERSION = 3
 # Each holds a few MiB of text and ten times that in tokens; the one thread that writes keeps up with no more.
 MOST_WORKERS = 8
 
 
-def tokens_stage(corpus: Stage | Manifest, config: TokenizerConfig) -> Stage:
+class TokensFacts(StageFacts):
+    """A tokenized corpus. new_files: files that were not tokenized with these settings before."""
+
+    label: ClassVar[str] = "tokens"
+    unit: ClassVar[str] = "tokens"
+
+    documents: int
+    tokens: int
+    files: int
+    new_files: int
+
+    @property
+    def row_count(self) -> int:
+        """Tokens."""
+        return self.tokens
+
+
+def tokens_stage(corpus: Stage[CorpusFacts] | Manifest[CorpusFacts], config: TokenizerConfig) -> Stage[TokensFacts]:
     """The stage that this corpus and these settings lead to."""
-    return Stage("tokens", STAGE_VERSION, config.model_dump(), {"corpus": corpus.digest})
+    return Stage("tokens", STAGE_VERSION, config.model_dump(), {"corpus": corpus.digest}, TokensFacts)
 
 
 @task(name="tokenize corpus", cache_policy=NO_CACHE)
-def tokenize_corpus(corpus: Manifest, config: TokenizerConfig, workspace: Workspace) -> Manifest:
+def tokenize_corpus(
+    corpus: Manifest[CorpusFacts], config: TokenizerConfig, workspace: Workspace
+) -> Manifest[TokensFacts]:
     """Cut every document into tokens and count them; only of source files that were not tokenized before.
 
     The parts of a document stay in order and none of them cuts a token.
     """
     stage = tokens_stage(corpus, config)
 
-    def build(folder: Path) -> dict[str, Any]:
+    def build(folder: Path) -> TokensFacts:
         files = [(rows.name, rows.key) for rows in read_index(corpus.path)]
         known = link_known_rows(workspace, stage, folder, [key for _, key in files])
         fresh = [file for file in range(len(files)) if file not in known]
         rows = write_rows(folder, TOKENS, stage.digest, files, known, _tokenized(corpus.path, fresh, config))
         counted = count_words(read_segment_tokens(folder, stage.digest))
         write_counts(folder, stage.digest, counted.words, counted.counts)
-        return {
-            "documents": sum(row.documents for row in rows),
-            "tokens": sum(row.size for row in rows),
-            "files": len(files),
-            "new_files": len(fresh),
-        }
+        return TokensFacts(
+            documents=sum(row.documents for row in rows),
+            tokens=sum(row.size for row in rows),
+            files=len(files),
+            new_files=len(fresh),
+        )
 
     manifest = complete_stage(workspace, stage, build)
-    logger.info("%s tokens in %s documents", f"{manifest.facts['tokens']:,}", f"{manifest.facts['documents']:,}")
+    logger.info("%s tokens in %s documents", f"{manifest.facts.tokens:,}", f"{manifest.facts.documents:,}")
     return manifest
 
 

@@ -4,34 +4,58 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from storage.encoded import EncodedCorpus
+from storage.corpus.encoded import EncodedCorpus
+from storage.corpus.vocabularies import read_vocabulary
 from storage.errors import TrainingError
 from storage.layout import Workspace
-from storage.models import Checkpoint, read_checkpoint, write_checkpoint, write_vectors
-from storage.stages import Manifest, Stage, complete_stage
-from storage.start_vectors import PREVIOUS, StartPoint, read_start
-from storage.vocabularies import read_vocabulary
+from storage.models.matrices import Checkpoint, read_checkpoint, write_checkpoint, write_vectors
+from storage.releases.start_vectors import PREVIOUS, StartPoint, read_start
+from storage.stages import Manifest, Stage, StageFacts, complete_stage
 from tasks.artifacts import training_progress
 from tasks.corpus import CorpusConfig
 from tasks.trainers.backends import explain_backend, resolve_config, train
-from tasks.trainers.config import SkipGramConfig
+from tasks.trainers.config import TrainingConfig, training_config
 from tasks.trainers.interface import DivergenceError, EpochResult, TrainingState, TrainingStep, Vocabulary
 from tasks.trainers.sampling import initial_state
 from tasks.trainers.warm_start import start_from
+from tasks.vocabulary import EncodedFacts, VocabularyFacts
 
 logger = logging.getLogger(__name__)
 
 STAGE_VERSION = 1
+# Up to version 1 the torch backend trained with .04 times the learning rate that was set.
+TORCH_STAGE_VERSION = 2
 
 
-def resolved(config: SkipGramConfig, vocabulary: Stage | Manifest) -> SkipGramConfig:
+class ModelFacts(StageFacts):
+    """A trained model. seconds: of all epochs.  words_per_second: corpus tokens, as word2vec counts them."""
+
+    label: ClassVar[str] = "training"
+    unit: ClassVar[str] = "vectors"
+
+    backend: str
+    epochs: list[EpochResult]
+    seconds: float
+    words_per_second: int
+    rows: int
+    dimension: int
+
+    @property
+    def row_count(self) -> int:
+        """Vectors."""
+        return self.rows
+
+
+AnyVocabulary = Stage[VocabularyFacts] | Manifest[VocabularyFacts]
+
+
+def resolved(config: TrainingConfig, vocabulary: AnyVocabulary) -> TrainingConfig:
     """The settings with `auto` resolved for this machine. Raises TrainingError if they cannot be met here.
 
     A vocabulary that is not built yet is taken to fit on the GPU, if there is one.
@@ -42,37 +66,47 @@ def resolved(config: SkipGramConfig, vocabulary: Stage | Manifest) -> SkipGramCo
         raise TrainingError(str(error)) from error
 
 
-def _words(vocabulary: Stage | Manifest) -> int | None:
+def _words(vocabulary: AnyVocabulary) -> int | None:
     """Size of the vocabulary, if it is built."""
-    return int(vocabulary.facts["words"]) if isinstance(vocabulary, Manifest) else None
+    return vocabulary.facts.words if isinstance(vocabulary, Manifest) else None
 
 
-def start_spec(corpus: CorpusConfig, config: SkipGramConfig) -> str | None:
+def start_spec(corpus: CorpusConfig, config: TrainingConfig) -> str | None:
     """Where to start from; a training on new files alone goes on from the current release unless another is named."""
     return config.start_from or (PREVIOUS if corpus.train_on == "new" else None)
 
 
 def training_stage(
-    encoded: Stage | Manifest, vocabulary: Stage | Manifest, config: SkipGramConfig, start: StartPoint | None = None
-) -> Stage:
+    encoded: Stage[EncodedFacts] | Manifest[EncodedFacts],
+    vocabulary: AnyVocabulary,
+    config: TrainingConfig,
+    start: StartPoint | None = None,
+) -> Stage[ModelFacts]:
     """The stage that these inputs and settings lead to: all that can change the vectors, with `auto` resolved."""
     inputs = {"encoded": encoded.digest, "vocabulary": vocabulary.digest}
+    config = resolved(config, vocabulary)
     return Stage(
         kind="models",
-        version=STAGE_VERSION,
-        config=resolved(config, vocabulary).model_dump(exclude={"start_from", "checkpoint_every_seconds"}),
+        version=TORCH_STAGE_VERSION if config.backend == "torch" else STAGE_VERSION,
+        config=config.model_dump(exclude={"start_from", "checkpoint_every_seconds"}),
         inputs=inputs | ({"start": start.digest} if start else {}),
+        facts=ModelFacts,
     )
+
+
+def as_trained(config: TrainingConfig, model: Manifest[ModelFacts]) -> TrainingConfig:
+    """The settings with backend, device, workers and learning rate as the model was trained with."""
+    return training_config(config.model_dump() | dict(model.config))
 
 
 @task(name="train vectors", cache_policy=NO_CACHE)
 def train_vectors(
-    encoded: Manifest,
-    vocabulary: Manifest,
-    config: SkipGramConfig,
+    encoded: Manifest[EncodedFacts],
+    vocabulary: Manifest[VocabularyFacts],
+    config: TrainingConfig,
     workspace: Workspace,
     start: StartPoint | None = None,
-) -> Manifest:
+) -> Manifest[ModelFacts]:
     """Train vectors on the encoded corpus; an interrupted training goes on from its checkpoint.
 
     start: vectors of an earlier release to begin with; without it, random ones.
@@ -82,9 +116,9 @@ def train_vectors(
     source = EncodedCorpus(encoded.path)
     words = read_vocabulary(vocabulary.path)
     counts = Vocabulary(words.counts, words.keep_probability, words.noise_probability)
-    corpus_tokens = int(encoded.facts["corpus_tokens"])
+    corpus_tokens = encoded.facts.corpus_tokens
 
-    def build(folder: Path) -> dict[str, Any]:
+    def build(folder: Path) -> ModelFacts:
         logger.info("training with %s", explain_backend(asked, len(words.words)))
         state, epochs = _restored(folder)
         with training_progress(corpus_tokens * config.epochs) as progress, _explained():
@@ -99,20 +133,20 @@ def train_vectors(
         if state is None:
             raise TrainingError("training ended without a single step; this is a defect of the backend")
         write_vectors(folder, state.center_vectors, state.context_vectors)
-        seconds = sum(epoch["seconds"] for epoch in epochs)
-        return {
-            "backend": config.backend,
-            "epochs": epochs,
-            "seconds": round(seconds, 3),
-            "words_per_second": round(corpus_tokens * config.epochs / seconds),
-            "rows": len(words.words),
-            "dimension": config.dimension,
-        }
+        seconds = sum(epoch.seconds for epoch in epochs)
+        return ModelFacts(
+            backend=config.backend,
+            epochs=epochs,
+            seconds=round(seconds, 3),
+            words_per_second=round(corpus_tokens * config.epochs / seconds),
+            rows=len(words.words),
+            dimension=config.dimension,
+        )
 
     return complete_stage(workspace, training_stage(encoded, vocabulary, config, start), build, resumable=True)
 
 
-def _started(start: StartPoint, words: list[str], counts: Vocabulary, config: SkipGramConfig) -> TrainingState:
+def _started(start: StartPoint, words: list[str], counts: Vocabulary, config: TrainingConfig) -> TrainingState:
     """A fresh state with the vectors of the start point in it."""
     state = initial_state(counts, config.dimension, config.seed)
     earlier = read_start(start)
@@ -129,7 +163,7 @@ def _started(start: StartPoint, words: list[str], counts: Vocabulary, config: Sk
 
 
 def _with_checkpoints(
-    steps: Iterator[TrainingStep], folder: Path, epochs: list[dict[str, Any]], every_seconds: float
+    steps: Iterator[TrainingStep], folder: Path, epochs: list[EpochResult], every_seconds: float
 ) -> Iterator[TrainingStep]:
     """Pass the steps on, note finished epochs, and save the state at resumable steps and when interrupted."""
     step: TrainingStep | None = None
@@ -138,7 +172,7 @@ def _with_checkpoints(
         with closing(steps):  # type: ignore[type-var]  # a generator, typed as what it yields
             for step in steps:
                 if step.epoch_result:
-                    epochs.append(asdict(step.epoch_result))
+                    epochs.append(step.epoch_result)
                 if step.resumable and time.monotonic() - saved >= every_seconds:
                     _save(folder, step.state, epochs)
                     saved = time.monotonic()
@@ -152,20 +186,20 @@ def _with_checkpoints(
         raise
 
 
-def _save(folder: Path, state: TrainingState, epochs: list[dict[str, Any]]) -> None:
-    place = {name: getattr(state, name) for name in ("epoch", "next_chunk", "loss_sum", "pairs", "seconds")}
-    progress = {"state": place, "epochs": epochs}
+def _save(folder: Path, state: TrainingState, epochs: list[EpochResult]) -> None:
+    position = {name: getattr(state, name) for name in ("epoch", "next_chunk", "loss_sum", "pairs", "seconds")}
+    progress = {"state": position, "epochs": [vars(epoch) for epoch in epochs]}
     write_checkpoint(folder, Checkpoint(state.center_vectors, state.context_vectors, progress))
 
 
-def _restored(folder: Path) -> tuple[TrainingState | None, list[dict[str, Any]]]:
+def _restored(folder: Path) -> tuple[TrainingState | None, list[EpochResult]]:
     """The state and the finished epochs of an interrupted training, or a fresh start."""
     checkpoint = read_checkpoint(folder)
     if checkpoint is None:
         return None, []
     state = TrainingState(checkpoint.center_vectors, checkpoint.context_vectors, **checkpoint.progress["state"])
     logger.info("going on from a checkpoint: epoch %d, chunk %d", state.epoch + 1, state.next_chunk)
-    return state, list(checkpoint.progress["epochs"])
+    return state, [EpochResult(**epoch) for epoch in checkpoint.progress["epochs"]]
 
 
 @contextmanager

@@ -3,18 +3,18 @@
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from storage.encoded import EncodedRows, write_encoded
+from storage.corpus.encoded import EncodedRows, write_encoded
+from storage.corpus.segments import read_index
+from storage.corpus.tokens import TokenBatch, read_counts, read_tokens
+from storage.corpus.vocabularies import WordTable, read_vocabulary, write_vocabulary
 from storage.errors import VocabularyError
 from storage.layout import Workspace
-from storage.segments import read_index
-from storage.stages import Manifest, Stage, complete_stage
-from storage.tokens import TokenBatch, read_counts, read_tokens
-from storage.vocabularies import WordTable, read_vocabulary, write_vocabulary
+from storage.stages import Manifest, Stage, StageFacts, complete_stage
 from tasks.text.vocabulary import (
     VocabularyConfig,
     WordCounts,
@@ -25,6 +25,7 @@ from tasks.text.vocabulary import (
     token_ids,
     word_array,
 )
+from tasks.tokens import TokensFacts
 
 logger = logging.getLogger(__name__)
 
@@ -32,22 +33,65 @@ VOCABULARY_STAGE_VERSION = 1
 ENCODED_STAGE_VERSION = 3
 
 
-def vocabulary_stage(tokens: Stage | Manifest, config: VocabularyConfig) -> Stage:
+class VocabularyFacts(StageFacts):
+    """A vocabulary. corpus_tokens: of all distinct words.  covered_tokens: of the words that it keeps."""
+
+    label: ClassVar[str] = "vocabulary"
+    unit: ClassVar[str] = "words"
+
+    words: int
+    distinct_words: int
+    corpus_tokens: int
+    covered_tokens: int
+
+    @property
+    def row_count(self) -> int:
+        """Words."""
+        return self.words
+
+
+class EncodedFacts(StageFacts):
+    """An encoded corpus. tokens: those in the vocabulary.  corpus_tokens: all of the chosen files."""
+
+    label: ClassVar[str] = "encoded"
+    unit: ClassVar[str] = "tokens"
+
+    tokens: int
+    corpus_tokens: int
+    files: int
+
+    @property
+    def row_count(self) -> int:
+        """Tokens."""
+        return self.tokens
+
+
+def vocabulary_stage(
+    tokens: Stage[TokensFacts] | Manifest[TokensFacts], config: VocabularyConfig
+) -> Stage[VocabularyFacts]:
     """The stage that these tokens and settings lead to."""
-    return Stage("vocabularies", VOCABULARY_STAGE_VERSION, config.model_dump(), {"tokens": tokens.digest})
+    inputs = {"tokens": tokens.digest}
+    return Stage("vocabularies", VOCABULARY_STAGE_VERSION, config.model_dump(), inputs, VocabularyFacts)
 
 
-def encoded_stage(tokens: Stage | Manifest, vocabulary: Stage | Manifest, only: Sequence[str] | None = None) -> Stage:
+def encoded_stage(
+    tokens: Stage[TokensFacts] | Manifest[TokensFacts],
+    vocabulary: Stage[VocabularyFacts] | Manifest[VocabularyFacts],
+    only: Sequence[str] | None = None,
+) -> Stage[EncodedFacts]:
     """The stage that these tokens and this vocabulary lead to. only: names of source files, None for all."""
     inputs = {"tokens": tokens.digest, "vocabulary": vocabulary.digest}
-    return Stage("encoded", ENCODED_STAGE_VERSION, {} if only is None else {"only": list(only)}, inputs)
+    config = {} if only is None else {"only": list(only)}
+    return Stage("encoded", ENCODED_STAGE_VERSION, config, inputs, EncodedFacts)
 
 
 @task(name="build vocabulary", cache_policy=NO_CACHE)
-def build_vocabulary(tokens: Manifest, config: VocabularyConfig, workspace: Workspace) -> Manifest:
+def build_vocabulary(
+    tokens: Manifest[TokensFacts], config: VocabularyConfig, workspace: Workspace
+) -> Manifest[VocabularyFacts]:
     """Count the words and keep the frequent ones. Raises VocabularyError if fewer than two are left."""
 
-    def build(folder: Path) -> dict[str, Any]:
+    def build(folder: Path) -> VocabularyFacts:
         counted = add_counts(WordCounts(words, counts) for words, counts in read_counts(tokens.path))
         kept = select_words(counted, config)
         if len(kept.words) < 2:
@@ -62,46 +106,49 @@ def build_vocabulary(tokens: Manifest, config: VocabularyConfig, workspace: Work
                 noise_probability=noise_probability(kept.counts, config.noise_exponent),
             ),
         )
-        return {
-            "words": len(kept.words),
-            "distinct_words": len(counted.words),
-            "corpus_tokens": counted.total,
-            "covered_tokens": kept.total,
-        }
+        return VocabularyFacts(
+            words=len(kept.words),
+            distinct_words=len(counted.words),
+            corpus_tokens=counted.total,
+            covered_tokens=kept.total,
+        )
 
     manifest = complete_stage(workspace, vocabulary_stage(tokens, config), build)
     facts = manifest.facts
     logger.info(
         "%s of %s distinct words, which cover %.1f %% of %s tokens",
-        f"{facts['words']:,}",
-        f"{facts['distinct_words']:,}",
-        100 * facts["covered_tokens"] / facts["corpus_tokens"],
-        f"{facts['corpus_tokens']:,}",
+        f"{facts.words:,}",
+        f"{facts.distinct_words:,}",
+        100 * facts.covered_tokens / facts.corpus_tokens,
+        f"{facts.corpus_tokens:,}",
     )
     return manifest
 
 
 @task(name="encode corpus", cache_policy=NO_CACHE)
 def encode_corpus(
-    tokens: Manifest, vocabulary: Manifest, workspace: Workspace, only: Sequence[str] | None = None
-) -> Manifest:
+    tokens: Manifest[TokensFacts],
+    vocabulary: Manifest[VocabularyFacts],
+    workspace: Workspace,
+    only: Sequence[str] | None = None,
+) -> Manifest[EncodedFacts]:
     """Replace every token by its id and leave out those outside the vocabulary.
 
     only: names of the source files to train on, None for all. Without a word of the vocabulary, `tokens` is 0.
     """
 
-    def build(folder: Path) -> dict[str, Any]:
+    def build(folder: Path) -> EncodedFacts:
         chosen = {
             file: rows.size for file, rows in enumerate(read_index(tokens.path)) if only is None or rows.name in names
         }
         batches = read_tokens(tokens.path, chosen)
         encoded = write_encoded(folder, _encoded(batches, read_vocabulary(vocabulary).words))
-        return {"tokens": encoded, "corpus_tokens": sum(chosen.values()), "files": len(chosen)}
+        return EncodedFacts(tokens=encoded, corpus_tokens=sum(chosen.values()), files=len(chosen))
 
     names = frozenset(only or ())
     manifest = complete_stage(workspace, encoded_stage(tokens, vocabulary, only), build)
     facts = manifest.facts
-    logger.info("%s tokens of %s files encoded", f"{facts['tokens']:,}", f"{facts['files']:,}")
+    logger.info("%s tokens of %s files encoded", f"{facts.tokens:,}", f"{facts.files:,}")
     return manifest
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
-from flows.cli import app
+from flows.cli.app import app
 from flows.deployments import BuildParameters, build_parameters, find_deployment
 
 ROOT = Path(__file__).resolve().parent.parent

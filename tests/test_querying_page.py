@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from storage.layout import Workspace
-from storage.releases import publish_release
+from storage.releases.publishing import publish_release
 from tests.storage.sample_releases import content
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -1,7 +1,7 @@
-"""Alignment: turn a new model so that its vectors lie where those of an older one lie.
+"""Alignment: rotate a new model into the coordinates of an older one.
 
-Training leaves the directions of a vector space to chance: two models of the same text agree on all similarities and
-on no coordinate. A rotation changes no similarity, and makes vectors of both comparable.
+The axes of a trained vector space are arbitrary: two models of the same text agree on similarities but not on
+coordinates. A rotation preserves every similarity and makes the vectors of both comparable.
 """
 
 import numpy as np
@@ -19,10 +19,10 @@ def fit_rotation(
     other_vectors: NDArray[np.float32],
     other_rows: NDArray[np.int64],
 ) -> NDArray[np.float64]:
-    """The orthogonal (D, D) matrix R for which the shared rows of vectors @ R lie nearest to the other vectors.
+    """The orthogonal (D, D) matrix R that brings the shared rows of vectors @ R closest to the other vectors.
 
     vectors, other_vectors: (V, D) and (W, D).  rows, other_rows: (S,), row rows[i] of one is the word of row
-    other_rows[i] of the other. Vectors count by their direction, whatever their length.
+    other_rows[i] of the other. Only the direction of a vector counts, not its length.
     Source: Schönemann 1966, "A generalized solution of the orthogonal Procrustes problem".
     Raises ValueError if the dimensions differ or no row is shared.
     """
@@ -38,7 +38,7 @@ def fit_rotation(
     for start in range(0, len(rows), BLOCK_ROWS):
         block = slice(start, start + BLOCK_ROWS)
         shared += unit_rows(vectors, rows[block]).T.astype(np.float64) @ unit_rows(other_vectors, other_rows[block])
-    # SciPy multiplies both tables first, which needs them whole; the product of both is all that it works with.
+    # SciPy would multiply whole tables first. It only needs their (D, D) product, which is summed in blocks here.
     rotation, _ = orthogonal_procrustes(np.eye(dimension), shared)
     return np.asarray(rotation, dtype=np.float64)
 

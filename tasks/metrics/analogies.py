@@ -13,12 +13,12 @@ from tasks.metrics.lookup import find_rows, fold_case, rows_by_folded_word
 
 AnalogyMethod = Literal["3CosAdd", "3CosMul"]
 
-# Levy and Goldberg's, which keeps the quotient of 3CosMul finite.
+# Levy and Goldberg's epsilon, which keeps the quotient of 3CosMul finite.
 EPSILON = 1e-6
-# Candidates and questions looked at together: their scores stay in the processor's cache.
+# Candidates and questions of one block: their scores fit in the processor's cache.
 BLOCK_CANDIDATES = 4096
 BLOCK_QUESTIONS = 256
-# How the sections that ask for a form of a word are called in Google's set and in those made like it.
+# Prefix of the morphological sections in Google's set and in sets modelled on it.
 SYNTACTIC_SECTIONS = ("gram", "syntactic", "morph")
 
 
@@ -37,7 +37,7 @@ class AnalogyScore:
 
     @property
     def interval(self) -> Interval | None:
-        """95 % interval of the accuracy, as if every question was asked on its own."""
+        """95 % interval of the accuracy, treating questions as independent."""
         return share_interval(self.correct, self.covered)
 
     @property
@@ -59,10 +59,10 @@ def score_analogies(
     """Accuracy on analogy questions (a, b, c, d), by section.
 
     words, vectors: V words, most frequent first, and their (V, D) vectors.
-    max_rank: only the first so many words are known and can be answers; None: all.
-    method: 3CosAdd takes the word nearest to b - a + c, 3CosMul weighs the three cosines against each other.
+    max_rank: only the max_rank most frequent words are known and can be answers; None: all.
+    method: 3CosAdd takes the word nearest to b - a + c, 3CosMul multiplies the three cosines instead of adding them.
     Words are matched without regard to case, and neither a, b, c nor their other spellings count as answers.
-    Same as gensim's `KeyedVectors.evaluate_word_analogies(..., restrict_vocab=max_rank)`, which knows 3CosAdd alone.
+    Same as gensim's `KeyedVectors.evaluate_word_analogies(..., restrict_vocab=max_rank)`, which has 3CosAdd only.
     Sources: Mikolov et al. 2013, "Linguistic Regularities in Continuous Space Word Representations"; Levy and Goldberg
     2014, "Linguistic Regularities in Sparse and Explicit Word Representations", equation 4.
     Raises ValueError if words and vectors differ in number.
@@ -71,7 +71,7 @@ def score_analogies(
         raise ValueError(f"{len(words)} words, {len(vectors)} vectors")
     words = words[:max_rank]
     rows = rows_by_folded_word(words)
-    # The row that stands for all spellings of a word.
+    # The row that represents all spellings of a word.
     spelled = np.fromiter((rows[fold_case(word)] for word in words), dtype=np.int64, count=len(words))
 
     asked = find_rows(rows, [word for section in sections.values() for question in section for word in question])
@@ -105,9 +105,9 @@ def _answers(
 ) -> NDArray[np.int64]:
     """The row that answers each of (Q, 3) questions, (Q,).
 
-    spelled: (V,) row that stands for all spellings of a word, which is the one that questions name.
+    spelled: (V,) row that represents all spellings of a word; questions refer to these rows.
     """
-    # Few words are asked about, so their cosines with everything are computed once and then only added up.
+    # Questions share few distinct words, so their cosines are computed once and then summed.
     asked, places = np.unique(questions, return_inverse=True)
     a, b, c = places.reshape(questions.shape).T
     queries = unit_rows(vectors, asked)
@@ -134,7 +134,7 @@ def _answers(
 
 
 def _terms(cosines: NDArray[np.float32], method: AnalogyMethod) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """What is added for b and c and taken away for a, of (U, B) cosines: logarithms make a quotient a difference."""
+    """Terms that are added for b and c and subtracted for a, from (U, B) cosines; logarithms turn 3CosMul into sums."""
     if method == "3CosAdd":
         return cosines, cosines
     halved = np.maximum((1 + cosines) / 2, np.float32(1e-12))
@@ -142,11 +142,11 @@ def _terms(cosines: NDArray[np.float32], method: AnalogyMethod) -> tuple[NDArray
 
 
 def _barred(questions: NDArray[np.int64], spelled: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The rows that cannot answer, every spelling of a question's words: (N,) question, rising, and (N,) row."""
+    """The rows excluded as answers, all spellings of a question's words: (N,) questions, ascending, and (N,) rows."""
     order = np.argsort(spelled, kind="stable")
     firsts = np.searchsorted(spelled[order], questions, side="left").reshape(-1)
     counts = np.searchsorted(spelled[order], questions, side="right").reshape(-1) - firsts
-    # Place of each spelling within its word: 0, 1, … counted anew for every word.
+    # Index of each spelling within its word: 0, 1, …
     within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
     return np.repeat(np.arange(len(questions)).repeat(3), counts), order[np.repeat(firsts, counts) + within]
 

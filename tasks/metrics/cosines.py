@@ -1,4 +1,4 @@
-"""The nearest rows of a table by cosine, a block of rows at a time: no scaled copy of it, no table of all pairs."""
+"""Nearest rows of a table by cosine, in blocks: no normalised copy of the table, no matrix of all pairs."""
 
 from collections.abc import Iterator
 from typing import Protocol
@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-# 64 MB of scores: large enough for BLAS to run at full speed, small beside any table.
+# 64 MB of scores: large enough for BLAS to run at full speed, small compared with any table.
 BLOCK_SCORES = 1 << 24
 MOST_BLOCK_ROWS = 1 << 14
 
@@ -18,7 +18,7 @@ class Candidates(Protocol):
         """S."""
 
     def blocks(self, rows: int) -> Iterator[NDArray[np.float32]]:
-        """All rows in order, as arrays of at most so many rows."""
+        """All rows in order, as arrays of at most `size` rows."""
 
     def take(self, positions: NDArray[np.int64]) -> NDArray[np.float32]:
         """The rows at (N,) positions, (N, D)."""
@@ -46,7 +46,7 @@ class TableRows:
 
 
 class RandomRows:
-    """A table of random directions, drawn again whenever it is read: the same every time, and never held whole."""
+    """A table of random directions, regenerated from the seed on every read and never held in memory as a whole."""
 
     def __init__(self, rows: int, dimension: int, seed: int) -> None:
         """rows: S.  dimension: D."""
@@ -83,9 +83,9 @@ def unit_rows(vectors: NDArray[np.float32], rows: NDArray[np.int64] | slice = sl
 
 
 def nearest_rows(candidates: Candidates, queries: NDArray[np.int64], neighbors: int) -> NDArray[np.int64]:
-    """The rows nearest to each of (N,) rows by cosine, itself left out: (N, neighbors) positions, the nearest first.
+    """The rows nearest to each of (N,) rows by cosine, excluding itself: (N, neighbors) positions, nearest first.
 
-    Raises ValueError if there are not more than `neighbors` rows.
+    Raises ValueError unless there are more than `neighbors` rows.
     """
     if len(candidates) <= neighbors:
         raise ValueError(f"{len(candidates)} rows have no {neighbors} neighbors each")
@@ -94,7 +94,7 @@ def nearest_rows(candidates: Candidates, queries: NDArray[np.int64], neighbors: 
     start = 0
     for block in candidates.blocks(max(1, min(BLOCK_SCORES // max(1, len(queries)), MOST_BLOCK_ROWS))):
         scores = directions @ block.T
-        # A row without a direction, or with NaN, is near to nothing.
+        # A zero row or one with NaN is nobody's neighbour.
         np.nan_to_num(scores, copy=False, nan=-2.0)
         inside = np.flatnonzero((queries >= start) & (queries < start + len(block)))
         scores[inside, queries[inside] - start] = -np.inf
@@ -104,14 +104,14 @@ def nearest_rows(candidates: Candidates, queries: NDArray[np.int64], neighbors: 
 
 
 class _Best:
-    """The best rows of each query so far: (N, k) scores, falling, and rows."""
+    """The best rows of each query so far: (N, k) scores, descending, and rows."""
 
     def __init__(self, queries: int, neighbors: int) -> None:
         self.scores = np.full((queries, neighbors), -np.inf, dtype=np.float32)
         self.rows = np.full((queries, neighbors), -1, dtype=np.int64)
 
     def add(self, scores: NDArray[np.float32], start: int) -> None:
-        """Take in the (N, B) scores of the rows from `start` on."""
+        """Merge the (N, B) scores of the rows from `start` on."""
         neighbors = self.rows.shape[1]
         if not np.isfinite(self.scores[:, -1]).all():
             width = min(neighbors, scores.shape[1])
@@ -119,7 +119,7 @@ class _Best:
             query = np.repeat(np.arange(len(scores)), width)
             row = found.reshape(-1)
         else:
-            # After the first block few rows are better than the worst that is kept.
+            # After the first block few rows beat the worst one kept.
             query, row = np.nonzero(scores > self.scores[:, -1:])
         score = np.concatenate([self.scores.reshape(-1), scores[query, row]])
         query = np.concatenate([np.repeat(np.arange(len(self.rows)), neighbors), query])

@@ -1,7 +1,7 @@
-"""Downstream: how well a small classifier does on word vectors, frozen, fine-tuned, and against random ones.
+"""Downstream: accuracy of a small classifier on word vectors, frozen and fine-tuned, compared with random vectors.
 
-The classifier takes the mean of the vectors of a text's words, then a layer of 16 rectified units, then one output.
-Row 0 of the table is `<pad>`, which counts for nothing, row 1 `<unk>`, which stands for every unknown word.
+The classifier is the mean of a text's word vectors, a hidden layer of 16 rectified units and one output. Row 0 of the
+embedding is `<pad>`, which is masked, row 1 `<unk>`, which represents every unknown word.
 """
 
 from collections.abc import Iterator, Sequence
@@ -29,13 +29,13 @@ class Examples:
     labels: NDArray[np.int64]
 
     def part(self, rows: NDArray[np.int64]) -> "Examples":
-        """Some of them."""
+        """The chosen texts."""
         return Examples(self.ids[rows], self.labels[rows])
 
 
 @dataclass(frozen=True)
 class EpochScores:
-    """Mean loss and share of right answers in one epoch, on the texts trained on and on those for validation."""
+    """Mean loss and accuracy of one epoch, on the training and on the validation texts."""
 
     epoch: int
     train_loss: float
@@ -46,7 +46,7 @@ class EpochScores:
 
 @dataclass(frozen=True)
 class Classified:
-    """What became of one start. accuracy: on held-out texts, after the epoch with the lowest validation loss."""
+    """One trained classifier. accuracy: on held-out texts, after the epoch with the lowest validation loss."""
 
     start: Start
     accuracy: float
@@ -55,9 +55,9 @@ class Classified:
 
 
 def split_texts(texts: Sequence[str], shares: Sequence[float], seed: int) -> list[NDArray[np.int64]]:
-    """Rows of the texts in so many parts of about these shares; texts that are the same stand in one part.
+    """Rows of the texts, split into parts of about these shares; identical texts go to the same part.
 
-    Texts are the same if they have the same words, whatever their case.
+    Texts are identical if they have the same words, ignoring case.
     """
     _, groups = np.unique([" ".join(text.lower().split()) for text in texts], return_inverse=True)
     count = int(groups.max()) + 1
@@ -89,7 +89,7 @@ def classify(
     epochs: int,
     seed: int,
 ) -> Classified:
-    """Train one classifier and score it on held-out texts. vectors: (V, D); `random` takes only their shape."""
+    """Train one classifier and score it on held-out texts. vectors: (V, D); `random` uses only their shape."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = MeanClassifier(_table(vectors, start), frozen=start == "frozen")
@@ -126,7 +126,7 @@ def _table(vectors: NDArray[np.float32], start: Start) -> Tensor:
     rows, dimension = vectors.shape
     table = torch.zeros(rows + SPECIAL_ROWS, dimension)
     if start == "random":
-        # Of length 1 on average, as the published ones are.
+        # Unit length on average, like published vectors.
         table[UNKNOWN:] = torch.randn(rows + 1, dimension) / dimension**0.5
     else:
         table[SPECIAL_ROWS:] = torch.from_numpy(vectors)
@@ -138,7 +138,7 @@ def _batches(examples: Examples, order: NDArray[np.int64]) -> Iterator[tuple[Ten
     for begin in range(0, len(order), BATCH_TEXTS):
         rows = order[begin : begin + BATCH_TEXTS]
         ids = examples.ids[rows]
-        # As long as the longest of the batch: the rest is padding.
+        # Cut to the longest text of the batch; the rest is padding.
         longest = max(int((ids != PAD).sum(axis=1).max()), 1)
         yield torch.from_numpy(ids[:, :longest]), torch.from_numpy(examples.labels[rows]).float()
 
@@ -162,7 +162,7 @@ def _train(model: MeanClassifier, train: Examples, validation: Examples, epochs:
 
 
 def _score(model: MeanClassifier, examples: Examples) -> tuple[float, float]:
-    """Mean loss and share of right answers."""
+    """Mean loss and accuracy."""
     model.eval()
     loss_of = nn.BCEWithLogitsLoss(reduction="sum")
     loss = right = 0.0

@@ -1,11 +1,11 @@
-"""Gates: what a model's measures must reach before it is published, and the verdict on each.
+"""Gates: bounds that a model's measures must meet before it is published, and the verdict on each.
 
-Any measure can be a gate, named as its metric or as `metric/section`. Its bounds are absolute, against the current
-release, or against random vectors. The bound against the current release is only applied where both were measured in
-the same way on the same text; otherwise the verdict says why it was not.
+Any measure can have a gate, under its metric's name or as `metric/section`. Bounds are absolute, relative to the
+current release, or relative to random vectors. A bound relative to the current release applies only if both were
+measured the same way on the same text; otherwise the verdict says why it did not.
 
-A measure that has a 95 % interval misses a bound only if the whole interval does: what another draw of the same words
-could have turned is no reason to refuse a release. `strict` holds the value itself against the bounds.
+A measure with a 95 % interval misses a bound only if the whole interval does: a difference within sampling noise is no
+reason to refuse a release. `strict` compares the value itself with the bounds.
 """
 
 import math
@@ -21,7 +21,7 @@ RANDOM = "_random"
 
 
 class Gate(BaseModel):
-    """What one measure must reach: one bound or several."""
+    """The bounds of one measure, at least one."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -46,7 +46,7 @@ class Gate(BaseModel):
 
 @dataclass(frozen=True)
 class Measured:
-    """One value, None where it could not be measured, and the ends of its 95 % interval where it has one."""
+    """One value, None if it could not be measured, and its 95 % interval if it has one."""
 
     value: float | None
     low: float | None = None
@@ -57,10 +57,10 @@ class Measured:
 class Scores:
     """The measures of one model and what they were measured on.
 
-    measures: metric, or metric/section -> what was measured.
+    measures: metric, or metric/section -> value and interval.
     corpus_digest: digest of the text that the model was trained on.
     digests: metric -> digest of the gold set or reference vectors, and of the settings, that it was measured with.
-    not_applicable: metric -> why there is nothing to measure, which no gate refuses.
+    not_applicable: metric -> why it does not apply; its gate then passes.
     """
 
     measures: Mapping[str, Measured]
@@ -73,10 +73,10 @@ class Scores:
 class Verdict:
     """One gate's outcome.
 
-    value, low, high: the measure and its interval, None where it could not be measured or has none.
+    value, low, high: the measure and its interval, None if it was not measured or has none.
     minimum, maximum, max_drop, min_factor, strict: the gate.
-    previous: the current release's value if the two were compared, else None.  random: that of random vectors.
-    note: why the gate refused, or why no comparison was made; empty when there is nothing to say.
+    previous: the current release's value if the two were compared, else None.  random: value of random vectors.
+    note: why the gate refused, or why no comparison was made; empty otherwise.
     """
 
     metric: str
@@ -95,7 +95,7 @@ class Verdict:
 
 
 def unknown_gates(gates: Mapping[str, Gate | None], metrics: Sequence[str]) -> list[str]:
-    """What is wrong with the names of gates: one sentence for each that is on no metric, or lacks its random value."""
+    """Problems with the names of gates: a sentence for each without a metric or without the random value it needs."""
     problems = []
     for name, gate in gates.items():
         metric, _, section = name.partition("/")
@@ -117,12 +117,12 @@ def judge(current: Scores, gates: Mapping[str, Gate], previous: Scores | None) -
 
 
 def verdict_rows(verdicts: Sequence[Verdict]) -> list[dict[str, Any]]:
-    """The verdicts as rows of plain values, for a table that people read."""
+    """The verdicts as rows of plain values, for display."""
     return [asdict(verdict) for verdict in verdicts]
 
 
 def bound_text(verdict: Mapping[str, Any]) -> str:
-    """The bounds of a verdict's row in short, such as `≥ 0.28, ≥ 0.4783 - 0.06`."""
+    """The bounds of a verdict's row in short form, such as `≥ 0.28, ≥ 0.4783 - 0.06`."""
     parts = []
     if verdict["minimum"] is not None:
         parts.append(f"≥ {verdict['minimum']:g}")
@@ -164,7 +164,7 @@ def _judge_one(name: str, gate: Gate, current: Scores, previous: Scores | None) 
 
 
 def _refusals(name: str, measured: Measured, gate: Gate, before: float | None, random: float | None) -> list[str]:
-    """What is wrong with a value, naming measure, value and bound."""
+    """Why a value fails its gate, naming measure, value and bound."""
     value = measured.value or 0.0
     has_interval = not gate.strict and measured.low is not None and measured.high is not None
     highest, lowest = (measured.high or 0.0, measured.low or 0.0) if has_interval else (value, value)

@@ -1,4 +1,4 @@
-"""Intervals: how much a score would vary if other pairs, questions or words had been asked."""
+"""Intervals: how much a score would vary with another sample of pairs, questions or words."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 CONFIDENCE = 0.95
-# The ends of a 95 % interval then vary by a few hundredths of its width with the seed, which is fixed all the same.
+# The ends of a 95 % interval then vary by a few hundredths of its width between seeds.
 RESAMPLES = 1000
 SEED = 0
-# Of fewer, resamples say nothing.
+# With fewer observations a bootstrap is meaningless.
 FEWEST_OBSERVATIONS = 10
 # 32 MB of resampled values at a time.
 BLOCK_VALUES = 1 << 22
@@ -26,10 +26,10 @@ class Interval(NamedTuple):
 
 
 def bootstrap_interval(statistic: Statistic, *observations: NDArray[np.float64]) -> Interval | None:
-    """Percentile interval of a statistic over resamples of paired observations, drawn the same every time.
+    """Percentile interval of a statistic over bootstrap resamples of paired observations, with a fixed seed.
 
-    statistic: takes as many (B, N) arrays as there are observations, each (N,), and gives (B,) values, NaN where it is
-    undefined. None with fewer than ten observations, or where one resample in twenty has no value.
+    statistic: maps one (B, N) array for each (N,) array of observations to (B,) values, NaN where undefined.
+    Returns None with fewer than ten observations, or if one resample in twenty is undefined.
     Source: Efron and Tibshirani 1993, "An Introduction to the Bootstrap", chapter 13.
     """
     count = len(observations[0])
@@ -55,7 +55,7 @@ def mean_interval(values: NDArray[np.float64]) -> Interval | None:
 
 
 def share_interval(successes: int, trials: int) -> Interval | None:
-    """Wilson's interval of a share, which is inside 0..1 also where none or all succeed. None without a trial.
+    """Wilson's interval of a proportion, within 0..1 even if none or all succeed. None without a trial.
 
     Source: Wilson 1927, "Probable inference, the law of succession, and statistical inference".
     """

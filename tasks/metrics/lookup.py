@@ -1,4 +1,4 @@
-"""Finding words of one list in another, whatever their case."""
+"""Look up words of one list in another, with or without regard to case."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,12 +7,12 @@ from numpy.typing import NDArray
 
 
 def fold_case(word: str) -> str:
-    """The form in which words are compared: upper case, as gensim's evaluation does."""
+    """The form in which words are compared: upper case, as in gensim's evaluation."""
     return word.upper()
 
 
 def rows_by_folded_word(words: Sequence[str]) -> dict[str, int]:
-    """Folded word -> row. Of words that differ only in case the first counts, which is the most frequent one."""
+    """Folded word -> row. Among words that differ only in case the first, most frequent one wins."""
     rows: dict[str, int] = {}
     for row, word in enumerate(words):
         rows.setdefault(fold_case(word), row)
@@ -20,7 +20,7 @@ def rows_by_folded_word(words: Sequence[str]) -> dict[str, int]:
 
 
 def rows_by_word(words: Sequence[str]) -> dict[str, int]:
-    """Word as it is spelled -> row; the first of several."""
+    """Exact word -> row; the first of duplicates."""
     rows: dict[str, int] = {}
     for row, word in enumerate(words):
         rows.setdefault(word, row)
@@ -28,7 +28,7 @@ def rows_by_word(words: Sequence[str]) -> dict[str, int]:
 
 
 def find_rows(rows: Mapping[str, int], words: Sequence[str]) -> NDArray[np.int64]:
-    """Row of each word, (N,) int64; -1 for a word that is not there. rows: from `rows_by_folded_word`."""
+    """Row of each word, (N,) int64; -1 for unknown words. rows: from `rows_by_folded_word`."""
     return np.array([rows.get(fold_case(word), -1) for word in words], dtype=np.int64)
 
 
@@ -37,7 +37,7 @@ def shared_rows(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Rows of the words that both lists have, in the order of the first: (S,) in the first and (S,) in the other.
 
-    fold: whatever their case; the first spelling in each list, which is the most frequent one, then stands for all.
+    fold: ignore case; the first, most frequent spelling in each list then represents all of them.
     """
     index = rows_by_folded_word if fold else rows_by_word
     first, other = index(words), index(others)

@@ -1,7 +1,7 @@
-"""Neighbour overlap: are a word's nearest words the ones that it has in other vectors?
+"""Neighbour overlap: does a word have the same nearest words in other vectors?
 
-The other vectors are reference vectors or an earlier release. Both lists of neighbours are searched among the words
-that both have, so that a word which one of them lacks does not count as a difference.
+The other vectors are reference vectors or an earlier release. Neighbours are searched among the shared words, so that a
+word missing from one side does not count as a difference.
 """
 
 from collections.abc import Sequence
@@ -15,13 +15,13 @@ from tasks.metrics.cosines import RandomRows, TableRows, nearest_rows
 from tasks.metrics.intervals import Interval, mean_interval
 from tasks.metrics.lookup import shared_rows
 
-# The random table is a yardstick, drawn the same every time.
+# Seed of the random baseline, fixed so that it is the same in every evaluation.
 RANDOM_SEED = 0
-# With 0.9 the first ten ranks have 86 % of the weight (Webber et al., equation 21).
+# At 0.9 the first ten ranks carry 86 % of the weight (Webber et al., equation 21).
 PERSISTENCE = 0.9
-# Ranks of the words of a band, from and to; a band that holds no shared word is left out.
+# First and last rank of each band; a band without shared words is left out.
 BANDS = ((1, 1_000), (1_001, 10_000), (10_001, 100_000), (100_001, 10**9))
-# Of each band, evenly spaced: the mean of so many overlaps is known to about a hundredth.
+# Words of each band, evenly spaced; enough to know the mean overlap to about 0.01.
 BAND_WORDS = 250
 SHOWN_WORDS = 10
 
@@ -31,8 +31,8 @@ class Agreement:
     """How far two tables agree on the neighbours of some words.
 
     rows: (N,) int64, the words as rows of the model, most frequent first.
-    overlaps: (N,) float64 in 0..1, share of each word's neighbours that are the same in both tables.
-    rank_overlaps: (N,) float64 in 0..1, rank-biased overlap: the same order counts too, the first ranks most.
+    overlaps: (N,) float64 in 0..1, share of each word's neighbours that both tables have.
+    rank_overlaps: (N,) float64 in 0..1, rank-biased overlap, which also weights order, the first ranks most.
     """
 
     rows: NDArray[np.int64]
@@ -61,7 +61,7 @@ class Agreement:
 
 
 class WordAgreement(NamedTuple):
-    """One word in two tables. rank: in the model, 1 = most frequent. Neighbours that only one of the tables has."""
+    """One word in two tables, with the neighbours that only one of them has. rank: in the model, 1 = most frequent."""
 
     word: str
     rank: int
@@ -75,10 +75,10 @@ class WordAgreement(NamedTuple):
 class NeighborOverlap:
     """How far a model agrees with other vectors.
 
-    frequent: of the most frequent shared words.  random: the same for a table of random vectors in place of the model.
-    bands: name of a band of ranks -> of words all over it.
-    most, least: the frequent words that agree most and least, the extreme first.
-    shared, total: words that both have, and words of the model.  folded: shared words that both spell differently.
+    frequent: of the most frequent shared words.  random: the same for random vectors instead of the model.
+    bands: name of a band of ranks -> agreement of words spread over it.
+    most, least: the frequent words that agree most and least, most extreme first.
+    shared, total: shared words, and words of the model.  folded: shared words whose case differs.
     """
 
     frequent: Agreement
@@ -108,14 +108,14 @@ def compare_neighbors(
     random: bool = True,
     shown: int = SHOWN_WORDS,
 ) -> NeighborOverlap:
-    """Overlap of the nearest neighbours of words in two tables, and of a random table beside it.
+    """Overlap of the nearest neighbours of words in two tables, with a random table as a baseline.
 
     words, vectors: V words, most frequent first, and their (V, D) vectors.
     other_words, other_vectors: R words and their (R, E) vectors.
-    neighbors: k, neighbours looked at.  word_limit: most frequent words compared.
-    fold: match words whatever their case.  random: compare a random table too.  shown: most and least agreeing words.
-    Compared are shared words that are alphabetic and not in scikit-learn's list of English stop words. With no more
-    than k shared words nothing is compared.
+    neighbors: k, neighbours per word.  word_limit: how many of the most frequent words to compare.
+    fold: ignore case.  random: compare a random table too.  shown: how many most and least agreeing words to return.
+    Only shared words that are alphabetic and not in scikit-learn's list of English stop words are compared, and none
+    if there are at most k of them.
     Raises ValueError if words and vectors differ in number.
     """
     if len(words) != len(vectors) or len(other_words) != len(other_vectors):
@@ -132,7 +132,7 @@ def compare_neighbors(
     else:
         ours = theirs = np.empty((0, neighbors), dtype=np.int64)
     agreement = _agreement(rows[positions], ours, theirs)
-    # The most frequent content words come first among the positions, whatever the bands add.
+    # The most frequent content words come first among the positions, before those of the bands.
     frequent = _part(agreement, slice(len(content[:word_limit])))
 
     def agreeing(index: int) -> WordAgreement:
@@ -146,7 +146,7 @@ def compare_neighbors(
             only_there=[other_words[int(other_rows[position])] for position in there if position not in here],
         )
 
-    # Words that agree alike stay in the order of their ranks.
+    # Ties keep the order of their ranks.
     most = np.lexsort((-frequent.rank_overlaps, -frequent.overlaps))[:shown]
     least = np.lexsort((frequent.rank_overlaps, frequent.overlaps))[:shown]
     return NeighborOverlap(
@@ -166,13 +166,13 @@ def rank_biased_overlap(
 ) -> NDArray[np.float64]:
     """Rank-biased overlap of each row of (N, k) with the same row of the other, in 0..1, (N,).
 
-    The entries of a row are distinct, the first is ranked first. What lies beyond rank k is taken to agree as the k
-    do. persistence: p, the chance of looking at the next rank too.
+    The entries of a row are distinct, the first is ranked first. Agreement beyond rank k is extrapolated from the
+    first k ranks. persistence: p, the probability of continuing to the next rank.
     Source: Webber, Moffat and Zobel 2010, "A Similarity Measure for Indefinite Rankings", equation 23 (RBO_EXT).
     """
     depth = first.shape[1]
     same = first[:, :, None] == second[:, None, :]
-    # An entry counts from the deeper of its two ranks on.
+    # An entry is shared from the deeper of its two ranks on.
     deeper = np.maximum.outer(np.arange(depth), np.arange(depth))
     added = np.stack([(same & (deeper == rank)).sum(axis=(1, 2)) for rank in range(depth)], axis=1)
     agreement = added.cumsum(axis=1) / np.arange(1, depth + 1)
@@ -200,7 +200,7 @@ def _part(whole: Agreement, indices: NDArray[np.int64] | slice) -> Agreement:
 
 
 def _content_positions(words: Sequence[str], rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Positions among the shared words of those that are alphabetic and no English stop words."""
+    """Positions of the shared words that are alphabetic and not English stop words."""
     # Deferred: importing scikit-learn takes a second, which every command would pay.
     from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
@@ -215,7 +215,7 @@ def _content_positions(words: Sequence[str], rows: NDArray[np.int64]) -> NDArray
 
 
 def _band_positions(rows: NDArray[np.int64], content: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
-    """Name of each band -> positions of at most BAND_WORDS content words of it, evenly spaced."""
+    """Band name -> positions of at most BAND_WORDS of its content words, evenly spaced."""
     bands = {}
     for low, high in BANDS:
         inside = content[(rows[content] >= low - 1) & (rows[content] < high)]

@@ -1,4 +1,4 @@
-"""Word similarity: do the cosines of word pairs rank them as people do?"""
+"""Word similarity: do cosines rank word pairs as people do?"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ from tasks.metrics.lookup import find_rows, rows_by_folded_word
 class SimilarityScore:
     """Spearman's correlation over the covered pairs.
 
-    spearman: None where it is undefined: fewer than two covered pairs, or all cosines or all scores the same.
-    interval: in which it lies in 95 % of samples of pairs, None with fewer than ten pairs.
+    spearman: None if undefined: fewer than two covered pairs, or constant cosines or scores.
+    interval: 95 % bootstrap interval over pairs, None with fewer than ten pairs.
     covered, total: pairs with both words known, and all pairs.
     """
 
@@ -41,7 +41,7 @@ def score_similarity(
     """Spearman's rank correlation between people's scores and the cosines of the words' vectors.
 
     words, vectors: V words, most frequent first, and their (V, D) vectors.
-    first, second, scores: P pairs and their (P,) scores. Words are matched without regard to case.
+    first, second, scores: P pairs and their (P,) scores. Case is ignored.
     Same as gensim's `KeyedVectors.evaluate_word_pairs(..., case_insensitive=True, dummy4unknown=False)`.
     Raises ValueError if the lengths differ.
     """

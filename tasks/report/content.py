@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +39,20 @@ class Measure:
     covered: int | None = None
     lost: int | None = None
     previous: float | None = None
+
+    @property
+    def difference(self) -> float | None:
+        """Value minus the previous one, None where one of them is missing."""
+        return None if self.value is None or self.previous is None else self.value - self.previous
+
+    @property
+    def change(self) -> Literal["up", "down", "same"]:
+        """Whether the previous value is outside the value's 95 % interval; "same" where there is none."""
+        if self.difference is None or self.previous is None or self.low is None or self.high is None:
+            return "same"
+        if self.low <= self.previous <= self.high or self.metric.endswith("_random"):
+            return "same"
+        return "up" if self.difference > 0 else "down"
 
 
 @dataclass(frozen=True)

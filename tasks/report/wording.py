@@ -1,4 +1,6 @@
-"""What the measures are called on the page, and one line of what each says."""
+"""What the measures are called on the page, one line of what each says, and texts without paths of this machine."""
+
+import re
 
 # metric -> name, meaning
 MEASURES = {
@@ -11,7 +13,23 @@ MEASURES = {
     "neighbor_overlap_random": ("Neighbours shared by chance", "the same for random vectors: what no training gives"),
     "neighbor_rbo": ("Neighbours and their order shared", "rank-biased overlap: the nearest words count most"),
     "neighbor_rbo_random": ("Neighbours and order by chance", "the same for random vectors"),
+    "stability_overlap": ("Neighbours kept", "mean share of nearest words that the release before has too"),
+    "stability_rbo": ("Neighbours and their order kept", "rank-biased overlap with the release before"),
+    "new_words": ("New words", "share of the words that the release before lacks"),
+    "lost_words": ("Lost words", "share of the words of the release before that are gone"),
+    "version_cosine": ("Vectors kept", "mean cosine of the vectors that shared words have in both releases"),
+    "version_cosine_before": ("Vectors kept, as trained", "the same before the vectors were rotated"),
 }
+
+# A part of a path. Blanks and apostrophes count where letters surround them: `it's`, `My Texts`.
+_PART = r"(?:[^\s/'\"<>]|(?<=[^\s/])[ '](?=[^\s/'\"<>]))+"
+# The folders of an absolute path, or of one in a home folder. The lookbehind passes over `km/h` and `https://`.
+_FOLDERS = re.compile(rf"(?:file://|(?<![\w./~])(?<!:(?=//)))(?:~\w*|[A-Za-z]:)?/+(?:{_PART}/+)+(?=[^\s/'\"<>])")
+
+
+def without_folders(text: str) -> str:
+    """Text with absolute paths of this machine cut to their last part: `/home/ann/texts/a.txt` as `…/a.txt`."""
+    return _FOLDERS.sub("…/", text)
 
 
 def measure_name(metric: str) -> str:

@@ -1,4 +1,4 @@
-"""The vocabulary: which words are kept, how often each occurrence is trained, and how often it is drawn as noise."""
+"""The vocabulary: which words are kept, their subsampling and their noise probabilities."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-# Partial counts are added up when they hold this many rows, so that memory follows the distinct words.
+# Partial counts are merged at this many rows, so that memory is proportional to the distinct words.
 MERGE_ROWS = 1 << 21
 
 
 class VocabularyConfig(BaseModel):
-    """Which words are kept, and how frequent ones are thinned out."""
+    """Which words are kept, and how frequent words are subsampled."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -42,7 +42,7 @@ class WordCounts:
 
     @property
     def total(self) -> int:
-        """Occurrences of all of them."""
+        """Occurrences of all words."""
         return int(self.counts.sum())
 
 
@@ -64,12 +64,12 @@ def count_words(token_lists: Iterable[pa.Array]) -> WordCounts:
 
 
 def add_counts(counted: Iterable[WordCounts]) -> WordCounts:
-    """The counts of several texts together."""
+    """The sum of the counts of several texts."""
     return _in_order(_added_up([_counts_table(part.words, part.counts) for part in counted]))
 
 
 def select_words(counted: WordCounts, config: VocabularyConfig) -> WordCounts:
-    """The words that occur at least `min_count` times, of these the `max_size` most frequent."""
+    """The `max_size` most frequent of the words that occur at least `min_count` times."""
     frequent = int(np.count_nonzero(counted.counts >= config.min_count))
     kept = min(frequent, config.max_size) if config.max_size else frequent
     return WordCounts(counted.words[:kept], counted.counts[:kept])
@@ -80,9 +80,9 @@ def keep_probability(counts: NDArray[np.int64], subsample_threshold: float) -> N
 
     counts: (V,) int64, occurrences of the words of the vocabulary, all > 0.  subsample_threshold: t in (0, 1].
     Returns (V,) float64 in (0, 1]: min(1, (sqrt(f / t) + 1) * t / f), where f is a word's count over the sum of
-    `counts`; words outside the vocabulary do not count.  Raises ValueError if a count is not positive.
-    Source: word2vec.c and gensim, which peers are compared with; the paper (Mikolov et al. 2013, section 2.3) has
-    sqrt(t / f) alone, which keeps fewer.
+    `counts`; words outside the vocabulary are ignored.  Raises ValueError if a count is not positive.
+    Source: word2vec.c and gensim. The paper (Mikolov et al. 2013, section 2.3) has only sqrt(t / f), which keeps
+    fewer.
     """
     if np.any(counts <= 0):
         raise ValueError("counts must be positive")
@@ -92,7 +92,7 @@ def keep_probability(counts: NDArray[np.int64], subsample_threshold: float) -> N
 
 
 def noise_probability(counts: NDArray[np.int64], noise_exponent: float) -> NDArray[np.float64]:
-    """Chance of each word to be drawn as noise: its count to the power `noise_exponent`, over the sum of these.
+    """Probability of each word as noise: its count to the power `noise_exponent`, normalised.
 
     counts: (V,) int64, all > 0.  Returns (V,) float64 that sums to 1.
     Source: Mikolov et al. 2013, section 2.2, where the exponent is 0.75.
@@ -103,12 +103,12 @@ def noise_probability(counts: NDArray[np.int64], noise_exponent: float) -> NDArr
 
 
 def word_array(words: list[str]) -> pa.Array:
-    """Words (V,) as `token_ids` takes them."""
+    """Words (V,) in the form that `token_ids` expects."""
     return pa.array(words, pa.string())
 
 
 def token_ids(token_lists: pa.Array, words: pa.Array) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """Look up every token and leave out those that are not in the vocabulary.
+    """Look up every token and drop those outside the vocabulary.
 
     token_lists: (R,) lists of strings, dictionary-encoded or not.  words: (V,) strings, token_id = position.
     Returns the ids (N,) int32 of all rows, and offsets (R + 1,) int64: row r is ids[offsets[r]:offsets[r + 1]].

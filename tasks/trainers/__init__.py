@@ -1,1 +1,1 @@
-"""Pure training code: the skip-gram backends behind one interface."""
+"""Pure training code: the backends behind one interface."""

@@ -1,21 +1,22 @@
-"""The trainers to choose from. A backend's own libraries are imported when it is used, not before."""
+"""The training backends. A backend's libraries are imported on first use."""
 
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
-from tasks.trainers.config import SkipGramConfig
+from tasks.trainers.bookkeeping import MODELS, first_learning_rate
+from tasks.trainers.config import SkipGramConfig, TrainingConfig
+from tasks.trainers.gpu.status import device_name, memory_obstacle, obstacle
 from tasks.trainers.interface import TokenSource, TrainingState, TrainingStep, Vocabulary
-from tasks.trainers.triton_status import device_name, memory_obstacle, obstacle
 
 BackendName = Literal["triton", "numba", "torch"]
 
 
 @dataclass(frozen=True)
 class BackendStatus:
-    """Whether a backend can run here, and why, or why not."""
+    """Whether a backend can run here, and the reason."""
 
     name: str
     available: bool
@@ -23,31 +24,33 @@ class BackendStatus:
 
 
 class Trainer(Protocol):
-    """What each backend's training function takes and gives."""
+    """The signature of a backend's training function."""
 
     def __call__(
         self,
         source: TokenSource,
         vocabulary: Vocabulary,
-        config: SkipGramConfig,
+        config: Any,  # noqa: ANN401  # one of the families that the backend declares
         state: TrainingState | None = None,
         *,
         resumable_every_seconds: float = 60.0,
     ) -> Iterator[TrainingStep]:
-        """Train, yielding a step after every piece of work."""
+        """Train, yielding a step after every unit of work."""
 
 
 @dataclass(frozen=True)
 class Backend:
-    """One way to train: how to tell whether it runs here, and how to get its training function.
+    """One way to train: whether it can run here, and its training function.
 
-    misfit: why it does not take some settings, and a vocabulary of as many words if that is known; None if it does.
+    misfit: why it cannot train with some settings and vocabulary size (None: unknown); None if it can.
+    models: those that it trains; any other is refused.
     """
 
     name: BackendName
     status: Callable[[], BackendStatus]
     load: Callable[[], Trainer]
-    misfit: Callable[[SkipGramConfig, int | None], str | None] = lambda config, words: None
+    misfit: Callable[[TrainingConfig, int | None], str | None] = lambda config, words: None
+    models: tuple[str, ...] = MODELS
 
 
 def available_backends() -> list[BackendStatus]:
@@ -55,74 +58,86 @@ def available_backends() -> list[BackendStatus]:
     return [backend.status() for backend in BACKENDS]
 
 
-def resolve_backend(config: SkipGramConfig, words: int | None = None) -> BackendName:
+def resolve_backend(config: TrainingConfig, words: int | None = None) -> BackendName:
     """The backend that will run. Raises ValueError, with the reason, if it cannot.
 
-    words: size of the vocabulary, where it is known: `auto` passes over a GPU with too little memory for it.
+    words: size of the vocabulary, if known: `auto` skips a GPU with too little memory for it.
     """
     return _choose_backend(config, words)[0].name
 
 
-def explain_backend(config: SkipGramConfig, words: int | None = None) -> str:
-    """The backend that will run, and why not those that `auto` would have taken before it. Raises ValueError."""
+def explain_backend(config: TrainingConfig, words: int | None = None) -> str:
+    """The backend that will run, and why those that `auto` prefers will not. Raises ValueError."""
     chosen, refusals = _choose_backend(config, words)
     reasons = "".join(f"; not {name}: {reason}" for name, reason in refusals.items())
     return f"{chosen.name} ({chosen.status().reason}){reasons}"
 
 
-def _choose_backend(config: SkipGramConfig, words: int | None) -> tuple[Backend, dict[str, str]]:
-    """The backend that will run, and those passed over with their reasons. Raises ValueError if there is none."""
+def _choose_backend(config: TrainingConfig, words: int | None) -> tuple[Backend, dict[str, str]]:
+    """The backend that will run, and the reasons against those it prefers. Raises ValueError if none can run."""
     refusals: dict[str, str] = {}
     for backend in BACKENDS:
         if config.backend in ("auto", backend.name):
             status = backend.status()
-            refusal = backend.misfit(config, words) if status.available else status.reason
+            refusal = _misfit(backend, config, words) if status.available else status.reason
             if refusal is None:
                 return backend, refusals
             refusals[backend.name] = refusal
     if config.backend != "auto":
-        raise ValueError(f"skipgram.backend {config.backend} cannot run here: {refusals[config.backend]}")
+        raise ValueError(f"training.backend {config.backend} cannot run here: {refusals[config.backend]}")
     reasons = "; ".join(f"{name}: {reason}" for name, reason in refusals.items())
     raise ValueError(f"no training backend can run here ({reasons})")
 
 
-def resolve_workers(config: SkipGramConfig) -> int:
-    """Threads to train with: as set, else every core that this process may use."""
+def _misfit(backend: Backend, config: TrainingConfig, words: int | None) -> str | None:
+    if config.model not in backend.models:
+        known = " and ".join(backend.models)
+        return f"it trains {known}, and training.model is {config.model}"
+    return backend.misfit(config, words)
+
+
+def resolve_workers(config: TrainingConfig) -> int:
+    """Number of training threads: as set, else every core that this process may use."""
     if config.workers is not None:
         return config.workers
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def resolve_config(config: SkipGramConfig, words: int | None = None) -> SkipGramConfig:
-    """The settings with backend, device and workers as they will be. Raises ValueError if they cannot be met.
+def resolve_config(config: TrainingConfig, words: int | None = None) -> TrainingConfig:
+    """The settings with backend, device, workers and learning rate resolved.
 
-    words: size of the vocabulary, where it is known.
+    words: size of the vocabulary, if known.  Raises ValueError if the settings cannot be met.
     """
     backend = resolve_backend(config, words)
+    resolved: dict[str, object] = {"backend": backend, "learning_rate": first_learning_rate(config)}
     if backend == "numba":
-        resolved = {"device": "cpu", "workers": resolve_workers(config), "centers_in_flight": None}
+        resolved |= {"device": "cpu", "workers": resolve_workers(config)}
     elif backend == "triton":
-        resolved = {"device": "cuda", "workers": 1}
+        resolved |= {"device": "cuda", "workers": 1}
     else:
-        from tasks.trainers.torch_reference import resolve_device
+        from tasks.trainers.reference import DEFAULT_LEARNING_RATE, resolve_device
 
-        resolved = {"device": resolve_device(config.device), "workers": 1, "centers_in_flight": None}
-    return config.model_copy(update={"backend": backend} | resolved)
+        resolved |= {"device": resolve_device(config.device), "workers": 1}
+        if config.learning_rate is None:
+            resolved["learning_rate"] = DEFAULT_LEARNING_RATE
+    if isinstance(config, SkipGramConfig) and backend != "triton":
+        resolved["centers_in_flight"] = None
+    return config.model_copy(update=resolved)
 
 
 def train(
     source: TokenSource,
     vocabulary: Vocabulary,
-    config: SkipGramConfig,
+    config: TrainingConfig,
     state: TrainingState | None = None,
     *,
     resumable_every_seconds: float = 60.0,
 ) -> Iterator[TrainingStep]:
-    """Train with the backend that the settings name, yielding a step after every piece of work.
+    """Train with the backend that the settings name, yielding a step after every unit of work.
 
-    state: where an earlier run stopped; it is trained on.
-    resumable_every_seconds: how often, besides the end of each epoch, a step is to be one that can be saved.
-    Raises ValueError if the settings or the state do not fit, DivergenceError if the vectors diverged.
+    state: where an earlier run stopped; training resumes from it.
+    resumable_every_seconds: interval of resumable steps, in addition to the end of each epoch.
+    Raises ValueError if the settings or the state do not match, DivergenceError if the vectors diverged.
     """
     config = resolve_config(config, len(vocabulary))
     trainer = next(backend for backend in BACKENDS if backend.name == config.backend).load()
@@ -134,18 +149,16 @@ def _triton_status() -> BackendStatus:
     return BackendStatus("triton", reason is None, reason or device_name())
 
 
-def _triton_misfit(config: SkipGramConfig, words: int | None) -> str | None:
-    if config.architecture != "skip_gram":
-        return f"it trains skip_gram, and skipgram.architecture is {config.architecture}"
+def _triton_misfit(config: TrainingConfig, words: int | None) -> str | None:
     if config.device == "cpu":
-        return "skipgram.device is cpu"
+        return "training.device is cpu"
     if config.backend == "auto" and config.workers == 1:
-        return "skipgram.workers is 1, which asks for vectors that can be reproduced bit by bit"
+        return "training.workers is 1, which asks for vectors that can be reproduced bit by bit"
     return None if words is None else memory_obstacle(words, config.dimension, now=False)
 
 
 def _load_triton() -> Trainer:
-    from tasks.trainers.triton_trainer import train_on_gpu
+    from tasks.trainers.gpu.trainer import train_on_gpu
 
     return train_on_gpu
 
@@ -157,7 +170,7 @@ def _numba_status() -> BackendStatus:
 
 
 def _load_numba() -> Trainer:
-    from tasks.trainers.numba_trainer import train_skip_gram
+    from tasks.trainers.cpu.trainer import train_skip_gram
 
     return train_skip_gram
 
@@ -169,14 +182,14 @@ def _torch_status() -> BackendStatus:
 
 
 def _load_torch() -> Trainer:
-    from tasks.trainers.torch_reference import train_reference
+    from tasks.trainers.reference import train_reference
 
     return train_reference
 
 
 # Fastest first.
 BACKENDS = (
-    Backend("triton", _triton_status, _load_triton, _triton_misfit),
+    Backend("triton", _triton_status, _load_triton, _triton_misfit, ("skip_gram",)),
     Backend("numba", _numba_status, _load_numba),
     Backend("torch", _torch_status, _load_torch),
 )

@@ -1,9 +1,11 @@
-"""What every backend that trains with a falling rate does alike: rates, checks, and the books of an epoch."""
+"""Shared by the backends with a decaying learning rate: rates, checks and the totals of an epoch."""
+
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.trainers.config import SkipGramConfig
+from tasks.trainers.config import WindowConfig
 from tasks.trainers.interface import (
     DivergenceError,
     EpochResult,
@@ -14,33 +16,47 @@ from tasks.trainers.interface import (
 )
 from tasks.trainers.sampling import initial_state
 
-# Untrained vectors lose log(2) for each of the 1 + negatives outputs; honest training stays below that.
+# The default step size of stochastic gradient descent with the gradients of word2vec.c.
+DEFAULT_LEARNING_RATE = 0.05
+MODELS = ("skip_gram", "cbow")
+# Untrained vectors lose log(2) for each of the 1 + negatives outputs; normal training stays below that.
 DIVERGED_LOSS_FACTOR = 8.0
 
 
 def begin_training(
-    source: TokenSource, vocabulary: Vocabulary, config: SkipGramConfig, state: TrainingState | None
+    source: TokenSource, vocabulary: Vocabulary, config: WindowConfig, state: TrainingState | None
 ) -> TrainingState:
-    """The state to train on: the one given, or a fresh one. Raises ValueError if corpus, words or state do not fit."""
+    """The state to train: the given one or a new one. Raises ValueError if corpus, vocabulary or state do not match."""
     if not source.token_count:
-        raise ValueError("the corpus has no token, so there is nothing to train")
+        raise ValueError("the corpus has no tokens, so there is nothing to train on")
     state = state or initial_state(vocabulary, config.dimension, config.seed)
     shape = (len(vocabulary), config.dimension)
     if state.center_vectors.shape != shape or state.context_vectors.shape != shape:
         raise ValueError(
             f"the state holds {state.center_vectors.shape} center and {state.context_vectors.shape} context vectors, "
-            f"but vocabulary and dimension ask for {shape}"
+            f"but vocabulary and dimension require {shape}"
         )
     return state
 
 
-def learning_rate_at(progress: float, config: SkipGramConfig) -> float:
-    """The rate after a part of the training, 0..1, is done: linear, down to a part of the first."""
-    return config.learning_rate * (1.0 - (1.0 - config.final_rate_fraction) * progress)
+def check_model(config: WindowConfig, backend: str, known: Sequence[str] = MODELS) -> None:
+    """Raises ValueError for a model that the backend does not train."""
+    if config.model not in known:
+        raise ValueError(f"the {backend} backend trains {' and '.join(known)}, not {config.model}")
+
+
+def first_learning_rate(config: WindowConfig) -> float:
+    """The step size at the start: as set, else the default."""
+    return DEFAULT_LEARNING_RATE if config.learning_rate is None else config.learning_rate
+
+
+def learning_rate_at(progress: float, config: WindowConfig) -> float:
+    """The rate at a training progress of 0..1: linear decay to a fraction of the initial rate."""
+    return first_learning_rate(config) * (1.0 - (1.0 - config.final_rate_fraction) * progress)
 
 
 def check_chunk(chunk: TokenRun, words: int) -> None:
-    """Compiled code checks no bounds, so a chunk is checked before. Raises ValueError."""
+    """Raises ValueError for a malformed chunk; compiled code checks no bounds."""
     offsets, token_ids = chunk.sentence_offsets, chunk.token_ids
     if not len(offsets) or offsets[0] != 0 or offsets[-1] != len(token_ids) or np.any(np.diff(offsets) < 0):
         raise ValueError(f"the sentence offsets of the chunk at token {chunk.start} do not cover its tokens in order")
@@ -48,30 +64,31 @@ def check_chunk(chunk: TokenRun, words: int) -> None:
         raise ValueError(f"the chunk at token {chunk.start} has a token outside the vocabulary of {words} words")
 
 
-def check_loss(loss_sum: float, pairs: int, state: TrainingState, config: SkipGramConfig) -> None:
-    """Raises DivergenceError if the loss of a piece of work is not finite or far above that of untrained vectors."""
+def check_loss(loss_sum: float, pairs: int, state: TrainingState, config: WindowConfig) -> None:
+    """Raises DivergenceError if the loss of a unit of work is not finite or far above that of untrained vectors."""
     largest = DIVERGED_LOSS_FACTOR * (1 + config.negatives_per_pair) * np.log(2.0)
     if not np.isfinite(loss_sum) or loss_sum > largest * max(pairs, 1):
         raise divergence(f"the mean loss per pair of a chunk is {loss_sum / max(pairs, 1):.4g}", state, config)
 
 
-def check_vectors(vectors: NDArray[np.float32], state: TrainingState, config: SkipGramConfig) -> None:
+def check_vectors(vectors: NDArray[np.float32], state: TrainingState, config: WindowConfig) -> None:
     """Raises DivergenceError if a value is not finite."""
-    # The sum of squares of finite rows may overflow, but then they have exploded as well.
+    # The sum of squares of finite values may overflow, but then the vectors have diverged as well.
     if not np.isfinite(np.einsum("ij,ij->", vectors, vectors)):
         raise divergence("a vector is no longer finite", state, config)
 
 
-def divergence(found: str, state: TrainingState, config: SkipGramConfig) -> DivergenceError:
-    """The error to raise: what was found, where, and what to do."""
+def divergence(found: str, state: TrainingState, config: WindowConfig) -> DivergenceError:
+    """The error with symptom, position and remedy."""
+    rate = first_learning_rate(config)
     return DivergenceError(
-        f"training diverged in epoch {state.epoch + 1} of {config.epochs} at learning rate {config.learning_rate:g}: "
-        f"{found}; lower skipgram.learning_rate, to {config.learning_rate / 4:g} for example, and run again"
+        f"training diverged in epoch {state.epoch + 1} of {config.epochs} at learning rate {rate:g}: "
+        f"{found}; lower training.learning_rate, to {rate / 4:g} for example, and run again"
     )
 
 
-def finish_epoch(state: TrainingState, source: TokenSource, config: SkipGramConfig) -> EpochResult:
-    """The books of the epoch that has just ended; the state is moved to the beginning of the next."""
+def finish_epoch(state: TrainingState, source: TokenSource, config: WindowConfig) -> EpochResult:
+    """Summary of the finished epoch; advances the state to the start of the next one."""
     result = EpochResult(
         epoch=state.epoch + 1,
         mean_loss=state.loss_sum / max(state.pairs, 1),

@@ -1,8 +1,8 @@
-"""What every trainer takes and yields, whichever backend runs.
+"""The interface of every trainer, whichever backend runs.
 
 A trainer is a generator: it reads chunks of token ids from a `TokenSource` and yields a `TrainingStep` after every
-piece of work. It knows nothing of files, Prefect or progress bars; whoever drives it draws the bar, writes the
-checkpoint or stops it by closing the generator.
+unit of work. It knows nothing of files, Prefect or progress bars. The caller draws the bar, writes the checkpoint, or
+stops the training by closing the generator.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,20 +14,20 @@ from numpy.typing import NDArray
 
 
 class TokenRun(Protocol):
-    """Consecutive tokens of the corpus, a piece of work for one worker; any object with these three attributes.
+    """Consecutive tokens of the corpus, a unit of work for one worker; any object with these three attributes.
 
-    token_ids: (N,) int32, rows of the vocabulary; words outside it are already left out.
+    token_ids: (N,) int32, rows of the vocabulary; words outside it are already dropped.
     sentence_offsets: (S + 1,) int64, sentence s is token_ids[sentence_offsets[s]:sentence_offsets[s + 1]].
-    start: encoded tokens of the corpus that lie before this chunk.
+    start: number of encoded tokens of the corpus before this chunk.
     """
 
     @property
     def token_ids(self) -> NDArray[np.int32]:
-        """The tokens of all sentences, one after the other."""
+        """The tokens of all sentences, concatenated."""
 
     @property
     def sentence_offsets(self) -> NDArray[np.int64]:
-        """Where each sentence begins, and where the last one ends."""
+        """Start of each sentence, and the end of the last one."""
 
     @property
     def start(self) -> int:
@@ -44,7 +44,7 @@ class TokenChunk:
 
 
 class TokenSource(Protocol):
-    """An encoded corpus that can be read again and again, from any chunk on, always in the same order."""
+    """An encoded corpus that can be read repeatedly, from any chunk on, always in the same order."""
 
     @property
     def token_count(self) -> int:
@@ -60,11 +60,11 @@ class TokenSource(Protocol):
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """What training knows of the words: their counts and the two probabilities made from them.
+    """Counts of the words, and the two probabilities derived from them.
 
     counts: (V,) int64, most frequent first.
     keep_probability: (V,) float64 in (0, 1], chance that one occurrence survives subsampling.
-    noise_probability: (V,) float64, chance to be drawn as a negative; sums to 1.
+    noise_probability: (V,) float64, probability of being drawn as a negative; sums to 1.
     """
 
     counts: NDArray[np.int64]
@@ -78,7 +78,7 @@ class Vocabulary:
 
 @dataclass
 class TrainingState:
-    """Everything needed to go on: the two matrices and the place in the corpus.
+    """Everything needed to resume: the two matrices and the position in the corpus.
 
     center_vectors, context_vectors: (V, D) float32, updated in place while training runs.
     epoch: epochs finished.  next_chunk: first chunk of the current epoch not trained yet.
@@ -108,9 +108,9 @@ class EpochResult:
 
 @dataclass(frozen=True)
 class TrainingStep:
-    """Where training stands. At a step with `resumable`, no worker is writing and `state` can be saved.
+    """The progress of training. At a `resumable` step no worker is writing and `state` can be saved.
 
-    tokens_done: encoded tokens trained since the first epoch began.  epoch_result: set when an epoch has just ended.
+    tokens_done: encoded tokens trained in all epochs so far.  epoch_result: set when an epoch has just ended.
     """
 
     state: TrainingState

@@ -1,4 +1,4 @@
-"""The random choices of training: initial vectors, subsampling, noise words, and the keys that they are drawn with."""
+"""The random choices of training: initial vectors, subsampling, noise words, and the keys of their random streams."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,7 +7,7 @@ from tasks.trainers.interface import TrainingState, Vocabulary
 
 
 def initial_state(vocabulary: Vocabulary, dimension: int, seed: int) -> TrainingState:
-    """Center vectors uniform in (-0.5, 0.5) / dimension, context vectors zero, as word2vec.c begins.
+    """Center vectors uniform in (-0.5, 0.5) / dimension, context vectors zero, as in word2vec.c.
 
     Raises ValueError if the vocabulary is empty.
     """
@@ -21,7 +21,7 @@ def initial_state(vocabulary: Vocabulary, dimension: int, seed: int) -> Training
 
 
 def probability_thresholds(probabilities: NDArray[np.float64]) -> NDArray[np.uint32]:
-    """The value that 32 random bits must not exceed for an event of each probability; 1 always happens.
+    """Thresholds that 32 random bits must not exceed for events of these probabilities; 1 always happens.
 
     Raises ValueError if a probability is outside (0, 1].
     """
@@ -31,16 +31,16 @@ def probability_thresholds(probabilities: NDArray[np.float64]) -> NDArray[np.uin
 
 
 def alias_table(probabilities: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
-    """Tables to draw from a discrete distribution in constant time.
+    """Alias table, for sampling a discrete distribution in constant time.
 
     probabilities: (V,) float64, positive; they are scaled to sum to 1.
-    Returns (V,) float64 chance to keep a uniformly drawn row, in (0, 1], and (V,) int32 row to take otherwise.
+    Returns (V,) float64 probability of keeping a uniformly drawn row, in (0, 1], and (V,) int32 alias row.
     Source: Vose 1991, "A linear algorithm for generating random numbers with a given distribution".
     """
     if not np.all(np.isfinite(probabilities) & (probabilities > 0)):
         raise ValueError("a noise probability is not a positive number")
     size = len(probabilities)
-    # Plain lists: element by element they are several times faster than arrays.
+    # Plain lists: element access is several times faster than on arrays.
     heights: list[float] = (probabilities * (size / probabilities.sum())).tolist()
     chances, aliases = [1.0] * size, list(range(size))
     low = [row for row, height in enumerate(heights) if height < 1]
@@ -55,5 +55,5 @@ def alias_table(probabilities: NDArray[np.float64]) -> tuple[NDArray[np.float64]
 
 
 def chunk_key(seed: int, epoch: int, chunk: int) -> np.uint64:
-    """Key of all draws made for one chunk in one epoch, so that they do not depend on which worker makes them."""
+    """Key of all draws for one chunk in one epoch, so that they do not depend on the worker that trains it."""
     return np.uint64(np.random.SeedSequence((seed, epoch, chunk)).generate_state(1, np.uint64)[0])

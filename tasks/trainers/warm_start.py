@@ -1,4 +1,4 @@
-"""Begin training with the vectors of an earlier model, word by word."""
+"""Warm start: initialise training with the vectors of an earlier model, word by word."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from tasks.trainers.interface import TrainingState
 
 @dataclass(frozen=True)
 class Overlap:
-    """Words that both models have, words that are new, and words of the earlier model that are lost."""
+    """Number of shared words, of new words, and of words of the earlier model that are lost."""
 
     kept: int
     new: int
@@ -28,12 +28,12 @@ def start_from(
     """Replace the rows of every word that the earlier model has; new words keep their fresh rows.
 
     state: of the V `words`, changed in place.  center_vectors, context_vectors: (W, D) float32 of `earlier_words`;
-    without context vectors those of `state` stay.  Raises ValueError if the dimensions differ.
+    without context vectors those of `state` are kept.  Raises ValueError if the dimensions differ.
     """
     if center_vectors.shape[1] != state.center_vectors.shape[1]:
         raise ValueError(
             f"the vectors to start from have dimension {center_vectors.shape[1]}, "
-            f"and skipgram.dimension is {state.center_vectors.shape[1]}; set both alike"
+            f"and training.dimension is {state.center_vectors.shape[1]}; set both alike"
         )
     earlier = {word: row for row, word in enumerate(earlier_words)}
     pairs = [(row, earlier[word]) for row, word in enumerate(words) if word in earlier]

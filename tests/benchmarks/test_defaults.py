@@ -4,6 +4,7 @@ from benchmarks.defaults import BASE, PEER_CANDIDATES, searched, write_page
 from benchmarks.ledger import Ledger, Run, this_place
 from benchmarks.trainers import BenchmarkSettings
 from tasks.text.vocabulary import VocabularyConfig
+from tasks.trainers.bookkeeping import DEFAULT_LEARNING_RATE
 from tasks.trainers.config import SkipGramConfig
 
 
@@ -22,9 +23,9 @@ def some_run(trainer: str, settings: BenchmarkSettings, simlex: float) -> Run:
 
 def test_the_base_of_the_search_is_vecmills_default() -> None:
     ours, vocabulary = SkipGramConfig(), VocabularyConfig()
-    for name in ("architecture", "dimension", "window_radius", "reduced_windows", "negatives_per_pair", "epochs"):
+    for name in ("model", "dimension", "window_radius", "reduced_windows", "negatives_per_pair", "epochs"):
         assert getattr(BASE, name) == getattr(ours, name)
-    assert (BASE.learning_rate, BASE.final_rate_fraction) == (ours.learning_rate, ours.final_rate_fraction)
+    assert (BASE.learning_rate, BASE.final_rate_fraction) == (DEFAULT_LEARNING_RATE, ours.final_rate_fraction)
     assert (BASE.min_count, BASE.subsample_threshold) == (vocabulary.min_count, vocabulary.subsample_threshold)
     assert ("vecmill", BASE.model_copy(update={"seed": 3})) in set(searched(3))
 

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 from benchmarks.__main__ import app
 from tasks.metrics.gates import Gate
 
-SETTINGS = ("skipgram.dimension=8", "skipgram.epochs=1", "skipgram.workers=1", "evaluation.reference=none")
+SETTINGS = ("training.dimension=8", "training.epochs=1", "training.workers=1", "evaluation.reference=none")
 
 
 def test_honest_and_shuffled_runs_are_set_side_by_side(news_file: Path, tmp_path: Path) -> None:

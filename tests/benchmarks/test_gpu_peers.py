@@ -77,7 +77,7 @@ def test_a_program_that_fails_is_an_error(monkeypatch: pytest.MonkeyPatch, corpu
         ("window_radius", 9, "a window of at most 8"),
         ("negatives_per_pair", 11, "at most 10 negatives"),
         ("learning_rate", 0.05, "a learning rate of 0.025"),
-        ("architecture", "cbow", "skip-gram with reduced windows"),
+        ("model", "cbow", "skip-gram with reduced windows"),
     ],
 )
 def test_settings_that_it_does_not_take_are_refused(

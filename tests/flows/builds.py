@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from flows.build_result import BuildResult
 from flows.deployments import build_parameters, find_deployment
+from flows.runs.result import BuildResult
 from flows.word_vectors import build_word_vectors
 
 Build = Callable[..., BuildResult]

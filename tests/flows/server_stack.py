@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import psutil  # type: ignore[import-untyped]
 
-from flows.marked_processes import end_marked, marked_processes
+from flows.server.marked_processes import end_marked, marked_processes
 
 VECMILL = [sys.executable, "-m", "flows"]
 ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")

@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flows.build_result import BuildResult
+from flows.runs.result import BuildResult
 from storage.errors import GateRefusedError, ReferenceVectorsError, SettingsError
 from storage.layout import Workspace
-from storage.models import read_vectors
-from storage.release_reader import read_content
-from storage.release_records import read_release
-from storage.reports import report_file
+from storage.models.matrices import read_vectors
+from storage.releases.reader import read_content
+from storage.releases.records import read_release
+from storage.releases.reports import report_file
 from tasks.metrics.cosines import unit_rows
 from tests.flows import builds
 from tests.flows.builds import Build
@@ -20,7 +20,7 @@ from tests.flows.builds import Build
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
 SMALL = (
-    "skipgram.dimension=16", "skipgram.epochs=2", "skipgram.workers=1", "publication.table=news",
+    "training.dimension=16", "training.epochs=2", "training.workers=1", "publication.table=news",
     "evaluation.reference=none", "report.map_words=50", "report.map_method=pca",
 )  # fmt: skip
 
@@ -39,7 +39,7 @@ def build(prefect_server: None, news_file: Path, workspace: Workspace) -> Build:
 def releases(build: Build) -> tuple[BuildResult, BuildResult]:
     """The first of its table, then another seed turned onto it."""
     first = build()
-    return first, build("skipgram.seed=2", "publication.align=previous")
+    return first, build("training.seed=2", "publication.align=previous")
 
 
 def model_of(result: BuildResult) -> Path:
@@ -80,7 +80,7 @@ def test_a_release_tells_what_changed(workspace: Workspace, releases: tuple[Buil
 
 
 def test_the_model_that_is_current_is_not_turned_again(build: Build, releases: tuple[BuildResult, BuildResult]) -> None:
-    again = build("skipgram.seed=2", "publication.align=previous")
+    again = build("training.seed=2", "publication.align=previous")
     assert (again.version, again.published) == (2, False)
 
 
@@ -93,13 +93,13 @@ def test_stability_can_be_a_gate_which_the_first_release_passes(
     assert first.published
     assert [verdict["note"] for verdict in first.verdicts] == ["not compared: the table has no release yet"]
     with pytest.raises(GateRefusedError, match=r"stability_overlap is 0\.\d+ .*below the minimum 0\.99"):
-        build(gate, "publication.table=gated", "skipgram.seed=2")
+        build(gate, "publication.table=gated", "training.seed=2")
 
 
 @pytest.mark.long
 def test_another_dimension_is_a_new_beginning(build: Build) -> None:
     build("publication.table=wider")
-    wider = build("publication.table=wider", "publication.align=previous", "skipgram.dimension=20")
+    wider = build("publication.table=wider", "publication.align=previous", "training.dimension=20")
     assert wider.published
     assert "version_cosine" not in wider.metrics
     assert "stability_overlap" in wider.metrics
@@ -108,11 +108,11 @@ def test_another_dimension_is_a_new_beginning(build: Build) -> None:
 @pytest.mark.long
 def test_a_release_is_turned_onto_the_reference(build: Build, workspace: Workspace) -> None:
     settings = ("publication.align=reference", f"evaluation.reference={workspace.release_file('news', 1, '.parquet')}")
-    turned = build("publication.table=referred", "skipgram.seed=2", *settings)
+    turned = build("publication.table=referred", "training.seed=2", *settings)
     assert (turned.metrics["reference_cosine"] or 0) > (turned.metrics["reference_cosine_before"] or 0) + 0.2
-    assert build("publication.table=referred", "skipgram.seed=2", *settings).published is False
-    with pytest.raises(ReferenceVectorsError, match=r"vectors of 20 numbers .*set skipgram\.dimension"):
-        build("publication.table=referred", "skipgram.dimension=20", *settings)
+    assert build("publication.table=referred", "training.seed=2", *settings).published is False
+    with pytest.raises(ReferenceVectorsError, match=r"vectors of 20 numbers .*set training\.dimension"):
+        build("publication.table=referred", "training.dimension=20", *settings)
 
 
 def test_without_a_reference_there_is_none_to_align_with(build: Build) -> None:

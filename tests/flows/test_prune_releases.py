@@ -7,20 +7,21 @@ import pytest
 
 from flows.prune_releases import PruningConfig, prune_releases
 from storage.layout import Workspace
-from storage.release_ledger import kept_versions
-from storage.releases import publish_release
-from storage.stages import Stage, complete_stage
+from storage.releases.ledger import kept_versions
+from storage.releases.publishing import publish_release
+from storage.stages import complete_stage
 from tests.storage.sample_releases import content
+from tests.storage.sample_stages import SampleFacts, sample_stage
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
 
 def make_model(workspace: Workspace, seed: int) -> str:
-    def build(folder: Path) -> dict[str, int]:
+    def build(folder: Path) -> SampleFacts:
         (folder / "vectors").write_bytes(b"0" * 1000)
-        return {}
+        return SampleFacts()
 
-    manifest = complete_stage(workspace, Stage("models", 1, {"seed": seed}, {}), build)
+    manifest = complete_stage(workspace, sample_stage("models", config={"seed": seed}), build)
     os.utime(manifest.path / "manifest.json", (0, 0))
     os.utime(manifest.path / "vectors", (0, 0))
     os.utime(manifest.path, (0, 0))

@@ -1,25 +1,31 @@
 """The whole pipeline on 300 real news articles: published, reused, refused, and queried with SQL."""
 
+import hashlib
+import json
 import shutil
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
 
-from flows.build_result import BuildResult, metric_rows
+from flows import word_vectors
 from flows.deployments import build_parameters, find_deployment
-from flows.planning import plan_stages
+from flows.runs.planning import plan_stages
+from flows.runs.result import BuildResult, metric_rows
 from flows.word_vectors import build_word_vectors
 from storage.errors import CorpusError, GateRefusedError
 from storage.layout import Workspace
+from storage.releases.history import rollback
+from tasks import publishing
 from tests.flows import builds
 from tests.flows.builds import Build
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
 SMALL = (
-    "skipgram.dimension=16", "skipgram.epochs=2", "skipgram.workers=1", "publication.table=news",
+    "training.dimension=16", "training.epochs=2", "training.workers=1", "publication.table=news",
     "report.map_words=50", "report.map_method=pca",
 )  # fmt: skip
 
@@ -57,7 +63,7 @@ def test_the_table_answers_sql(first: BuildResult) -> None:
         assert len(connection.sql("from nearest('the', k := 3)").fetchall()) == 3
         assert connection.sql("from nearest('no such word')").fetchall() == []
         settings = dict(connection.sql("select name, value from settings").fetchall())
-    assert settings["skipgram.dimension"] == "16"
+    assert settings["training.dimension"] == "16"
 
 
 def test_a_published_and_a_refused_release_have_a_report_beside_them(first: BuildResult, build: Build) -> None:
@@ -78,10 +84,44 @@ def test_an_identical_run_reuses_every_stage_and_publishes_no_copy(first: BuildR
 
 
 def test_other_epochs_train_again_but_tokenize_nothing(first: BuildResult, build: Build) -> None:
-    other = build("skipgram.epochs=3")
+    other = build("training.epochs=3")
     reused = {stage.name for stage in other.stages if stage.reused}
     assert reused == {"corpus", "tokens", "vocabulary", "encoded"}
     assert (other.version, other.published) == (2, True)
+
+
+def test_the_published_config_is_the_resolved_one(first: BuildResult) -> None:
+    with duckdb.connect(first.release_path, read_only=True) as connection:
+        settings = dict(connection.execute("SELECT name, value FROM settings").fetchall())
+        (digest,) = connection.execute("SELECT config_digest FROM release").fetchone() or ()
+    trained = {name: json.loads(value) for name, value in settings.items() if name.startswith("training.")}
+    assert trained["training.backend"] == first.training["backend"] == "numba"
+    assert (trained["training.device"], trained["training.workers"]) == ("cpu", 1)
+    assert trained["training.learning_rate"] == 0.05
+    published: dict[str, dict[str, Any]] = {}
+    for name, value in settings.items():
+        section, _, field = name.partition(".")
+        published.setdefault(section, {})[field] = json.loads(value)
+    assert digest == hashlib.sha256(json.dumps(published, sort_keys=True).encode()).hexdigest()
+
+
+def test_a_rollback_while_a_model_is_judged_does_not_publish_it_again(
+    first: BuildResult, build: Build, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Judging and publishing hold the model against the same release."""
+    second = build("training.seed=8")
+    assert second.version is not None
+    judge = publishing.judge_release
+
+    def judge_and_roll_back(*arguments: Any) -> Any:
+        verdicts = judge(*arguments)
+        rollback(Workspace(workspace), second.table, 1)
+        return verdicts
+
+    monkeypatch.setattr(word_vectors, "judge_release", judge_and_roll_back)
+    again = build("training.seed=8")
+    assert (again.outcome, again.version) == ("unchanged", second.version)
+    rollback(Workspace(workspace), second.table, second.version)
 
 
 def test_a_dry_run_tells_what_would_run(first: BuildResult, news_file: Path, workspace: Path) -> None:
@@ -110,7 +150,7 @@ def test_metrics_are_shown_with_and_without_a_gate(first: BuildResult, build: Bu
 def test_a_refused_release_is_kept_as_a_candidate_and_the_current_one_stays(first: BuildResult, build: Build) -> None:
     current = Path(first.release_path).read_bytes()
     with pytest.raises(GateRefusedError, match=r"wordsim353 is .*below the minimum 0\.99") as refusal:
-        build("skipgram.seed=2", "publication.gates.wordsim353.minimum=0.99")
+        build("training.seed=2", "publication.gates.wordsim353.minimum=0.99")
     result = refusal.value.result
     assert isinstance(result, BuildResult)
     assert (result.published, result.refused, result.version) == (False, True, None)
@@ -121,8 +161,8 @@ def test_a_refused_release_is_kept_as_a_candidate_and_the_current_one_stays(firs
 
 def test_changed_gates_run_the_gates_alone(first: BuildResult, build: Build) -> None:
     with pytest.raises(GateRefusedError):
-        build("skipgram.seed=3", "publication.gates.simlex999.minimum=0.99")
-    passed = build("skipgram.seed=3", "publication.gates.simlex999.minimum=-1")
+        build("training.seed=3", "publication.gates.simlex999.minimum=0.99")
+    passed = build("training.seed=3", "publication.gates.simlex999.minimum=-1")
     assert passed.published
     assert all(stage.reused for stage in passed.stages if stage.name != "release")
 

@@ -6,7 +6,7 @@ from gensim.models import KeyedVectors
 from numpy.typing import NDArray
 
 from storage.errors import ReferenceVectorsError
-from storage.reference_vectors import DEFAULT_REFERENCE, ReferenceVectors, read_reference
+from storage.vectors.reference import DEFAULT_REFERENCE, ReferenceVectors, read_reference
 
 
 @pytest.fixture(scope="session")

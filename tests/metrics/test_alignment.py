@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from scipy.linalg import orthogonal_procrustes
 from scipy.stats import ortho_group
 
-from storage.reference_vectors import ReferenceVectors
+from storage.vectors.reference import ReferenceVectors
 from tasks.metrics import alignment
 from tasks.metrics.alignment import fit_rotation, mean_cosine, rotate
 from tasks.metrics.cosines import unit_rows

@@ -8,8 +8,8 @@ import pytest
 from gensim.models import KeyedVectors
 from gensim.test.utils import datapath
 
-from storage.gold_sets import Analogies, read_analogies
-from storage.reference_vectors import ReferenceVectors
+from storage.gold.sets import Analogies, read_analogies
+from storage.vectors.reference import ReferenceVectors
 from tasks.metrics import analogies
 from tasks.metrics.analogies import AnalogyMethod, AnalogyScore, score_analogies, sum_by_kind
 from tests.metrics.conftest import keyed_vectors

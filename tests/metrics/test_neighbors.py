@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
-from storage.reference_vectors import ReferenceVectors
+from storage.vectors.reference import ReferenceVectors
 from tasks.metrics import neighbors as neighbors_module
 from tasks.metrics.neighbors import NeighborOverlap, compare_neighbors, rank_biased_overlap
 from tests.metrics.conftest import keyed_vectors

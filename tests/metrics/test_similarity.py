@@ -8,8 +8,8 @@ from gensim.models import KeyedVectors
 from gensim.test.utils import datapath
 from scipy.stats import spearmanr
 
-from storage.gold_sets import read_word_pairs
-from storage.reference_vectors import ReferenceVectors
+from storage.gold.sets import read_word_pairs
+from storage.vectors.reference import ReferenceVectors
 from tasks.metrics.similarity import score_similarity
 from tests.metrics.conftest import keyed_vectors
 

@@ -46,7 +46,7 @@ def report_content(
         corpus=INJECTION,
         figures=[("words", str(len(names))), (INJECTION, INJECTION)],
         facts={"Corpus": [("source", INJECTION), ("rights", "public domain")]},
-        settings=[("corpus.path", f'"{INJECTION}"'), ("skipgram.epochs", "2")],
+        settings=[("corpus.path", f'"{INJECTION}"'), ("training.epochs", "2")],
         training=[Epoch(1, 2.5, 0.05, 1000.0, 2.0), Epoch(2, 2.25, 0.025, 1100.0, 1.8)],
         measures=[
             Measure("wordsim353", 0.5, low=0.4, high=0.6, coverage=0.9, covered=318, lost=35, previous=0.45),
@@ -65,7 +65,7 @@ def report_content(
             gained_words=5,
             lost_words=3,
             mean_overlap=0.75,
-            settings=[ChangedSetting("skipgram.epochs", "1", "2"), ChangedSetting(INJECTION, None, INJECTION)],
+            settings=[ChangedSetting("training.epochs", "1", "2"), ChangedSetting(INJECTION, None, INJECTION)],
             words=[ComparedWord(names[0], 1, 0.1, [INJECTION], ["word1"])] * 14,
         ),
         compared={f"glove {INJECTION}": [ComparedWord(names[0], 1, 0.2, ["word1"], [INJECTION])]},

@@ -5,8 +5,6 @@ Needs a Chromium of the system, such as Debian's package `chromium`; skipped wit
 
 import io
 import re
-import shutil
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,89 +14,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from playwright.sync_api import Browser, Dialog, Page, Request, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
-from storage.layout import Workspace
-from storage.releases import publish_release
-from tasks.release_report import ReportConfig, make_report
 from tasks.report.content import ReportContent
 from tasks.report.page import render_report
-from tests.report.sample_content import HOSTILE_WORDS, INJECTION, report_content
-from tests.storage.sample_releases import content
+from tests.report.browsing import WORDS, open_report, phone_context, wait_until, watched
+from tests.report.sample_content import INJECTION, report_content
 
 pytestmark = pytest.mark.long
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
-WORDS = [*(f"word{n}" for n in range(20)), *HOSTILE_WORDS, "new york", "it's", *(f"word{n}" for n in range(20, 3000))]
 LOOKED_UP = 120
-
-
-@pytest.fixture(scope="module")
-def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A release of 3,031 words, some of them hostile, with its report beside it."""
-    workspace = Workspace(tmp_path_factory.mktemp("workspace"))
-    published = publish_release(workspace, "news", content(WORDS, dimension=64))
-    make_report(published, ReportConfig(map_words=400, map_method="pca"), workspace)
-    return published.path
-
-
-@pytest.fixture(scope="module")
-def report(release: Path) -> str:
-    return release.with_suffix(".report.html").as_uri()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("there is no Chromium here; `apt-get install chromium` brings one")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def trouble() -> list[str]:
-    """What the page complained of, filled in by `page`."""
-    return []
-
-
-@pytest.fixture
-def page(browser: Browser, report: str, trouble: list[str]) -> Iterator[Page]:
-    """The report, just opened; whatever it complains of fails the test, as does any request that leaves the file."""
-    context = browser.new_context(viewport={"width": 1300, "height": 900})
-    opened = _watched(context.new_page(), trouble)
-    _open(opened, report)
-    yield opened
-    context.close()
-    assert trouble == []
-
-
-def _watched(page: Page, trouble: list[str]) -> Page:
-    page.set_default_timeout(60_000)
-
-    def dismiss(dialog: Dialog) -> None:
-        trouble.append(f"dialog: {dialog.message}")
-        dialog.dismiss()
-
-    def check(request: Request) -> None:
-        if not request.url.startswith(("file:", "data:")):
-            trouble.append(f"request: {request.url[:200]}")
-
-    page.on("console", lambda message: trouble.append(f"{message.type}: {message.text}"))
-    page.on("pageerror", lambda error: trouble.append(str(error)))
-    page.on("dialog", dismiss)
-    page.on("request", check)
-    return page
-
-
-def _open(page: Page, address: str) -> None:
-    page.goto(address)
-    expect(page.locator("#neighbors li")).to_have_count(10)
 
 
 def _look_up(page: Page, word: str) -> list[str]:
@@ -202,7 +127,7 @@ def test_a_link_brings_the_whole_state_back(page: Page, browser: Browser, report
     page.click("#more")
     page.click("#zoom-in")
     expect(page).to_have_url(re.compile(r"k=25.*view="))
-    other = _watched(browser.new_page(viewport={"width": 800, "height": 1000}), trouble)
+    other = watched(browser.new_page(viewport={"width": 800, "height": 1000}), trouble)
     other.goto(page.url)
     expect(other.locator("#neighbors li")).to_have_count(25)
     expect(other.locator("#word")).to_have_text(INJECTION)
@@ -218,20 +143,11 @@ def test_a_link_brings_the_whole_state_back(page: Page, browser: Browser, report
     "ending", ["#tab=wrong&word=nobody&k=9&view=a,b", "#tab=analogy&a=&view=1e9,NaN,0", "#%%%", "#=&=&tab="]
 )
 def test_a_damaged_link_still_opens(browser: Browser, report: str, trouble: list[str], ending: str) -> None:
-    opened = _watched(browser.new_page(), trouble)
+    opened = watched(browser.new_page(), trouble)
     opened.goto(report + ending)
     expect(opened.locator("#sql")).not_to_be_empty()
     opened.close()
     assert trouble == []
-
-
-def _wait_until(page: Page, holds: Callable[[], bool]) -> None:
-    """Playwright's own wait needs `eval`, which the page's policy forbids."""
-    for _ in range(300):
-        if holds():
-            return
-        page.wait_for_timeout(50)
-    pytest.fail("the page did not get there")
 
 
 def _crowded() -> ReportContent:
@@ -254,7 +170,7 @@ def test_an_unusual_release_opens_and_answers(
     browser: Browser, tmp_path: Path, trouble: list[str], content: ReportContent, neighbors: int
 ) -> None:
     (tmp_path / "report.html").write_text(render_report(content), encoding="utf-8")
-    opened = _watched(browser.new_page(), trouble)
+    opened = watched(browser.new_page(), trouble)
     opened.goto((tmp_path / "report.html").as_uri())
     expect(opened.locator("#sql")).to_contain_text("nearest(")
     shown = opened.locator("#neighbors .name").all_text_contents()
@@ -275,12 +191,12 @@ def _dark_share(page: Page) -> float:
 
 
 def test_the_page_is_light_or_dark_as_the_system_or_the_button_says(page: Page) -> None:
-    _wait_until(page, lambda: _dark_share(page) < 0.2)
+    wait_until(page, lambda: _dark_share(page) < 0.2)
     page.emulate_media(color_scheme="dark")
-    _wait_until(page, lambda: _dark_share(page) > 0.6)
+    wait_until(page, lambda: _dark_share(page) > 0.6)
     page.click("#theme")
     expect(page.locator("#theme")).to_have_accessible_name("Theme: light")
-    _wait_until(page, lambda: _dark_share(page) < 0.2)
+    wait_until(page, lambda: _dark_share(page) < 0.2)
 
 
 def test_clicking_a_point_of_the_map_shows_its_neighbors(page: Page) -> None:
@@ -305,7 +221,7 @@ def test_clicking_a_point_of_the_map_shows_its_neighbors(page: Page) -> None:
 def test_the_map_is_moved_by_keys_and_the_wheel_only_when_it_has_the_focus(page: Page) -> None:
     page.locator("#map").hover()
     page.mouse.wheel(0, 300)
-    _wait_until(page, lambda: page.evaluate("scrollY") > 0)
+    wait_until(page, lambda: page.evaluate("scrollY") > 0)
     assert "view=" not in page.url
     page.locator("#map").focus()
     page.keyboard.press("+")
@@ -317,9 +233,9 @@ def test_the_map_is_moved_by_keys_and_the_wheel_only_when_it_has_the_focus(page:
 def test_a_phone_has_no_sideways_scrolling_and_both_tools_and_map(
     browser: Browser, report: str, trouble: list[str]
 ) -> None:
-    context = browser.new_context(viewport={"width": 360, "height": 740}, is_mobile=True, has_touch=True)
-    phone = _watched(context.new_page(), trouble)
-    _open(phone, report)
+    context = phone_context(browser)
+    phone = watched(context.new_page(), trouble)
+    open_report(phone, report)
     assert phone.evaluate("document.documentElement.scrollWidth") <= 360
     assert phone.locator("#map").evaluate("map => map.clientHeight") > 300
     phone.locator("#tab-mark").tap()

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.report import page
+from tasks.report.content import Measure
 from tasks.report.page import json_block, render_report
 from tests.report.sample_content import HOSTILE_WORDS, INJECTION, report_content
 
@@ -100,12 +101,33 @@ def test_a_page_has_verdicts_measures_charts_changes_and_where_it_comes_from() -
     for shown in (
         "news", "Version 2", "WordSim-353", "0.4000 to 0.6000", "at least 0.3", "too low", "+0.0500",
         "90.0 %", "318 of 353", "Words beside glove </script>", "Neighbours there",
-        "adjective to adverb", "Since version 1", "75.0 %", "skipgram.epochs", "Mean loss", "public domain",
+        "adjective to adverb", "Since version 1", "75.0 %", "training.epochs", "Mean loss", "public domain",
         "Published although 1 of 2 gates refused it",
     ):  # fmt: skip
         assert shown in text, shown
     assert html.count('<svg class="chart"') == 2
     assert html.count('<svg class="spark"') == 1
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "low", "high", "previous", "change"),
+    [
+        ("wordsim353", 0.5, 0.4, 0.6, 0.45, "same"),
+        ("wordsim353", 0.5, 0.4, 0.6, 0.4, "same"),
+        ("wordsim353", 0.5, 0.4, 0.6, 0.39, "up"),
+        ("wordsim353", 0.5, 0.4, 0.6, 0.61, "down"),
+        ("wordsim353", 0.5, 0.4, 0.6, None, None),
+        ("my_gold", 0.5, None, None, 0.1, "same"),
+        ("neighbor_overlap_random", 0.5, 0.4, 0.6, 0.1, "same"),
+    ],
+)
+def test_only_a_difference_beyond_the_interval_is_a_gain_or_a_loss(
+    metric: str, value: float, low: float | None, high: float | None, previous: float | None, change: str | None
+) -> None:
+    measure = Measure(metric, value, low=low, high=high, previous=previous)
+    elements = Elements(render_report(report_content(measures=[measure]))).elements
+    classes = [attributes["class"] for tag, attributes in elements if tag == "small" and "class" in attributes]
+    assert classes == ([] if change is None else [change])
 
 
 def test_a_candidate_says_that_it_was_refused() -> None:

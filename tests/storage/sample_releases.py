@@ -1,9 +1,13 @@
 """Small releases for the tests of publishing and querying."""
 
+from pathlib import Path
+
+import duckdb
 import numpy as np
 
-from storage.release_file import ReleaseContent
-from storage.release_schema import ComparedWordRow, EvaluationRow, GateRow, Provenance, TrainingRow
+from storage.models.rows import ComparedWordRow, EvaluationRow
+from storage.releases.file import ReleaseContent
+from storage.releases.schema import GateRow, Provenance, TrainingRow
 
 
 def provenance(model_digest: str = "abc123") -> Provenance:
@@ -53,5 +57,14 @@ def content(
                 only_there=[],
             )
         ],
-        settings={"skipgram": {"epochs": 3, "workers": None}, "corpus": {"path": "a \"b\" 'c'"}},
+        settings={"training": {"epochs": 3, "workers": None}, "corpus": {"path": "a \"b\" 'c'"}},
     )
+
+
+def inner_table(path: Path) -> str:
+    """The name of the table behind `word_vectors`, which differs from release to release."""
+    with duckdb.connect(str(path), read_only=True) as connection:
+        ((name,),) = connection.execute(
+            "SELECT table_name FROM duckdb_tables() WHERE table_name LIKE 'word_vectors%'"
+        ).fetchall()
+    return str(name)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from storage.corpus.source_folders import find_source_files
 from storage.errors import (
     CorpusError,
     GoldSetError,
@@ -16,12 +17,11 @@ from storage.errors import (
     ReleaseError,
     SettingsError,
 )
-from storage.gold_sets import read_gold_sets
+from storage.gold.sets import read_gold_sets
 from storage.layout import Workspace, resolve_workspace
 from storage.named_paths import ROOTS_VARIABLE, allowed_roots, named_path
-from storage.reference_vectors import read_reference, reference_digest
-from storage.source_files import find_source_files
-from storage.start_vectors import find_start
+from storage.releases.start_vectors import find_start
+from storage.vectors.reference import read_reference, reference_digest
 
 GLOVE = "king 0.1 0.2\nqueen 0.2 0.1\n"
 
@@ -40,7 +40,7 @@ def roots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def start(path: str) -> object:
-    return find_start(path, "table", Workspace(Path("nowhere")))
+    return find_start(path, None, Workspace(Path("nowhere")))
 
 
 def gold(path: str) -> object:
@@ -106,7 +106,7 @@ def test_a_linked_folder_is_not_searched_or_refused(roots: Path, pattern: str) -
     (roots / "linked").symlink_to(roots.parent / "inside and more")
     found: list[str] = []
     with suppress(NotAllowedError):
-        found = [file.path.name for file in find_source_files(str(roots / pattern))]
+        found = [file.path.name for file in find_source_files(str(roots / pattern)).files]
     assert "b.txt" not in found
 
 
@@ -131,8 +131,8 @@ def test_the_words_beside_an_array_are_looked_at_too(roots: Path) -> None:
 
 def test_what_is_inside_is_read(roots: Path, tmp_path: Path) -> None:
     (roots / "link.txt").symlink_to(roots / "a.txt")
-    assert [file.name for file in find_source_files(str(roots))] == ["a.txt", "link.txt"]
-    assert [file.name for file in find_source_files(f"{roots}/../inside/*.txt")] == ["a.txt", "link.txt"]
+    assert [file.name for file in find_source_files(str(roots)).files] == ["a.txt", "link.txt"]
+    assert [file.name for file in find_source_files(f"{roots}/../inside/*.txt").files] == ["a.txt", "link.txt"]
     assert read_reference(str(roots / "a.txt")).words == ["king", "queen"]
     assert resolve_workspace(roots / "workspace").root == roots / "workspace"
     with pytest.raises(CorpusError, match="there is no file or folder"):
@@ -176,7 +176,7 @@ def test_without_the_variable_anything_can_be_named(tmp_path: Path, monkeypatch:
     monkeypatch.delenv(ROOTS_VARIABLE, raising=False)
     assert allowed_roots() is None
     (tmp_path / "a.txt").write_text(GLOVE)
-    assert find_source_files(f"{tmp_path}/../{tmp_path.name}/*.txt")
+    assert find_source_files(f"{tmp_path}/../{tmp_path.name}/*.txt").files
 
 
 @pytest.mark.parametrize("named_by", NAMED_BY, ids=lambda function: function.__name__)

@@ -5,23 +5,23 @@ import os
 import signal
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from storage.errors import WorkspaceError
 from storage.layout import Workspace
 from storage.stages import Stage, complete_stage, find_stage
+from tests.storage.sample_stages import SampleFacts, sample_stage
 
-STAGE = Stage("tokens", 1, {"name": "unicode_words"}, {"corpus": "abc"})
+STAGE = sample_stage("tokens", 1, {"name": "unicode_words"}, {"corpus": "abc"})
 
 
-def build(folder: Path) -> dict[str, Any]:
+def build(folder: Path) -> SampleFacts:
     (folder / "data.txt").write_text("text")
-    return {"rows": 1}
+    return SampleFacts(rows=1)
 
 
-def never_built(folder: Path) -> dict[str, Any]:
+def never_built(folder: Path) -> SampleFacts:
     raise AssertionError("this stage was complete")
 
 
@@ -31,20 +31,20 @@ def test_the_same_inputs_are_reused_and_keep_their_figures(tmp_path: Path) -> No
     second = complete_stage(workspace, STAGE, never_built)
     assert not first.reused
     assert second.reused
-    assert second.facts == {"rows": 1}
+    assert second.facts == SampleFacts(rows=1)
     assert second.path == workspace.stage_folder("tokens", STAGE.digest)
 
 
 @pytest.mark.parametrize(
     "other",
     [
-        Stage("tokens", 2, STAGE.config, STAGE.inputs),
-        Stage("tokens", 1, {"name": "whitespace"}, STAGE.inputs),
-        Stage("tokens", 1, STAGE.config, {"corpus": "abd"}),
-        Stage("encoded", 1, STAGE.config, STAGE.inputs),
+        sample_stage("tokens", 2, STAGE.config, STAGE.inputs),
+        sample_stage("tokens", 1, {"name": "whitespace"}, STAGE.inputs),
+        sample_stage("tokens", 1, STAGE.config, {"corpus": "abd"}),
+        sample_stage("encoded", 1, STAGE.config, STAGE.inputs),
     ],
 )
-def test_version_settings_inputs_and_kind_each_change_the_digest(other: Stage) -> None:
+def test_version_settings_inputs_and_kind_each_change_the_digest(other: Stage[SampleFacts]) -> None:
     assert other.digest != STAGE.digest
 
 
@@ -67,7 +67,7 @@ def test_a_damaged_stage_runs_again(tmp_path: Path, damage: str) -> None:
 
 
 def test_a_failed_build_leaves_nothing(tmp_path: Path) -> None:
-    def failing(folder: Path) -> dict[str, Any]:
+    def failing(folder: Path) -> SampleFacts:
         (folder / "half.txt").write_text("ha")
         raise ValueError("broken half-way")
 
@@ -79,24 +79,24 @@ def test_a_failed_build_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_a_resumable_build_finds_what_an_interrupted_one_left(tmp_path: Path) -> None:
-    def interrupted(folder: Path) -> dict[str, Any]:
+    def interrupted(folder: Path) -> SampleFacts:
         (folder / "checkpoint").write_text("epoch 3")
         raise KeyboardInterrupt
 
-    def resumed(folder: Path) -> dict[str, Any]:
+    def resumed(folder: Path) -> SampleFacts:
         assert (folder / "checkpoint").read_text() == "epoch 3"
         return build(folder)
 
     workspace = Workspace(tmp_path)
     with pytest.raises(KeyboardInterrupt):
         complete_stage(workspace, STAGE, interrupted, resumable=True)
-    assert complete_stage(workspace, STAGE, resumed, resumable=True).facts == {"rows": 1}
+    assert complete_stage(workspace, STAGE, resumed, resumable=True).facts == SampleFacts(rows=1)
 
 
-def slow_build(folder: Path) -> dict[str, Any]:
+def slow_build(folder: Path) -> SampleFacts:
     (folder / "half.txt").write_text("ha")
     time.sleep(60)
-    return {}
+    return SampleFacts()
 
 
 def test_a_killed_build_leaves_nothing_that_passes_for_complete(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_a_second_run_waits_for_the_first_and_reuses_its_work(tmp_path: Path) ->
 
 
 def build_slowly(workspace: Workspace) -> None:
-    def slow(folder: Path) -> dict[str, Any]:
+    def slow(folder: Path) -> SampleFacts:
         (workspace.root / f"built-{os.getpid()}").touch()
         time.sleep(0.5)
         return build(folder)
@@ -136,7 +136,7 @@ def build_slowly(workspace: Workspace) -> None:
 
 
 def test_a_full_disk_is_named_with_its_remedy(tmp_path: Path) -> None:
-    def full(folder: Path) -> dict[str, Any]:
+    def full(folder: Path) -> SampleFacts:
         raise OSError(28, "No space left on device")
 
     with pytest.raises(WorkspaceError, match=r"is full.*finished stages are kept.*--workspace"):

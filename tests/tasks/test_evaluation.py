@@ -10,17 +10,19 @@ from gensim.test.utils import datapath
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from storage.corpus.vocabularies import WordTable, write_vocabulary
 from storage.errors import GoldSetError, ReferenceVectorsError
-from storage.evaluations import read_compared_words, read_evaluation
-from storage.gold_sets import read_default_gold_sets
+from storage.gold.sets import read_default_gold_sets
 from storage.layout import Workspace
-from storage.models import write_vectors
-from storage.reference_vectors import DEFAULT_REFERENCE, ReferenceVectors, read_reference
-from storage.release_schema import WHOLE
+from storage.models.evaluations import read_compared_words, read_evaluation
+from storage.models.matrices import write_vectors
+from storage.models.rows import WHOLE
 from storage.stages import Manifest, Stage, complete_stage, find_stage
-from storage.vocabularies import WordTable, write_vocabulary
+from storage.vectors.reference import DEFAULT_REFERENCE, ReferenceVectors, read_reference
 from tasks.evaluation import check_reference, evaluate_vectors, evaluation_stage
 from tasks.scoring import EvaluationConfig, evaluation_metrics, score_vectors
+from tasks.training import ModelFacts
+from tasks.vocabulary import VocabularyFacts
 
 NEIGHBORS = ("neighbor_overlap", "neighbor_overlap_random", "neighbor_rbo", "neighbor_rbo_random")
 METRICS = ("wordsim353", "simlex999", "google_analogies", "google_analogies_3cosmul", *NEIGHBORS)
@@ -43,21 +45,25 @@ def reference_file(tmp_path: Path) -> Path:
     return path
 
 
-def stages(workspace: Workspace, words: list[str], vectors: NDArray[np.float32]) -> tuple[Manifest, Manifest]:
+def stages(
+    workspace: Workspace, words: list[str], vectors: NDArray[np.float32]
+) -> tuple[Manifest[ModelFacts], Manifest[VocabularyFacts]]:
     """A model and its vocabulary, as the stages before leave them."""
 
-    def model(folder: Path) -> dict[str, Any]:
+    def model(folder: Path) -> ModelFacts:
         write_vectors(folder, vectors, vectors)
-        return {}
+        count, dimension = vectors.shape
+        return ModelFacts(backend="numba", epochs=[], seconds=1.0, words_per_second=1, rows=count, dimension=dimension)
 
-    def vocabulary(folder: Path) -> dict[str, Any]:
+    def vocabulary(folder: Path) -> VocabularyFacts:
         share = np.full(len(words), 1 / len(words))
         write_vocabulary(folder, WordTable(words, np.ones(len(words), dtype=np.int64), share, share, share))
-        return {}
+        count = len(words)
+        return VocabularyFacts(words=count, distinct_words=count, corpus_tokens=count, covered_tokens=count)
 
     return (
-        complete_stage(workspace, Stage("models", 1, {}, {}), model),
-        complete_stage(workspace, Stage("vocabularies", 1, {}, {}), vocabulary),
+        complete_stage(workspace, Stage("models", 1, {}, {}, ModelFacts), model),
+        complete_stage(workspace, Stage("vocabularies", 1, {}, {}, VocabularyFacts), vocabulary),
     )
 
 
@@ -117,22 +123,23 @@ def test_the_stage_keeps_scores_and_what_they_were_measured_with(tmp_path: Path,
     model, vocabulary = stages(workspace, *small_table())
     config = EvaluationConfig(reference=str(reference_file), neighbors=3)
     manifest = evaluate_vectors.fn(model, vocabulary, config, workspace)
-    metrics = manifest.facts["metrics"]
+    metrics = manifest.facts.metrics
     assert list(metrics) == [key for name in METRICS for key in (name, f"{name}_coverage")]
     assert metrics["wordsim353"] is None
     assert metrics["wordsim353_coverage"] == 0.0
+    assert metrics["neighbor_overlap"] is not None
     assert 0 <= metrics["neighbor_overlap"] <= 1
     assert metrics["neighbor_overlap_coverage"] == 1.0
-    assert set(manifest.facts["digests"]) == set(METRICS)
-    assert manifest.facts["digests"]["wordsim353"] == manifest.inputs["gold_wordsim353"]
-    assert manifest.facts["digests"]["neighbor_overlap"].startswith(manifest.inputs["reference"])
-    assert manifest.facts["reference"] == {
+    assert set(manifest.facts.digests) == set(METRICS)
+    assert manifest.facts.digests["wordsim353"] == manifest.inputs["gold_wordsim353"]
+    assert manifest.facts.digests["neighbor_overlap"].startswith(manifest.inputs["reference"])
+    assert manifest.facts.reference == {
         "name": "reference.txt",
         "source": str(reference_file),
         "licence": "not stated",
     }
     rows = read_evaluation(manifest.path)
-    assert len(rows) == manifest.facts["rows"]
+    assert len(rows) == manifest.facts.rows
     assert {row.metric: row.value for row in rows if row.section == WHOLE} == {name: metrics[name] for name in METRICS}
     assert {row.compared_with for row in read_compared_words(manifest.path)} == {"reference.txt"}
 
@@ -163,12 +170,12 @@ def test_further_references_and_gold_files_have_metrics_of_their_own(tmp_path: P
     config = EvaluationConfig(reference=str(reference_file), references=[str(shouted)], gold=[str(pairs)], neighbors=3)
     check_reference(config)
     manifest = evaluate_vectors.fn(model, vocabulary, config, workspace)
-    metrics = manifest.facts["metrics"]
+    metrics = manifest.facts.metrics
     assert metrics["neighbor_overlap_shouted_6b"] == metrics["neighbor_overlap"]
     assert metrics["neighbor_rbo_shouted_6b_random"] == metrics["neighbor_rbo_random"]
     assert metrics["my_pairs_coverage"] == 1.0
-    assert manifest.facts["gold_rows_left_out"] == {"my_pairs": [4]}
-    assert [found["folded_words"] for found in manifest.facts["references"]] == [0, 16]
+    assert manifest.facts.gold_rows_left_out == {"my_pairs": [4]}
+    assert [found["folded_words"] for found in manifest.facts.references] == [0, 16]
     assert {name for name in metrics if not name.endswith("_coverage")} <= set(evaluation_metrics(config))
 
     moved = tmp_path / "elsewhere"
@@ -195,9 +202,9 @@ def test_without_a_reference_only_the_overlap_is_left_out(tmp_path: Path) -> Non
     workspace = Workspace(tmp_path)
     model, vocabulary = stages(workspace, *small_table())
     manifest = evaluate_vectors.fn(model, vocabulary, EvaluationConfig(reference=None), workspace)
-    assert manifest.facts["metrics"]["neighbor_overlap"] is None
-    assert manifest.facts["reference"] is None
-    assert "neighbor_overlap" not in manifest.facts["digests"]
+    assert manifest.facts.metrics["neighbor_overlap"] is None
+    assert manifest.facts.reference is None
+    assert "neighbor_overlap" not in manifest.facts.digests
     assert "reference" not in manifest.inputs
 
 
@@ -214,7 +221,7 @@ def test_with_too_few_shared_words_the_overlap_has_no_value(tmp_path: Path, refe
     workspace = Workspace(tmp_path)
     model, vocabulary = stages(workspace, *small_table(5))
     config = EvaluationConfig(reference=str(reference_file))
-    metrics = evaluate_vectors.fn(model, vocabulary, config, workspace).facts["metrics"]
+    metrics = evaluate_vectors.fn(model, vocabulary, config, workspace).facts.metrics
     assert metrics["neighbor_overlap"] is None
     assert metrics["neighbor_overlap_coverage"] == 1.0
 

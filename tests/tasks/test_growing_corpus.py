@@ -12,28 +12,28 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from storage import known_rows
-from storage.encoded import NAME as ENCODED
+from storage.corpus import known_rows
+from storage.corpus.encoded import NAME as ENCODED
+from storage.corpus.segments import read_index
+from storage.corpus.vocabularies import FILE as VOCABULARY
 from storage.layout import Workspace
-from storage.segments import read_index
 from storage.stages import Manifest
-from storage.vocabularies import FILE as VOCABULARY
-from tasks.corpus import CorpusConfig, fetch_corpus
+from tasks.corpus import CorpusConfig, CorpusFacts, fetch_corpus
 from tasks.text.tokenizers import TokenizerConfig
 from tasks.text.vocabulary import VocabularyConfig
-from tasks.tokens import tokenize_corpus
+from tasks.tokens import TokensFacts, tokenize_corpus
 from tasks.vocabulary import build_vocabulary, encode_corpus
 
 TEXTS = ("the cat\nand the dog\n", "a dog and a cat\n", "\n \n", "one cat\n\ntwo dogs, one the cat\n", "the end\n" * 9)
 
 
-def text_stages(folder: Path, workspace: Path) -> tuple[Manifest, Manifest]:
+def text_stages(folder: Path, workspace: Path) -> tuple[Manifest[CorpusFacts], Manifest[TokensFacts]]:
     place = Workspace(workspace)
     corpus = fetch_corpus.fn(CorpusConfig(source="files", path=str(folder)), place)
     return corpus, tokenize_corpus.fn(corpus, TokenizerConfig(), place)
 
 
-def results(tokens: Manifest, workspace: Path) -> tuple[bytes, bytes]:
+def results(tokens: Manifest[TokensFacts], workspace: Path) -> tuple[bytes, bytes]:
     """The vocabulary and the encoded corpus, as bytes."""
     place = Workspace(workspace)
     vocabulary = build_vocabulary.fn(tokens, VocabularyConfig(min_count=1), place)
@@ -47,7 +47,7 @@ def write(folder: Path, **files: str) -> None:
         (folder / f"{name}.txt").write_text(text)
 
 
-def check_like_a_first_run(folder: Path, grown: Manifest, workspace: Path, tmp_path: Path) -> None:
+def check_like_a_first_run(folder: Path, grown: Manifest[TokensFacts], workspace: Path, tmp_path: Path) -> None:
     elsewhere = tmp_path / "first run"
     shutil.rmtree(elsewhere, ignore_errors=True)
     _, first = text_stages(folder, elsewhere)
@@ -64,10 +64,10 @@ def test_only_new_files_are_read_and_tokenized(tmp_path: Path) -> None:
     folder, workspace = tmp_path / "texts", tmp_path / "workspace"
     write(folder, b=TEXTS[0], d=TEXTS[1])
     first_corpus, first_tokens = text_stages(folder, workspace)
-    assert (first_corpus.facts["new_files"], first_tokens.facts["new_files"]) == (2, 2)
+    assert (first_corpus.facts.new_files, first_tokens.facts.new_files) == (2, 2)
     write(folder, a=TEXTS[3], c=TEXTS[4])
     corpus, tokens = text_stages(folder, workspace)
-    assert (corpus.facts["files"], corpus.facts["new_files"], tokens.facts["new_files"]) == (4, 2, 2)
+    assert (corpus.facts.files, corpus.facts.new_files, tokens.facts.new_files) == (4, 2, 2)
     (old,) = first_tokens.path.glob("tokens-*.parquet")
     assert (tokens.path / old.name).samefile(old)  # a link, not a copy
     assert {rows.name: rows.segment for rows in read_index(tokens.path)} == {
@@ -95,7 +95,7 @@ def test_a_removed_and_a_changed_file_leave_nothing_behind(tmp_path: Path) -> No
     (folder / "c.txt").unlink()
     write(folder, b="another dog\n")
     corpus, tokens = text_stages(folder, workspace)
-    assert (corpus.facts["new_files"], tokens.facts["new_files"]) == (1, 1)  # the others are copied
+    assert (corpus.facts.new_files, tokens.facts.new_files) == (1, 1)  # the others are copied
     found = duckdb.sql(f"select distinct unnest(tokens) from '{tokens.path}/tokens-*.parquet'").fetchall()
     assert ("another",) in found
     assert ("secret",) not in found
@@ -109,7 +109,7 @@ def test_a_file_that_was_renamed_or_copied_is_not_read_again(tmp_path: Path) -> 
     (folder / "a.txt").rename(folder / "z.txt")
     shutil.copy(folder / "b.txt", folder / "c.txt")
     corpus, tokens = text_stages(folder, workspace)
-    assert (corpus.facts["files"], corpus.facts["new_files"]) == (3, 1)  # the copy needs rows of its own
+    assert (corpus.facts.files, corpus.facts.new_files) == (3, 1)  # the copy needs rows of its own
     check_like_a_first_run(folder, tokens, workspace, tmp_path)
 
 
@@ -119,8 +119,8 @@ def test_the_same_bytes_under_another_extension_are_another_text(tmp_path: Path)
     text_stages(folder, workspace)
     (folder / "a.txt").rename(folder / "a.csv")
     corpus, tokens = text_stages(folder, workspace)
-    assert corpus.facts["new_files"] == 1
-    assert tokens.facts["tokens"] == 1
+    assert corpus.facts.new_files == 1
+    assert tokens.facts.tokens == 1
 
 
 def test_other_settings_of_the_corpus_or_the_tokenizer_make_all_rows_again(tmp_path: Path) -> None:
@@ -129,10 +129,10 @@ def test_other_settings_of_the_corpus_or_the_tokenizer_make_all_rows_again(tmp_p
     text_stages(folder, workspace.root)
     write(folder, b=TEXTS[1])
     replaced = fetch_corpus.fn(CorpusConfig(source="files", path=str(folder), errors="replace"), workspace)
-    assert replaced.facts["new_files"] == 2
-    assert tokenize_corpus.fn(replaced, TokenizerConfig(), workspace).facts["new_files"] == 2
+    assert replaced.facts.new_files == 2
+    assert tokenize_corpus.fn(replaced, TokenizerConfig(), workspace).facts.new_files == 2
     corpus, _ = text_stages(folder, workspace.root)
-    assert tokenize_corpus.fn(corpus, TokenizerConfig(name="whitespace"), workspace).facts["new_files"] == 2
+    assert tokenize_corpus.fn(corpus, TokenizerConfig(name="whitespace"), workspace).facts.new_files == 2
 
 
 @pytest.mark.parametrize("damaged", ["tokens-*.parquet", "counts-*.parquet", "files.parquet"])
@@ -145,7 +145,7 @@ def test_damaged_rows_are_made_again(tmp_path: Path, damaged: str, caplog: pytes
     write(folder, b=TEXTS[1])
     with caplog.at_level(logging.WARNING):
         _, tokens = text_stages(folder, workspace)
-    assert tokens.facts["new_files"] == 2
+    assert tokens.facts.new_files == 2
     check_like_a_first_run(folder, tokens, workspace, tmp_path)
 
 
@@ -159,7 +159,7 @@ def test_a_disk_without_links_gets_copies(tmp_path: Path, monkeypatch: pytest.Mo
     text_stages(folder, workspace)
     write(folder, b=TEXTS[1])
     _, tokens = text_stages(folder, workspace)
-    assert tokens.facts["new_files"] == 1
+    assert tokens.facts.new_files == 1
     check_like_a_first_run(folder, tokens, workspace, tmp_path)
 
 
@@ -169,7 +169,7 @@ def test_many_small_segments_are_merged(tmp_path: Path, monkeypatch: pytest.Monk
     for number in range(8):
         write(folder, **{f"{number}": f"{TEXTS[number % 4]} word{number}\n" * (number + 1)})
         _, tokens = text_stages(folder, workspace)
-        assert tokens.facts["new_files"] == 1
+        assert tokens.facts.new_files == 1
         assert len(list(tokens.path.glob("tokens-*.parquet"))) <= 4
     check_like_a_first_run(folder, tokens, workspace, tmp_path)
 
@@ -183,7 +183,7 @@ def test_a_table_of_parquet_csv_and_json_files_grows_too(tmp_path: Path) -> None
     pq.write_table(pa.table({"text": ["new cat"]}), folder / "day=3.parquet")
     (folder / "day=4.jsonl").write_text('{"text": "new dog"}\n')
     corpus, tokens = text_stages(folder, workspace)
-    assert (corpus.facts["documents"], corpus.facts["new_files"], tokens.facts["tokens"]) == (5, 2, 10)
+    assert (corpus.facts.documents, corpus.facts.new_files, tokens.facts.tokens) == (5, 2, 10)
     check_like_a_first_run(folder, tokens, workspace, tmp_path)
 
 

@@ -4,22 +4,23 @@ import json
 import logging
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from storage.errors import ReleaseError
-from storage.housekeeping import clean_stages
 from storage.layout import Workspace
-from storage.release_history import choose_release
-from storage.release_records import Release
-from storage.releases import keep_candidate, publish_release
-from storage.reports import report_file
+from storage.releases.history import choose_release
+from storage.releases.housekeeping import clean_stages
+from storage.releases.publishing import keep_candidate, publish_release
+from storage.releases.records import Release
+from storage.releases.reports import report_file
 from tasks.plotting import plot_training, plot_words
 from tasks.release_report import ReportConfig, make_report, render_release
 from tasks.reporting import report_release
+from tests.storage.releases.test_format_versions import FORMATS, unpacked
 from tests.storage.sample_releases import content
-from tests.storage.test_format_versions import FORMATS, unpacked
 
 SMALL = ReportConfig(map_words=40, map_method="pca")
 
@@ -36,7 +37,7 @@ def release(workspace: Workspace) -> Release:
 
 def test_a_report_shows_the_figures_of_its_release(workspace: Workspace, release: Release) -> None:
     page = make_report(release, SMALL, workspace).read_text(encoding="utf-8")
-    for shown in ("news", "Version 1", "WordSim-353", "at least 0.4", "public domain", "skipgram.epochs", "family"):
+    for shown in ("news", "Version 1", "WordSim-353", "at least 0.4", "public domain", "training.epochs", "family"):
         assert shown in page, shown
     found = re.search(r'id="report-data">(.*?)</script>', page)
     assert found
@@ -53,6 +54,32 @@ def test_the_second_release_tells_what_changed(workspace: Workspace, release: Re
     assert re.search(r"<dt>new words</dt><dd>20</dd>", page)
     assert re.search(r"<dt>words gone</dt><dd>10</dd>", page)
     assert "Most changed words" in page
+
+
+def test_a_report_shows_no_folder_of_this_machine(workspace: Workspace, tmp_path: Path) -> None:
+    for number, folder in enumerate(("first", "second")):
+        made = content(model_digest=folder, seed=number)
+        path = tmp_path / "my texts" / folder / "a.txt"
+        provenance = made.provenance.model_copy(
+            update={"corpus_source": f"file {path}", "reference_source": f"vectors imported from file {path} (glove)"}
+        )
+        gates = [made.gates[0].model_copy(update={"note": f"judged by {path}"})]
+        compared = [made.compared_words[0].model_copy(update={"compared_with": str(path)})]
+        release = publish_release(
+            workspace,
+            "news",
+            replace(
+                made,
+                provenance=provenance,
+                gates=gates,
+                compared_words=compared,
+                settings={"corpus": {"path": str(path), "paths": [str(path)]}},
+            ),
+        )
+    page = render_release(release, SMALL, workspace)
+    assert str(tmp_path) not in page
+    assert "my texts" not in page
+    assert page.count("…/a.txt") >= 6
 
 
 def test_a_map_is_made_once_for_a_release(workspace: Workspace, release: Release) -> None:

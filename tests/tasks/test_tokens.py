@@ -5,20 +5,20 @@ from pathlib import Path
 
 import pytest
 
+from storage.corpus.tokens import read_tokens
 from storage.layout import Workspace
 from storage.stages import Manifest
-from storage.tokens import read_tokens
-from tasks.corpus import CorpusConfig, fetch_corpus
+from tasks.corpus import CorpusConfig, CorpusFacts, fetch_corpus
 from tasks.text.tokenizers import TokenizerConfig
-from tasks.tokens import tokenize_corpus
+from tasks.tokens import TokensFacts, tokenize_corpus
 
 
-def fetched(folder: Path, text: str) -> Manifest:
+def fetched(folder: Path, text: str) -> Manifest[CorpusFacts]:
     (folder / "a.txt").write_text(text)
     return fetch_corpus.fn(CorpusConfig(source="files", path=str(folder / "a.txt")), Workspace(folder))
 
 
-def documents(tokens: Manifest) -> list[list[str]]:
+def documents(tokens: Manifest[TokensFacts]) -> list[list[str]]:
     found: dict[int, list[str]] = defaultdict(list)
     for batch in read_tokens(tokens.path):
         for document_id, words in zip(batch.document_ids.to_pylist(), batch.tokens.to_pylist(), strict=True):
@@ -31,7 +31,7 @@ def test_every_document_has_its_own_tokens(tmp_path: Path, caplog: pytest.LogCap
     with caplog.at_level("INFO"):
         tokens = tokenize_corpus.fn(corpus, TokenizerConfig(), Workspace(tmp_path))
     assert documents(tokens) == [["the", "cat's", "hat"], [], ["one", "two"]]
-    assert tokens.facts == {"documents": 3, "tokens": 5, "files": 1, "new_files": 1}
+    assert tokens.facts == TokensFacts(documents=3, tokens=5, files=1, new_files=1)
     assert "5 tokens in 3 documents" in caplog.text
 
 

@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from storage.corpus.vocabularies import read_vocabulary
 from storage.errors import ReleaseError, TrainingError
 from storage.layout import Workspace
-from storage.models import CHECKPOINT, read_checkpoint, read_vectors
-from storage.release_file import ReleaseContent
-from storage.releases import publish_release
+from storage.models.matrices import CHECKPOINT, read_checkpoint, read_vectors
+from storage.releases.file import ReleaseContent
+from storage.releases.publishing import publish_release
+from storage.releases.start_vectors import find_start
 from storage.stages import Manifest, find_stage
-from storage.start_vectors import find_start
-from storage.vocabularies import read_vocabulary
 from tasks.corpus import CorpusConfig, fetch_corpus
 from tasks.progress import listening
 from tasks.text.tokenizers import TokenizerConfig
@@ -22,15 +22,16 @@ from tasks.text.vocabulary import VocabularyConfig
 from tasks.tokens import tokenize_corpus
 from tasks.trainers.config import SkipGramConfig
 from tasks.training import train_vectors, training_stage
-from tasks.vocabulary import build_vocabulary, encode_corpus
+from tasks.vocabulary import EncodedFacts, VocabularyFacts, build_vocabulary, encode_corpus
 from tests.storage.sample_releases import provenance
 
 SMALL = SkipGramConfig(dimension=16, epochs=3, workers=1)
-Stages = tuple[Manifest, Manifest, Workspace]
+Prepared = tuple[Manifest[EncodedFacts], Manifest[VocabularyFacts]]
+Stages = tuple[Manifest[EncodedFacts], Manifest[VocabularyFacts], Workspace]
 
 
 @pytest.fixture(scope="module")
-def prepared(news_file: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Manifest, Manifest]:
+def prepared(news_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     workspace = Workspace(tmp_path_factory.mktemp("prepared"))
     corpus = fetch_corpus.fn(CorpusConfig(source="files", path=str(news_file)), workspace)
     tokens = tokenize_corpus.fn(corpus, TokenizerConfig(), workspace)
@@ -60,20 +61,18 @@ class RecordingListener:
         self.ended = True
 
 
-def test_progress_reaches_the_total(prepared: tuple[Manifest, Manifest], tmp_path: Path) -> None:
+def test_progress_reaches_the_total(prepared: Prepared, tmp_path: Path) -> None:
     listener = RecordingListener()
     with listening(listener):
         manifest = train_vectors.fn(*prepared, SMALL, Workspace(tmp_path))
     assert listener.heard == sorted(listener.heard)
-    assert listener.heard[-1] == listener.total == prepared[1].facts["corpus_tokens"] * 3
+    assert listener.heard[-1] == listener.total == prepared[1].facts.corpus_tokens * 3
     assert listener.ended
-    assert [epoch["epoch"] for epoch in manifest.facts["epochs"]] == [1, 2, 3]
-    assert read_vectors(manifest.path).shape == (prepared[1].facts["words"], 16)
+    assert [epoch.epoch for epoch in manifest.facts.epochs] == [1, 2, 3]
+    assert read_vectors(manifest.path).shape == (prepared[1].facts.words, 16)
 
 
-def test_an_interrupted_training_goes_on_and_ends_with_the_same_bits(
-    prepared: tuple[Manifest, Manifest], tmp_path: Path
-) -> None:
+def test_an_interrupted_training_goes_on_and_ends_with_the_same_bits(prepared: Prepared, tmp_path: Path) -> None:
     whole = train_vectors.fn(*prepared, SMALL, Workspace(tmp_path / "whole"))
     workspace = Workspace(tmp_path / "interrupted")
     stage = training_stage(*prepared, SMALL)
@@ -89,10 +88,10 @@ def test_an_interrupted_training_goes_on_and_ends_with_the_same_bits(
     assert listener.heard[0] > listener.total // 3
     np.testing.assert_array_equal(read_vectors(resumed.path), read_vectors(whole.path))
     assert not (resumed.path / CHECKPOINT).exists()
-    assert [epoch["epoch"] for epoch in resumed.facts["epochs"]] == [1, 2, 3]
+    assert [epoch.epoch for epoch in resumed.facts.epochs] == [1, 2, 3]
 
 
-def test_vectors_that_diverge_are_named_with_a_remedy(prepared: tuple[Manifest, Manifest], tmp_path: Path) -> None:
+def test_vectors_that_diverge_are_named_with_a_remedy(prepared: Prepared, tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
     config = SMALL.model_copy(update={"learning_rate": 1e30})
     with pytest.raises(TrainingError, match=r"epoch 1.*learning_rate"):
@@ -100,13 +99,15 @@ def test_vectors_that_diverge_are_named_with_a_remedy(prepared: tuple[Manifest, 
     assert find_stage(workspace, training_stage(*prepared, config)) is None
 
 
-def test_the_checkpoint_interval_does_not_change_the_stage(prepared: tuple[Manifest, Manifest]) -> None:
+def test_the_checkpoint_interval_does_not_change_the_stage(
+    prepared: Prepared,
+) -> None:
     often = SMALL.model_copy(update={"checkpoint_every_seconds": 1.0})
     assert training_stage(*prepared, often).digest == training_stage(*prepared, SMALL).digest
 
 
 def test_a_warm_start_begins_with_the_vectors_of_a_release(
-    prepared: tuple[Manifest, Manifest], caplog: pytest.LogCaptureFixture
+    prepared: Prepared, caplog: pytest.LogCaptureFixture
 ) -> None:
     """From the stages of the release come both matrices; from its file alone unit vectors."""
     workspace = Workspace(prepared[1].path.parent.parent)  # where the vocabulary of the release is too
@@ -119,26 +120,26 @@ def test_a_warm_start_begins_with_the_vectors_of_a_release(
     release = publish_release(workspace, "news", content)
     whole = ReleaseContent(words.words, words.counts, read_vectors(model.path), provenance(model.digest))
     with_both = publish_release(workspace, "with-both", whole)
-    starts = [find_start("previous", "with-both", workspace), find_start(str(release.path), "other", workspace)]
+    starts = [find_start("previous", with_both, workspace), find_start(str(release.path), None, workspace)]
     for start, kept in zip(starts, (len(words.words), len(words.words) - 5), strict=True):
         assert start is not None
         with caplog.at_level("INFO", logger="tasks"):
             warm = train_vectors.fn(*prepared, SMALL.model_copy(update={"epochs": 1}), workspace, start)
         assert f"{kept} words kept, {len(words.words) - kept} new, 0 lost" in caplog.text
-        assert warm.facts["epochs"][0]["mean_loss"] < model.facts["epochs"][0]["mean_loss"]
+        assert warm.facts.epochs[0].mean_loss < model.facts.epochs[0].mean_loss
     assert starts[0] is not None
     assert starts[0].model == model.path
     assert with_both.version == 1
     other = SMALL.model_copy(update={"dimension": 8})
-    with pytest.raises(TrainingError, match=r"dimension 16, and skipgram\.dimension is 8"):
+    with pytest.raises(TrainingError, match=r"dimension 16, and training\.dimension is 8"):
         train_vectors.fn(*prepared, other, workspace, start)
 
 
 def test_a_table_without_a_release_starts_from_random_vectors(tmp_path: Path) -> None:
-    assert find_start(None, "news", Workspace(tmp_path)) is None
-    assert find_start("previous", "news", Workspace(tmp_path)) is None
+    assert find_start(None, None, Workspace(tmp_path)) is None
+    assert find_start("previous", None, Workspace(tmp_path)) is None
     with pytest.raises(ReleaseError, match=r"there is no release file .*none\.duckdb"):
-        find_start("none.duckdb", "news", Workspace(tmp_path))
+        find_start("none.duckdb", None, Workspace(tmp_path))
 
 
 @pytest.fixture
@@ -149,7 +150,7 @@ def threads() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("threads")
-def test_an_interrupted_training_leaves_no_thread_behind(prepared: tuple[Manifest, Manifest], tmp_path: Path) -> None:
+def test_an_interrupted_training_leaves_no_thread_behind(prepared: Prepared, tmp_path: Path) -> None:
     config = SMALL.model_copy(update={"workers": 2})
     with listening(RecordingListener(interrupt_at=0.1)), pytest.raises(KeyboardInterrupt):
         train_vectors.fn(*prepared, config, Workspace(tmp_path))

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from storage.layout import Workspace
-from storage.models import CHECKPOINT, read_vectors
+from storage.models.matrices import CHECKPOINT, read_vectors
 from storage.stages import Manifest, find_stage
 from tasks.corpus import CorpusConfig, fetch_corpus
 from tasks.text.tokenizers import TokenizerConfig
@@ -19,7 +19,7 @@ from tasks.text.vocabulary import VocabularyConfig
 from tasks.tokens import tokenize_corpus
 from tasks.trainers.config import SkipGramConfig
 from tasks.training import train_vectors, training_stage
-from tasks.vocabulary import build_vocabulary, encode_corpus
+from tasks.vocabulary import EncodedFacts, VocabularyFacts, build_vocabulary, encode_corpus
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
@@ -28,7 +28,7 @@ KILLS = 10
 CONFIG = SkipGramConfig(dimension=100, epochs=2, workers=1, checkpoint_every_seconds=0.1)
 
 
-def train(encoded: Manifest, vocabulary: Manifest, workspace: Workspace) -> None:
+def train(encoded: Manifest[EncodedFacts], vocabulary: Manifest[VocabularyFacts], workspace: Workspace) -> None:
     train_vectors.fn(encoded, vocabulary, CONFIG, workspace)
 
 
@@ -59,6 +59,6 @@ def test_ten_kills_at_random_moments_change_no_bit(tmp_path: Path) -> None:
 
     resumed = train_vectors.fn(encoded, vocabulary, CONFIG, workspace)
     np.testing.assert_array_equal(read_vectors(resumed.path), read_vectors(whole.path))
-    assert [epoch["mean_loss"] for epoch in resumed.facts["epochs"]] == pytest.approx(
-        [epoch["mean_loss"] for epoch in whole.facts["epochs"]]
+    assert [epoch.mean_loss for epoch in resumed.facts.epochs] == pytest.approx(
+        [epoch.mean_loss for epoch in whole.facts.epochs]
     )

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from storage.encoded import EncodedCorpus, EncodedRows, write_encoded
+from storage.corpus.encoded import EncodedCorpus, EncodedRows, write_encoded
+from storage.corpus.vocabularies import read_vocabulary
 from storage.layout import Workspace
 from storage.stages import Manifest
-from storage.vocabularies import read_vocabulary
 from tasks.corpus import CorpusConfig, fetch_corpus
 from tasks.text.tokenizers import TokenizerConfig
 from tasks.text.vocabulary import VocabularyConfig
@@ -20,7 +20,7 @@ from tasks.trainers.config import SkipGramConfig
 from tasks.trainers.interface import Vocabulary
 from tasks.trainers.sampling import initial_state
 from tasks.training import train_vectors
-from tasks.vocabulary import build_vocabulary, encode_corpus
+from tasks.vocabulary import EncodedFacts, VocabularyFacts, build_vocabulary, encode_corpus
 
 pytestmark = [
     pytest.mark.long,
@@ -51,14 +51,16 @@ def train_encoded(results: Connection, folder: Path) -> None:
     results.send((last, held_memory("VmHWM") - before))
 
 
-def train_stage(results: Connection, encoded: Manifest, vocabulary: Manifest, workspace: Workspace) -> None:
+def train_stage(
+    results: Connection, encoded: Manifest[EncodedFacts], vocabulary: Manifest[VocabularyFacts], workspace: Workspace
+) -> None:
     """Train as the pipeline does, with a checkpoint every second."""
     words = read_vocabulary(vocabulary.path)
     matrices = np.ones((2, len(words.words), 100), np.float32)
     before = held_memory("VmRSS")
     del words, matrices
     train_vectors.fn(encoded, vocabulary, SkipGramConfig(epochs=1, checkpoint_every_seconds=1.0), workspace)
-    results.send((vocabulary.facts["corpus_tokens"], held_memory("VmHWM") - before))
+    results.send((vocabulary.facts.corpus_tokens, held_memory("VmHWM") - before))
 
 
 def in_fresh_process(target: object, *arguments: object) -> tuple[int, int]:

@@ -6,21 +6,21 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from storage.encoded import EncodedCorpus
+from storage.corpus.encoded import EncodedCorpus
+from storage.corpus.vocabularies import read_vocabulary
 from storage.errors import VocabularyError
 from storage.layout import Workspace
 from storage.stages import Manifest
-from storage.vocabularies import read_vocabulary
 from tasks.corpus import CorpusConfig, fetch_corpus
 from tasks.text.tokenizers import TokenizerConfig
 from tasks.text.vocabulary import VocabularyConfig
-from tasks.tokens import tokenize_corpus
-from tasks.vocabulary import build_vocabulary, encode_corpus
+from tasks.tokens import TokensFacts, tokenize_corpus
+from tasks.vocabulary import EncodedFacts, VocabularyFacts, build_vocabulary, encode_corpus
 
 TEXT = "the cat and the dog\nrare\na dog, the cat\n"
 
 
-def tokenized(folder: Path, text: str) -> Manifest:
+def tokenized(folder: Path, text: str) -> Manifest[TokensFacts]:
     (folder / "a.txt").write_text(text)
     corpus = fetch_corpus.fn(CorpusConfig(source="files", path=str(folder / "a.txt")), Workspace(folder))
     return tokenize_corpus.fn(corpus, TokenizerConfig(), Workspace(folder))
@@ -33,14 +33,14 @@ def test_the_vocabulary_holds_the_words_by_count_and_then_by_name(tmp_path: Path
     assert words.counts.tolist() == [3, 2, 2]
     assert words.frequency.tolist() == [0.3, 0.2, 0.2]
     assert words.noise_probability.sum() == pytest.approx(1)
-    assert vocabulary.facts == {"words": 3, "distinct_words": 6, "corpus_tokens": 10, "covered_tokens": 7}
+    assert vocabulary.facts == VocabularyFacts(words=3, distinct_words=6, corpus_tokens=10, covered_tokens=7)
 
 
 def test_the_encoded_corpus_leaves_out_other_words_and_keeps_documents_apart(tmp_path: Path) -> None:
     tokens = tokenized(tmp_path, TEXT)
     vocabulary = build_vocabulary.fn(tokens, VocabularyConfig(min_count=2), Workspace(tmp_path))
     encoded = encode_corpus.fn(tokens, vocabulary, Workspace(tmp_path))
-    assert encoded.facts == {"tokens": 7, "corpus_tokens": 10, "files": 1}
+    assert encoded.facts == EncodedFacts(tokens=7, corpus_tokens=10, files=1)
     (chunk,) = EncodedCorpus(encoded.path).read_chunks()
     names = read_vocabulary(vocabulary).words
     sentences = [

@@ -17,7 +17,7 @@ from tasks.trainers.backends import (
 )
 from tasks.trainers.config import SkipGramConfig
 from tasks.trainers.interface import ArrayTokenSource, TokenChunk
-from tasks.trainers.torch_reference import _examples
+from tasks.trainers.reference import _examples
 from tests.trainers.corpora import nearest_rows, run_training, some_vocabulary, topic_sentences
 
 CONFIG = SkipGramConfig(dimension=16, window_radius=3, epochs=4, workers=1)
@@ -55,8 +55,36 @@ def test_auto_falls_back_to_torch(monkeypatch: pytest.MonkeyPatch) -> None:
         resolve_backend(SkipGramConfig())
 
 
+@pytest.mark.usefixtures("no_gpu")
+@pytest.mark.parametrize(("backend", "default"), [("numba", 0.05), ("torch", 0.002)])
+@pytest.mark.parametrize("asked", [None, 0.002])
+def test_the_learning_rate_is_the_one_that_is_set_else_the_trainers_own(
+    backend: str, default: float, asked: float | None
+) -> None:
+    config = CONFIG.model_copy(update={"backend": backend, "learning_rate": asked, "final_rate_fraction": 1.0})
+    sentences = topic_sentences(topics=2, words_per_topic=5, sentences=20)
+    _, results = run_training(ArrayTokenSource(sentences), some_vocabulary(sentences, 10), config)
+    rate = asked or default
+    assert resolve_config(config).learning_rate == rate
+    assert [result.learning_rate for result in results] == pytest.approx([rate] * 4)
+
+
+@pytest.mark.usefixtures("no_gpu")
+@pytest.mark.parametrize("backend", ["auto", "numba", "torch"])
+def test_an_unknown_model_is_refused_and_not_trained_as_skip_gram(backend: str) -> None:
+    config = CONFIG.model_copy(update={"backend": backend, "model": "glove"})
+    with pytest.raises(ValueError, match=r"skip_gram and cbow, and training\.model is glove"):
+        resolve_config(config)
+    for status in backends.BACKENDS:
+        if status.name == "triton":
+            continue
+        sentences = topic_sentences(topics=2, words_per_topic=5, sentences=20)
+        with pytest.raises(ValueError, match="not glove"):
+            next(status.load()(ArrayTokenSource(sentences), some_vocabulary(sentences, 10), config))
+
+
 # A small corpus gives Adam only 10 steps an epoch, so these are large.
-@pytest.mark.parametrize(("backend", "learning_rate"), [("numba", 0.05), ("torch", 0.5)])
+@pytest.mark.parametrize(("backend", "learning_rate"), [("numba", 0.05), ("torch", 0.02)])
 def test_both_backends_find_the_neighbors_of_a_topic(backend: str, learning_rate: float) -> None:
     sentences = topic_sentences(topics=4, words_per_topic=10, sentences=400)
     config = CONFIG.model_copy(update={"backend": backend, "epochs": 8, "learning_rate": learning_rate})
@@ -68,10 +96,10 @@ def test_both_backends_find_the_neighbors_of_a_topic(backend: str, learning_rate
     assert results[-1].mean_loss == pytest.approx(0.81 + 1.2 * 0.59, abs=0.12)
 
 
-@pytest.mark.parametrize(("backend", "learning_rate", "epochs"), [("numba", 0.1, 12), ("torch", 0.8, 5)])
+@pytest.mark.parametrize(("backend", "learning_rate", "epochs"), [("numba", 0.1, 12), ("torch", 0.032, 5)])
 def test_both_backends_find_the_neighbors_of_a_topic_by_cbow(backend: str, learning_rate: float, epochs: int) -> None:
     sentences = topic_sentences(topics=4, words_per_topic=10, sentences=400)
-    changes = {"architecture": "cbow", "backend": backend, "epochs": epochs, "learning_rate": learning_rate}
+    changes = {"model": "cbow", "backend": backend, "epochs": epochs, "learning_rate": learning_rate}
     config = CONFIG.model_copy(update=changes)
     source = ArrayTokenSource(sentences)
     state, results = run_training(source, some_vocabulary(sentences, 40), config)
@@ -82,11 +110,11 @@ def test_both_backends_find_the_neighbors_of_a_topic_by_cbow(backend: str, learn
     assert results[-1].mean_loss == pytest.approx(0.81 + 1.2 * 0.59, abs=0.2)
 
 
-@pytest.mark.parametrize("architecture", ["skip_gram", "cbow"])
+@pytest.mark.parametrize("model", ["skip_gram", "cbow"])
 @pytest.mark.parametrize("reduced_windows", [True, False])
-def test_the_windows_of_the_reference_are_as_set(architecture: str, reduced_windows: bool) -> None:
+def test_the_windows_of_the_reference_are_as_set(model: str, reduced_windows: bool) -> None:
     words, radius = 300, 3
-    changes = {"architecture": architecture, "reduced_windows": reduced_windows}
+    changes = {"model": model, "reduced_windows": reduced_windows}
     config = CONFIG.model_copy(update=changes)
     chunk = TokenChunk(np.arange(words, dtype=np.int32), np.array([0, words]), 0)
     vocabulary = some_vocabulary([chunk.token_ids], words)
@@ -94,7 +122,7 @@ def test_the_windows_of_the_reference_are_as_set(architecture: str, reduced_wind
     assert len(examples) == words
     for center, example in enumerate(examples[radius:-radius], radius):
         of_the_center, around = (
-            (example.inputs, example.positives) if architecture == "skip_gram" else (example.positives, example.inputs)
+            (example.inputs, example.positives) if model == "skip_gram" else (example.positives, example.inputs)
         )
         own_radius = len(around) // 2
         assert of_the_center.tolist() == [center]

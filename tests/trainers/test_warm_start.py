@@ -32,5 +32,5 @@ def test_no_shared_word_leaves_the_state_fresh() -> None:
 
 
 def test_another_dimension_is_named() -> None:
-    with pytest.raises(ValueError, match=r"dimension 4, and skipgram\.dimension is 3"):
+    with pytest.raises(ValueError, match=r"dimension 4, and training\.dimension is 3"):
         start_from(fresh(1), ["a"], ["a"], np.ones((1, 4), np.float32), None)

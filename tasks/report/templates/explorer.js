@@ -5,41 +5,80 @@ const FIELDS = ["a", "b", "c", "one", "other"];
 const INPUTS = { a: "analogy-a", b: "analogy-b", c: "analogy-c", one: "compare-one", other: "compare-other" };
 const FEW = 10, MANY = 25;
 
-// word and FIELDS: rows. marked: a list as typed. view: zoom and middle of the map, empty when it shows all.
+// word and FIELDS: rows, undefined where the page lacks the word. marked: a list as typed. view: zoom and middle of the
+// map, empty when it shows all.
 const state = { tab: "neighbors", k: FEW, marked: "", view: "" };
+// What was asked for in each field, as it is written there.
+const typed = {};
 const map = createMap(byId("map"), pickWord, () => { state.view = map.viewText(); keepState(); });
 const chooseTab = createTabs(TABS, (name) => { state.tab = name; show(); showOnMap(); });
 
+function ask(field, row, text = words[row]) {
+  state[field] = row;
+  typed[field] = text;
+}
+
 function pickWord(row, { move = false } = {}) {
-  state.word = row;
+  ask("word", row);
   state.tab = "neighbors";
   show();
   if (move) showOnMap();
 }
 
-// Bring what the panel tells of into view; words that the map does not have are left out.
+// Take the text of a field as it is, so that no answer stays that belongs to another text. An emptied field gets its
+// word back.
+function takeText(field, text, { entered = false } = {}) {
+  if (text.trim() && (text !== typed[field] || entered)) {
+    const row = findRow(text);
+    if (row === undefined) ask(field, row, text.trim());
+    else ask(field, row);
+    if (field === "word") state.tab = "neighbors";
+    show();
+    showOnMap();
+  } else writeFields();
+}
+
+function writeFields() {
+  byId("search").value = typed.word;
+  for (const field of FIELDS) byId(INPUTS[field]).value = typed[field];
+}
+
+// Bring what the panel shows into view; words that have no place are left out.
 function showOnMap() {
-  if (state.tab === "neighbors") map.show([state.word, ...nearest(state.word, FEW).map((answer) => answer.row)]);
-  if (state.tab === "analogy") map.show([state.a, state.b, state.c, analogy(state.a, state.b, state.c, 1)[0]?.row]);
+  if (state.tab === "neighbors" && state.word !== undefined) map.show([state.word, ...nearest(state.word, FEW).map((answer) => answer.row)]);
+  if (state.tab === "analogy") map.show([state.a, state.b, state.c, ...missing("a", "b", "c").length ? [] : analogy(state.a, state.b, state.c, 1).map((answer) => answer.row)]);
   if (state.tab === "compare") map.show([state.one, state.other]);
   if (state.tab === "mark") map.show(readList(state.marked).rows);
 }
 
-function tell(text) {
-  byId("message").textContent = text;
-  byId("message").hidden = !text;
+// Those of some fields whose word the page lacks.
+function missing(...fields) {
+  return fields.filter((field) => state[field] === undefined);
 }
 
-function unknownWord(text) {
-  if (!text.trim()) return;
-  const rest = page.allWords > words.length ? ` The table has ${grouped(page.allWords)} words; ask it in SQL.` : "";
-  tell(`“${shortened(text.trim())}” is not among the ${grouped(words.length)} words of this page.${rest}`);
+// Say which words of some fields the page lacks, and offer words that are spelt alike.
+function showMissing(fields) {
+  const message = byId("message");
+  message.replaceChildren();
+  message.hidden = fields.length === 0;
+  if (!fields.length) return;
+  const names = [...new Set(fields.map((field) => `“${shortened(typed[field])}”`))];
+  const rest = page.allWords > words.length ? ` The table has ${grouped(page.allWords)} words; query it with SQL.` : "";
+  const listed = names.length < 2 ? names.join("") : `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`;
+  message.append(`${listed} ${names.length === 1 ? "is" : "are"} not among the ${grouped(words.length)} words of this page.${rest}`);
+  for (const field of fields) {
+    for (const row of similarSpellings(typed[field], 3)) {
+      const button = element("button", { type: "button", className: "quiet similar" }, words[row]);
+      button.addEventListener("click", () => { ask(field, row); show(); showOnMap(); });
+      message.append(" ", button);
+    }
+  }
 }
 
 function show() {
-  tell("");
   chooseTab(state.tab);
-  for (const field of FIELDS) byId(INPUTS[field]).value = words[state[field]];
+  writeFields();
+  showMissing({ neighbors: missing("word"), analogy: missing("a", "b", "c"), compare: missing("one", "other"), mark: [] }[state.tab]);
   byId("sql").textContent = { neighbors: showNeighbors, analogy: showAnalogy, compare: showComparison, mark: showMarked }[state.tab]();
   map.mark(readList(state.marked).rows);
   keepState();
@@ -47,50 +86,69 @@ function show() {
 
 function showNeighbors() {
   const row = state.word;
-  const answers = nearest(row, state.k);
-  byId("search").value = words[row];
-  byId("word").textContent = words[row];
-  byId("word-facts").textContent = `rank ${grouped(row + 1)}, ${grouped(counts[row])} times${map.onMap(row) ? "" : ", not on the map"}`;
+  const known = row !== undefined;
+  const answers = known ? nearest(row, state.k) : [];
+  byId("word").textContent = known ? words[row] : shortened(typed.word);
+  byId("word-facts").textContent = known ? factsOf(row, map) : "not in this page";
   byId("more").textContent = state.k === FEW ? `Show ${MANY}` : `Show ${FEW}`;
-  showAnswers(byId("neighbors"), answers, map.onMap, (found) => pickWord(found));
-  map.select(row, answers.map((answer) => answer.row));
-  return `from nearest(${quoted(row)}${state.k === FEW ? "" : `, k := ${state.k}`}${cut()})`;
+  byId("more").hidden = !known;
+  showAnswers(byId("neighbors"), answers, map, (found) => pickWord(found));
+  map.select({ center: row, near: answers.map((answer) => answer.row) });
+  return `from nearest(${quoted("word")}${state.k === FEW ? "" : `, k := ${state.k}`}${cut("word")})`;
 }
 
 function showAnalogy() {
-  const { a, b, c } = state;
-  const answers = analogy(a, b, c, FEW);
-  showAnswers(byId("analogy"), answers, map.onMap, (found) => pickWord(found, { move: true }));
-  map.select(answers.length ? answers[0].row : undefined, [a, b, c]);
-  return `from analogy(${[a, b, c].map(quoted).join(", ")}${cut()})`;
+  const fields = ["a", "b", "c"];
+  const asked = fields.map((field) => state[field]);
+  const answers = missing(...fields).length ? [] : analogy(...asked, FEW);
+  showAnswers(byId("analogy"), answers, map, (found) => pickWord(found, { move: true }));
+  map.select({ center: answers[0]?.row, near: asked, asked });
+  return `from analogy(${fields.map(quoted).join(", ")}${cut(...fields)})`;
 }
 
 function showComparison() {
   const { one, other } = state;
-  byId("similarity").textContent = similarity(one, other).toFixed(3);
-  byId("similarity-text").textContent = one === other ? "A word is always as near as can be to itself."
+  const known = missing("one", "other").length === 0;
+  byId("similarity").textContent = known ? similarity(one, other).toFixed(3) : "";
+  byId("similarity-text").textContent = !known ? "" : one === other ? "A word is always as near as can be to itself."
     : `Of ${grouped(words.length - 1)} words, “${words[other]}” is number ${grouped(neighborRank(one, other))} nearest to “${words[one]}”, and “${words[one]}” number ${grouped(neighborRank(other, one))} nearest to “${words[other]}”.`;
-  map.select(one, [other]);
-  return `select similarity(${quoted(one)}, ${quoted(other)})`;
+  map.select({ center: one, near: [other], asked: [one, other] });
+  return `select similarity(${quoted("one")}, ${quoted("other")})`;
 }
 
 function showMarked() {
   const { rows, unknown } = readList(state.marked);
-  const known = rows.filter(map.onMap).length;
-  const lost = unknown.length ? ` Not among the words of this page: ${unknown.slice(0, 12).map(shortened).join(", ")}${unknown.length > 12 ? ` and ${unknown.length - 12} more` : ""}.` : "";
-  byId("mark-text").textContent = state.marked.trim() ? `${known} of ${rows.length + unknown.length} words on the map.${lost}` : "";
+  const shown = rows.filter(map.hasPlace), guests = shown.filter((row) => !map.onMap(row)), lost = rows.filter((row) => !map.hasPlace(row));
+  const named = (found) => found.map((row) => shortened(words[row])).join(", ");
+  const texts = [
+    `${shown.length} of ${rows.length + unknown.length} words on the map.`,
+    guests.length ? `Rarer than the words of the map, so placed by their neighbours: ${named(guests)}.` : "",
+    lost.length ? `Without neighbours on the map: ${named(lost)}.` : "",
+    unknown.length ? `Not among the words of this page: ${unknown.map(shortened).join(", ")}.` : "",
+  ];
+  byId("mark-text").textContent = state.marked.trim() ? texts.filter(Boolean).join(" ") : "";
   if (byId("mark-words").value !== state.marked) byId("mark-words").value = state.marked;
-  map.select(undefined, []);
+  map.select({});
   return "";
 }
 
-function quoted(row) {
-  return `'${words[row].replaceAll("'", "''")}'`;
+// A new list comes into view once the typing pauses.
+let fitting;
+function takeList(text) {
+  state.marked = text;
+  show();
+  clearTimeout(fitting);
+  fitting = setTimeout(() => { if (state.tab === "mark") showOnMap(); }, 350);
 }
 
-// The page has the most frequent words only; SQL gives the same answers when it is told to look at those.
-function cut() {
-  return words.length < page.allWords ? `, max_rank := ${words.length}` : "";
+function quoted(field) {
+  return `'${typed[field].replaceAll("'", "''")}'`;
+}
+
+// The page has the most frequent words only; SQL limited to those has the same answers. A word that the page lacks
+// is looked up in the whole table.
+function cut(...fields) {
+  return words.length < page.allWords && !missing(...fields).length ? `, max_rank := ${words.length}` : "";
 }
 
 // ---- The address
@@ -101,7 +159,7 @@ function keepState() {
   keeping = setTimeout(() => {
     const kept = new URLSearchParams();
     kept.set("tab", state.tab);
-    for (const field of ["word", ...FIELDS]) kept.set(field, words[state[field]]);
+    for (const field of ["word", ...FIELDS]) kept.set(field, typed[field]);
     if (state.k !== FEW) kept.set("k", state.k);
     if (state.marked.trim()) kept.set("mark", state.marked);
     if (state.view) kept.set("view", state.view);
@@ -114,8 +172,10 @@ function readState() {
   if (!kept.has("tab")) return;
   state.tab = TABS.includes(kept.get("tab")) ? kept.get("tab") : "neighbors";
   for (const field of ["word", ...FIELDS]) {
-    const row = rowOf.get(kept.get(field));
-    if (row !== undefined) state[field] = row;
+    const text = kept.get(field);
+    const row = text ? findRow(text) : undefined;
+    if (row !== undefined) ask(field, row);
+    else if (text?.trim()) ask(field, row, text.trim());
   }
   state.k = Number(kept.get("k")) === MANY ? MANY : FEW;
   state.marked = kept.get("mark") ?? "";
@@ -155,10 +215,13 @@ function openingWord() {
 }
 
 if (words.length) {
-  completeWords(byId("search"), (row) => pickWord(row, { move: true }), unknownWord);
-  for (const field of FIELDS) completeWords(byId(INPUTS[field]), (row) => { state[field] = row; show(); showOnMap(); }, unknownWord);
+  const inputs = { word: "search", ...INPUTS };
+  for (const [field, id] of Object.entries(inputs)) {
+    const pick = field === "word" ? (row) => pickWord(row, { move: true }) : (row) => { ask(field, row); show(); showOnMap(); };
+    completeWords(byId(id), pick, (text, how) => takeText(field, text, how));
+  }
   byId("more").addEventListener("click", () => { state.k = state.k === FEW ? MANY : FEW; show(); });
-  byId("mark-words").addEventListener("input", (event) => { state.marked = event.target.value; show(); });
+  byId("mark-words").addEventListener("input", (event) => takeList(event.target.value));
   addEventListener("hashchange", () => { readState(); show(); });
   addEventListener("keydown", (event) => {
     const typing = ["INPUT", "TEXTAREA"].includes(document.activeElement.tagName);
@@ -171,9 +234,13 @@ if (words.length) {
   createThemeSwitch(byId("theme"));
   const opening = openingWord();
   const analogyExample = ["man", "king", "woman"].map((word) => rowOf.get(word));
-  Object.assign(state, { word: opening, one: opening, other: nearest(opening, 1)[0]?.row ?? opening });
-  [state.a, state.b, state.c] = analogyExample.includes(undefined) ? [0, 1, 2].map((row) => Math.min(row, words.length - 1)) : analogyExample;
-  byId("map-hint").textContent = "Click the map, then the wheel zooms; drag to move; click a word for its neighbours";
+  const three = analogyExample.includes(undefined) ? [0, 1, 2].map((row) => Math.min(row, words.length - 1)) : analogyExample;
+  ask("word", opening);
+  ask("one", opening);
+  ask("other", nearest(opening, 1)[0]?.row ?? opening);
+  ["a", "b", "c"].forEach((field, place) => ask(field, three[place]));
+  byId("map-hint").textContent = matchMedia("(pointer: coarse)").matches ? "Two fingers move and zoom; tap a word"
+    : "Click the map, then the wheel zooms; drag to move; click a word for its neighbours";
   readState();
   show();
 }

@@ -3,6 +3,11 @@
 const GROUPS = 10;
 const LABEL_HEIGHT = 15;
 const MOST_ZOOM = 60;
+// Nearest words of the map that place a rarer word; of 5 to 10 these put words of a t-SNE map nearest to where they are.
+const PLACING_NEIGHBORS = 8;
+// Where a label goes beside its point: directions, tried one after the other, then the same farther away.
+const SIDES = [[0, -1], [0, 1], [1, 0], [-1, 0], [1, -1], [-1, -1], [1, 1], [-1, 1]];
+const FARTHEST_LABEL = 7;
 
 // onPick: called with the row of a clicked word. onMoved: called when a move or zoom has ended.
 function createMap(canvas, onPick, onMoved) {
@@ -15,19 +20,46 @@ function createMap(canvas, onPick, onMoved) {
   const still = matchMedia("(prefers-reduced-motion: reduce)");
   let width = 0, height = 0, half = 0, colors, fonts;
   let view = d3.zoomIdentity;
-  let selected, neighbors = [], marked = new Set(), hovered;
+  let selected, neighbors = [], asked = [], marked = new Set(), hovered;
   let scheduled = false;
 
   const onMap = (row) => row !== undefined && row < rows.length;
-  const screenX = (row) => view.applyX(width / 2 + spots[2 * row] * half);
-  const screenY = (row) => view.applyY(height / 2 + spots[2 * row + 1] * half);
+  const hasPlace = (row) => onMap(row) || (row !== undefined && guestSpot(row) !== undefined);
+  const spotOf = (row, axis) => (row < rows.length ? spots[2 * row + axis] : guestSpot(row)[axis]);
+  const screenX = (row) => view.applyX(width / 2 + spotOf(row, 0) * half);
+  const screenY = (row) => view.applyY(height / 2 + spotOf(row, 1) * half);
   const radiusOf = (row) => (5 - 0.85 * Math.log10(row + 1)) * Math.min(2.2, view.k ** 0.35);
 
-  // The wheel belongs to the page until the map has the focus, or Ctrl says that zooming is meant.
+  // Where a word beyond those of the map is drawn: by the one of its nearest words there that the others lie around, a
+  // little towards their middle. Undefined for a word without a direction.
+  const guestSpots = new Map();
+  function guestSpot(row) {
+    if (!guestSpots.has(row)) guestSpots.set(row, placeGuest(nearestTo(vectorOf(row), [row], PLACING_NEIGHBORS, rows.length)));
+    return guestSpots.get(row);
+  }
+
+  function placeGuest(near) {
+    if (!near.length) return undefined;
+    const weights = near.map(({ similarity: value }) => Math.max(value, 0.001) ** 2);
+    const total = weights.reduce((sum, weight) => sum + weight, 0);
+    const middle = [0, 1].map((axis) => near.reduce((sum, { row }, at) => sum + weights[at] * spots[2 * row + axis], 0) / total);
+    const apart = (one, other) => Math.hypot(spots[2 * one] - spots[2 * other], spots[2 * one + 1] - spots[2 * other + 1]);
+    const costs = near.map(({ row }) => near.reduce((sum, other, at) => sum + weights[at] * apart(row, other.row), 0));
+    const host = near[costs.indexOf(Math.min(...costs))].row;
+    return [0, 1].map((axis) => 0.85 * spots[2 * host + axis] + 0.15 * middle[axis]);
+  }
+
+  // What is drawn though it is no word of the map.
+  function guests() {
+    return [...new Set([selected, ...neighbors, ...asked, ...marked])].filter((row) => !onMap(row) && hasPlace(row));
+  }
+
+  // The wheel belongs to the page until the map has the focus, or Ctrl says that zooming is meant. One finger scrolls the
+  // page, as the canvas's touch-action has it; two move and zoom the map.
   const zoom = d3.zoom()
     .scaleExtent([1, MOST_ZOOM])
     .clickDistance(4)
-    .filter((event) => !event.button && (event.type !== "wheel" || event.ctrlKey || event.metaKey || document.activeElement === canvas))
+    .filter((event) => !event.button && !(event.touches?.length < 2) && (event.type !== "wheel" || event.ctrlKey || event.metaKey || document.activeElement === canvas))
     .on("zoom", (event) => { view = event.transform; draw(); })
     .on("end", () => onMoved());
   const stage = d3.select(canvas).call(zoom);
@@ -38,7 +70,10 @@ function createMap(canvas, onPick, onMoved) {
 
   function rowAt(event, distance) {
     const box = canvas.getBoundingClientRect();
-    const [x, y] = view.invert([event.clientX - box.left, event.clientY - box.top]);
+    const at = [event.clientX - box.left, event.clientY - box.top];
+    const guest = guests().find((row) => Math.hypot(screenX(row) - at[0], screenY(row) - at[1]) < Math.min(distance, 12));
+    if (guest !== undefined) return guest;
+    const [x, y] = view.invert(at);
     return tree.find((x - width / 2) / half, (y - height / 2) / half, distance / view.k / half);
   }
 
@@ -78,7 +113,7 @@ function createMap(canvas, onPick, onMoved) {
     colors = {
       groups: Array.from({ length: GROUPS }, (_, group) => resolved(`--group-${group}`)),
       ink: resolved("--ink"), soft: resolved("--soft"), accent: resolved("--accent"), halo: resolved("--halo"),
-      mark: resolved("--bad"),
+      mark: resolved("--bad"), surface: resolved("--surface"),
     };
     const family = getComputedStyle(document.body).fontFamily;
     fonts = { plain: `12px ${family}`, strong: `600 14px ${family}` };
@@ -94,14 +129,16 @@ function createMap(canvas, onPick, onMoved) {
   function paint() {
     if (!width) return;
     context.clearRect(0, 0, width, height);
-    const near = new Set(neighbors.filter(onMap));
-    const quiet = onMap(selected) || marked.size > 0;
-    const visible = rows.filter((row) => {
+    const near = new Set(neighbors.filter(hasPlace));
+    const strong = new Set([hovered, selected, ...asked, ...marked].filter(hasPlace));
+    const quiet = strong.size > (hovered === undefined ? 0 : 1);
+    const inside = (row) => {
       const x = screenX(row), y = screenY(row);
       return x > -20 && x < width + 20 && y > -20 && y < height + 20;
-    });
+    };
+    const visible = rows.filter(inside);
     paintDots(visible, quiet ? 0.6 : 0.8);
-    if (onMap(selected)) {
+    if (hasPlace(selected)) {
       context.strokeStyle = colors.accent;
       context.globalAlpha = 0.5;
       context.lineWidth = 1;
@@ -112,11 +149,24 @@ function createMap(canvas, onPick, onMoved) {
       });
       context.stroke();
     }
-    paintDots(visible.filter((row) => near.has(row) || marked.has(row) || row === selected), 1, 1.35);
+    paintDots(visible.filter((row) => near.has(row) || strong.has(row)), 1, 1.35);
     context.globalAlpha = 1;
-    if (onMap(selected)) paintRing(selected, colors.accent);
-    marked.forEach((row) => { if (onMap(row)) paintRing(row, colors.mark); });
-    paintLabels(visible, near, quiet);
+    guests().forEach(paintGuest);
+    if (hasPlace(selected)) paintRing(selected, colors.accent);
+    marked.forEach((row) => { if (hasPlace(row)) paintRing(row, colors.mark); });
+    const first = [...new Set([...strong, ...near])].filter(inside);
+    paintLabels([...first, ...visible.filter((row) => !strong.has(row) && !near.has(row))], strong, near, quiet);
+  }
+
+  // A hollow point: the word is near here, and has no place of its own.
+  function paintGuest(row) {
+    context.beginPath();
+    context.arc(screenX(row), screenY(row), radiusOf(row) * 1.35, 0, 2 * Math.PI);
+    context.fillStyle = colors.surface;
+    context.fill();
+    context.strokeStyle = colors.soft;
+    context.lineWidth = 1.5;
+    context.stroke();
   }
 
   function paintDots(which, alpha, growth = 1) {
@@ -142,32 +192,52 @@ function createMap(canvas, onPick, onMoved) {
     context.stroke();
   }
 
-  // Labels take turns: the word under the pointer and the chosen ones first, then by frequency, where there is room.
-  function paintLabels(visible, near, quiet) {
+  // Labels take turns: the word under the pointer and those asked for first, then by frequency, where there is room. A
+  // word asked for always has its label, with a line to its point where that is not beside it.
+  function paintLabels(which, strong, near, quiet) {
     const taken = new Map();
-    const first = [hovered, selected, ...near, ...marked].filter(onMap);
-    const strong = new Set([hovered, selected, ...marked]);
-    const labelled = new Set();
+    claim(taken, width - 54, width, 0, 124);  // the buttons
     context.textAlign = "center";
     context.lineJoin = "round";
-    for (const row of [...first, ...visible]) {
-      if (labelled.has(row)) continue;
-      const important = strong.has(row) || near.has(row);
+    for (const row of which) {
       context.font = strong.has(row) ? fonts.strong : fonts.plain;
       const text = shortened(words[row]);
-      const x = screenX(row), y = screenY(row) - radiusOf(row) - 4;
-      const side = context.measureText(text).width / 2 + 3;
-      const free = claim(taken, x - side, x + side, y - LABEL_HEIGHT + 2, y + 3);
-      if (!free && row !== hovered && row !== selected) continue;
-      labelled.add(row);
-      context.globalAlpha = important || !quiet ? 1 : 0.8;
+      const place = findRoom(taken, row, context.measureText(text).width / 2 + 3, strong.has(row) ? FARTHEST_LABEL : 0, strong.has(row) || near.has(row) ? 4 : 1);
+      if (!place) continue;
+      if (place.far) {
+        context.strokeStyle = colors.soft;
+        context.lineWidth = 1;
+        context.beginPath();
+        context.moveTo(screenX(row), screenY(row));
+        context.lineTo(place.x, place.y - 4);
+        context.stroke();
+      }
       context.strokeStyle = colors.halo;
       context.lineWidth = 3.5;
-      context.strokeText(text, x, y);
-      context.fillStyle = important || !quiet ? colors.ink : colors.soft;
-      context.fillText(text, x, y);
+      context.strokeText(text, place.x, place.y);
+      context.fillStyle = strong.has(row) || near.has(row) || !quiet ? colors.ink : colors.soft;
+      context.fillText(text, place.x, place.y);
     }
-    context.globalAlpha = 1;
+  }
+
+  // Where the label of a word goes, undefined where it has no room. side: half of its width.
+  // farthest: 0 for a place beside its point only.  sides: how many of these are tried.
+  function findRoom(taken, row, side, farthest, sides) {
+    const x = screenX(row), y = screenY(row), radius = radiusOf(row);
+    // The label of a word that was asked for stays inside the map where its point does.
+    const within = (left, right, top, bottom) => left > 0 && right < width && top > 0 && bottom < height;
+    const held = farthest > 0 && within(x, x, y, y);
+    for (let far = 0; far <= farthest; far++) {
+      for (const [dx, dy] of far ? SIDES : SIDES.slice(0, sides)) {
+        const labelX = x + dx * (side + radius + 2 + 12 * far);
+        const labelY = y + 4 + dy * (radius + 8 + LABEL_HEIGHT * far);
+        const box = [labelX - side, labelX + side, labelY - LABEL_HEIGHT + 2, labelY + 3];
+        if ((!held || within(...box)) && claim(taken, ...box)) return { x: labelX, y: labelY, far };
+      }
+    }
+    if (!farthest) return undefined;
+    const clamped = (value, low, high) => Math.max(low, Math.min(high, value));
+    return held ? { x: clamped(x, side, Math.max(width - side, side)), y: clamped(y - radius - 4, LABEL_HEIGHT, height - 4), far: 0 } : { x, y: y - radius - 4, far: 0 };
   }
 
   // Whether a box is free; it is taken from then on. Boxes lie in rows as high as a label.
@@ -213,12 +283,12 @@ function createMap(canvas, onPick, onMoved) {
 
   // Bring words into view, close enough to tell them apart.
   function show(which) {
-    const shown = which.filter(onMap);
+    const shown = which.filter(hasPlace);
     if (!shown.length || !width) return;
-    const xs = shown.map((row) => width / 2 + spots[2 * row] * half), ys = shown.map((row) => height / 2 + spots[2 * row + 1] * half);
+    const xs = shown.map((row) => width / 2 + spotOf(row, 0) * half), ys = shown.map((row) => height / 2 + spotOf(row, 1) * half);
     const [left, right, top, bottom] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
     const room = Math.min(width / (right - left + 1), height / (bottom - top + 1));
-    const scale = Math.min(Math.max(0.7 * room, 1.4), 9);
+    const scale = Math.min(Math.max(0.7 * room, 1), 9);
     const target = d3.zoomIdentity.translate(width / 2, height / 2).scale(scale).translate(-(left + right) / 2, -(top + bottom) / 2);
     animated().call(zoom.transform, target);
   }
@@ -231,9 +301,10 @@ function createMap(canvas, onPick, onMoved) {
   resize();
 
   return {
-    onMap, show, setView, viewText,
+    onMap, hasPlace, show, setView, viewText,
     recolor() { readColors(); draw(); },
-    select(row, found) { selected = row; neighbors = found; draw(); },
+    // center: the word in the middle of lines to `near`.  asked: words that always have their label.
+    select({ center, near = [], asked: wanted = [] }) { selected = center; neighbors = near; asked = wanted; draw(); },
     mark(found) { marked = new Set(found); draw(); },
   };
 }

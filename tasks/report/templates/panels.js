@@ -13,8 +13,8 @@ const byId = (id) => document.getElementById(id);
 const grouped = (value) => value.toLocaleString("en-US");
 
 // Offer words under an input while one types, as the ARIA combobox pattern has it. onPick: called with a row.
-// onOther: called with the text when Enter is pressed on no word.
-function completeWords(input, onPick, onOther = () => {}) {
+// onText: called with the text as it is when Enter is pressed on no offered word, or when the input loses the focus.
+function completeWords(input, onPick, onText) {
   const list = element("ul", { className: "options", role: "listbox", id: `${input.id}-options`, hidden: "" });
   const describe = { role: "combobox", "aria-autocomplete": "list", "aria-expanded": "false", "aria-controls": list.id, autocomplete: "off", autocapitalize: "off", spellcheck: "false" };
   for (const [key, value] of Object.entries(describe)) input.setAttribute(key, value);
@@ -56,7 +56,7 @@ function completeWords(input, onPick, onOther = () => {}) {
   }
 
   input.addEventListener("input", offer);
-  input.addEventListener("blur", close);
+  input.addEventListener("blur", () => { close(); onText(input.value); });
   input.addEventListener("keydown", (event) => {
     if (event.key === "ArrowDown" || event.key === "ArrowUp") {
       if (list.hidden) offer();
@@ -65,9 +65,8 @@ function completeWords(input, onPick, onOther = () => {}) {
       activate((active + step + found.length + (active < 0 && step < 0 ? 1 : 0)) % found.length);
       event.preventDefault();
     } else if (event.key === "Enter") {
-      const row = active >= 0 ? found[active] : findRow(input.value);
-      if (row !== undefined) pick(row);
-      else { close(); onOther(input.value); }
+      if (active >= 0) pick(found[active]);
+      else { close(); onText(input.value, { entered: true }); }
       event.preventDefault();
     } else if (event.key === "Escape" && !list.hidden) {
       close();
@@ -77,19 +76,25 @@ function completeWords(input, onPick, onOther = () => {}) {
   });
 }
 
+// Rank and count of a word, and how it comes to its place on the map.
+function factsOf(row, map) {
+  const place = map.onMap(row) ? "" : map.hasPlace(row) ? ", on the map by its neighbours" : ", not on the map";
+  return `rank ${grouped(row + 1)}, ${grouped(counts[row])} times${place}`;
+}
+
 // Answers as a list of buttons with a bar for the similarity. onPick: called with the row of a pressed one.
-function showAnswers(list, answers, isOnMap, onPick) {
+function showAnswers(list, answers, map, onPick) {
   list.replaceChildren(...answers.map(({ row, similarity: value }, place) => {
     const fill = element("i");
     fill.style.width = `${Math.max(0, Math.min(1, value)) * 100}%`;
     const button = element(
       "button",
-      { type: "button", title: `rank ${grouped(row + 1)}, ${grouped(counts[row])} times${isOnMap(row) ? "" : ", not on the map"}` },
+      { type: "button", title: factsOf(row, map) },
       element("span", { className: place === 0 && list.id === "analogy" ? "name best" : "name" }, words[row]),
       element("span", { className: "meter", "aria-hidden": "true" }, fill),
       element("span", { className: "number" }, value.toFixed(3)),
     );
-    if (!isOnMap(row)) button.classList.add("off-map");
+    if (!map.onMap(row)) button.classList.add("off-map");
     button.addEventListener("click", () => onPick(row));
     return element("li", {}, button);
   }));

@@ -31,12 +31,12 @@ function innerProduct(one, other) {
   return sum;
 }
 
-// The k rows with the largest cosine to a direction, the nearest first; `leftOut` rows are not among them.
-function nearestTo(direction, leftOut, k) {
+// The k rows with the largest cosine to a direction, nearest first, among the first `among` rows without `leftOut`.
+function nearestTo(direction, leftOut, k, among = words.length) {
   const length = Math.sqrt(innerProduct(direction, direction));
   const best = [];
   if (length === 0) return best;
-  for (let row = 0; row < words.length; row++) {
+  for (let row = 0; row < among; row++) {
     const similarity = innerProduct(vectorOf(row), direction) / length;
     if (best.length === k && similarity <= best[k - 1].similarity) continue;
     if (leftOut.includes(row)) continue;
@@ -93,6 +93,36 @@ function completions(text, limit) {
   return exact === undefined ? found : [exact, ...found];
 }
 
+// Up to `limit` rows whose spelling differs from a text in one or two letters, closest first, then frequent ones.
+function similarSpellings(text, limit) {
+  const typed = [...text.trim().normalize("NFC").toLowerCase()];
+  if (typed.length < 3 || typed.length > 40) return [];
+  const most = typed.length < 5 ? 1 : 2;
+  const found = [];
+  words.forEach((word, row) => {
+    if (Math.abs(word.length - typed.length) > 2 * most) return;  // a letter can take two code units
+    const distance = editDistance(typed, [...word.toLowerCase()]);
+    if (distance <= most) found.push({ row, distance });
+  });
+  return found.sort((one, other) => one.distance - other.distance || one.row - other.row).slice(0, limit).map(({ row }) => row);
+}
+
+// Insertions, deletions, replacements and swaps of neighbouring letters between two arrays of letters.
+function editDistance(one, other) {
+  let before = [], last = Array.from({ length: other.length + 1 }, (_, column) => column);
+  for (let line = 1; line <= one.length; line++) {
+    const current = [line];
+    for (let column = 1; column <= other.length; column++) {
+      const same = one[line - 1] === other[column - 1];
+      current[column] = Math.min(last[column] + 1, current[column - 1] + 1, last[column - 1] + (same ? 0 : 1));
+      const swapped = line > 1 && column > 1 && one[line - 1] === other[column - 2] && one[line - 2] === other[column - 1];
+      if (swapped) current[column] = Math.min(current[column], before[column - 2] + 1);
+    }
+    [before, last] = [last, current];
+  }
+  return last[other.length];
+}
+
 // The words of a list: a line that is a word itself, else what stands between commas, else between blanks.
 function readList(text) {
   const rows = [], unknown = [];
@@ -105,5 +135,5 @@ function readList(text) {
     else unknown.push(trimmed);
   };
   split(text, ["\n", /[,;]/, /\s+/]);
-  return { rows: [...new Set(rows)], unknown };
+  return { rows: [...new Set(rows)], unknown: [...new Set(unknown)] };
 }

@@ -1,0 +1,1 @@
+"""The `vecmill` command: one file for each group of commands, and their views."""

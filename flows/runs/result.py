@@ -1,0 +1,143 @@
+"""What a build tells its caller: one object for the summary, for `--json` and for the artifacts in Prefect's UI."""
+
+from dataclasses import fields
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from storage.layout import Workspace
+from storage.releases.records import Release
+from storage.stages import Manifest, StageFacts
+from tasks.arrivals import Arrivals
+from tasks.metrics.gates import Verdict
+from tasks.publishing import Lineage, Publication
+
+Outcome = Literal["published", "refused", "unchanged", "nothing to do"]
+# The state in which a run without anything new ends.
+NOTHING_TO_DO = "NothingToDo"
+
+
+class StageReport(BaseModel):
+    """One line of the summary: what a stage made, in how many seconds of this run, and where it lies."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    reused: bool
+    seconds: float
+    rows: int
+    unit: str
+    path: str
+
+
+class BuildResult(BaseModel):
+    """The outcome of one run of the pipeline.
+
+    outcome: "unchanged" if the model is the current release already, "nothing to do" if there was nothing to train on.
+    version: of the current release afterwards, None for a refused one.  files: what arrived since the release before.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    table: str
+    outcome: Outcome
+    version: int | None
+    published: bool
+    refused: bool
+    message: str
+    release_path: str
+    vocabulary_size: int
+    corpus_tokens: int
+    training: dict[str, Any]
+    metrics: dict[str, float | None]
+    verdicts: list[dict[str, Any]]
+    stages: list[StageReport]
+    files: Arrivals
+
+
+def build_result(lineage: Lineage, publication: Publication, files: Arrivals) -> BuildResult:
+    """Gather the outcome from the manifests of the stages and from what was published or refused."""
+    training = lineage.training.facts
+    stages: list[Manifest[StageFacts] | None] = [getattr(lineage, field.name) for field in fields(lineage)]
+    reports = [stage_report(stage) for stage in stages if stage]
+    changes = lineage.comparison.facts.metrics if lineage.comparison else {}
+    release = StageReport(
+        name="release",
+        reused=not (publication.published or publication.refused),
+        seconds=publication.seconds,
+        rows=lineage.vocabulary.facts.words,
+        unit="rows",
+        path=str(publication.path),
+    )
+    outcome: Outcome = "refused" if publication.refused else "published" if publication.published else "unchanged"
+    return BuildResult(
+        table=publication.table,
+        outcome=outcome,
+        version=publication.version,
+        published=publication.published,
+        refused=publication.refused,
+        message=publication.message,
+        release_path=str(publication.path),
+        vocabulary_size=lineage.vocabulary.facts.words,
+        corpus_tokens=lineage.encoded.facts.corpus_tokens,
+        training={
+            "backend": training.backend,
+            "seconds": training.seconds,
+            "words_per_second": training.words_per_second,
+            "epochs": len(training.epochs),
+        },
+        metrics=lineage.evaluation.facts.metrics | changes,
+        verdicts=publication.verdicts,
+        stages=[*reports, release],
+        files=files,
+    )
+
+
+def nothing_to_do(files: Arrivals, release: Release | None, workspace: Workspace, reason: str = "") -> BuildResult:
+    """The outcome of a run that trained nothing; the release stays the current one.
+
+    reason: why, where it is not that no file is new.
+    """
+    return BuildResult(
+        table=files.table,
+        outcome="nothing to do",
+        version=release.version if release else None,
+        published=False,
+        refused=False,
+        message=f"nothing to do: {reason or files}; {files.table} stays as it is",
+        release_path=str(workspace.table_file(files.table)),
+        vocabulary_size=release.row.rows if release else 0,
+        corpus_tokens=0,
+        training={},
+        metrics=dict(release.metrics) if release else {},
+        verdicts=[],
+        stages=[],
+        files=files,
+    )
+
+
+def metric_rows(result: BuildResult) -> list[dict[str, Any]]:
+    """All metrics with their coverage: those with a gate first, with its verdict, then the others, where it is None."""
+    judged = {verdict["metric"]: verdict for verdict in result.verdicts}
+    others = {
+        metric: {"metric": metric, "value": value}
+        for metric, value in result.metrics.items()
+        if metric not in judged and not metric.endswith("_coverage")
+    }
+    columns = dict.fromkeys(["metric", "value", "coverage", *(field.name for field in fields(Verdict))])
+    return [
+        columns | row | {"coverage": result.metrics.get(f"{metric}_coverage")}
+        for metric, row in (judged | others).items()
+    ]
+
+
+def stage_report(manifest: Manifest[StageFacts]) -> StageReport:
+    """The line of one stage."""
+    return StageReport(
+        name=manifest.facts.label,
+        reused=manifest.reused,
+        seconds=manifest.run_seconds,
+        rows=manifest.facts.row_count,
+        unit=manifest.facts.unit,
+        path=str(manifest.path),
+    )

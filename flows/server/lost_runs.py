@@ -1,0 +1,135 @@
+"""Runs that cannot report their end themselves: never started, lost with their worker, or late.
+
+`vecmill up` looks for them as long as it runs. The server notifies people of the states that are set here; this adds
+what only a process with the workspace can write: the record for `vecmill runs` and the artifact with the command.
+"""
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import copy_context
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import httpx
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterState,
+    FlowRunFilterStateName,
+    FlowRunFilterStateType,
+    FlowRunFilterTags,
+)
+from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.client.schemas.sorting import FlowRunSort
+from prefect.events.filters import EventFilter, EventNameFilter, EventOccurredFilter, EventResourceFilter
+from prefect.exceptions import PrefectException
+from prefect.states import Crashed
+
+from flows.runs.stop_notes import has_note, leave_note
+from flows.server.automations import HEARTBEAT, LATE, LATE_FOR, NEVER_STARTED, SILENCE, SILENT
+from flows.server.marked_processes import run_ids
+from storage.layout import Workspace
+
+logger = logging.getLogger(__name__)
+
+LOOK_SECONDS = 10.0
+# The process of a run takes seconds to start, a minute on a busy machine.
+START = timedelta(seconds=75)
+# Hooks of the run or the worker write the note, if they can.
+HOOKS = timedelta(seconds=15)
+# A run whose server was away sends its next heartbeat within 30 seconds; the automation comes first.
+REPORT = timedelta(seconds=10)
+# Runs that ended longer ago are history.
+RECENT = timedelta(days=2)
+NO_WORKER = "no worker has started it; check that a worker of its work pool runs and has a free slot"
+
+
+class LostRuns:
+    """What has been found and reported.  since: when the server came up; a run may report again after that."""
+
+    def __init__(self, workspace: Workspace, token: str, since: datetime) -> None:
+        self._workspace = workspace
+        self._token = token
+        self._since = since
+        self._settled: set[tuple[UUID, str | None]] = set()
+
+    def look(self, client: SyncPrefectClient, now: datetime) -> None:
+        """Mark runs that are lost as Crashed, and leave a note on each run that ended or waits without one."""
+        alive = run_ids(self._token)
+        for run, state in self._found(client, StateType.PENDING):
+            if now - max(state.timestamp, self._since) > START and str(run.id) not in alive:
+                client.set_flow_run_state(run.id, Crashed(message=NEVER_STARTED))
+        for run, _ in self._found(client, StateType.RUNNING):
+            heartbeat = None if str(run.id) in alive else _last_heartbeat(client, run)
+            if heartbeat and now - max(heartbeat, self._since) > SILENCE + REPORT:
+                client.set_flow_run_state(run.id, Crashed(message=SILENT))
+        for run, state in self._found(client, StateType.CRASHED):
+            if HOOKS < now - state.timestamp < RECENT:
+                self._note(client, run, state)
+        for run, state in self._found(client, StateType.SCHEDULED, LATE):
+            if now - max(state.timestamp, self._since) > LATE_FOR:
+                self._note(client, run, state.model_copy(update={"message": NO_WORKER}))
+
+    def _found(
+        self, client: SyncPrefectClient, kind: StateType, name: str | None = None
+    ) -> Iterator[tuple[FlowRun, State]]:
+        names = FlowRunFilterStateName(any_=[name]) if name else None
+        found = client.read_flow_runs(
+            flow_run_filter=FlowRunFilter(
+                tags=FlowRunFilterTags(all_=["vecmill"]),
+                state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[kind]), name=names),
+            ),
+            sort=FlowRunSort.EXPECTED_START_TIME_DESC,
+        )
+        for run in found:
+            if run.state and run.deployment_id and (run.id, run.state.name) not in self._settled:
+                yield run, run.state
+
+    def _note(self, client: SyncPrefectClient, run: FlowRun, state: State) -> None:
+        if not has_note(client, run):
+            flow = client.read_flow(run.flow_id)
+            logger.warning("the run %s: %s", run.name, state.message)
+            try:
+                leave_note(client, run, state, flow.name, self._workspace)
+            except (ValueError, ImportError, AttributeError) as error:
+                # Parameters or an entrypoint that this version does not know; the other runs have their turn.
+                logger.warning("the run %s gets no note: %s", run.name, error)
+        self._settled.add((run.id, state.name))
+
+
+def _last_heartbeat(client: SyncPrefectClient, run: FlowRun) -> datetime | None:
+    """When the run has last reported that it is alive; None if it never has."""
+    page = client.read_events(
+        EventFilter(
+            event=EventNameFilter(name=[HEARTBEAT]),
+            resource=EventResourceFilter(id=[f"prefect.flow-run.{run.id}"]),
+            occurred=EventOccurredFilter(since=run.start_time or datetime.now(UTC) - RECENT),
+        ),
+        limit=1,
+    )
+    return page.events[0].occurred if page.events else None
+
+
+@contextmanager
+def lost_runs_reported(workspace: Workspace, token: str) -> Iterator[None]:
+    """Look for lost runs every few seconds, in a thread: a server that is slow to answer holds nothing else up."""
+    over = threading.Event()
+    lost = LostRuns(workspace, token, datetime.now(UTC))
+
+    def watch() -> None:
+        while not over.wait(LOOK_SECONDS):
+            try:
+                with get_client(sync_client=True) as client:
+                    lost.look(client, datetime.now(UTC))
+            except (httpx.HTTPError, PrefectException, RuntimeError) as error:
+                logger.debug("lost runs cannot be looked for: %s", error)
+
+    # The context holds the address of the server.
+    thread = threading.Thread(target=copy_context().run, args=(watch,), name="lost runs", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()

@@ -1,0 +1,223 @@
+"""The rows of many source files in the folder of one stage, in segments, so that a corpus can grow.
+
+A segment is what one stage wrote: `<table>-<digest of that stage>-00000.parquet` and so on. The rows of a source file
+stand together in one segment, and the index beside the segments tells where. So the next stage can link the segments of
+the last one and write the rows of new files alone (see known_rows.py).
+"""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from storage.corpus.shards import OpenShards, ShardWriter
+from storage.errors import WorkspaceError
+
+INDEX = "files.parquet"
+INDEX_SCHEMA = pa.schema(
+    [
+        pa.field("name", pa.string(), nullable=False),  # of the source file; one row a file, in the order of the corpus
+        pa.field("key", pa.string(), nullable=False),  # changes with the bytes of the file and with how they are read
+        pa.field("segment", pa.string(), nullable=False),  # digest of the stage that wrote its rows
+        pa.field("first_row", pa.int64(), nullable=False),  # its rows, numbered through the segment
+        pa.field("rows", pa.int64(), nullable=False),
+        pa.field("documents", pa.int64(), nullable=False),
+        pa.field("size", pa.int64(), nullable=False),  # bytes of its text, or its tokens
+    ]
+)
+# Rows of small files share row groups, up to this many; a row group is what one worker works on at a time.
+GROUP_ROWS = 1 << 17
+# Row groups kept while reading: files of two segments can alternate in the order of the corpus.
+GROUPS_IN_MEMORY = 16
+
+
+class RowTable(NamedTuple):
+    """A table that is kept in segments. Its first column is document_id, from 0 on in each source file.
+
+    row_sizes: columns of R rows -> (R,) integers, what each row adds to `size`.  group_size: of a full row group.
+    """
+
+    name: str
+    schema: pa.Schema
+    row_sizes: Callable[[Sequence[pa.Array]], NDArray[np.int64]]
+    group_size: int
+    parquet_options: Mapping[str, Any]
+
+    def segment_name(self, segment: str) -> str:
+        """What the names of a segment's files begin with."""
+        return f"{self.name}-{segment}"
+
+
+@dataclass(frozen=True)
+class FileRows:
+    """Where the rows of one source file are, and how many, as in INDEX_SCHEMA."""
+
+    name: str
+    key: str
+    segment: str
+    first_row: int
+    rows: int
+    documents: int
+    size: int
+
+
+class Batch(NamedTuple):
+    """R rows of the corpus. files: (R,) the number of each row's source file.  columns: one array for each field."""
+
+    files: NDArray[np.int64]
+    columns: Sequence[pa.Array]
+
+
+def write_segment(folder: Path, table: RowTable, segment: str, batches: Iterable[Batch]) -> dict[int, FileRows]:
+    """Write rows, those of each source file in a row. Returns where they are by file, still without name and key.
+
+    A file without rows is not in it.
+    """
+    places: dict[int, FileRows] = {}
+    written = 0
+    with ShardWriter(folder, table.segment_name(segment), table.schema, **table.parquet_options) as shards:
+        for files, columns in _full_groups(table, batches):
+            shards.write(columns)
+            starts = np.flatnonzero(np.diff(files, prepend=-1))
+            ends = np.append(starts[1:], len(files))
+            sizes = np.add.reduceat(table.row_sizes(columns), starts)
+            documents = columns[0].to_numpy()[ends - 1] + 1
+            runs = zip(*(a.tolist() for a in (files[starts], starts, ends - starts, documents, sizes)), strict=True)
+            for file, start, rows, last, size in runs:
+                before = places.get(file)
+                if before is None:
+                    places[file] = FileRows("", "", segment, written + start, rows, last, size)
+                else:
+                    places[file] = FileRows(
+                        "", "", segment, before.first_row, before.rows + rows, last, before.size + size
+                    )
+            written += len(files)
+    return places
+
+
+def _full_groups(table: RowTable, batches: Iterable[Batch]) -> Iterator[Batch]:
+    """The batches, small ones joined."""
+    waiting: list[Batch] = []
+    rows = size = 0
+    for batch in batches:
+        waiting.append(batch)
+        rows += len(batch.files)
+        size += int(table.row_sizes(batch.columns).sum())
+        if rows >= GROUP_ROWS or size >= table.group_size:
+            yield _joined(waiting)
+            waiting, rows, size = [], 0, 0
+    if waiting:
+        yield _joined(waiting)
+
+
+def _joined(batches: list[Batch]) -> Batch:
+    if len(batches) == 1:
+        return batches[0]
+    columns = zip(*(batch.columns for batch in batches), strict=True)
+    return Batch(np.concatenate([batch.files for batch in batches]), [pa.concat_arrays(column) for column in columns])
+
+
+def write_index(folder: Path, rows: Iterable[FileRows]) -> None:
+    """Write where the rows of every source file are, in the order of the corpus."""
+    table = pa.Table.from_pylist([vars(row) for row in rows], schema=INDEX_SCHEMA)
+    pq.write_table(table, folder / INDEX, compression="zstd")
+
+
+def read_index(folder: Path) -> list[FileRows]:
+    """Where the rows of every source file are. Raises WorkspaceError if the index is missing or has other columns."""
+    path = folder / INDEX
+    if not path.is_file():
+        raise WorkspaceError(f"{folder} holds no {INDEX}; delete the folder and run again")
+    table = pq.read_table(path)
+    if not table.schema.equals(INDEX_SCHEMA):
+        raise WorkspaceError(f"{path} does not have the columns of an index; delete its folder and run again")
+    return [FileRows(**row) for row in table.to_pylist()]
+
+
+def read_segments(
+    folder: Path,
+    table: RowTable,
+    only: Collection[int] | None = None,
+    **parquet_options: Any,  # noqa: ANN401
+) -> Iterator[Batch]:
+    """The rows of every source file, or of those with the numbers `only`, in the order of the corpus."""
+    wanted = [(file, rows) for file, rows in enumerate(read_index(folder)) if only is None or file in only]
+    return read_rows(folder, table, wanted, **parquet_options)
+
+
+def read_rows(
+    folder: Path,
+    table: RowTable,
+    wanted: Iterable[tuple[int, FileRows]],
+    **parquet_options: Any,  # noqa: ANN401
+) -> Iterator[Batch]:
+    """Rows of source files, given with their numbers; a batch is a row group as far as its rows stand together.
+
+    Raises WorkspaceError if a segment is missing.
+    """
+    with _OpenSegments(folder, table, parquet_options) as segments:
+        for segment, first_row, files in _stretches(wanted):
+            yield from segments.read(segment, first_row, files)
+
+
+def _stretches(wanted: Iterable[tuple[int, FileRows]]) -> Iterator[tuple[str, int, NDArray[np.int64]]]:
+    """Rows of consecutive files that stand together: segment, first row, and the file of each row."""
+    segment, first_row, end = "", 0, 0
+    files: list[int] = []
+    counts: list[int] = []
+    for file, rows in wanted:
+        if not rows.rows:
+            continue
+        if (rows.segment, rows.first_row) != (segment, end):
+            if files:
+                yield segment, first_row, np.repeat(files, counts)
+            segment, first_row = rows.segment, rows.first_row
+            files, counts = [], []
+        files.append(file)
+        counts.append(rows.rows)
+        end = rows.first_row + rows.rows
+    if files:
+        yield segment, first_row, np.repeat(files, counts)
+
+
+class _OpenSegments:
+    """The segments in a folder, each opened when it is first read."""
+
+    def __init__(self, folder: Path, table: RowTable, parquet_options: Mapping[str, Any]) -> None:
+        self._stack = ExitStack()
+        self._shards: dict[str, OpenShards] = {}
+
+        def opened(segment: str) -> OpenShards:
+            if segment not in self._shards:
+                shards = OpenShards(folder, table.segment_name(segment), table.schema, **parquet_options)
+                self._shards[segment] = self._stack.enter_context(shards)
+            return self._shards[segment]
+
+        self._opened = opened
+        self._group = lru_cache(GROUPS_IN_MEMORY)(lambda segment, group: opened(segment).read_row_group(group))
+
+    def read(self, segment: str, first_row: int, files: NDArray[np.int64]) -> Iterator[Batch]:
+        """The rows from `first_row` on, for which `files` gives the source files."""
+        starts = self._opened(segment).group_starts
+        done = 0
+        while done < len(files):
+            row = first_row + done
+            group = int(np.searchsorted(starts, row, side="right")) - 1
+            rows = min(int(starts[group + 1]) - row, len(files) - done)
+            for batch in self._group(segment, group).slice(row - int(starts[group]), rows).to_batches():
+                yield Batch(files[done : done + batch.num_rows], batch.columns)
+                done += batch.num_rows
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self._group.cache_clear()
+        self._stack.close()

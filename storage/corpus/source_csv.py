@@ -1,0 +1,183 @@
+"""The documents of csv and tsv files. Rows are never merged in silence by a stray quote."""
+
+import csv
+from collections.abc import Iterator, Sequence
+from typing import Literal, NamedTuple
+
+from storage.corpus.source_files import SourceFile
+from storage.corpus.source_lines import whole_lines
+from storage.corpus.source_rows import missing_column
+from storage.errors import CorpusError
+from storage.file_signatures import DELIMITERS
+
+Quoting = Literal["auto", "none", "standard", "backslash"]
+
+QUOTE = '"'
+# csv's own dialects. auto is standard with a check that no quoted field swallows rows.
+DIALECTS: dict[str, dict[str, object]] = {
+    "none": {"quoting": csv.QUOTE_NONE},
+    "standard": {},
+    "auto": {},
+    "backslash": {"doublequote": False, "escapechar": "\\"},
+}
+# Longer fields without a blank are not what identifies a row.
+LONGEST_KEY = 64
+
+
+class TableForm(NamedTuple):
+    """delimiter: one character, "tab", or "auto": tab for .tsv, else the one with which the header has the column.
+    quoting: "none" takes quotes for plain characters and each line for a row; "standard" doubles quotes inside quoted
+    fields, which may span lines; "backslash" escapes with a backslash; "auto" is standard, but stops where a quoted
+    field would swallow a row.
+    """
+
+    delimiter: str = "auto"
+    quoting: Quoting = "auto"
+
+
+AUTOMATIC = TableForm()
+
+
+def csv_texts(file: SourceFile, column: str, errors: str, form: TableForm) -> Iterator[str]:
+    """The text column of each row. Raises CorpusError that names the line which is not as the header says."""
+    # The limit is meant for fields of 128 kB, and a whole document may be one.
+    csv.field_size_limit(2**31 - 1)
+    lines = _RowLines(file, column, errors, form)
+    # With strict, a quote that is never closed is an error instead of swallowing the rest of the file.
+    rows = csv.reader(lines, delimiter=lines.delimiter, strict=True, **DIALECTS[form.quoting])  # type: ignore[arg-type]
+    try:
+        header = next(rows, [])
+        if column not in header:
+            raise missing_column(file.shown, column, header, _delimiter_hint(header, lines.delimiter))
+        if header.count(column) > 1:
+            raise CorpusError(f"{file.shown}: two columns are called {column!r}; rename one of them")
+        position = header.index(column)
+        lines.columns, lines.position = len(header), position
+        for row in lines.numbered(rows):
+            if not row:
+                continue
+            if len(row) != len(header):
+                raise CorpusError(
+                    f"{file.shown}, line {lines.row_line:,}: the row has {len(row)} fields and the header "
+                    f"{len(header)}; correct the row, quote fields that hold {lines.delimiter!r}, "
+                    "or set corpus.delimiter or corpus.quoting"
+                )
+            lines.last_row = row
+            yield row[position]
+    except csv.Error as error:
+        if lines.in_quotes(error):
+            raise CorpusError(
+                f"{file.shown}, line {lines.row_line:,}: the quoted field that opens here is never closed; "
+                "close it, or set corpus.quoting=none if quotes are plain characters in this file"
+            ) from error
+        raise CorpusError(
+            f"{file.shown}, line {rows.line_num:,}: this is not csv ({error}); "
+            "correct the line, set corpus.quoting (none: quotes are plain characters; backslash: they are escaped with "
+            "one), or name the form of the file with corpus.format"
+        ) from error
+
+
+class _RowLines:
+    """The lines that csv reads, counted by row, so that a quoted field that runs over rows is noticed."""
+
+    def __init__(self, file: SourceFile, column: str, errors: str, form: TableForm) -> None:
+        self._file = file
+        self._lines = whole_lines(file, errors)
+        self._checked = form.quoting == "auto"
+        self._first: str | None = next(self._lines, None)
+        self._column = column
+        self._read = 0
+        self._lines_of_row = 0
+        self.delimiter = _delimiter(file, self._first or "", column, form.delimiter)
+        self.columns = self.position = 0
+        self.last_row: Sequence[str] = ()
+        self._opening = ""
+
+    @property
+    def row_line(self) -> int:
+        """Number of the line in which the current row begins."""
+        return self._read - self._lines_of_row + 1
+
+    def __iter__(self) -> Iterator[str]:
+        if self._first is None:
+            return
+        yield from self._counted(self._first)
+        for line in self._lines:
+            if not self._lines_of_row:
+                self._opening = line
+            elif self._checked:
+                self._check_no_row(line)
+            yield from self._counted(line)
+
+    def _counted(self, line: str) -> Iterator[str]:
+        self._read += 1
+        self._lines_of_row += 1
+        yield line + "\n"
+
+    def numbered(self, rows: Iterator[list[str]]) -> Iterator[list[str]]:
+        """The rows after the header."""
+        self._lines_of_row = 0
+        for row in rows:
+            yield row
+            self._lines_of_row = 0
+
+    def in_quotes(self, error: csv.Error) -> bool:
+        """Whether csv reached the end of the file inside a quoted field."""
+        return "unexpected end of data" in str(error)
+
+    def _check_no_row(self, line: str) -> None:
+        """Raise CorpusError if a line inside a quoted field has the shape of a row.
+
+        With tabs, which prose does not hold, as many fields as the header has are a row; with commas the fields that
+        identify a row must be of the same kind as in the row before, or in the line where the field opens.
+        """
+        fields = line.split(self.delimiter)
+        if self.columns < 2 or len(fields) != self.columns:
+            return
+        if self.delimiter == "\t" or _same_shape(
+            fields, self.last_row or self._opening.split(self.delimiter), self.position
+        ):
+            raise CorpusError(
+                f"{self._file.shown}, line {self.row_line:,}: the quoted field that opens here would swallow the row "
+                f"of line {self._read + 1:,}; set corpus.quoting=none if quotes are plain characters in this file, or "
+                "corpus.quoting=standard if its fields do span lines"
+            )
+
+
+def _delimiter(file: SourceFile, header: str, column: str, setting: str) -> str:
+    if setting != "auto":
+        return "\t" if setting in ("tab", "\\t") else setting
+    usual = "\t" if file.suffix == ".tsv" else ","
+    candidates: list[str] = [usual, *DELIMITERS]
+    for delimiter in candidates:
+        names = next(csv.reader([header], delimiter=delimiter), [])
+        if column in names and (len(names) > 1 or delimiter == usual):
+            return delimiter
+    return usual
+
+
+def _delimiter_hint(header: Sequence[str], delimiter: str) -> str:
+    return f" (columns are separated by {delimiter!r}; corpus.delimiter sets another)" if len(header) == 1 else ""
+
+
+def _same_shape(fields: Sequence[str], row: Sequence[str], text_column: int) -> bool:
+    """Whether the fields that identify a row, such as numbers, are of the same kind in both, and no blank in one alone
+    follows a delimiter, as it does in prose.
+    """
+    for number, (field, other) in enumerate(zip(fields, row, strict=False)):
+        if field.startswith(" ") and not other.startswith(" "):
+            return False
+        if number != text_column and (shape := _shape(other)) != "prose" and _shape(field) != shape:
+            return False
+    return True
+
+
+def _shape(field: str) -> Literal["empty", "number", "key", "prose"]:
+    bare = field.strip(QUOTE)
+    if not bare:
+        return "empty"
+    try:
+        float(bare)
+    except ValueError:
+        return "key" if len(bare) <= LONGEST_KEY and not any(map(str.isspace, bare)) else "prose"
+    return "number"

@@ -1,0 +1,89 @@
+"""The tokens of a corpus as Parquet files that DuckDB reads as they are, and how often each occurs."""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from storage.corpus.segments import RowTable, read_index, read_segments
+from storage.corpus.shards import read_row_groups
+from storage.errors import WorkspaceError
+
+SCHEMA = pa.schema(
+    [
+        pa.field("document_id", pa.int64(), nullable=False),  # as among the documents
+        pa.field("part", pa.int32(), nullable=False),  # parts of a document in order are one sentence
+        pa.field("tokens", pa.list_(pa.string()), nullable=False),
+    ]
+)
+# One file a segment, so that those of a corpus that grew need only be added up.
+COUNTS_SCHEMA = pa.schema(
+    [
+        pa.field("word", pa.string(), nullable=False),
+        pa.field("count", pa.int64(), nullable=False),  # occurrences in the segment
+    ]
+)
+# As many as the few MiB of text hold that are tokenized together.
+GROUP_TOKENS = 1 << 19
+# Counting and looking up need each distinct token of a row group once.
+READ_DICTIONARY = ["tokens.list.element"]
+
+
+def _token_counts(columns: Sequence[pa.Array]) -> NDArray[np.int64]:
+    lengths: NDArray[np.int64] = columns[2].value_lengths().to_numpy()
+    return lengths
+
+
+TOKENS = RowTable("tokens", SCHEMA, _token_counts, GROUP_TOKENS, {"compression": "zstd"})
+
+
+@dataclass(frozen=True)
+class TokenBatch:
+    """Rows of the token table: document_id and part (R,) integers, tokens (R,) lists of strings.
+
+    document_id: 0, 1, … through the whole corpus.
+    """
+
+    document_ids: pa.Array
+    parts: pa.Array
+    tokens: pa.Array
+
+
+def read_tokens(folder: Path, only: Collection[int] | None = None) -> Iterator[TokenBatch]:
+    """The tokens of all source files, or of those numbered `only`, dictionary-encoded."""
+    before = np.cumsum([0, *(rows.documents for rows in read_index(folder))])
+    for files, (ids, parts, tokens) in read_segments(folder, TOKENS, only, read_dictionary=READ_DICTIONARY):
+        yield TokenBatch(pa.array(ids.to_numpy() + before[files]), parts, tokens)
+
+
+def read_segment_tokens(folder: Path, segment: str) -> Iterator[pa.Array]:
+    """The lists of tokens of one segment, dictionary-encoded; none where it has no row."""
+    if any(folder.glob(f"{TOKENS.segment_name(segment)}-*")):
+        for table in read_row_groups(folder, TOKENS.segment_name(segment), SCHEMA, read_dictionary=READ_DICTIONARY):
+            yield from table["tokens"].chunks
+
+
+def write_counts(folder: Path, segment: str, words: pa.Array, counts: NDArray[np.int64]) -> None:
+    """Write how often each distinct word occurs in a segment. words, counts: (V,)."""
+    table = pa.table([words, pa.array(counts, pa.int64())], schema=COUNTS_SCHEMA)
+    pq.write_table(table, _counts_file(folder, segment), compression="zstd")
+
+
+def read_counts(folder: Path) -> list[tuple[pa.Array, NDArray[np.int64]]]:
+    """Words and their counts, segment by segment. Raises WorkspaceError if a file is missing or has other columns."""
+    found = []
+    for segment in sorted({rows.segment for rows in read_index(folder)}):
+        path = _counts_file(folder, segment)
+        if not path.is_file() or not pq.read_schema(path).equals(COUNTS_SCHEMA):
+            raise WorkspaceError(f"{path} is missing or has other columns; delete its folder and run again")
+        table = pq.read_table(path)
+        found.append((table["word"].combine_chunks(), table["count"].to_numpy()))
+    return found
+
+
+def _counts_file(folder: Path, segment: str) -> Path:
+    return folder / f"counts-{segment}-00000.parquet"

@@ -1,0 +1,57 @@
+"""Builds are killed, crowded, and run on full, read-only and damaged disks: nothing published is lost."""
+
+from collections.abc import Callable
+
+import pytest
+
+from benchmarks.fault_builds import FaultRow, build_at_once, fill_disks, kill_builds, refuse_writes
+from benchmarks.fault_commands import Ended
+from benchmarks.fault_damages import damage_files
+
+FEW_PLACES = ("tokens", "models", "tables/news")
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "wrong"),
+    [
+        (0, "published", None),
+        (1, "error: the disk is full", None),
+        (1, "", "exit code 1 without an error"),
+        (1, "Traceback (most recent call last):\nKeyError", "a traceback: KeyError"),
+        (-9, "", "exit code -9"),
+    ],
+)
+def test_what_a_user_must_not_see_is_wrong(code: int, said: str, wrong: str | None) -> None:
+    found = Ended(code, said).wrong()
+    assert found is None if wrong is None else found is not None and found.startswith(wrong)
+
+
+def assert_nothing_wrong(row: FaultRow, times: int) -> None:
+    assert row.wrong == []
+    assert row.times == sum(row.found.values()) == times
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+def test_killed_builds_leave_whole_releases() -> None:
+    assert_nothing_wrong(kill_builds(6), 6)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+def test_builds_at_once_take_turns() -> None:
+    assert_nothing_wrong(build_at_once(3), 3)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("fault", [fill_disks, refuse_writes])
+def test_a_disk_that_takes_nothing_is_named(fault: Callable[[tuple[str, ...]], FaultRow]) -> None:
+    assert_nothing_wrong(fault(FEW_PLACES), len(FEW_PLACES))
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("only", ["versions", "models/#/manifest"])
+def test_damaged_files_are_told_or_built_again(only: str) -> None:
+    assert_nothing_wrong(damage_files(4, only=only), 4)

@@ -1,0 +1,52 @@
+"""The reviews are classified by the vectors of a release, those of the whole text or of a part of it alone."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from typer.testing import CliRunner
+
+from flows.cli.app import app
+from storage.corpus.labelled_texts import LabelledTexts, read_labelled_reviews
+from storage.layout import Workspace
+from storage.releases.publishing import publish_release
+from tests.storage.sample_releases import content
+
+
+def test_the_reviews_come_with_as_many_good_as_bad() -> None:
+    reviews = read_labelled_reviews()
+    assert (len(reviews.texts), int(reviews.labels.sum())) == (33_530, 16_765)
+    assert not any("<br />" in text for text in reviews.texts.to_pylist())
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("own", "unseen", "told"),
+    [
+        (True, False, "the vectors have seen the held-out reviews"),
+        (False, False, "the vectors were trained on a test"),
+        (True, True, "the held-out ones not among them"),
+    ],
+)
+def test_the_command_tells_accuracy_and_curves(
+    own: bool, unseen: bool, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    every = read_labelled_reviews()
+    few = LabelledTexts(pa.array(every.texts.to_pylist()[::50]), every.labels[::50], every.source)
+    monkeypatch.setattr("tasks.downstream.read_labelled_reviews", lambda: few)
+    release = content(["the", "good", "bad", "great", "awful", "film", "movie", "best", "worst", "and"])
+    if own:
+        release = replace(release, provenance=release.provenance.model_copy(update={"corpus_source": every.source}))
+    publish_release(Workspace(tmp_path), "news", release)
+    options = ["--workspace", str(tmp_path), "--epochs", "1", *(["--unseen"] if unseen else [])]
+    printed = CliRunner().invoke(app, ["downstream", "news", *options, "--json"])
+    assert printed.exit_code == 0, printed.output
+    result = json.loads(printed.stdout.splitlines()[-1])
+    assert [score["start"] for score in result["scores"]] == ["frozen", "fine-tuned", "random"]
+    assert all(0.3 < score["accuracy"] < 0.9 and len(score["curve"]) == 1 for score in result["scores"])
+    assert (result["seen"], sum(result["texts"])) == (own and not unseen, len(few.labels))
+    shown = CliRunner().invoke(app, ["downstream", "news", *options]).stdout
+    assert told in shown
+    assert "validation accuracy" in shown

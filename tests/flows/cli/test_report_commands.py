@@ -1,0 +1,85 @@
+"""`vecmill report` and `vecmill plot` as a user types them, in the process of the test."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from flows.cli.app import app
+from storage.errors import SettingsError, VecmillError
+from storage.layout import Workspace
+from storage.releases.publishing import publish_release
+from tests.storage.sample_releases import content
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    made = Workspace(tmp_path_factory.mktemp("workspace"))
+    for seed in (1, 2):
+        publish_release(made, "news", content(model_digest=f"model{seed}", seed=seed))
+    return made
+
+
+def vecmill(workspace: Workspace, *arguments: str) -> dict[str, object]:
+    result = CliRunner().invoke(app, [*arguments, "--workspace", str(workspace.root), "--json"], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    printed: dict[str, object] = json.loads(result.stdout.splitlines()[-1])
+    return printed
+
+
+def test_the_report_of_the_current_release_lies_beside_it(workspace: Workspace) -> None:
+    told = vecmill(workspace, "report", "news", "--method", "pca")
+    path = workspace.release_file("news", 2, ".report.html")
+    assert (told["version"], told["path"], told["size"]) == (2, str(path), path.stat().st_size)
+    assert "Version 2" in path.read_text(encoding="utf-8")
+
+
+def test_an_older_release_is_reported_into_a_file_of_ones_own(workspace: Workspace, tmp_path: Path) -> None:
+    target = tmp_path / "mine.html"
+    told = vecmill(
+        workspace, "report", "news", "--version", "1", "--map-words", "20", "--method", "pca", "-o", str(target)
+    )
+    assert told["version"] == 1
+    assert "Version 1" in target.read_text(encoding="utf-8")
+    assert not workspace.release_file("news", 1, ".report.html").exists()
+
+
+def test_words_are_drawn_as_png_and_svg(workspace: Workspace, tmp_path: Path) -> None:
+    words = ("--words", "word1, word2 ,nothing", "--words", "word4 word5")
+    told = vecmill(workspace, "plot", "news", *words, "--method", "pca", "-o", str(tmp_path / "words.png"))
+    assert (told["words"], told["unknown"]) == (4, ["nothing"])
+    assert (tmp_path / "words.png").read_bytes().startswith(b"\x89PNG")
+    vecmill(workspace, "plot", "news", "--words", "word1", "-o", str(tmp_path / "words.SVG"))
+    assert b">word1</text>" in (tmp_path / "words.SVG").read_bytes()
+
+
+def test_learning_curves_are_drawn_into_the_current_folder(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    vecmill(workspace, "plot", "news", "--curves")
+    assert (tmp_path / "news.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (["report", "other"], VecmillError, "there is no table 'other'"),
+        (["report", "news", "--version", "7"], VecmillError, "the versions are 1, 2"),
+        (
+            ["report", "news", "-o", "/no/such/folder/report.html", "--method", "pca"],
+            VecmillError,
+            "no folder /no/such",
+        ),
+        (["plot", "news"], SettingsError, "name the words to draw"),
+        (["plot", "news", "--words", "word1", "-o", "words.gif"], SettingsError, r"\.png or \.svg"),
+        (["plot", "news", "--words", "w " * 501], SettingsError, "501 words are too many"),
+        (["plot", "news", "--words", "nothing"], VecmillError, "holds none of the 1 words"),
+    ],
+)
+def test_what_cannot_be_drawn_is_told(
+    workspace: Workspace, arguments: list[str], error: type[VecmillError], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        CliRunner().invoke(app, [*arguments, "--workspace", str(workspace.root)], catch_exceptions=False)

@@ -1,0 +1,304 @@
+"""The commands for what is published, as people and as programs call them."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows.cli import console
+from flows.cli.app import main
+from storage.layout import Workspace
+from storage.releases.publishing import current_release, keep_candidate, publish_release
+from storage.releases.schema import GateRow
+from storage.stages import complete_stage
+from tests.flows.cli.test_cli import start_training
+from tests.storage.releases.test_housekeeping import age
+from tests.storage.sample_releases import content
+from tests.storage.sample_stages import SampleFacts, sample_stage
+
+ESCAPE = "\x1b[31mred"
+Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """Two versions of `news` and a refused candidate; one word of each would colour a terminal."""
+    workspace = Workspace(tmp_path_factory.mktemp("published"))
+    for seed in (1, 2):
+        publish_release(workspace, "news", content([ESCAPE, *(f"word{n}" for n in range(150))], seed=seed))
+    refused = content(seed=3, model_digest="refused")
+    gates = [GateRow(metric="simlex999", value=0.1, minimum=0.3, passed=False, note="simlex999 0.1 is below 0.3")]
+    keep_candidate(workspace, "news", replace(refused, gates=gates))
+    return workspace
+
+
+@pytest.fixture
+def workspace(published: Workspace, tmp_path: Path) -> Workspace:
+    workspace = Workspace(tmp_path / "my workspace")
+    shutil.copytree(published.root, workspace.root, symlinks=True)
+    return workspace
+
+
+@pytest.fixture
+def vecmill(workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Run the command in this process; gives exit code, stdout and stderr."""
+    monkeypatch.setenv("VECMILL_WORKSPACE", str(workspace.root))
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["vecmill", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        return int(ended.value.code or 0), said.out, said.err
+
+    return run
+
+
+def answer(said: tuple[int, str, str]) -> Any:
+    assert said[0] == 0, said
+    return json.loads(said[1])
+
+
+def version_of(workspace: Workspace) -> int | None:
+    release = current_release(workspace, "news")
+    return release.version if release else None
+
+
+def test_releases_are_listed_with_metrics_and_the_current_one(vecmill: Command) -> None:
+    listed = answer(vecmill("releases", "news", "--json"))
+    assert [(line["version"], line["current"], line["gates_passed"]) for line in listed] == [
+        (1, False, True),
+        (2, True, True),
+        (None, False, False),
+    ]
+    code, shown, _ = vecmill("releases", "news")
+    assert code == 0
+    assert "2 *" in shown
+    assert "0.5000" in shown
+    assert "candidate refused" in shown
+    assert "refused by simlex999" in shown
+
+
+def test_a_rollback_changes_the_current_release(vecmill: Command, workspace: Workspace) -> None:
+    code, shown, _ = vecmill("rollback", "news", "1")
+    assert (code, shown) == (0, "news is version 1 again\n")
+    assert version_of(workspace) == 1
+    assert answer(vecmill("rollback", "news", "2", "--json")) == {"table": "news", "version": 2}
+
+
+def test_a_candidate_is_promoted_only_on_purpose(vecmill: Command, workspace: Workspace) -> None:
+    code, _, said = vecmill("promote", "news", "ref")
+    assert code == 2
+    assert "simlex999 0.1 is below 0.3; --yes publishes it all the same" in said
+    assert version_of(workspace) == 2
+    assert answer(vecmill("promote", "news", "ref", "--yes", "--json")) == {"table": "news", "version": 3}
+    assert version_of(workspace) == 3
+
+
+def test_pruning_tells_what_it_removed(vecmill: Command, workspace: Workspace) -> None:
+    vecmill("rollback", "news", "1")
+    assert answer(vecmill("prune", "news", "--keep", "1", "--json")) == {"table": "news", "removed": []}
+    vecmill("rollback", "news", "2")
+    code, shown, _ = vecmill("prune", "news", "--keep", "1", "--candidates")
+    assert (code, shown) == (0, "removed v1, refused\n")
+    assert version_of(workspace) == 2
+
+
+def test_verify_ends_with_1_when_something_is_wrong(vecmill: Command, workspace: Workspace) -> None:
+    code, shown, _ = vecmill("verify", "news")
+    assert code == 0
+    assert shown.count("ok") == 4
+    workspace.release_file("news", 1).write_bytes(b"short")
+    code, shown, _ = vecmill("verify", "news")
+    assert code == 1
+    assert "v000001.duckdb was changed after it was written" in " ".join(shown.split())
+    code, shown, _ = vecmill("verify", "news", "--json")
+    assert code == 1
+    assert [line["name"] for line in json.loads(shown) if line["problem"]] == ["v1"]
+
+
+def test_a_diff_shows_metrics_and_the_words_that_changed_most(vecmill: Command) -> None:
+    found = answer(vecmill("diff", "news", "1", "2", "--words", "20", "-k", "3", "--json"))
+    assert (found["shared_words"], len(found["drift"])) == (151, 20)
+    code, shown, _ = vecmill("diff", "news", "1", "refused", "-k", "3")
+    assert code == 0
+    assert "150 words in both, 50 new, 1 gone" in shown
+    assert "wordsim353" in shown
+
+
+def test_sql_is_answered_as_a_table_and_as_json(vecmill: Command) -> None:
+    query = "select word, count, vector, null as nothing, 0.1::float as third from word_vectors where rank = 2"
+    (row,) = answer(vecmill("sql", "news", query, "--json"))
+    assert (row["word"], row["count"], row["nothing"], len(row["vector"])) == ("word0", 1500, None, 16)
+    code, shown, _ = vecmill("sql", "news", query)
+    assert code == 0
+    assert "…]" in shown
+    assert "NULL" in shown
+    assert "0.1" in shown
+    code, shown, said = vecmill("sql", "news", "from word_vectors")
+    assert shown.count("\n") == 101
+    assert "100 of 151 rows" in said
+    code, _, said = vecmill("sql", "news", "delete from word_vectors_v2")
+    assert code == 1
+    assert "DELETE is not run" in said
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("sql", "news", "select word from word_vectors limit 2"),
+        ("nearest", "news", "word3", "-k", "150"),
+        ("diff", "news", "1", "2"),
+    ],
+)
+def test_words_cannot_steer_the_terminal(vecmill: Command, arguments: tuple[str, ...]) -> None:
+    code, shown, _ = vecmill(*arguments)
+    assert code == 0
+    assert "\x1b" not in shown
+
+
+def test_clean_tells_what_it_removes(vecmill: Command, workspace: Workspace) -> None:
+    made = complete_stage(
+        workspace, sample_stage("tokens"), lambda folder: SampleFacts(rows=(folder / "a").write_text("x"))
+    )
+    for path in [*made.path.iterdir(), made.path]:
+        os.utime(path, (0, 0))
+    code, shown, _ = vecmill("clean", "--dry-run")
+    assert code == 0
+    assert "would remove 1 folders" in shown
+    (removed,) = answer(vecmill("clean", "--keep-days", "0", "--json"))
+    assert (removed["kind"], removed["path"]) == ("tokens", str(made.path))
+    assert not made.path.exists()
+    assert vecmill("clean")[1] == "removed 0 folders, 0.0 MB\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["rollback", "news", "7"], 1, "no release or candidate '7'"),
+        (["rollback", "news", "one"], 2, "Invalid value"),
+        (["rollback", "olds", "1"], 1, "no table 'olds'"),
+        (["promote", "news", "nothing", "--yes"], 1, "no release or candidate 'nothing'"),
+        (["promote", "../news", "x", "--yes"], 2, "is no table name"),
+        (["prune", "news"], 2, "Missing option"),
+        (["prune", "news", "--keep", "0"], 2, "Invalid value"),
+        (["verify", "olds"], 1, "no table 'olds'"),
+        (["diff", "news", "1", "9"], 1, "no release or candidate '9'"),
+        (["sql", "olds", "select 1"], 1, "no table 'olds'"),
+        (["sql", "news", "selekt 1"], 1, "DuckDB cannot answer that"),
+        (["clean", "--keep-days", "-1"], 2, "Invalid value"),
+    ],
+)
+def test_errors_are_named_and_give_their_exit_code(
+    vecmill: Command, workspace: Workspace, arguments: list[str], code: int, message: str
+) -> None:
+    ended, shown, said = vecmill(*arguments)
+    assert (ended, shown) == (code, "")
+    assert message in " ".join(said.split())
+    assert version_of(workspace) == 2
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("build mo", {"movie-reviews"}),
+        ("nearest ", {"news"}),
+        ("rollback news ", {"1", "2"}),
+        ("promote news r", {"refused"}),
+        ("diff news 1 ", {"1", "2", "refused"}),
+        ("rollback ../news ", set()),
+        ("verify x", set()),
+        ("roll", {"rollback"}),
+    ],
+)
+def test_the_shell_completes_deployments_tables_and_versions(
+    workspace: Workspace, typed: str, offered: set[str]
+) -> None:
+    words = typed.split(" ")
+    completed = subprocess.run(
+        [Path(sys.executable).with_name("vecmill")],
+        env={
+            **os.environ,
+            "VECMILL_WORKSPACE": str(workspace.root),
+            "_VECMILL_COMPLETE": "complete_bash",
+            "COMP_WORDS": f"vecmill {typed}",
+            "COMP_CWORD": str(len(words)),
+        },
+        cwd=Path(__file__).resolve().parents[3],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert set(completed.stdout.split()) == offered, completed.stderr
+    assert completed.stderr == ""
+
+
+@pytest.mark.long
+def test_cleaning_takes_nothing_from_a_build_at_work(
+    news_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    building = start_training(news_file, tmp_path)
+    monkeypatch.setattr(sys, "argv", ["vecmill", "clean", "--keep-days", "0", "--json"])
+    monkeypatch.setenv("VECMILL_WORKSPACE", str(tmp_path / "workspace"))
+    try:
+        for path in (tmp_path / "workspace").rglob("*"):
+            if path.is_dir():
+                os.utime(path, (0, 0))  # as after a very long training
+        with pytest.raises(SystemExit):
+            main()
+        assert json.loads(capsys.readouterr().out) == []
+    finally:
+        os.killpg(building.pid, signal.SIGKILL)
+        building.communicate()
+    age(Workspace(tmp_path / "workspace"), days=1)
+    with pytest.raises(SystemExit):
+        main()
+    removed = json.loads(capsys.readouterr().out)
+    assert [folder["kind"] for folder in removed] == ["corpora", "encoded", "models", "tokens", "vocabularies"]
+
+
+def test_a_word_in_other_capitals_is_answered_and_said(vecmill: Command) -> None:
+    code, out, err = vecmill("nearest", "news", "WORD7", "--json")
+    assert code == 0
+    assert json.loads(out) == answer(vecmill("nearest", "news", "word7", "--json"))
+    assert "news has no word 'WORD7'; these are nearest to 'word7'" in err
+
+
+@pytest.mark.parametrize(("asked", "suggested"), [("wrod12", "word12"), ("wordd3", "word3"), ("Wrod149", "word149")])
+def test_a_mistyped_word_gets_suggestions(vecmill: Command, asked: str, suggested: str) -> None:
+    code, _, err = vecmill("nearest", "news", asked)
+    assert code == 1
+    hint = err.partition("did you mean ")[2]
+    assert hint.split(",")[0].rstrip("?\n") == suggested
+    assert "did you mean" not in vecmill("nearest", "news", "quartz")[2]
+
+
+def test_the_doctor_creates_nothing(vecmill: Command, tmp_path: Path) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    assert vecmill("doctor", "--workspace", str(tmp_path / "not there" / "yet"))[0] == 0
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("command", ["releases news", "nearest news word3"])
+def test_no_number_is_cut_however_narrow_the_terminal(
+    vecmill: Command, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    number = re.compile(r"(?<![\w.])-?[\d,]+\.\d+(?![\w.])")
+    monkeypatch.setattr(console.output, "_width", 500)
+    whole = set(number.findall(vecmill(*command.split())[1]))
+    assert whole
+    for width in (20, 40, 60, 80, 120, 200):
+        monkeypatch.setattr(console.output, "_width", width)
+        narrow = vecmill(*command.split())[1]
+        assert whole <= set(number.findall(narrow)), width
+        assert "…" not in narrow

@@ -1,0 +1,26 @@
+"""Automations are created once, updated when they differ, and otherwise left to wait for what they wait for."""
+
+from datetime import timedelta
+
+import pytest
+from prefect.client.orchestration import get_client
+
+from flows.server.automations import apply_automations, silent_runs_crash
+
+pytestmark = pytest.mark.usefixtures("prefect_server")
+
+
+def test_an_automation_is_created_once_and_updated_when_it_differs() -> None:
+    wanted = silent_runs_crash()
+    with get_client(sync_client=True) as client:
+        assert apply_automations(client, [wanted]) == {wanted.name: "created"}
+        first = client.read_automations_by_name(wanted.name)[0]
+        assert apply_automations(client, [wanted]) == {wanted.name: "unchanged"}
+        assert client.read_automations_by_name(wanted.name) == [first]
+
+        client.pause_automation(first.id)
+        slower = wanted.model_copy(update={"trigger": wanted.trigger.model_copy(update={"within": timedelta(hours=1)})})
+        assert apply_automations(client, [slower]) == {wanted.name: "updated"}
+        updated = client.read_automations_by_name(wanted.name)
+        assert [found.id for found in updated] == [first.id]
+        assert not updated[0].enabled, "what somebody has switched off stays off"

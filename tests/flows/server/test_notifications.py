@@ -1,0 +1,167 @@
+"""People are told when a release is refused or a run fails: on real receivers, by a real server."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from flows.cli.app import app
+from flows.server.notifications import channels_on, switch_off, switch_on, webhook_block
+from storage.errors import NotificationError, SettingsError
+from storage.layout import Workspace
+from storage.run_history import read_runs
+from tasks.events import RUN_FAILED
+from tests.flows.message_sinks import MailSink, WebhookSink, mail_sink, webhook_sink
+from tests.flows.server_stack import ServerStack, wait_for
+
+SECRET = "sesame-open-4711"
+USER = "vecmill@example.org"
+
+
+@pytest.fixture
+def web() -> Iterator[WebhookSink]:
+    with webhook_sink() as sink:
+        yield sink
+
+
+@pytest.fixture
+def mail() -> Iterator[MailSink]:
+    with mail_sink(USER, SECRET) as sink:
+        yield sink
+
+
+def mail_options(port: int) -> tuple[str, ...]:
+    return (
+        "notify", "email", "--to", "a@example.org", "--to", "b@example.org", "--smtp-server", "127.0.0.1",
+        "--smtp-port", str(port), "--security", "insecure", "--username", USER,
+    )  # fmt: skip
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_a_channel_is_switched_on_once_and_off_again(web: WebhookSink) -> None:
+    assert channels_on() == []
+    assert switch_on("webhook", webhook_block(f"{web.url}/{SECRET}")) == "created"
+    assert switch_on("webhook", webhook_block(f"{web.url}/{SECRET}")) == "unchanged"
+    assert len(web.posted_to(f"/{SECRET}")) == 2, "each time a test message"
+    assert channels_on() == ["webhook"]
+    assert switch_off("webhook")
+    assert not switch_off("webhook")
+    assert channels_on() == []
+
+
+@pytest.mark.usefixtures("prefect_server")
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("{url}/refuse/" + SECRET, "answered the test message with 403"),
+        ("http://127.0.0.1:1/" + SECRET, "could not be sent by slack"),
+        ("http://[" + SECRET, "could not be sent by slack"),
+        ("hooks.slack.com/" + SECRET, "begins with https://"),
+    ],
+)
+def test_a_wrong_address_is_told_at_once_without_the_address(web: WebhookSink, address: str, message: str) -> None:
+    with pytest.raises(NotificationError, match=message) as refusal:
+        switch_on("slack", webhook_block(address.format(url=web.url)))
+    assert SECRET not in str(refusal.value)
+    assert channels_on() == []
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_a_wrong_password_is_told_without_the_password(mail: MailSink) -> None:
+    called = CliRunner().invoke(app, mail_options(mail.port), env={"VECMILL_SMTP_PASSWORD": f"not {SECRET}"})
+    assert isinstance(called.exception, NotificationError)
+    assert "SMTPAuthenticationError" in str(called.exception)
+    assert SECRET not in str(called.exception) + called.output
+    assert mail.taken == []
+
+
+def test_an_email_without_a_sender_is_refused() -> None:
+    called = CliRunner().invoke(app, ["notify", "email", "--to", "a@example.org", "--smtp-server", "localhost"])
+    assert isinstance(called.exception, SettingsError)
+    assert "--sender" in str(called.exception)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_refused_and_failed_runs_are_told_by_every_channel_and_no_secret_is_left(
+    stack: ServerStack, web: WebhookSink, mail: MailSink, news_file: Path
+) -> None:
+    hooks = {channel: f"/{channel}/{SECRET}" for channel in ("slack", "webhook")}
+    said = [stack.vecmill("notify", channel, VECMILL_NOTIFY_URL=web.url + path) for channel, path in hooks.items()]
+    said.append(stack.vecmill(*mail_options(mail.port), VECMILL_SMTP_PASSWORD=SECRET))
+    for called in said:
+        assert called.returncode == 0, called.stderr
+    assert stack.vecmill("notify", "list").stdout.strip() == "slack, webhook, email"
+
+    settings = (
+        "training.dimension=16", "training.epochs=1", "evaluation.reference=none", "report.enabled=false",
+        "publication.gates.wordsim353.minimum=0.99",
+    )  # fmt: skip
+    refused = stack.start_run("adhoc", (f"corpus.path={news_file}", "publication.table=told", *settings))
+    failed = stack.start_run("adhoc", ("corpus.path=/no/such/<file>.txt", "publication.table=untold", *settings))
+    assert stack.ended(refused)["type"] == "FAILED"
+    assert stack.ended(failed)["type"] == "FAILED"
+    # Each at least once: a busy server may evaluate an event again.
+    hook = hooks["webhook"]
+    wait_for("objects", lambda: {body.get("table") for body in web.posted_to(hook)} >= {"told", "untold"}, 60)
+    wait_for("texts", lambda: len({body["text"] for body in web.posted_to(hooks["slack"])}) == 3, 60)
+    wait_for("mails", lambda: len({message["Subject"] for message in mail.taken}) == 3, 60)
+
+    objects = {body["table"]: body for body in web.posted_to(hooks["webhook"])[1:]}
+    assert objects["told"]["refused"] is True
+    assert "below the minimum 0.99" in objects["told"]["message"]
+    assert objects["told"]["url"].endswith(f"/runs/flow-run/{refused}")
+    assert (objects["untold"]["refused"], objects["untold"]["state"]) == (False, "Failed")
+    assert "/no/such/<file>.txt" in objects["untold"]["message"]
+
+    texts = sorted({body["text"] for body in web.posted_to(hooks["slack"])[1:]})
+    assert texts[0].startswith("vecmill: told 20")
+    assert "was refused by its gates\n" in texts[0]
+    assert texts[1].startswith("vecmill: untold 20")
+    assert "/no/such/&lt;file&gt;.txt" in texts[1]
+
+    mails = {str(message["Subject"]): message for message in mail.taken[1:]}
+    (about_refused,) = (found for subject, found in mails.items() if subject.endswith("was refused by its gates"))
+    assert "below the minimum 0.99" in about_refused.get_content()
+    assert about_refused["To"] == "a@example.org, b@example.org"
+    assert any(subject.endswith("has ended as Failed") for subject in mails)
+
+    assert_repeated_once(stack, hooks["webhook"], web, failed)
+
+    for channel in ("slack", "webhook", "email"):
+        assert stack.vecmill("notify", "off", channel).stdout.strip() == f"{channel}: off"
+    assert SECRET not in "".join(called.stdout + called.stderr for called in said)
+    for folder in (stack.home, stack.workspace):
+        for path in folder.rglob("*"):
+            if path.is_file():
+                assert SECRET.encode() not in path.read_bytes(), path
+
+
+def assert_repeated_once(stack: ServerStack, hook: str, web: WebhookSink, failed: str) -> None:
+    """The same failure is announced once; the next one of another cause, refused parameters, is, and is recorded."""
+    parameters = stack.ask(f"flow_runs/{failed}")["parameters"]
+    deployment = stack.ask("deployments/name/build-word-vectors/adhoc")["id"]
+
+    def started(**changes: object) -> str:
+        asked = {"parameters": parameters | changes, "enforce_parameter_schema": False}
+        return str(stack.ask(f"deployments/{deployment}/create_flow_run", asked)["id"])
+
+    again = started()
+    assert stack.ended(again)["message"] == stack.state_of(failed)["message"]
+    invalid = started(skipgram={"dimension": 0})
+    assert stack.ended(invalid)["type"] == "FAILED"
+    wait_for("object", lambda: any("skipgram.dimension" in body.get("message", "") for body in web.posted_to(hook)))
+    assert not announced(stack, again)
+    assert announced(stack, invalid)
+
+    runs = {run.run_id: run for run in read_runs(Workspace(stack.workspace), "untold")}
+    assert (runs[invalid].outcome, runs[again].outcome) == ("failed", "failed")
+    assert "skipgram.dimension" in runs[invalid].reason
+    assert "--set skipgram.dimension=0" in stack.artifacts("untold-stopped")[0]["data"]
+
+
+def announced(stack: ServerStack, run: str) -> bool:
+    """Whether the event that notifies people was sent for the run."""
+    question = {"filter": {"event": {"name": [RUN_FAILED]}, "resource": {"id": [f"prefect.flow-run.{run}"]}}}
+    return bool(stack.ask("events/filter", question)["events"])

@@ -1,0 +1,113 @@
+"""`vecmill up` is stopped while a run trains: the run writes a checkpoint and a note, then all of it ends.
+
+The servers have a password, which right, wrong and missing ones are tried with.
+"""
+
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil  # type: ignore[import-untyped]
+import pytest
+
+from storage.layout import Workspace
+from storage.models.matrices import CHECKPOINT
+from storage.run_history import read_runs
+from tests.flows.postgres import postgres_server
+from tests.flows.server.test_worker_faults import settings_for, wait_for_checkpoint
+from tests.flows.server_stack import ServerStack
+
+pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
+
+PASSWORDS = {"": "asks for a password", "admin:wrong": "does not accept the password"}
+PASSWORD = "admin:right: password"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def own_stack(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, ServerStack]]:
+    """A server with a password, by the kind of its database."""
+    if request.param == "sqlite":
+        stack = ServerStack(tmp_path, PASSWORD)
+        yield "sqlite", stack
+        stack.clean_up()
+        return
+    # PostgreSQL's user has to reach the folder.
+    folder = Path(tempfile.mkdtemp(prefix="vecmill-postgres-", dir="/tmp"))
+    folder.chmod(0o755)
+    try:
+        with postgres_server(folder / "server") as url:
+            stack = ServerStack(tmp_path, PASSWORD, PREFECT_SERVER_DATABASE_CONNECTION_URL=url)
+            try:
+                yield "postgresql", stack
+            finally:
+                stack.clean_up()
+    finally:
+        shutil.rmtree(folder)
+
+
+def assert_stopped_well(
+    stack: ServerStack, table: str, run: str, mine: list[psutil.Process], stopped_at: float
+) -> None:
+    """Nothing is left running; the run has written its checkpoint and its record, and has reported to the server."""
+    assert not [process for process in mine if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
+    (record,) = read_runs(Workspace(stack.workspace), table)
+    assert (record.outcome, record.reason.split(":")[0]) == ("stopped", "SIGTERM")
+    checkpoints = [path.stat().st_mtime for path in stack.workspace.glob(f"models/*.partial/{CHECKPOINT}")]
+    assert max(checkpoints) >= stopped_at
+    stack.start()
+    assert stack.state_of(run)["type"] == "CRASHED"
+    (note,) = stack.artifacts(f"{table}-stopped")
+    assert note["flow_run_id"] == run
+    assert "vecmill run adhoc --set" in note["data"]
+
+
+def rare_checkpoints(table: str, corpus: Path, seed: int) -> tuple[str, ...]:
+    """One checkpoint soon, so that a training is known to be at work; the next is written when it is stopped."""
+    return (*settings_for(table, corpus, seed), "skipgram.epochs=1000")
+
+
+def test_a_server_with_a_password_is_stopped_while_a_run_trains(
+    own_stack: tuple[str, ServerStack], long_news_file: Path
+) -> None:
+    """By a SIGTERM to all its processes, as from systemd, and by Ctrl-C under nohup, where a SIGHUP does nothing."""
+    kind, stack = own_stack
+    for wrong in ("", "admin:wrong", "admin:wröng"):
+        refused = stack.vecmill("up", "--port", str(stack.port), PREFECT_API_AUTH_STRING=wrong)
+        assert refused.returncode == 1
+        assert_one_line(refused.stderr, "PREFECT_API_AUTH_STRING")
+    stack.start(*(["nohup"] if kind == "postgresql" else []))
+    api = f"http://127.0.0.1:{stack.port}/api"
+    for command in (("deploy",), ("run", "adhoc"), ("notify", "list")):
+        for wrong, expected in PASSWORDS.items():
+            refused = stack.vecmill(*command, PREFECT_API_AUTH_STRING=wrong, PREFECT_API_URL=api)
+            assert refused.returncode == 1
+            assert_one_line(refused.stderr, expected)
+    assert stack.vecmill("deploy").returncode == 0
+    assert stack.vecmill("notify", "list").returncode == 0
+
+    run = stack.start_run("adhoc", rare_checkpoints("halted", long_news_file, 4))
+    if kind == "postgresql":
+        stack.signal_all(signal.SIGHUP)
+    wait_for_checkpoint(stack, run)
+    second = stack.vecmill("up")
+    assert second.returncode == 0, second.stderr
+    assert f"up already, at http://127.0.0.1:{stack.port}" in second.stdout
+    mine, now = stack.processes(), time.time()
+    assert len(mine) >= 3
+    if kind == "sqlite":
+        stack.signal_all(signal.SIGTERM)
+        stack.send(signal.SIGTERM)
+        assert stack.exit_code() == 0
+    else:
+        assert stack.press_ctrl_c() == 0
+    assert_stopped_well(stack, "halted", run, mine, now)
+
+
+def assert_one_line(said: str, expected: str) -> None:
+    assert said.startswith("error:"), said
+    assert expected in " ".join(said.split())
+    assert "Traceback" not in said
+    assert "admin:wrong" not in said

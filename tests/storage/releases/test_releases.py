@@ -1,0 +1,480 @@
+"""Publishing: numbers only go up, the current release changes in one step or not at all."""
+
+import errno
+import json
+import logging
+import multiprocessing
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from multiprocessing.connection import Connection
+from multiprocessing.synchronize import Event
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from storage.errors import ReleaseError, SettingsError, VecmillError, WorkspaceError
+from storage.layout import Workspace
+from storage.locks import held_lock
+from storage.releases import file as release_file
+from storage.releases import publishing as releases
+from storage.releases.ledger import STAGING, Ledger, read_ledger, write_ledger
+from storage.releases.publishing import (
+    current_release,
+    find_release_of_model,
+    keep_candidate,
+    list_releases,
+    publish_release,
+)
+from storage.releases.reader import check_release_file
+from storage.releases.schema import GateRow
+from storage.stages import sha256_of
+from tests.storage.sample_releases import content
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace(tmp_path / "workspace")
+
+
+def published_version(workspace: Workspace, table: str = "news") -> int:
+    """What a reader of the table's own file sees."""
+    with duckdb.connect(str(workspace.table_file(table)), read_only=True) as connection:
+        ((version,),) = connection.execute("SELECT version FROM release").fetchall()
+    assert isinstance(version, int)
+    return version
+
+
+def test_the_first_release_is_version_1_and_current(workspace: Workspace) -> None:
+    assert current_release(workspace, "news") is None
+    release = publish_release(workspace, "news", content())
+    assert (release.table, release.version, release.model_digest, release.corpus_digest) == (
+        "news",
+        1,
+        "abc123",
+        "c0ffee",
+    )
+    assert release.metrics == {"wordsim353": 0.5, "google_analogies": None}
+    assert release.digests == {"wordsim353": "1234", "google_analogies": "5678"}
+    assert release.path == workspace.release_file("news", 1)
+    assert current_release(workspace, "news") == release
+    assert published_version(workspace) == 1
+    assert workspace.table_file("news").samefile(release.path)
+    check_release_file(workspace.table_file("news"))
+
+
+def test_every_release_has_a_parquet_copy_and_a_manifest_with_checksums(workspace: Workspace) -> None:
+    publish_release(workspace, "news", content())
+    manifest = json.loads(workspace.release_file("news", 1, ".json").read_text())
+    assert set(manifest["files"]) == {".duckdb", ".parquet"}
+    for suffix, record in manifest["files"].items():
+        file = workspace.release_file("news", 1, suffix)
+        assert file.stat().st_size == record["size"]
+        assert sha256_of(file) == record["sha256"]
+    assert manifest["release"]["version"] == 1
+    kept = sorted(file.name for file in workspace.releases_folder("news").iterdir())
+    assert kept == [".publish.lock", "v000001.duckdb", "v000001.json", "v000001.parquet", "versions.json"]
+
+
+def test_versions_go_up_and_are_never_used_again(workspace: Workspace) -> None:
+    for expected in (1, 2, 3):
+        assert publish_release(workspace, "news", content(seed=expected)).version == expected
+    for suffix in (".duckdb", ".parquet", ".json"):  # as pruning the newest after a rollback would
+        workspace.release_file("news", 3, suffix).unlink()
+    workspace.table_file("news").unlink()
+    os.link(workspace.release_file("news", 1), workspace.table_file("news"))
+    assert publish_release(workspace, "news", content()).version == 4
+    assert [release.version for release in list_releases(workspace, "news")] == [1, 2, 4]
+
+
+@pytest.mark.parametrize("damage", ["missing", "damaged", "low"])
+def test_numbers_go_on_without_the_ledger(workspace: Workspace, damage: str) -> None:
+    publish_release(workspace, "news", content())
+    publish_release(workspace, "news", content())
+    ledger = workspace.releases_folder("news") / "versions.json"
+    match damage:
+        case "missing":
+            ledger.unlink()
+        case "damaged":
+            ledger.write_text('{"highest')
+        case "low":
+            ledger.write_text('{"highest_used": 1, "highest_published": 1}')
+    assert [release.version for release in list_releases(workspace, "news")] == [1, 2]
+    assert publish_release(workspace, "news", content()).version == 3
+
+
+def test_tables_do_not_know_of_each_other(workspace: Workspace) -> None:
+    publish_release(workspace, "news", content())
+    publish_release(workspace, "news", content())
+    assert publish_release(workspace, "reviews", content()).version == 1
+    assert published_version(workspace) == 2
+
+
+def test_a_candidate_has_no_number_and_leaves_the_current_release(workspace: Workspace) -> None:
+    publish_release(workspace, "news", content())
+    refused = content(model_digest="worse", seed=2)
+    candidate = keep_candidate(workspace, "news", refused)
+    assert candidate.row.version is None
+    assert candidate.path == workspace.candidate_file("news", "worse")
+    with pytest.raises(ValueError, match="no version"):
+        _ = candidate.version
+    check_release_file(candidate.path)
+    assert published_version(workspace) == 1
+    assert publish_release(workspace, "news", content()).version == 2
+    assert keep_candidate(workspace, "news", refused).path == candidate.path  # the same model again: replaced
+
+
+def test_a_candidate_alone_publishes_nothing(workspace: Workspace) -> None:
+    keep_candidate(workspace, "news", content())
+    assert not workspace.table_file("news").exists()
+    assert current_release(workspace, "news") is None
+    assert [(release.version, release.current) for release in list_releases(workspace, "news")] == [(None, False)]
+
+
+def test_the_list_tells_versions_candidates_gates_and_the_current_one(workspace: Workspace) -> None:
+    publish_release(workspace, "news", content())
+    publish_release(workspace, "news", content(model_digest="second"))
+    refusing = content(model_digest="worse")
+    failed = GateRow(metric="simlex999", value=0.1, minimum=0.3, passed=False)
+    keep_candidate(workspace, "news", replace(refusing, gates=[*refusing.gates, failed]))
+    told = [
+        (release.version, release.current, release.gates_passed, release.refused_by, release.model_digest)
+        for release in list_releases(workspace, "news")
+    ]
+    assert told == [
+        (1, False, True, [], "abc123"),
+        (2, True, True, [], "second"),
+        (None, False, False, ["simlex999"], "worse"),
+    ]
+    with pytest.raises(ReleaseError, match="no table 'other'"):
+        list_releases(workspace, "other")
+
+
+def test_a_release_is_found_by_its_model(workspace: Workspace) -> None:
+    for model in ("one", "two", "one", "two"):
+        publish_release(workspace, "news", content(model_digest=model))
+    keep_candidate(workspace, "news", content(model_digest="refused"))
+    found = [find_release_of_model(workspace, "news", model) for model in ("one", "two", "refused", "none")]
+    assert [release and release.version for release in found] == [3, 4, None, None]
+
+
+def test_a_release_without_manifest_is_read_from_its_file(workspace: Workspace) -> None:
+    release = publish_release(workspace, "news", content())
+    manifest = workspace.release_file("news", 1, ".json")
+    manifest.write_text("{")
+    assert current_release(workspace, "news") == release
+    manifest.unlink()
+    assert current_release(workspace, "news") == release
+    assert find_release_of_model(workspace, "news", "abc123") == release
+
+
+@pytest.mark.parametrize("table", ["../escape", "a/b", 'a"b', "a;b", "", ".hidden", "a\0b", "a b", "'", "x" * 64])
+def test_table_names_cannot_leave_the_workspace(workspace: Workspace, table: str) -> None:
+    publications: list[Callable[[], object]] = [
+        lambda: publish_release(workspace, table, content()),
+        lambda: keep_candidate(workspace, table, content()),
+        lambda: current_release(workspace, table),
+        lambda: list_releases(workspace, table),
+        lambda: find_release_of_model(workspace, table, "abc"),
+    ]
+    for publication in publications:
+        with pytest.raises(SettingsError, match="no table name"):
+            publication()
+    assert not workspace.root.exists()
+
+
+def test_a_model_digest_cannot_leave_the_workspace() -> None:
+    with pytest.raises(ValueError, match="model_digest"):
+        content(model_digest="../../escape")
+
+
+def test_content_that_cannot_be_published_leaves_everything_as_it_was(workspace: Workspace) -> None:
+    publish_release(workspace, "news", content())
+    before = sorted(workspace.root.rglob("*"))
+    with pytest.raises(ReleaseError, match="zero byte"):
+        publish_release(workspace, "news", content(["a\0b"]))
+    assert sorted(workspace.root.rglob("*")) == before
+    assert publish_release(workspace, "news", content()).version == 2
+
+
+def unread(status: os.stat_result) -> tuple[int, ...]:
+    """All that reading a file leaves as it is: its access time changes when it is looked at in another second."""
+    return (*status[: stat.ST_ATIME], status.st_mtime_ns, status.st_ctime_ns)
+
+
+@pytest.mark.parametrize("obstacle", ["folder", "text", "other database", "other table", "candidate"])
+def test_a_foreign_file_under_the_tables_name_is_not_replaced(workspace: Workspace, obstacle: str) -> None:
+    current = workspace.table_file("news")
+    workspace.tables_root.mkdir(parents=True)
+    match obstacle:
+        case "folder":
+            current.mkdir()
+        case "text":
+            current.write_text("my notes")
+        case "other database":
+            duckdb.connect(str(current)).execute("CREATE TABLE mine (x INTEGER)").close()
+        case "other table":
+            publish_release(workspace, "other", content())
+            shutil.copy(workspace.table_file("other"), current)
+        case "candidate":
+            keep_candidate(workspace, "other", content())
+            shutil.copy(workspace.candidate_file("other", "abc123"), current)
+    before = unread(current.stat())
+    with pytest.raises(ReleaseError, match=r"news\.duckdb is in the way.*move it away"):
+        publish_release(workspace, "news", content())
+    assert unread(current.stat()) == before
+    shutil.rmtree(current) if obstacle == "folder" else current.unlink()
+    assert publish_release(workspace, "news", content()).version == 1
+
+
+def test_a_file_where_the_folder_of_releases_belongs_is_named(workspace: Workspace) -> None:
+    workspace.tables_root.mkdir(parents=True)
+    (workspace.tables_root / "news").write_text("in the way")
+    with pytest.raises(WorkspaceError, match=r"in the way.*current release is untouched"):
+        publish_release(workspace, "news", content())
+
+
+def test_a_damaged_current_release_is_replaced_by_the_next(workspace: Workspace) -> None:
+    publish_release(workspace, "news", content())
+    with workspace.table_file("news").open("r+b") as file:
+        file.truncate(1000)
+    assert publish_release(workspace, "news", content()).version == 2
+    assert published_version(workspace) == 2
+
+
+@pytest.mark.parametrize("reason", [errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_without_hard_links_the_release_is_copied(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, reason: int
+) -> None:
+    def refuse(source: Path, target: Path) -> None:
+        raise OSError(reason, os.strerror(reason))
+
+    monkeypatch.setattr(os, "link", refuse)
+    publish_release(workspace, "news", content())
+    release = publish_release(workspace, "news", content(model_digest="second"))
+    assert not workspace.table_file("news").samefile(release.path)
+    assert workspace.table_file("news").read_bytes() == release.path.read_bytes()
+    assert published_version(workspace) == 2
+    assert current_release(workspace, "news") == release
+    assert [(r.version, r.current) for r in list_releases(workspace, "news")] == [(1, False), (2, True)]
+
+
+def test_another_failure_to_link_leaves_the_current_release(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish_release(workspace, "news", content())
+    before = sorted(workspace.root.rglob("*"))
+
+    def full(source: Path, target: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "link", full)
+    with pytest.raises(WorkspaceError, match=r"is full.*untouched"):
+        publish_release(workspace, "news", content())
+    monkeypatch.undo()
+    assert published_version(workspace) == 1
+    assert sorted(workspace.root.rglob("*")) == before
+    assert publish_release(workspace, "news", content()).version == 2
+
+
+def test_what_a_killed_publish_left_is_cleaned_and_its_number_not_used_again(
+    workspace: Workspace, caplog: pytest.LogCaptureFixture
+) -> None:
+    publish_release(workspace, "news", content())
+    folder = workspace.releases_folder("news")
+    # Killed after the renames into the folder of releases, before the link.
+    for suffix in (".duckdb", ".parquet", ".json"):
+        shutil.copy(workspace.release_file("news", 1, suffix), workspace.release_file("news", 2, suffix))
+    write_ledger(workspace, "news", Ledger(highest_used=2, highest_published=1, unfinished=[2]))
+    (folder / STAGING).mkdir()
+    (folder / STAGING / "release.duckdb").write_bytes(b"half")
+    assert [release.version for release in list_releases(workspace, "news")] == [1]
+    found = find_release_of_model(workspace, "news", "abc123")
+    assert found is not None
+    assert found.version == 1
+    with caplog.at_level(logging.INFO):
+        assert publish_release(workspace, "news", content()).version == 3
+    assert "interrupted" in caplog.text
+    assert not (folder / STAGING).exists()
+    assert not workspace.release_file("news", 2).exists()
+
+
+def test_a_publish_killed_after_the_link_counts_as_published(workspace: Workspace) -> None:
+    publish_release(workspace, "news", content())
+    ledger = (workspace.releases_folder("news") / "versions.json").read_text()
+    publish_release(workspace, "news", content())
+    (workspace.releases_folder("news") / "versions.json").write_text(ledger)
+    assert [(release.version, release.current) for release in list_releases(workspace, "news")] == [
+        (1, False),
+        (2, True),
+    ]
+    assert publish_release(workspace, "news", content()).version == 3
+    assert workspace.release_file("news", 2).exists()
+
+
+def die_before_the_link(root: Path) -> None:
+    releases.make_current = lambda *_: os._exit(9)
+    publish_release(Workspace(root), "news", content())
+
+
+def test_a_first_publish_killed_before_the_link_publishes_nothing(workspace: Workspace) -> None:
+    process = multiprocessing.get_context("spawn").Process(target=die_before_the_link, args=(workspace.root,))
+    process.start()
+    process.join()
+    assert process.exitcode == 9
+    assert workspace.release_file("news", 1).exists()
+    assert find_release_of_model(workspace, "news", "abc123") is None
+    assert list_releases(workspace, "news") == []
+    assert publish_release(workspace, "news", content()).version == 2
+    assert read_ledger(workspace, "news").highest_used == 2
+
+
+def publish_some(root: Path, seed: int, times: int) -> None:
+    for _ in range(times):
+        publish_release(Workspace(root), "news", content(seed=seed))
+
+
+def test_two_publishers_at_once_lose_nothing(workspace: Workspace) -> None:
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=publish_some, args=(workspace.root, seed, 3)) for seed in (1, 2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+        assert process.exitcode == 0
+    assert [release.version for release in list_releases(workspace, "news")] == [1, 2, 3, 4, 5, 6]
+    assert published_version(workspace) == 6
+
+
+def hold_lock(path: Path, held: Event, release: Event) -> None:
+    with held_lock(path, "the test"):
+        held.set()
+        release.wait(60)
+
+
+def test_a_publisher_that_waits_says_so(workspace: Workspace, caplog: pytest.LogCaptureFixture) -> None:
+    publish_release(workspace, "news", content())
+    context = multiprocessing.get_context("spawn")
+    held, release = context.Event(), context.Event()
+    process = context.Process(target=hold_lock, args=(workspace.table_lock("news"), held, release))
+    process.start()
+    assert held.wait(60)
+
+    class LetGo(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            release.set()
+
+    handler = LetGo()
+    logging.getLogger("storage.locks").addHandler(handler)
+    try:
+        with caplog.at_level(logging.INFO):
+            assert publish_release(workspace, "news", content()).version == 2
+    finally:
+        logging.getLogger("storage.locks").removeHandler(handler)
+        release.set()
+    process.join()
+    assert "a release of 'news' is being written by another run; waiting" in caplog.text
+
+
+def test_a_killed_publisher_does_not_keep_its_lock(workspace: Workspace) -> None:
+    publish_release(workspace, "news", content())
+    context = multiprocessing.get_context("spawn")
+    held, release = context.Event(), context.Event()
+    process = context.Process(target=hold_lock, args=(workspace.table_lock("news"), held, release))
+    process.start()
+    assert held.wait(60)
+    process.kill()
+    process.join()
+    assert publish_release(workspace, "news", content()).version == 2
+
+
+def publish_with_file_limit(root: Path, limit: int, answer: Connection) -> None:
+    """Publish while no file may grow beyond `limit` bytes, and send back what was raised."""
+    import resource
+    import signal
+
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    try:
+        publish_release(Workspace(root), "news", content(rows=20_000))
+        outcome = "published"
+    except VecmillError as error:
+        outcome = f"{type(error).__name__}: {error}"
+    answer.send(outcome)
+
+
+@pytest.mark.parametrize("limit", [0, 5_000, 100_000, 1_000_000])
+def test_a_disk_that_takes_no_more_leaves_the_current_release(workspace: Workspace, limit: int) -> None:
+    publish_release(workspace, "news", content())
+    context = multiprocessing.get_context("spawn")
+    receiver, sender = context.Pipe()
+    process = context.Process(target=publish_with_file_limit, args=(workspace.root, limit, sender))
+    process.start()
+    sender.close()
+    outcome = receiver.recv()
+    process.join()
+    assert outcome.startswith("WorkspaceError: the disk of the workspace")
+    assert "the current release is untouched" in outcome
+    assert published_version(workspace) == 1
+    assert publish_release(workspace, "news", content()).version == 2
+    check_release_file(workspace.table_file("news"))
+
+
+def publish_as_a_stranger(root: Path, answer: Connection) -> None:
+    """Publish without the right to write, which root has to give up first."""
+    # A stranger may not be allowed to read the modules that publishing imports on the way.
+    with tempfile.TemporaryDirectory() as folder:
+        publish_release(Workspace(Path(folder)), "news", content())
+    if os.geteuid() == 0:
+        os.setuid(65534)
+    try:
+        publish_release(Workspace(root), "news", content())
+        outcome = "published"
+    except VecmillError as error:
+        outcome = f"{type(error).__name__}: {error}"
+    answer.send(outcome)
+
+
+@pytest.mark.parametrize("closed", ["tables", "tables/news"])
+def test_a_folder_that_cannot_be_written_leaves_the_current_release(closed: str) -> None:
+    # Not tmp_path, which strangers cannot even look into.
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        workspace = Workspace(Path(folder) / "workspace")
+        publish_release(workspace, "news", content())
+        for place in (workspace.tables_root, workspace.releases_folder("news")):
+            if os.geteuid() == 0:
+                for path in (place, *place.iterdir()):
+                    os.chown(path, 65534, 65534, follow_symlinks=False)
+        (workspace.root / closed).chmod(0o555)
+        context = multiprocessing.get_context("spawn")
+        receiver, sender = context.Pipe()
+        process = context.Process(target=publish_as_a_stranger, args=(workspace.root, sender))
+        process.start()
+        sender.close()
+        outcome = receiver.recv()
+        process.join()
+        (workspace.root / closed).chmod(0o755)
+        assert outcome.startswith("WorkspaceError")
+        assert f"cannot be written: [Errno 13] Permission denied: '{workspace.root / closed}/" in outcome
+        assert published_version(workspace) == 1
+        assert publish_release(workspace, "news", content()).version == 2
+        assert sorted(file.name for file in workspace.tables_root.iterdir()) == [
+            "news",
+            "news.duckdb",
+            "news.duckdb.wal",
+        ]
+
+
+def test_a_release_that_fails_its_check_is_not_published(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    publish_release(workspace, "news", content())
+    monkeypatch.setattr(release_file, "macro_statements", lambda *_: ["CREATE MACRO similarity(a, b) AS 0.0"])
+    with pytest.raises(ReleaseError):
+        publish_release(workspace, "news", content())
+    monkeypatch.undo()
+    assert published_version(workspace) == 1
+    assert publish_release(workspace, "news", content()).version == 2
