@@ -158,7 +158,9 @@ def assert_repeated_once(stack: ServerStack, hook: str, web: WebhookSink, failed
     runs = {run.run_id: run for run in read_runs(Workspace(stack.workspace), "untold")}
     assert (runs[invalid].outcome, runs[again].outcome) == ("failed", "failed")
     assert "skipgram.dimension" in runs[invalid].reason
-    assert "--set skipgram.dimension=0" in stack.artifacts("untold-stopped")[0]["data"]
+    note = stack.artifacts("untold-stopped")[0]
+    assert note["flow_run_id"] == invalid
+    assert "dimension" in note["data"].split("```")[1]
 
 
 def announced(stack: ServerStack, run: str) -> bool:
