@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from storage.disk import NO_LINKS, disk_errors
+from storage.disk import NO_LINKS, disk_errors, sha256_of, sync_path
 from storage.layout import Workspace
 from storage.locks import held_lock
 from storage.releases.file import ReleaseContent, write_parquet_copy, write_release_file
@@ -34,7 +34,7 @@ from storage.releases.records import (
     readable_releases,
     summarize_release,
 )
-from storage.stages import FileRecord, sha256_of, sync_path
+from storage.stages import FileRecord
 
 logger = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.disk import disk_errors
+from storage.disk import disk_errors, replaced_file
 from storage.errors import ReleaseError
 from storage.layout import REPORT_SUFFIX, Workspace
 from storage.models.rows import ComparedWordRow
@@ -15,7 +15,6 @@ from storage.releases.ledger import current_version, kept_versions
 from storage.releases.reader import open_release, read_release_row, read_rows
 from storage.releases.records import Release, readable_releases
 from storage.releases.schema import SettingRow
-from storage.stages import sync_path
 
 # A comparison takes as many steps as it has words times the rows of the release; this many last a second or two.
 COMPARED_PAIRS = 9_000_000
@@ -115,11 +114,5 @@ def has_report(release: Release) -> bool:
 
 def write_report(path: Path, page: str) -> None:
     """Write a report, whole or not at all. Raises WorkspaceError where that fails."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    with disk_errors(path.parent, kept="the release is untouched"):
-        try:
-            temporary.write_text(page, encoding="utf-8")
-            sync_path(temporary)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+    with disk_errors(path.parent, kept="the release is untouched"), replaced_file(path) as written:
+        written.write_text(page, encoding="utf-8")

@@ -17,6 +17,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from storage.disk import sha256_of
 from storage.errors import ReleaseError, SettingsError, VecmillError, WorkspaceError
 from storage.layout import Workspace
 from storage.locks import held_lock
@@ -32,7 +33,6 @@ from storage.releases.publishing import (
 )
 from storage.releases.reader import check_release_file
 from storage.releases.schema import GateRow
-from storage.stages import sha256_of
 from tests.storage.sample_releases import content
 
 
