@@ -107,17 +107,6 @@ def kept_releases(workspace: Workspace, table: str) -> list[Release]:
     return readable_releases(workspace.release_file(table, version) for version in kept_versions(workspace, table))
 
 
-def find_release_of_model(workspace: Workspace, table: str, model_digest: str) -> Release | None:
-    """The published release that holds this model; the current one if there are several, else the latest."""
-    current = current_release(workspace, table)
-    if current is not None and current.model_digest == model_digest:
-        return current
-    for release in reversed(kept_releases(workspace, table)):
-        if release.model_digest == model_digest:
-            return release
-    return None
-
-
 def list_releases(workspace: Workspace, table: str) -> list[ReleaseSummary]:
     """Every kept release of a table, lowest version first, then the refused candidates, oldest first.
 
