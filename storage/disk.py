@@ -1,6 +1,8 @@
-"""What a full, read-only or occupied disk raises, said once with its remedy, whichever library met it."""
+"""Checksums, durable and atomic writes, and one error message for each kind of disk failure."""
 
 import errno
+import hashlib
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +20,38 @@ NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EX
 # DuckDB has one exception for all of them and passes the system's words on.
 FULL_WORDS = ("No space left on device", "Disk quota exceeded", "File too large")
 REFUSED_WORDS = ("Permission denied", "Read-only file system", "Operation not permitted", "Not a directory")
+
+
+def sha256_of(path: Path) -> str:
+    """Hex sha256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sync_path(path: Path) -> None:
+    """Flush a file or folder to disk, so that a later rename never exposes a file without its content."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def replaced_file(target: Path) -> Iterator[Path]:
+    """Replace `target` atomically: readers, and a run after a crash, see either the old content or the new.
+
+    Yields a hidden temporary path in the same folder. It is removed if the block fails.
+    """
+    temporary = target.with_name(f".{target.name}.tmp")
+    try:
+        yield temporary
+        sync_path(temporary)
+        temporary.replace(target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_path(target.parent)
 
 
 @contextmanager

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from storage.disk import sync_path
 from storage.errors import VectorFileError
-from storage.stages import sync_path
 
 
 @contextmanager

@@ -17,11 +17,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
-from storage.disk import FULL, disk_errors
+from storage.disk import FULL, disk_errors, replaced_file
 from storage.errors import WorkspaceError
 from storage.layout import Workspace, checked_table_name
 from storage.runs import oldest_run
-from storage.stages import sync_path
 
 logger = logging.getLogger(__name__)
 
@@ -147,14 +146,8 @@ def _write(path: Path, run: RunRow) -> None:
         "started_at": run.started_at.astimezone(UTC).replace(tzinfo=None),
         "metrics": list(run.metrics.items()),
     }
-    written = path.with_name(f".{path.name}.tmp")
-    try:
+    with replaced_file(path) as written:
         pq.write_table(pa.Table.from_pylist([content], schema=SCHEMA), written)
-        sync_path(written)
-        written.replace(path)
-    except OSError:
-        written.unlink(missing_ok=True)
-        raise
 
 
 def _keep_space(spare: Path) -> None:

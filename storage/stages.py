@@ -20,7 +20,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from storage.disk import disk_errors
+from storage.disk import disk_errors, sha256_of, sync_path
 from storage.layout import Workspace
 from storage.locks import held_lock
 
@@ -119,12 +119,6 @@ def collected_stages() -> Iterator[list[Manifest[Any]]]:
         yield manifests
     finally:
         _collected.reset(token)
-
-
-def sha256_of(path: Path) -> str:
-    """Hex sha256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def find_stage(workspace: Workspace, stage: Stage[Facts]) -> Manifest[Facts] | None:
@@ -228,12 +222,3 @@ def _seal(partial: Path, folder: Path, content: dict[str, Any], facts: type[Fact
 def _manifest(stored: dict[str, Any], facts: type[Facts], folder: Path, *, reused: bool = False) -> Manifest[Facts]:
     known = stored | {"facts": facts.model_validate(stored["facts"])}
     return Manifest[Facts](**known, path=folder, reused=reused)
-
-
-def sync_path(path: Path) -> None:
-    """Flush a file or folder to the disk, so that a rename after it never shows a file without its bytes."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -57,7 +57,14 @@ FLOWS_MAY_USE = {
         "storage.run_history",
         "storage.releases",
     },
-    "flows/server": {"storage.errors", "storage.layout", "storage.redaction", "storage.run_history", "storage.runs"},
+    "flows/server": {
+        "storage.disk",
+        "storage.errors",
+        "storage.layout",
+        "storage.redaction",
+        "storage.run_history",
+        "storage.runs",
+    },
 }
 
 

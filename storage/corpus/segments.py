@@ -14,11 +14,10 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from storage.corpus.shards import OpenShards, ShardWriter
-from storage.errors import WorkspaceError
+from storage.parquet_files import read_table, write_table
 
 INDEX = "files.parquet"
 INDEX_SCHEMA = pa.schema(
@@ -127,18 +126,12 @@ def _joined(batches: list[Batch]) -> Batch:
 def write_index(folder: Path, rows: Iterable[FileRows]) -> None:
     """Write where the rows of every source file are, in the order of the corpus."""
     table = pa.Table.from_pylist([vars(row) for row in rows], schema=INDEX_SCHEMA)
-    pq.write_table(table, folder / INDEX, compression="zstd")
+    write_table(table, folder / INDEX)
 
 
 def read_index(folder: Path) -> list[FileRows]:
     """Where the rows of every source file are. Raises WorkspaceError if the index is missing or has other columns."""
-    path = folder / INDEX
-    if not path.is_file():
-        raise WorkspaceError(f"{folder} holds no {INDEX}; delete the folder and run again")
-    table = pq.read_table(path)
-    if not table.schema.equals(INDEX_SCHEMA):
-        raise WorkspaceError(f"{path} does not have the columns of an index; delete its folder and run again")
-    return [FileRows(**row) for row in table.to_pylist()]
+    return [FileRows(**row) for row in read_table(folder / INDEX, INDEX_SCHEMA, "an index").to_pylist()]
 
 
 def read_segments(

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from storage.errors import WorkspaceError
+from storage.parquet_files import check_schema
 
 # Bytes in memory after which the next file begins: few files, none too large to copy.
 SHARD_BYTES = 1 << 30
@@ -112,6 +113,5 @@ def _paths(folder: Path, name: str) -> list[Path]:
 
 
 def _opened(path: Path, name: str, schema: pa.Schema, parquet_options: Mapping[str, Any]) -> Any:  # noqa: ANN401
-    if not pq.read_schema(path).equals(schema):
-        raise WorkspaceError(f"{path} does not have the columns of {name}; delete its folder and run again")
+    check_schema(path, schema, name)
     return pq.ParquetFile(path, **parquet_options)

@@ -21,9 +21,9 @@ from storage.compressed_files import (
     open_decompressed,
     recognize_file,
 )
+from storage.disk import sha256_of
 from storage.errors import CorpusError
 from storage.file_signatures import COMPRESSION_SUFFIXES
-from storage.stages import sha256_of
 
 logger = logging.getLogger(__name__)
 

@@ -6,12 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from storage.corpus.segments import RowTable, read_index, read_segments
 from storage.corpus.shards import read_row_groups
-from storage.errors import WorkspaceError
+from storage.parquet_files import read_table, write_table
 
 SCHEMA = pa.schema(
     [
@@ -70,17 +69,14 @@ def read_segment_tokens(folder: Path, segment: str) -> Iterator[pa.Array]:
 def write_counts(folder: Path, segment: str, words: pa.Array, counts: NDArray[np.int64]) -> None:
     """Write how often each distinct word occurs in a segment. words, counts: (V,)."""
     table = pa.table([words, pa.array(counts, pa.int64())], schema=COUNTS_SCHEMA)
-    pq.write_table(table, _counts_file(folder, segment), compression="zstd")
+    write_table(table, _counts_file(folder, segment))
 
 
 def read_counts(folder: Path) -> list[tuple[pa.Array, NDArray[np.int64]]]:
     """Words and their counts, segment by segment. Raises WorkspaceError if a file is missing or has other columns."""
     found = []
     for segment in sorted({rows.segment for rows in read_index(folder)}):
-        path = _counts_file(folder, segment)
-        if not path.is_file() or not pq.read_schema(path).equals(COUNTS_SCHEMA):
-            raise WorkspaceError(f"{path} is missing or has other columns; delete its folder and run again")
-        table = pq.read_table(path)
+        table = read_table(_counts_file(folder, segment), COUNTS_SCHEMA, "word counts")
         found.append((table["word"].combine_chunks(), table["count"].to_numpy()))
     return found
 

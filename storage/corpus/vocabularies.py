@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from storage.errors import WorkspaceError
+from storage.parquet_files import read_table, write_table
 from storage.stages import Manifest
 
 FILE = "vocabulary.parquet"
@@ -46,15 +45,13 @@ def write_vocabulary(folder: Path, table: WordTable) -> None:
         pa.array(table.keep_probability, pa.float64()),
         pa.array(table.noise_probability, pa.float64()),
     ]
-    pq.write_table(pa.table(columns, schema=SCHEMA), folder / FILE, compression="zstd")
+    write_table(pa.table(columns, schema=SCHEMA), folder / FILE)
 
 
 def read_vocabulary(vocabulary: Manifest[Any] | Path) -> WordTable:
-    """The vocabulary of a stage or in a folder. Raises WorkspaceError if the file has other columns."""
+    """The vocabulary of a stage or in a folder. Raises WorkspaceError if the file is missing or has other columns."""
     path = (vocabulary.path if isinstance(vocabulary, Manifest) else vocabulary) / FILE
-    table = pq.read_table(path)
-    if not table.schema.equals(SCHEMA):
-        raise WorkspaceError(f"{path} does not have the columns of a vocabulary; delete its folder and run again")
+    table = read_table(path, SCHEMA, "a vocabulary")
     return WordTable(
         words=table["word"].to_pylist(),
         counts=table["count"].to_numpy(),

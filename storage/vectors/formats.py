@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from storage.compressed_files import open_decompressed
-from storage.stages import sha256_of
+from storage.disk import sha256_of
 
 
 def _row_number(row: int) -> str:

@@ -1,7 +1,7 @@
 """Word vectors as Parquet: one row a word, its vector as a list of numbers."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,15 @@ WORD_COLUMNS = ("word", "words", "token", "text")
 VECTOR_COLUMNS = ("vector", "vectors", "embedding", "embeddings")
 COUNT_COLUMN = "count"
 BLOCK_NUMBERS = 1 << 22
+# The columns of a published table; vectors are lists here, because many readers know no lists of a fixed size.
+SCHEMA = pa.schema(
+    [
+        pa.field("rank", pa.int32(), nullable=False),
+        pa.field("word", pa.string(), nullable=False),
+        pa.field("count", pa.int64(), nullable=False),
+        pa.field("vector", pa.list_(pa.field("element", pa.float32(), nullable=False)), nullable=False),
+    ]
+)
 
 
 def read_parquet(path: Path) -> WordVectors:
@@ -50,30 +59,38 @@ def write_parquet(
     facts: Mapping[str, str],
 ) -> None:
     """Write rank, word, count and vector, as the table has them. facts: kept as the metadata of the schema."""
-    dimension = vectors.shape[1]
-    schema = pa.schema(
-        [
-            pa.field("rank", pa.int32(), nullable=False),
-            pa.field("word", pa.string(), nullable=False),
-            pa.field("count", pa.int64(), nullable=False),
-            pa.field("vector", pa.list_(pa.field("element", pa.float32(), nullable=False)), nullable=False),
-        ],
-        metadata=dict(facts),
+    block_rows = max(1, BLOCK_NUMBERS // vectors.shape[1])
+    blocks = (
+        ranked_rows(start, words[start:stop], counts[start:stop], vectors[start:stop])
+        for start, stop in ((start, start + block_rows) for start in range(0, len(words), block_rows))
     )
-    block_rows = max(1, BLOCK_NUMBERS // dimension)
+    write_row_groups(path, blocks, facts)
+
+
+def write_row_groups(path: Path, blocks: Iterable[pa.Table], facts: Mapping[str, str] | None = None) -> None:
+    """Write blocks of `ranked_rows`, each as a row group. facts: metadata of the schema."""
+    schema = SCHEMA.with_metadata(dict(facts)) if facts else SCHEMA
+    # Bytes at the same position in a float resemble each other more than neighbouring bytes: 8 % less with zstd.
     with pq.ParquetWriter(
         path, schema, compression="zstd", use_dictionary=False, use_byte_stream_split=["vector.list.element"]
     ) as writer:
-        for start in range(0, len(words), block_rows):
-            block = vectors[start : start + block_rows]
-            lists = pa.FixedSizeListArray.from_arrays(pa.array(block.reshape(-1)), dimension)
-            columns = [
-                pa.array(np.arange(start + 1, start + 1 + len(block), dtype=np.int32)),
-                pa.array(words[start : start + block_rows], pa.string()),
-                pa.array(counts[start : start + block_rows]),
-                lists.cast(schema.field("vector").type),
-            ]
-            writer.write_table(pa.table(columns, schema=schema))
+        for block in blocks:
+            writer.write_table(block.cast(schema))
+
+
+def ranked_rows(start: int, words: Sequence[str], counts: NDArray[np.int64], vectors: NDArray[np.float32]) -> pa.Table:
+    """Rank, word, count and (N, D) vector of N words as an Arrow table. start: words ranked before them."""
+    dimension = vectors.shape[1]
+    schema = SCHEMA.set(3, pa.field("vector", pa.list_(pa.float32(), dimension), nullable=False))
+    return pa.table(
+        [
+            pa.array(np.arange(start + 1, start + 1 + len(words), dtype=np.int32)),
+            pa.array(words, pa.string()),
+            pa.array(np.asarray(counts, dtype=np.int64)),
+            pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), dimension),
+        ],
+        schema=schema,
+    )
 
 
 def _counts(column: pa.ChunkedArray) -> NDArray[np.int64]:
