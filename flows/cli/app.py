@@ -154,7 +154,8 @@ notify_commands.register(app)
 
 def main() -> None:
     """Run the command. Exit code 0: done, 1: failed or refused, 2: wrong usage."""
-    sys.exit(run_guarded(app))
+    # Not standalone: usage errors reach run_guarded, which prints them as it prints all others.
+    sys.exit(run_guarded(lambda: app(prog_name="vecmill", standalone_mode=False)))
 
 
 def _show_result(result: "BuildResult", as_json: bool) -> None:

@@ -10,10 +10,14 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+import typer
+
 from storage.errors import SettingsError, VecmillError
 
 FAILED, WRONG_USAGE = 1, 2
 LONGEST_CAUSE = 300
+# Typer exports no name for the base of its usage errors: wrong arguments, unknown commands, missing options.
+UsageError = typer.BadParameter.__mro__[1]
 # Errors of the operating system that a path given by the user explains.
 OF_A_PATH = {
     errno.ENAMETOOLONG: "the path is longer than the file system allows; name a shorter one",
@@ -33,7 +37,8 @@ def run_guarded(command: Callable[[], object]) -> int:
     code = 0
     try:
         try:
-            command()
+            answer = command()
+            code = answer if isinstance(answer, int) else 0
         except SystemExit as ended:
             code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
         # What is still in the buffer may not fit either.
@@ -44,6 +49,12 @@ def run_guarded(command: Callable[[], object]) -> int:
         return WRONG_USAGE
     except VecmillError as error:
         print_error(str(error))
+        return FAILED
+    except UsageError as error:
+        print_error(_usage_message(error))
+        return WRONG_USAGE
+    except typer.Abort:
+        print_error("aborted: no answer to the prompt")
         return FAILED
     except BrokenPipeError:
         # A reader such as `head` has seen enough.
@@ -82,6 +93,16 @@ def _explained(error: Exception) -> int:
     cause = _shortened(" ".join(str(error).split()))
     print_error(f"unexpected {type(error).__name__}{f': {cause}' if cause else ''}; {kept}")
     return FAILED
+
+
+def _usage_message(error: Exception) -> str:
+    """What Typer says about wrong usage, on one line, with the command that shows the right one."""
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context else "vecmill"
+    # Typer has printed the help of a command that was called without arguments.
+    asked_nothing = type(error).__name__ == "NoArgsIsHelpError"
+    said = "missing command" if asked_nothing else " ".join(error.format_message().split())  # type: ignore[attr-defined]
+    return f"{_shortened(said.removesuffix('.'))}; see `{path} --help`"
 
 
 def _keep_trace(error: Exception) -> str:

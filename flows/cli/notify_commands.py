@@ -4,6 +4,7 @@ An option with a secret would stand in the shell's history and in the list of pr
 """
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -123,4 +124,8 @@ def _server() -> Iterator[None]:
 
 def _secret(variable: str, question: str) -> str:
     found = os.environ.get(variable)
-    return found if found else str(typer.prompt(question, hide_input=True))
+    if found:
+        return found
+    if not sys.stdin.isatty():
+        raise SettingsError(f"{question}: no terminal to ask on; set ${variable}")
+    return str(typer.prompt(question, hide_input=True))
