@@ -8,7 +8,7 @@ from flows.runs.stop_signal import stopped_once
 from flows.runs.summary import interval_text
 from storage.layout import resolve_workspace
 from storage.models.rows import WHOLE
-from tasks.artifacts import leave_artifacts
+from tasks.artifacts import create_artifacts
 from tasks.evaluation import EvaluationConfig, check_reference
 from tasks.release_evaluation import TargetConfig, TargetEvaluation, evaluate_target
 
@@ -43,7 +43,7 @@ def evaluate_release(
     with stopped_once():
         check_reference(evaluation)
         result = evaluate_target(target, evaluation, place)
-    leave_artifacts(f"{target.table or OUTSIDE}-evaluation", _metric_rows(result), evaluation_markdown(result))
+    create_artifacts(f"{target.table or OUTSIDE}-evaluation", _metric_rows(result), evaluation_markdown(result))
     return result
 
 

@@ -19,7 +19,7 @@ from storage.releases.publishing import current_release
 from storage.releases.start_vectors import find_start
 from storage.runs import registered_run, table_turn
 from tasks.arrivals import look_for_new_text
-from tasks.artifacts import leave_artifacts
+from tasks.artifacts import create_artifacts
 from tasks.comparison import compare_with_current
 from tasks.corpus import CorpusConfig, fetch_corpus
 from tasks.evaluation import EvaluationConfig, check_reference, evaluate_vectors
@@ -119,7 +119,7 @@ def build_word_vectors(
         release = publish_vectors(lineage, verdicts, settings, publication, current, place)
         result = run.ended(build_result(lineage, release, arrivals))
         report_release(result.table, result.version, result.release_path, report, place)
-        leave_artifacts(result.table, metric_rows(result), summary_markdown(result))
+        create_artifacts(result.table, metric_rows(result), summary_markdown(result))
         if result.refused:
             raise GateRefusedError(result.message, result)
         return result
@@ -127,5 +127,5 @@ def build_word_vectors(
 
 def _nothing_to_do(result: BuildResult) -> BuildResult:
     """End the run as completed, under a name that tells it from one that trained."""
-    leave_artifacts(result.table, metric_rows(result), summary_markdown(result))
+    create_artifacts(result.table, metric_rows(result), summary_markdown(result))
     return cast(BuildResult, Completed(name=NOTHING_TO_DO, message=result.message, data=result))

@@ -12,7 +12,7 @@ RELEASE_PUBLISHED = "vecmill.release.published"
 RUN_FAILED = "vecmill.run.failed"
 
 
-def announce_release(workspace: Workspace, table: str, version: int) -> None:
+def emit_release_published(workspace: Workspace, table: str, version: int) -> None:
     """Tell the server of a run that a table has a new version; without a run there is no server to tell."""
     if not (FlowRunContext.get() or TaskRunContext.get()):
         return
@@ -23,7 +23,7 @@ def announce_release(workspace: Workspace, table: str, version: int) -> None:
     )
 
 
-def announce_failure(run: UUID, name: str, tags: Sequence[str]) -> None:
+def emit_run_failed(run: UUID, name: str, tags: Sequence[str]) -> None:
     """Tell the server that a run has failed, or was refused by its gates.
 
     Prefect's own event of that state is also what `silent_runs_crash` counts. With SQLite, automations that write for

@@ -28,7 +28,7 @@ from storage.stages import Manifest
 from tasks.comparison import ComparisonFacts, is_same_model
 from tasks.corpus import CorpusFacts
 from tasks.evaluation import EvaluationFacts
-from tasks.events import announce_release
+from tasks.events import emit_release_published
 from tasks.metrics.alignment import rotate
 from tasks.metrics.gates import Measured, Scores, Verdict, judge, verdict_rows
 from tasks.publication_config import PublicationConfig
@@ -135,7 +135,7 @@ def publish_vectors(
         version = publish_release(workspace, config.table, content).version
         path = workspace.table_file(config.table)
         message = f"published version {version} of {config.table}"
-        announce_release(workspace, config.table, version)
+        emit_release_published(workspace, config.table, version)
     return Publication(
         table=config.table,
         version=version,
