@@ -11,13 +11,13 @@ import duckdb
 
 from storage.errors import WorkspaceError
 
-# EFBIG: `ulimit -f`, or a file system such as FAT32 that ends at 4 GiB.
+# EFBIG: `ulimit -f`, or a file system with a file size limit, such as FAT32 (4 GiB).
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR}
 IN_THE_WAY = {errno.EEXIST, errno.EISDIR, errno.ENOTEMPTY}
-# What file systems without links answer, and hard links across the layers of a union mount.
+# Errors from file systems without links, and from hard links across layers of a union mount.
 NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EXDEV, errno.EMLINK}
-# DuckDB has one exception for all of them and passes the system's words on.
+# DuckDB raises one exception type for all of these, with the system's message in it.
 FULL_WORDS = ("No space left on device", "Disk quota exceeded", "File too large")
 REFUSED_WORDS = ("Permission denied", "Read-only file system", "Operation not permitted", "Not a directory")
 
@@ -56,7 +56,7 @@ def replaced_file(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def disk_errors(root: Path, *, kept: str) -> Iterator[None]:
-    """Turn what the disk under `root` raises into a WorkspaceError; `kept` says what is untouched by the failure."""
+    """Turn disk errors under `root` into a WorkspaceError. kept: what the failure left intact, for the message."""
     try:
         yield
     except OSError as error:
@@ -66,7 +66,7 @@ def disk_errors(root: Path, *, kept: str) -> Iterator[None]:
             raise _refused(root, error) from error
         if error.errno in IN_THE_WAY:
             raise WorkspaceError(
-                f"something that is not vecmill's lies in the way in {root}: {error}; move it away ({kept})"
+                f"an unexpected file is in the way in {root}: {error}; move it elsewhere ({kept})"
             ) from error
         raise
     except duckdb.Error as error:
@@ -81,9 +81,9 @@ def disk_errors(root: Path, *, kept: str) -> Iterator[None]:
 def _full(root: Path, error: Exception, kept: str) -> WorkspaceError:
     return WorkspaceError(
         f"the disk of the workspace {root} is full: {error}; {kept}; "
-        "free some space or name another folder with --workspace, then run the same command again"
+        "free some space or choose another folder with --workspace, then run the same command again"
     )
 
 
 def _refused(root: Path, error: Exception) -> WorkspaceError:
-    return WorkspaceError(f"the workspace {root} cannot be written: {error}; name another folder with --workspace")
+    return WorkspaceError(f"the workspace {root} is not writable: {error}; choose another folder with --workspace")

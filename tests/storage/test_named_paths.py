@@ -79,7 +79,7 @@ def test_nothing_outside_can_be_named(
     (roots / "circle").symlink_to(roots / "circle")
     monkeypatch.chdir(roots.parent)
     path = name.format(inside=roots, outside=roots.parent)
-    with pytest.raises(NotAllowedError, match="outside the folders that VECMILL_ALLOWED_ROOTS allows; name a file"):
+    with pytest.raises(NotAllowedError, match="outside the folders that VECMILL_ALLOWED_ROOTS allows; use a file"):
         named_by(path)
 
 

@@ -103,7 +103,7 @@ def test_a_workspace_without_runs_of_the_table_is_named(tmp_path: Path) -> None:
     write_run(Workspace(tmp_path), run_row(0))
     with pytest.raises(WorkspaceError, match="no run of 'another' is recorded"):
         read_runs(Workspace(tmp_path), "another")
-    with pytest.raises(SettingsError, match="is no table name"):
+    with pytest.raises(SettingsError, match="is not a valid table name"):
         read_runs(Workspace(tmp_path), "../news")
 
 

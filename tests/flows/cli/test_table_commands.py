@@ -189,7 +189,7 @@ def test_clean_tells_what_it_removes(vecmill: Command, workspace: Workspace) -> 
         (["rollback", "news", "one"], 2, "Invalid value"),
         (["rollback", "olds", "1"], 1, "no table 'olds'"),
         (["promote", "news", "nothing", "--yes"], 1, "no release or candidate 'nothing'"),
-        (["promote", "../news", "x", "--yes"], 2, "is no table name"),
+        (["promote", "../news", "x", "--yes"], 2, "is not a valid table name"),
         (["prune", "news"], 2, "Missing option"),
         (["prune", "news", "--keep", "0"], 2, "Invalid value"),
         (["verify", "olds"], 1, "no table 'olds'"),

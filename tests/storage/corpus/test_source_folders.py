@@ -128,10 +128,10 @@ def test_pipes_and_files_of_the_kernel_are_no_corpus(tmp_path: Path) -> None:
     [
         ("a" * 300, "too long for a path"),
         (f"{'a' * 300}/*.txt", "too long for a path"),
-        ("~nosuchuser/texts", "no home folder of that user"),
+        ("~nosuchuser/texts", "that user has no home folder"),
         ("/proc/self/**", "part of the kernel's /proc"),
         ("/proc", "part of the kernel's /proc"),
-        ("a\0b", "zero byte"),
+        ("a\0b", "NUL byte"),
     ],
 )
 def test_a_path_that_cannot_be_is_one_clear_error(path: str, message: str) -> None:

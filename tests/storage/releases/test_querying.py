@@ -43,7 +43,7 @@ def test_an_unknown_table_names_those_there_are(workspace: Workspace) -> None:
         nearest(workspace, "olds", "word7")
     with pytest.raises(ReleaseError, match="nothing has been published yet"):
         nearest(Workspace(workspace.root / "empty"), "news", "word7")
-    with pytest.raises(SettingsError, match="no table name"):
+    with pytest.raises(SettingsError, match="not a valid table name"):
         nearest(workspace, "../news", "word7")
 
 

@@ -171,7 +171,7 @@ def test_table_names_cannot_leave_the_workspace(workspace: Workspace, table: str
         lambda: list_releases(workspace, table),
     ]
     for publication in publications:
-        with pytest.raises(SettingsError, match="no table name"):
+        with pytest.raises(SettingsError, match="not a valid table name"):
             publication()
     assert not workspace.root.exists()
 
@@ -449,7 +449,7 @@ def test_a_folder_that_cannot_be_written_leaves_the_current_release(closed: str)
         process.join()
         (workspace.root / closed).chmod(0o755)
         assert outcome.startswith("WorkspaceError")
-        assert f"cannot be written: [Errno 13] Permission denied: '{workspace.root / closed}/" in outcome
+        assert f"is not writable: [Errno 13] Permission denied: '{workspace.root / closed}/" in outcome
         assert published_version(workspace) == 1
         assert publish_release(workspace, "news", content()).version == 2
         assert sorted(file.name for file in workspace.tables_root.iterdir()) == [

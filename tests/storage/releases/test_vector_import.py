@@ -197,7 +197,7 @@ def test_what_is_neither_file_nor_package_is_named(workspace: Workspace) -> None
         import_vectors(workspace, "news", "no-such-vectors")
     with pytest.raises(VectorFileError, match="'no-such-vectors' is not installed: pip install"):
         import_vectors(workspace, "news", "package:no-such-vectors")
-    with pytest.raises(SettingsError, match="is no table name"):
+    with pytest.raises(SettingsError, match="is not a valid table name"):
         import_vectors(workspace, "../escape", "no-such-vectors")
     assert not workspace.root.exists()
 
