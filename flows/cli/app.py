@@ -25,6 +25,7 @@ from flows.cli.command_errors import run_guarded
 from flows.cli.console import messages, output, print_table, shown_progress
 from flows.cli.named_corpus import check_named_corpus
 from flows.cli.options import DeploymentArgument, JsonOption, SetOption, WorkspaceOption, print_json
+from flows.cli.printable import printable
 from flows.server.environment import prepare_prefect
 from storage.errors import GateRefusedError
 from storage.layout import resolve_workspace
@@ -99,7 +100,7 @@ def build(
             output.print(str(arrivals), style="dim", markup=False, highlight=False)
             table = Table("stage", "would", "where", box=None, pad_edge=False, header_style="bold")
             for step in plan:
-                table.add_row(step.name, "be reused" if step.reused else "run", escape(step.path))
+                table.add_row(step.name, "be reused" if step.reused else "run", escape(printable(step.path)))
             print_table(table)
         return
     check_paths(parameters)
@@ -122,7 +123,8 @@ def build(
             _show_result(refusal.result, as_json)
         raise
     except KeyboardInterrupt:
-        messages.print(f"stopped; finished stages are kept in {place.root} and the same command goes on from there")
+        kept = f"stopped; finished stages are kept in {place.root} and the same command goes on from there"
+        messages.print(printable(kept), markup=False)
         raise
     _show_result(result, as_json)
 
@@ -138,7 +140,9 @@ def doctor(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> No
     else:
         table = Table("what", "found", "", box=None, pad_edge=False, header_style="bold")
         for finding in findings:
-            table.add_row(finding.name, escape(finding.found), "[green]ok[/]" if finding.good else "[yellow]look[/]")
+            table.add_row(
+                finding.name, escape(printable(finding.found)), "[green]ok[/]" if finding.good else "[yellow]look[/]"
+            )
         print_table(table)
 
 

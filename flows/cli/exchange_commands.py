@@ -10,6 +10,7 @@ from rich.markup import escape
 from flows.cli.completion import offer_tables
 from flows.cli.console import output, shown_progress
 from flows.cli.options import JsonOption, TableArgument, WorkspaceOption, print_json
+from flows.cli.printable import printable
 from flows.server.environment import prepare_prefect
 from storage.layout import resolve_workspace
 from storage.vectors.format_names import ReadFormat, VectorFormat
@@ -41,7 +42,7 @@ def export_vectors(
         print_json(asdict(done))
         return
     what = f"{done.table} version {done.version}: {done.words:,} words x {done.dimension} as {done.format}"
-    output.print(f"{what} to {escape(str(done.path))} ({done.size / 1e6:.1f} MB)", highlight=False)
+    output.print(f"{what} to {escape(printable(str(done.path)))} ({done.size / 1e6:.1f} MB)", highlight=False)
 
 
 def import_vectors(
@@ -102,6 +103,6 @@ def import_vectors(
     left_out = f", {done.left_out:,} rows left out" if done.left_out else ""
     output.print(
         f"{done.table} version {done.version}{state}: {done.words:,} words x {done.dimension} from "
-        f"{escape(done.source)} ({done.format}{left_out}); licence: {escape(done.licence)}",
+        f"{escape(printable(done.source))} ({done.format}{left_out}); licence: {escape(printable(done.licence))}",
         highlight=False,
     )

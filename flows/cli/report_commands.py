@@ -63,7 +63,9 @@ def report(
     if as_json:
         print_json({"table": table, "version": release.row.version, "path": str(path), "size": path.stat().st_size})
     else:
-        output.print(f"{escape(str(path))} ({path.stat().st_size / 1e6:.1f} MB)", highlight=False, soft_wrap=True)
+        output.print(
+            f"{escape(printable(str(path)))} ({path.stat().st_size / 1e6:.1f} MB)", highlight=False, soft_wrap=True
+        )
     if open_browser and not webbrowser.open(path.as_uri()):
         messages.print("no browser could be started; open the file above in one")
 
@@ -108,7 +110,7 @@ def plot(
         return
     if drawn.unknown:
         messages.print(f"not in {table}: {escape(printable(', '.join(drawn.unknown)))}", highlight=False)
-    output.print(f"{escape(str(path))} ({len(drawn.picture) / 1e3:.0f} kB)", highlight=False, soft_wrap=True)
+    output.print(f"{escape(printable(str(path)))} ({len(drawn.picture) / 1e3:.0f} kB)", highlight=False, soft_wrap=True)
 
 
 def _split_words(options: list[str]) -> list[str]:

@@ -7,6 +7,7 @@ from rich.markup import escape
 
 from flows.cli.console import messages, output
 from flows.cli.options import DeploymentArgument, JsonOption, SetOption, WorkspaceOption, print_json
+from flows.cli.printable import printable
 from flows.server.environment import prepare_prefect
 from storage.errors import ServerError
 from storage.layout import resolve_workspace
@@ -91,7 +92,7 @@ def _show_stack(record: "StackRecord", report: "DeployReport", options: "StackOp
     lines = (
         f"Prefect     {record.ui_url} (this machine alone)",
         f"deployed    {', '.join(report.deployments)}",
-        f"worker      up to {options.runs_at_once} runs at once, artefacts in {options.workspace.root}",
+        f"worker      up to {options.runs_at_once} runs at once, artefacts in {printable(str(options.workspace.root))}",
         f"logs        {stack_folder()}",
         "",
         "Ctrl-C stops all of it; finished stages and checkpoints are kept. In another terminal, for example:",

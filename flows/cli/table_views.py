@@ -89,7 +89,7 @@ def removed_table(removed: Sequence[Removed]) -> Table:
     table = plain_table("stage", "MB", "where")
     for folder in removed:
         kind = folder.kind if folder.complete else f"{folder.kind}, interrupted"
-        table.add_row(shown(kind), f"{folder.size / 1e6:,.1f}", escape(str(folder.path)))
+        table.add_row(shown(kind), f"{folder.size / 1e6:,.1f}", escape(printable(str(folder.path))))
     return table
 
 

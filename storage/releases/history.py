@@ -20,8 +20,10 @@ def find_release(workspace: Workspace, table: str, name: str) -> Path:
     """
     existing_table(workspace, table)
     versions = kept_versions(workspace, table)
-    if name.isdecimal() and int(name) in versions:
-        return workspace.release_file(table, int(name))
+    # As text: int() refuses numbers of thousands of digits.
+    version = {str(version): version for version in versions}.get(name.lstrip("0"))
+    if version is not None:
+        return workspace.release_file(table, version)
     candidates = sorted(workspace.candidates_folder(table).glob("*.duckdb"))
     named = [path for path in candidates if name and path.stem.startswith(name)]
     if len(named) == 1:
