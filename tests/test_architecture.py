@@ -45,7 +45,6 @@ FLOWS_MAY_USE = {
         "storage.layout",
         "storage.redaction",
         "storage.releases",
-        "storage.runs",
         "storage.stages",
     },
     "flows/runs": {
@@ -55,6 +54,7 @@ FLOWS_MAY_USE = {
         "storage.redaction",
         "storage.run_history",
         "storage.releases",
+        "storage.runs",
     },
     "flows/server": {"storage.errors", "storage.layout", "storage.redaction", "storage.run_history", "storage.runs"},
 }
