@@ -15,13 +15,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from flows.deployment_file import PREFECT_YAML as PREFECT_YAML
 from storage.errors import SettingsError
 from storage.redaction import redacted
-from tasks.corpus import CorpusConfig, check_source
+from tasks.corpus import check_source
 from tasks.evaluation import EvaluationConfig
+from tasks.parameters import BuildParameters as BuildParameters
 from tasks.publication_config import PublicationConfig, check_publication
-from tasks.release_report import ReportConfig
-from tasks.text.tokenizers import TokenizerConfig
-from tasks.text.vocabulary import VocabularyConfig
-from tasks.trainers.config import FAMILIES, SkipGramConfig, TrainingConfig
+from tasks.trainers.config import FAMILIES
 
 # Former name of a section or setting -> its name now.
 RENAMED = {"skipgram.architecture": "training.model", "training.architecture": "training.model", "skipgram": "training"}
@@ -31,20 +29,6 @@ LONGEST_SHOWN = 200
 DEEPEST_SETTING = 10
 
 Model = TypeVar("Model", bound=BaseModel)
-
-
-class BuildParameters(BaseModel):
-    """The parameters of `build_word_vectors`, checked before anything is started."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    corpus: CorpusConfig = CorpusConfig()
-    tokenizer: TokenizerConfig = TokenizerConfig()
-    vocabulary: VocabularyConfig = VocabularyConfig()
-    training: TrainingConfig = SkipGramConfig()
-    evaluation: EvaluationConfig = EvaluationConfig()
-    publication: PublicationConfig = PublicationConfig()
-    report: ReportConfig = ReportConfig()
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -26,48 +26,41 @@ from storage.releases.schema import GateRow, Provenance, TrainingRow, installed_
 from storage.releases.seen_files import grew_from
 from storage.stages import Manifest
 from tasks.comparison import ComparisonFacts, is_same_model
-from tasks.corpus import CorpusFacts
 from tasks.evaluation import EvaluationFacts
 from tasks.events import emit_release_published
 from tasks.metrics.alignment import rotate
 from tasks.metrics.gates import Measured, Scores, Verdict, judge, verdict_rows
+from tasks.parameters import BuildParameters
+from tasks.pipeline import Lineage
 from tasks.publication_config import PublicationConfig
-from tasks.tokens import TokensFacts
-from tasks.training import ModelFacts
-from tasks.vocabulary import EncodedFacts, VocabularyFacts
+from tasks.training import as_trained
 
 logger = logging.getLogger(__name__)
 
 RECORDED_PACKAGES = ("vecmill", "prefect", "numpy", "numba", "torch", "pyarrow", "duckdb", "gensim")
 
 
-@dataclass(frozen=True)
-class Lineage:
-    """The manifests of all stages that led to one model and its scores.
+class Outcome(StrEnum):
+    """How a run ended that did not fail or stop."""
 
-    comparison: with the current release, None where there was nothing to compare with.
-    """
-
-    corpus: Manifest[CorpusFacts]
-    tokens: Manifest[TokensFacts]
-    vocabulary: Manifest[VocabularyFacts]
-    encoded: Manifest[EncodedFacts]
-    training: Manifest[ModelFacts]
-    evaluation: Manifest[EvaluationFacts]
-    comparison: Manifest[ComparisonFacts] | None = None
+    PUBLISHED = "published"
+    REFUSED = "refused"
+    UNCHANGED = "unchanged"
+    NOTHING_TO_DO = "nothing to do"
 
 
 class Publication(BaseModel):
-    """What became of a model. Neither published nor refused: it is the current release already."""
+    """The outcome for one model, and the release that holds it: a new one, a candidate, or the current one.
+
+    path: the file to query, which for a published release is the table's name.  seconds: spent on publishing.
+    """
 
     model_config = ConfigDict(frozen=True)
 
-    table: str
-    version: int | None
-    published: bool
-    refused: bool
-    message: str
+    outcome: Outcome
+    release: Release
     path: Path
+    message: str
     verdicts: list[dict[str, Any]]
     seconds: float
 
@@ -111,41 +104,44 @@ def judge_release(
 def publish_vectors(
     lineage: Lineage,
     verdicts: Sequence[Verdict],
-    settings: Mapping[str, BaseModel],
-    config: PublicationConfig,
+    parameters: BuildParameters,
     current: Release | None,
     workspace: Workspace,
 ) -> Publication:
     """Publish the vectors as the next version, or keep them as a candidate if a gate refused them.
 
-    current: the release that the model was judged against; the same model is not published a second time.
+    current: the release that the model was judged against; the same model is not published again.
     """
     started = time.perf_counter()
+    config, table = parameters.publication, parameters.publication.table
     refusals = [verdict.note for verdict in verdicts if not verdict.passed]
-    content = _content(lineage, verdicts, settings, config.matrix)
-    version = None
+    content = _content(lineage, verdicts, _settings(lineage, parameters), config.matrix)
+    path = workspace.table_file(table)
     if refusals:
-        path = keep_candidate(workspace, config.table, content).path
-        message = f"refused, kept as a candidate of {config.table}: {'; '.join(refusals)}"
+        release = keep_candidate(workspace, table, content)
+        outcome, path = Outcome.REFUSED, release.path
+        message = f"refused, kept as a candidate of {table}: {'; '.join(refusals)}"
     elif current and _is_published(current, content, lineage, config):
-        path, version = workspace.table_file(config.table), current.version
-        message = f"version {version} is this model already; {config.table} stays as it is"
+        release, outcome = current, Outcome.UNCHANGED
+        message = f"version {release.version} already holds this model; {table} is unchanged"
         logger.info(message)
     else:
-        version = publish_release(workspace, config.table, content).version
-        path = workspace.table_file(config.table)
-        message = f"published version {version} of {config.table}"
-        emit_release_published(workspace, config.table, version)
+        release, outcome = publish_release(workspace, table, content), Outcome.PUBLISHED
+        message = f"published version {release.version} of {table}"
+        emit_release_published(workspace, table, release.version)
     return Publication(
-        table=config.table,
-        version=version,
-        published=version is not None and (current is None or current.version != version),
-        refused=bool(refusals),
-        message=message,
+        outcome=outcome,
+        release=release,
         path=path,
+        message=message,
         verdicts=verdict_rows(verdicts),
         seconds=round(time.perf_counter() - started, 3),
     )
+
+
+def _settings(lineage: Lineage, parameters: BuildParameters) -> dict[str, BaseModel]:
+    """The settings that the release stores, with the training settings resolved for the machine that trained."""
+    return parameters.released_sections | {"training": as_trained(parameters.training, lineage.training)}
 
 
 def _is_published(current: Release, content: ReleaseContent, lineage: Lineage, config: PublicationConfig) -> bool:

@@ -46,7 +46,6 @@ FLOWS_MAY_USE = {
         "storage.models.rows",
         "storage.redaction",
         "storage.releases",
-        "storage.runs",
         "storage.stages",
     },
     "flows/runs": {
@@ -56,6 +55,7 @@ FLOWS_MAY_USE = {
         "storage.redaction",
         "storage.run_history",
         "storage.releases",
+        "storage.runs",
     },
     "flows/server": {
         "storage.disk",

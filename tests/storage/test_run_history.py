@@ -60,7 +60,7 @@ def test_the_record_of_a_run_is_replaced_when_it_ends(tmp_path: Path) -> None:
     assert [run.outcome for run in read_runs(workspace, "news")] == ["killed"]  # nobody is at work any more
     assert write_run(workspace, begun.model_copy(update={"outcome": "failed", "reason": "why"})) == path
     assert [(run.outcome, run.reason) for run in read_runs(workspace, "news")] == [("failed", "why")]
-    assert [file.name for file in workspace.run_history.iterdir()] == [path.name]
+    assert [file.name for file in workspace.run_history.glob("*.parquet")] == [path.name]
 
 
 def test_duckdb_asks_across_runs_and_tables(tmp_path: Path) -> None:

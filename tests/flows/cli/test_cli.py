@@ -99,7 +99,7 @@ def test_a_build_ends_with_one_json_object_and_the_table_can_be_queried(news_fil
 
     people = vecmill("build", "adhoc", *options(news_file), "--workspace", workspace, cwd=tmp_path)
     assert people.returncode == 0, people.stderr
-    assert "version 1 is this model already" in people.stdout
+    assert "version 1 already holds this model" in people.stdout
     assert "from nearest(" in people.stdout
 
 

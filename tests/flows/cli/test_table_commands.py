@@ -150,7 +150,7 @@ def test_sql_is_answered_as_a_table_and_as_json(vecmill: Command) -> None:
     assert "100 of 151 rows" in said
     code, _, said = vecmill("sql", "news", "delete from word_vectors_v2")
     assert code == 1
-    assert "DELETE is not run" in said
+    assert "read-only: only SELECT" in said
 
 
 @pytest.mark.parametrize(
