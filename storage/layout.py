@@ -116,6 +116,7 @@ def checked_table_name(table: str) -> str:
     """`table` itself. Raises SettingsError if it could escape the workspace or need quoting in a shell."""
     if not TABLE_NAME.fullmatch(table):
         raise SettingsError(
-            f"{table[:80]!r} is not a valid table name: use 1 to 63 letters, digits, '_' or '-', starting with a letter or digit"
+            f"{table[:80]!r} is not a valid table name: use 1 to 63 letters, digits, '_' or '-', "
+            "starting with a letter or digit"
         )
     return table

@@ -49,7 +49,7 @@ def named_path(name: str | Path, setting: str) -> Path:
 
 
 def check_allowed(paths: Iterable[Path], setting: str, *, shown: Path | None = None) -> None:
-    """Raise NotAllowedError if a path is outside the allowed folders. shown: the path to name in the message instead."""
+    """Raise NotAllowedError if a path is outside the allowed folders. shown: named in the message instead."""
     roots = allowed_roots()
     if roots is None:
         return

@@ -1,7 +1,7 @@
 """Active runs of a workspace, so that cleaning up doesn't remove the stages they use.
 
-Each run holds its own lock, named after its start time. A stage that the run has finished or reused is no longer locked,
-but its last use is later than the start of the run.
+Each run holds its own lock, named after its start time. A stage that the run has finished or reused is no longer
+locked, but its last use is later than the start of the run.
 """
 
 import time

@@ -1,8 +1,8 @@
 """Content-addressed stages: finished work is reused when its settings and inputs are the same.
 
 The folder of a stage is named by a digest of its settings, its inputs and the version of its code. Work is written to
-`<digest>.partial/` under a file lock and renamed when complete, so a folder without `.partial` is complete. A second run
-waits for the lock, checks the files and reuses them.
+`<digest>.partial/` under a file lock and renamed when complete, so a folder without `.partial` is complete. A second
+run waits for the lock, checks the files and reuses them.
 """
 
 import hashlib

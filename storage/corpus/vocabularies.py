@@ -1,4 +1,4 @@
-"""The vocabulary table, one row a word, the most frequent first."""
+"""The vocabulary table: one row per word, most frequent first."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,15 +18,15 @@ SCHEMA = pa.schema(
         pa.field("word", pa.string(), nullable=False),
         pa.field("count", pa.int64(), nullable=False),  # occurrences in the corpus
         pa.field("frequency", pa.float64(), nullable=False),  # count over all tokens of the corpus, in 0..1
-        pa.field("keep_probability", pa.float64(), nullable=False),  # one occurrence survives subsampling
-        pa.field("noise_probability", pa.float64(), nullable=False),  # to be drawn as noise; sums to 1
+        pa.field("keep_probability", pa.float64(), nullable=False),  # that an occurrence survives subsampling
+        pa.field("noise_probability", pa.float64(), nullable=False),  # of being drawn as noise; sums to 1
     ]
 )
 
 
 @dataclass(frozen=True)
 class WordTable:
-    """A vocabulary: `words` and, in the same order, four (V,) arrays, as in SCHEMA."""
+    """A vocabulary: V words and, in the same order, four (V,) arrays, as in SCHEMA."""
 
     words: list[str]
     counts: NDArray[np.int64]

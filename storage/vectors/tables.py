@@ -1,4 +1,4 @@
-"""Word vectors as Parquet: one row a word, its vector as a list of numbers."""
+"""Word vectors as Parquet: one row per word, its vector as a list of numbers."""
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,7 +18,7 @@ WORD_COLUMNS = ("word", "words", "token", "text")
 VECTOR_COLUMNS = ("vector", "vectors", "embedding", "embeddings")
 COUNT_COLUMN = "count"
 BLOCK_NUMBERS = 1 << 22
-# The columns of a published table; vectors are lists here, because many readers know no lists of a fixed size.
+# The columns of a published table; vectors are plain lists, because many readers don't support fixed-size lists.
 SCHEMA = pa.schema(
     [
         pa.field("rank", pa.int32(), nullable=False),
@@ -30,9 +30,9 @@ SCHEMA = pa.schema(
 
 
 def read_parquet(path: Path) -> WordVectors:
-    """The rows of a file with a column of words and one of vectors, told by type and, if need be, by name.
+    """Read a file with a word column and a vector column, identified by type and, if ambiguous, by name.
 
-    Raises ValueError where there are no such columns, or the vectors are not all of one length.
+    Raises ValueError if there are no such columns, or the vectors differ in length.
     """
     with pq.ParquetFile(path) as file:
         schema = file.schema_arrow
@@ -40,7 +40,7 @@ def read_parquet(path: Path) -> WordVectors:
         vector = _column(schema, VECTOR_COLUMNS, _is_vector, "vectors")
         has_counts = schema.names.count(COUNT_COLUMN) == 1 and _is_number(schema.field(COUNT_COLUMN).type)
         if COUNT_COLUMN in schema.names and not has_counts:
-            logger.warning("%s: the column %r is ignored: it holds no numbers, or is there twice", path, COUNT_COLUMN)
+            logger.warning("%s: ignoring the column %r: it is not numeric, or appears twice", path, COUNT_COLUMN)
         table = file.read(columns=[word, vector, *([COUNT_COLUMN] if has_counts else [])])
     words = table.column(word).cast(pa.string())
     if words.null_count:
@@ -58,7 +58,7 @@ def write_parquet(
     vectors: NDArray[np.float32],
     facts: Mapping[str, str],
 ) -> None:
-    """Write rank, word, count and vector, as the table has them. facts: kept as the metadata of the schema."""
+    """Write rank, word, count and vector, as in the published table. facts: metadata of the schema."""
     block_rows = max(1, BLOCK_NUMBERS // vectors.shape[1])
     blocks = (
         ranked_rows(start, words[start:stop], counts[start:stop], vectors[start:stop])
@@ -94,13 +94,13 @@ def ranked_rows(start: int, words: Sequence[str], counts: NDArray[np.int64], vec
 
 
 def _counts(column: pa.ChunkedArray) -> NDArray[np.int64]:
-    """Numbers of any type as int64, 0 where one is missing. Raises ValueError for fractions and negative numbers."""
+    """Numbers of any type as int64, 0 for NULL. Raises ValueError for fractions and negative numbers."""
     try:
         counts: NDArray[np.int64] = column.cast(pa.int64()).fill_null(0).to_numpy().astype(np.int64)
     except pa.ArrowInvalid as error:
-        raise ValueError(f"column {COUNT_COLUMN!r} holds numbers that are no counts: {error}") from error
+        raise ValueError(f"column {COUNT_COLUMN!r} contains numbers that are not counts: {error}") from error
     if len(counts) and counts.min() < 0:
-        raise ValueError(f"column {COUNT_COLUMN!r} holds numbers that are no counts: {counts.min()}")
+        raise ValueError(f"column {COUNT_COLUMN!r} contains numbers that are not counts: {counts.min()}")
     return counts
 
 
@@ -109,17 +109,17 @@ def _is_number(kind: pa.DataType) -> bool:
 
 
 def _column(schema: pa.Schema, names: Sequence[str], fits: Callable[[pa.DataType], bool], what: str) -> str:
-    """The column of that type with one of the names, else the only one of that type."""
+    """The column of the right type with one of these names, else the only column of that type."""
     fitting = [field.name for field in schema if fits(field.type)]
     named = [name for name in names if name in fitting]
     if not named and len(fitting) != 1:
         raise ValueError(
             f"its columns are {', '.join(schema.names)}, and {len(fitting)} of them could be the {what}; "
-            f"name one of them {names[0]!r}"
+            f"rename one of them to {names[0]!r}"
         )
     chosen = named[0] if named else str(fitting[0])
     if schema.names.count(chosen) > 1:
-        raise ValueError(f"{schema.names.count(chosen)} columns are called {chosen!r}; rename all but one")
+        raise ValueError(f"{schema.names.count(chosen)} columns are named {chosen!r}; rename all but one")
     return chosen
 
 
@@ -135,7 +135,7 @@ def _is_vector(kind: pa.DataType) -> bool:
 
 
 def _matrix(column: pa.ChunkedArray, name: str) -> NDArray[np.float32]:
-    """Lists of one length as (R, D) float32."""
+    """Lists of equal length as (R, D) float32."""
     lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy()
     dimension = int(lengths[0]) if len(lengths) else 0
     wrong = np.flatnonzero(lengths != dimension)

@@ -69,7 +69,7 @@ def test_a_folder_without_its_index_or_its_segment_is_named(tmp_path: Path) -> N
         read_documents(tmp_path)
     write_documents(tmp_path, [Piece("one", True)])
     (tmp_path / "documents-abc-00000.parquet").unlink()
-    with pytest.raises(WorkspaceError, match="holds no documents-abc file"):
+    with pytest.raises(WorkspaceError, match="contains no documents-abc files"):
         rows_of(tmp_path)
 
 
