@@ -1,4 +1,4 @@
-"""Note what a run took and gave, however it ends: published, refused, failed or stopped."""
+"""Record duration, memory, metrics and outcome of every run: published, refused, failed or stopped."""
 
 import logging
 import re
@@ -31,21 +31,21 @@ PEAK = re.compile(r"VmHWM:\s*(\d+) kB")
 
 
 class RunRecorder:
-    """The record of the run that is at work."""
+    """Collects the outcome of the current run."""
 
     def __init__(self) -> None:
         self.result: BuildResult | None = None
 
     def ended(self, result: BuildResult) -> BuildResult:
-        """Note the outcome of the run, and pass it on."""
+        """Store the outcome of the run and return it."""
         self.result = result
         return result
 
 
 @contextmanager
 def recorded_run(workspace: Workspace, table: str) -> Iterator[RunRecorder]:
-    """Write the record of a run when it begins, and again when it ends, also when it fails."""
-    began = time.perf_counter()
+    """Write the record of a run when it starts, and again when it ends or fails."""
+    started = time.perf_counter()
     redact_logs()
     run = RunRow(run_id=str(flow_run.id or uuid4()), table_name=table, started_at=datetime.now(UTC))
     recorder = RunRecorder()
@@ -61,18 +61,18 @@ def recorded_run(workspace: Workspace, table: str) -> Iterator[RunRecorder]:
             failure = {"outcome": "failed", "reason": _shortened(f"{type(error).__name__}: {error}")}
             raise
         except BaseException as error:
-            # Ctrl-C, or Prefect's signal that the run is cancelled.
+            # Ctrl-C, or Prefect's signal for a cancelled run.
             failure = {"outcome": "stopped", "reason": STOPS.get(type(error).__name__, type(error).__name__)}
             raise
         finally:
-            figures = {"seconds": round(time.perf_counter() - began, 3), "peak_memory_bytes": peak_memory_bytes()}
+            figures = {"seconds": round(time.perf_counter() - started, 3), "peak_memory_bytes": peak_memory_bytes()}
             result = _result(recorder.result) if recorder.result else {}
             known = run.model_dump() | figures | _stages(stages) | result | failure
             _write(workspace, RunRow.model_validate(known))
 
 
 def record_lost_run(workspace: Workspace, run_id: str, table: str, outcome: str, reason: str) -> None:
-    """Record how a run ended that could not do so itself; one that has recorded its end is left alone."""
+    """Record the outcome of a run that could not do so itself; an existing outcome is kept."""
     try:
         if is_recorded(workspace, run_id):
             return
@@ -87,20 +87,20 @@ def record_lost_run(workspace: Workspace, run_id: str, table: str, outcome: str,
 
 
 def peak_memory_bytes() -> int:
-    """The most memory that this process has held so far."""
+    """Peak resident memory of this process so far."""
     try:
         found = PEAK.search(Path("/proc/self/status").read_text(encoding="ascii"))
     except OSError:
         found = None
     if found:
         return int(found[1]) * 1024
-    # Not the first choice on Linux, where a child begins with the peak of its parent.
+    # Only a fallback on Linux, where a child process inherits the peak of its parent.
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _stages(manifests: Sequence[Manifest[StageFacts]]) -> dict[str, object]:
-    """What the finished stages tell of a run, whatever came after them."""
+    """Record fields that come from finished stages, whatever happened afterwards."""
     found: dict[str, object] = {"stages": _rows(stage_report(manifest) for manifest in manifests)}
     for manifest in manifests:
         match manifest.facts:
@@ -141,7 +141,7 @@ def _shortened(reason: str) -> str:
 
 
 def _write(workspace: Workspace, run: RunRow) -> None:
-    """Write the record; a run is not lost because its record cannot be written."""
+    """Write the record; a failure to write only logs a warning, so it never fails the run."""
     try:
         write_run(workspace, run)
     except (WorkspaceError, OSError) as error:

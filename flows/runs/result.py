@@ -1,4 +1,4 @@
-"""What a build tells its caller: one object for the summary, for `--json` and for the artifacts in Prefect's UI."""
+"""Result of a build: one object for the summary, `--json` and the artifacts in the Prefect UI."""
 
 from dataclasses import fields
 from typing import Any, Literal
@@ -13,12 +13,12 @@ from tasks.metrics.gates import Verdict
 from tasks.publishing import Lineage, Publication
 
 Outcome = Literal["published", "refused", "unchanged", "nothing to do"]
-# The state in which a run without anything new ends.
+# Final state name of a run that found nothing new.
 NOTHING_TO_DO = "NothingToDo"
 
 
 class StageReport(BaseModel):
-    """One line of the summary: what a stage made, in how many seconds of this run, and where it lies."""
+    """One line of the summary: rows of a stage, its seconds in this run, and its path."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -31,10 +31,10 @@ class StageReport(BaseModel):
 
 
 class BuildResult(BaseModel):
-    """The outcome of one run of the pipeline.
+    """Outcome of one pipeline run.
 
-    outcome: "unchanged" if the model is the current release already, "nothing to do" if there was nothing to train on.
-    version: of the current release afterwards, None for a refused one.  files: what arrived since the release before.
+    outcome: "unchanged" if the model already is the current release, "nothing to do" if there was nothing to train on.
+    version: current version after the run, None if refused.  files: files added since the previous release.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -56,7 +56,7 @@ class BuildResult(BaseModel):
 
 
 def build_result(lineage: Lineage, publication: Publication, files: Arrivals) -> BuildResult:
-    """Gather the outcome from the manifests of the stages and from what was published or refused."""
+    """Assemble the result from the stage manifests and the publication."""
     training = lineage.training.facts
     stages: list[Manifest[StageFacts] | None] = [getattr(lineage, field.name) for field in fields(lineage)]
     reports = [stage_report(stage) for stage in stages if stage]
@@ -94,9 +94,9 @@ def build_result(lineage: Lineage, publication: Publication, files: Arrivals) ->
 
 
 def nothing_to_do(files: Arrivals, release: Release | None, workspace: Workspace, reason: str = "") -> BuildResult:
-    """The outcome of a run that trained nothing; the release stays the current one.
+    """Result of a run that trained nothing; the current release is unchanged.
 
-    reason: why, where it is not that no file is new.
+    reason: replaces the default reason that no file is new.
     """
     return BuildResult(
         table=files.table,
@@ -117,7 +117,7 @@ def nothing_to_do(files: Arrivals, release: Release | None, workspace: Workspace
 
 
 def metric_rows(result: BuildResult) -> list[dict[str, Any]]:
-    """All metrics with their coverage: those with a gate first, with its verdict, then the others, where it is None."""
+    """All metrics with their coverage: gated metrics with their verdicts first, then the others with verdict None."""
     judged = {verdict["metric"]: verdict for verdict in result.verdicts}
     others = {
         metric: {"metric": metric, "value": value}
@@ -132,7 +132,7 @@ def metric_rows(result: BuildResult) -> list[dict[str, Any]]:
 
 
 def stage_report(manifest: Manifest[StageFacts]) -> StageReport:
-    """The line of one stage."""
+    """Summary line of one stage."""
     return StageReport(
         name=manifest.facts.label,
         reused=manifest.reused,
