@@ -1,4 +1,4 @@
-"""The end of a run, on the terminal."""
+"""Terminal summary of a build."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ from tasks.metrics.gates import bound_text
 
 
 def print_summary(console: Console, result: BuildResult, neighbors: Sequence[tuple[str, Sequence[Neighbor]]]) -> None:
-    """Stages, metrics beside their gates, the outcome, some words with their neighbours, and the SQL to try."""
+    """Print stages, metrics with their gates, the outcome, example neighbours and a query to try."""
     if result.outcome == "nothing to do":
         console.print(escape(printable(result.message)), style="bold green")
         return
@@ -40,14 +40,14 @@ def print_summary(console: Console, result: BuildResult, neighbors: Sequence[tup
 
 
 def sql_to_try(release_path: str, word: str) -> str:
-    """Lines of Python that query the release just published."""
+    """Python code that queries the release just published."""
     query = f"from nearest({_quoted(word)})"
     return f"import duckdb\ntable = duckdb.connect({release_path!r}, read_only=True)\ntable.sql({query!r}).show()"
 
 
 def _stage_table(result: BuildResult) -> Table:
-    table = Table("stage", "made", "seconds", box=None, pad_edge=False, header_style="bold")
-    table.add_column("where", no_wrap=True, overflow="ignore")
+    table = Table("stage", "rows", "seconds", box=None, pad_edge=False, header_style="bold")
+    table.add_column("path", no_wrap=True, overflow="ignore")
     table.columns[2].justify = "right"
     for stage in result.stages:
         seconds = "reused" if stage.reused else f"{stage.seconds:.1f}"
@@ -76,7 +76,7 @@ def _number(value: object) -> str:
 
 
 def _short(path: str) -> str:
-    """Relative to the current folder where that is shorter."""
+    """Path relative to the current folder if it is inside it."""
     try:
         return str(Path(path).relative_to(Path.cwd()))
     except ValueError:
