@@ -24,7 +24,7 @@ ui: install
 	$(BIN)/vecmill up
 
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-long: install
 	$(BIN)/python -m pytest -m long
