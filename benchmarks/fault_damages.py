@@ -90,6 +90,8 @@ def damage_files(
             damage = DAMAGES[number % len(DAMAGES)]
             _copied(stage, whole)
             path = stage.workspace / chosen.choice(kinds[name])
+            # Releases are read-only, also to the ordinary user who damages them here.
+            path.chmod(0o644)
             damage(path, chosen)
             case = f"{name}{damage.__name__}"
             outcome, problems = _tried(stage, path, case)
