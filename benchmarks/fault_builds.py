@@ -19,6 +19,8 @@ from storage.releases.ledger import kept_versions
 from storage.releases.verification import verify_table
 
 KILLS_A_MODEL = 5
+# The report comes after the publish and takes most of the time of so small a build.
+NO_REPORT = "report.enabled=false"
 KILLS_BETWEEN_BUILDS = 20
 # In the order a build writes them.
 PLACES = (
@@ -50,12 +52,12 @@ def kill_builds(kills: int, seed: int = 1, *, limit_seconds: float = math.inf, s
         chosen = random.Random(seed)
         found: Counter[str] = Counter()
         wrong: list[str] = []
-        seconds = timed_build(stage, 1)
+        seconds = timed_build(stage, 1, NO_REPORT)
         for kill in track(range(kills), description="killing builds", disable=not show, transient=True):
             if time.perf_counter() - started > limit_seconds:
                 break
             model = 2 + kill // KILLS_A_MODEL
-            process, said = stage.start(stage.build_arguments(model))
+            process, said = stage.start(stage.build_arguments(model, NO_REPORT))
             process.join(chosen.uniform(0, 1.1 * seconds))
             moment = "after its end" if process.exitcode is not None else f"in {_newest(stage.workspace)}"
             process.kill()
@@ -65,7 +67,7 @@ def kill_builds(kills: int, seed: int = 1, *, limit_seconds: float = math.inf, s
             wrong += _problems(workspace, f"kill {kill} {moment}")
             if kill % KILLS_BETWEEN_BUILDS == KILLS_BETWEEN_BUILDS - 1:
                 before = kept_versions(workspace, TABLE)[-1]
-                seconds = timed_build(stage, kill + 1000)
+                seconds = timed_build(stage, kill + 1000, NO_REPORT)
                 if kept_versions(workspace, TABLE)[-1] <= before:
                     wrong.append(f"no new version after kill {kill}")
                 prune(workspace, TABLE, keep=2)

@@ -3,10 +3,12 @@
 A process is forked from one that has imported everything, so hundreds of builds fit into minutes.
 """
 
+import atexit
 import ctypes
 import os
 import random
 import resource
+import shutil
 import signal
 import sys
 import tempfile
@@ -14,6 +16,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 
@@ -25,10 +28,11 @@ CAPABILITY_VERSION = 0x20080522
 TABLE = "news"
 WORDS, LINES, WORDS_A_LINE = 400, 3000, 12
 LONGEST_COMMAND_SECONDS = 300
+SERVER_START_SECONDS = 120
 # Small enough for seconds; every stage runs, the map and the report too.
 SETTINGS = (
-    f"publication.table={TABLE}", "evaluation.reference=none", "skipgram.dimension=16", "skipgram.epochs=2",
-    "skipgram.workers=1", "report.map_words=50", "report.map_method=pca",
+    f"publication.table={TABLE}", "evaluation.reference=none", "training.dimension=16", "training.epochs=2",
+    "training.workers=1", "report.map_words=50", "report.map_method=pca",
 )  # fmt: skip
 
 
@@ -67,11 +71,11 @@ class Stage:
         """The workspace that is built in."""
         return self.folder / "workspace"
 
-    def build_arguments(self, seed: int, workspace: Path | None = None) -> list[str]:
-        """The build of a seed; each seed trains another model on the same text."""
-        settings = [f"corpus.path={self.corpus}", f"skipgram.seed={seed}", *SETTINGS]
+    def build_arguments(self, seed: int, *extra: str) -> list[str]:
+        """The build of a seed; each seed trains another model on the same text. extra: more settings."""
+        settings = [f"corpus.path={self.corpus}", f"training.seed={seed}", *SETTINGS, *extra]
         options = [word for setting in settings for word in ("--set", setting)]
-        return ["build", "adhoc", "--workspace", str(workspace or self.workspace), *options]
+        return ["build", "adhoc", "--workspace", str(self.workspace), *options]
 
     def start(self, *commands: Sequence[str], largest_file: int | None = None) -> tuple[ForkServerProcess, Path]:
         """Start commands one after the other; give the process and the file of what it writes."""
@@ -130,28 +134,36 @@ def drop_capabilities() -> None:
         raise OSError(ctypes.get_errno(), "the capabilities of root cannot be dropped")
 
 
+@cache
+def start_server() -> str:
+    """Start the Prefect server that all stages of this process share; it ends with the process. Returns its address.
+
+    Prefect reads its home once per process, so a second server would look for the home of the first.
+    """
+    home = tempfile.mkdtemp(prefix="vecmill-faults-prefect-")
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    os.environ["PREFECT_HOME"] = home
+    prepare_prefect()
+    from prefect.server.api.server import SubprocessASGIServer
+
+    server = SubprocessASGIServer()
+    server.start(timeout=SERVER_START_SECONDS)
+    return server.api_url
+
+
 @contextmanager
 def command_stage(builds: int = 1) -> Iterator[Stage]:
-    """A folder with a corpus, a Prefect server, and a workspace with so many releases, removed at the end."""
+    """A folder with a corpus and a workspace with so many releases, removed at the end."""
     with tempfile.TemporaryDirectory(prefix="vecmill-faults-") as name:
         folder = Path(name)
-        os.environ["PREFECT_HOME"] = str(folder / "prefect")
-        prepare_prefect()
-        from prefect.server.api.server import SubprocessASGIServer
-
-        server = SubprocessASGIServer()
-        server.start(timeout=120)
-        try:
-            os.environ["PREFECT_API_URL"] = server.api_url
-            stage = Stage(folder, fresh_context("benchmarks.fault_commands", *PRELOADED))
-            write_corpus(stage.corpus, seed=1)
-            stage.workspace.mkdir()
-            for seed in range(builds):
-                first = stage.run(stage.build_arguments(seed))
-                assert first.code == 0, first.said
-            yield stage
-        finally:
-            server.stop()
+        os.environ["PREFECT_API_URL"] = start_server()
+        stage = Stage(folder, fresh_context("benchmarks.fault_commands", *PRELOADED))
+        write_corpus(stage.corpus, seed=1)
+        stage.workspace.mkdir()
+        for seed in range(builds):
+            first = stage.run(stage.build_arguments(seed))
+            assert first.code == 0, first.said
+        yield stage
 
 
 def write_corpus(path: Path, seed: int) -> None:
@@ -163,9 +175,9 @@ def write_corpus(path: Path, seed: int) -> None:
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def timed_build(stage: Stage, seed: int) -> float:
+def timed_build(stage: Stage, seed: int, *extra: str) -> float:
     """Seconds of one build that must go well."""
     started = time.perf_counter()
-    done = stage.run(stage.build_arguments(seed))
+    done = stage.run(stage.build_arguments(seed, *extra))
     assert done.code == 0, done.said
     return time.perf_counter() - started

@@ -1,12 +1,16 @@
 """Builds are killed, crowded, and run on full, read-only and damaged disks: nothing published is lost."""
 
 from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
-from benchmarks.fault_builds import FaultRow, build_at_once, fill_disks, kill_builds, refuse_writes
-from benchmarks.fault_commands import Ended
+from benchmarks.fault_builds import NO_REPORT, FaultRow, build_at_once, fill_disks, kill_builds, refuse_writes
+from benchmarks.fault_commands import Ended, Stage
 from benchmarks.fault_damages import damage_files
+from benchmarks.faults import fresh_processes
+from flows.deployments import build_parameters, find_deployment
 
 FEW_PLACES = ("tokens", "models", "tables/news")
 
@@ -24,6 +28,16 @@ FEW_PLACES = ("tokens", "models", "tables/news")
 def test_what_a_user_must_not_see_is_wrong(code: int, said: str, wrong: str | None) -> None:
     found = Ended(code, said).wrong()
     assert found is None if wrong is None else found is not None and found.startswith(wrong)
+
+
+def test_the_settings_of_the_builds_exist(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, fresh_processes())
+    stage.corpus.touch()
+    arguments = stage.build_arguments(7, NO_REPORT)
+    settings = [value for flag, value in pairwise(arguments) if flag == "--set"]
+    parameters = build_parameters(find_deployment("adhoc"), settings)
+    assert parameters.training.seed == 7
+    assert not parameters.report.enabled
 
 
 def assert_nothing_wrong(row: FaultRow, times: int) -> None:
