@@ -9,7 +9,7 @@ from prefect.runtime import flow_run
 from flows.runs.ending import end_run
 from flows.runs.record import recorded_build
 from flows.runs.result import BuildResult, build_result, nothing_to_do
-from flows.runs.stop_notes import note_the_stop, tell_the_failure
+from flows.runs.stop_notes import create_stop_note, emit_failure_event
 from storage.layout import resolve_workspace
 from storage.releases.publishing import current_release
 from tasks.arrivals import look_for_new_text
@@ -44,9 +44,9 @@ def _run_name() -> str:
     persist_result=False,
     # Prefect still stores the exception of a failed run, by default as a pickle.
     result_serializer="json",
-    on_failure=[note_the_stop, tell_the_failure],
-    on_crashed=[note_the_stop],
-    on_cancellation=[note_the_stop],
+    on_failure=[create_stop_note, emit_failure_event],
+    on_crashed=[create_stop_note],
+    on_cancellation=[create_stop_note],
 )
 def build_word_vectors(
     corpus: CorpusConfig = CorpusConfig(),
@@ -78,21 +78,23 @@ def build_word_vectors(
         corpus=corpus, tokenizer=tokenizer, vocabulary=vocabulary, training=training,
         evaluation=evaluation, publication=publication, report=report,
     )  # fmt: skip
-    place = resolve_workspace(workspace)
-    with recorded_build(place, publication) as run:
+    resolved_workspace = resolve_workspace(workspace)
+    with recorded_build(resolved_workspace, publication) as run:
         check_reference(evaluation)
         check_publication(publication, evaluation)
-        current = current_release(place, publication.table)
-        arrivals = look_for_new_text(corpus, publication.table, current, place)
+        current = current_release(resolved_workspace, publication.table)
+        arrivals = look_for_new_text(corpus, publication.table, current, resolved_workspace)
         if arrivals.nothing_to_do:
-            return end_run(run.ended(nothing_to_do(arrivals, current, place)))
+            return end_run(run.ended(nothing_to_do(arrivals, current, resolved_workspace)))
         try:
-            model = build_model(parameters, place, current, arrivals.only)
+            model = build_model(parameters, resolved_workspace, current, arrivals.only)
         except NothingToTrainError as reason:
-            return end_run(run.ended(nothing_to_do(arrivals.once_read(reason.corpus), current, place, str(reason))))
-        lineage = evaluate_model(model, parameters, place, current)
-        verdicts = judge_release(lineage, publication, current, place)
-        published = publish_vectors(lineage, verdicts, parameters, current, place)
+            return end_run(
+                run.ended(nothing_to_do(arrivals.once_read(reason.corpus), current, resolved_workspace, str(reason)))
+            )
+        lineage = evaluate_model(model, parameters, resolved_workspace, current)
+        verdicts = judge_release(lineage, publication, current, resolved_workspace)
+        published = publish_vectors(lineage, verdicts, parameters, current, resolved_workspace)
         result = run.ended(build_result(lineage, published, arrivals.once_read(model.corpus)))
-        report_release(published.release, report, place)
+        report_release(published.release, report, resolved_workspace)
         return end_run(result)

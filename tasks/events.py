@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from prefect.context import FlowRunContext, TaskRunContext
-from prefect.events import emit_event
+from prefect.events import Event, RelatedResource, Resource, emit_event
 
 from storage.layout import Workspace
 
@@ -29,8 +29,17 @@ def emit_run_failed(run: UUID, name: str, tags: Sequence[str]) -> None:
     Prefect's own state event is already used by the automation `silent_runs_crash`. With SQLite under load, two
     automations that write for the same event block each other: Prefect tries the event four times, then drops it.
     """
-    emit_event(
+    event = failure_event(run, name, tags)
+    emit_event(event=event.event, resource=dict(event.resource.root), related=[dict(it.root) for it in event.related])
+
+
+def failure_event(run: UUID, name: str, tags: Sequence[str]) -> Event:
+    """The event that people are notified of; Prefect's automations find the run as its resource."""
+    return Event(
         event=RUN_FAILED,
-        resource={"prefect.resource.id": f"prefect.flow-run.{run}", "prefect.resource.name": name},
-        related=[{"prefect.resource.id": f"prefect.tag.{tag}", "prefect.resource.role": "tag"} for tag in tags],
+        resource=Resource({"prefect.resource.id": f"prefect.flow-run.{run}", "prefect.resource.name": name}),
+        related=[
+            RelatedResource({"prefect.resource.id": f"prefect.tag.{tag}", "prefect.resource.role": "tag"})
+            for tag in tags
+        ],
     )

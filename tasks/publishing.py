@@ -1,13 +1,9 @@
 """Judge a model by its gates, then publish it as a release or keep it as a refused candidate."""
 
-import hashlib
-import json
 import logging
-import platform
 import time
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +22,7 @@ from storage.models.rows import WHOLE, EvaluationRow
 from storage.releases.file import ReleaseContent, content_sha256
 from storage.releases.publishing import keep_candidate, publish_release
 from storage.releases.records import Release
-from storage.releases.schema import GateRow, Provenance, TrainingRow
+from storage.releases.schema import GateRow, Provenance, TrainingRow, installed_versions, settings_digest
 from storage.releases.seen_files import grew_from
 from storage.stages import Manifest
 from tasks.comparison import ComparisonFacts, is_same_model
@@ -200,7 +196,6 @@ def _content(
 
 
 def _provenance(lineage: Lineage, settings: Mapping[str, BaseModel]) -> Provenance:
-    config = json.dumps({name: model.model_dump(mode="json") for name, model in settings.items()}, sort_keys=True)
     reference = lineage.evaluation.facts.reference or {}
     return Provenance(
         model_digest=lineage.training.digest,
@@ -208,10 +203,8 @@ def _provenance(lineage: Lineage, settings: Mapping[str, BaseModel]) -> Provenan
         backend=lineage.training.facts.backend,
         seed=lineage.training.config["seed"],
         corpus_digest=lineage.corpus.digest,
-        config_digest=hashlib.sha256(config.encode()).hexdigest(),
-        library_versions=json.dumps(
-            {"python": platform.python_version()} | {name: version(name) for name in RECORDED_PACKAGES}
-        ),
+        config_digest=settings_digest({name: model.model_dump(mode="json") for name, model in settings.items()}),
+        library_versions=installed_versions(RECORDED_PACKAGES),
         corpus_source=lineage.corpus.facts.source,
         corpus_licence=lineage.corpus.facts.licence,
         reference_source=reference.get("source", "none"),

@@ -43,6 +43,7 @@ FLOWS_MAY_USE = {
     "flows": {
         "storage.errors",
         "storage.layout",
+        "storage.models.rows",
         "storage.redaction",
         "storage.releases",
         "storage.stages",
@@ -56,7 +57,14 @@ FLOWS_MAY_USE = {
         "storage.releases",
         "storage.runs",
     },
-    "flows/server": {"storage.errors", "storage.layout", "storage.redaction", "storage.run_history", "storage.runs"},
+    "flows/server": {
+        "storage.disk",
+        "storage.errors",
+        "storage.layout",
+        "storage.redaction",
+        "storage.run_history",
+        "storage.runs",
+    },
 }
 
 

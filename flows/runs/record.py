@@ -157,7 +157,7 @@ def _rows(stages: Iterable[StageReport]) -> list[dict[str, object]]:
 
 
 def _shortened(reason: str) -> str:
-    text = without_credentials(reason)
+    text = " ".join(without_credentials(reason).split())
     return text if len(text) <= LONGEST_REASON else f"{text[: LONGEST_REASON - 1]}…"
 
 

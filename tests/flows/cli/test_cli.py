@@ -49,7 +49,7 @@ def test_the_deployments_are_listed_from_any_folder(tmp_path: Path) -> None:
         (["build"], 2, "Missing argument"),
         (["build", "adhoc", "--set", "corpus.path=none.txt"], 1, "none.txt"),
         (["nearest", "no-table", "word"], 1, "no-table"),
-        (["nearest", "../escape", "word"], 2, "is no table name"),
+        (["nearest", "../escape", "word"], 2, "is not a valid table name"),
         (["releases", "no-table"], 1, "no-table"),
     ],
 )
