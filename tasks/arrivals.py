@@ -1,4 +1,4 @@
-"""Look for text that has arrived since the current release of a table, and decide what to train on."""
+"""Detect text that is new since the current release of a table, and decide what to train on."""
 
 import logging
 from typing import Literal, Self
@@ -19,11 +19,11 @@ SHOWN_NAMES = 5
 
 
 class Arrivals(BaseModel):
-    """How the files of a corpus differ from those that a release has seen.
+    """How the files of a corpus differ from those that a release was trained on.
 
-    version: of that release, None before the first one; then all files are new.  files: how many there are.
-    new, changed, gone: names. A file that was only renamed or copied is none of them.
-    skipped: name of a file that cannot be read, and is left out -> why; known once the corpus is fetched.
+    version: of that release, None before the first one, when all files are new.  files: number of files.
+    new, changed, gone: file names. A file that was only renamed or copied is in none of them.
+    skipped: name of each unreadable file -> the reason; filled once the corpus is fetched.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -39,12 +39,12 @@ class Arrivals(BaseModel):
 
     @property
     def unseen(self) -> tuple[str, ...]:
-        """The files whose text the release has not seen."""
+        """The files with text that the release was not trained on."""
         return tuple(sorted({*self.new, *self.changed}))
 
     @property
     def nothing_to_do(self) -> bool:
-        """Whether the settings ask for no training as long as nothing arrives."""
+        """Whether `train_on` skips training because no file is new."""
         match self.train_on:
             case "all":
                 return False
@@ -55,35 +55,35 @@ class Arrivals(BaseModel):
 
     @property
     def only(self) -> tuple[str, ...] | None:
-        """The files to train on, None for all."""
+        """Names of the files to train on, None for all."""
         return self.unseen if self.train_on == "new" and len(self.unseen) < self.files else None
 
     def once_read(self, corpus: Manifest[CorpusFacts]) -> Self:
-        """The same, with the files that turned out to be unreadable."""
+        """A copy with the files that turned out to be unreadable."""
         return self.model_copy(update={"skipped": corpus.facts.skipped_files})
 
     def __str__(self) -> str:
         files = f"{self.files:,} file{'' if self.files == 1 else 's'}"
         if self.version is None:
-            found = f"{files} of text; {self.table} has no release yet"
+            summary = f"{files} of text; {self.table} has no release yet"
         else:
             counts = (f"{len(self.new):,} new", f"{len(self.changed):,} changed", f"{len(self.gone):,} gone")
-            found = f"{files}: {', '.join(counts)} since version {self.version} of {self.table}"
+            summary = f"{files}: {', '.join(counts)} since version {self.version} of {self.table}"
         if not self.skipped:
-            return found
+            return summary
         names = ", ".join(list(self.skipped)[:SHOWN_NAMES]) + (", …" if len(self.skipped) > SHOWN_NAMES else "")
-        return f"{found}; {len(self.skipped):,} left out, as they cannot be read: {names}"
+        return f"{summary}; {len(self.skipped):,} unreadable and skipped: {names}"
 
 
 def find_arrivals(config: CorpusConfig, table: str, release: Release | None, workspace: Workspace) -> Arrivals:
-    """Compare the files of a corpus, by what they hold, with those that the current release of a table has seen.
+    """Compare the files of a corpus, by content, with those that the current release of a table was trained on.
 
     release: the current release, None if the table has none yet.
     """
     stage = corpus_stage(config)
     seen = seen_files(workspace, release, stage.config) if release else {}
     texts, seen_texts = set(stage.inputs.values()), set(seen.values())
-    # Dicts keep the order of the corpus, and look up quickly.
+    # Dicts keep the order of the corpus, with fast lookups.
     unseen = {name: sha256 for name, sha256 in stage.inputs.items() if sha256 not in seen_texts}
     lost = {name: sha256 for name, sha256 in seen.items() if sha256 not in texts}
     return Arrivals(
@@ -99,7 +99,7 @@ def find_arrivals(config: CorpusConfig, table: str, release: Release | None, wor
 
 @task(name="look for new text", cache_policy=NO_CACHE)
 def look_for_new_text(config: CorpusConfig, table: str, release: Release | None, workspace: Workspace) -> Arrivals:
-    """Tell which files are new, changed or gone since the current release of the table."""
+    """Log and return which files are new, changed or gone since the current release of the table."""
     arrivals = find_arrivals(config, table, release, workspace)
     logger.info("%s", arrivals)
     for what, names in (("changed", arrivals.changed), ("gone", arrivals.gone)):

@@ -1,4 +1,4 @@
-"""What a run leaves in Prefect's UI: a progress bar while training, the metrics and a summary at the end."""
+"""Prefect artifacts of a run: a progress bar during training, the metrics and a summary at the end."""
 
 import logging
 import threading
@@ -19,7 +19,7 @@ from prefect.exceptions import PrefectException
 
 from tasks.progress import progress_listener
 
-# An update costs 10 to 30 ms at the server; twenty of them are smooth enough and cost nothing that counts.
+# An update costs the server 10 to 30 ms. Twenty of them look smooth, and their cost is negligible.
 PROGRESS_UPDATES = 20
 LAST_UPDATE_SECONDS = 5.0
 
@@ -27,30 +27,30 @@ logger = logging.getLogger(__name__)
 
 
 class _ProgressArtifact:
-    """A Prefect progress artifact, written from a thread of its own.
+    """A Prefect progress artifact, updated from a separate thread.
 
-    A server that is slow, or away for a while, never holds the training up: what could not be sent in time is skipped.
+    A slow or unreachable server never delays training: updates that cannot be sent in time are skipped.
     """
 
     def __init__(self, total: int) -> None:
         self._total = max(total, 1)
         self._percent = self._sent = 0.0
         self._closed = False
-        self._news = threading.Event()
-        # The context holds the run and the address of its server.
+        self._updated = threading.Event()
+        # The context carries the run and the address of its server.
         self._thread = threading.Thread(target=copy_context().run, args=(self._send,), daemon=True)
         self._thread.start()
 
     def advanced(self, done: int) -> None:
-        """Tell that `done` units are finished."""
+        """Report that `done` units are finished."""
         self._percent = min(100.0, 100.0 * done / self._total)
         if self._percent - self._sent >= 100.0 / PROGRESS_UPDATES:
-            self._news.set()
+            self._updated.set()
 
     def close(self) -> None:
-        """Send how far it came, unless the server takes too long."""
+        """Send the final percentage, unless the server takes too long."""
         self._closed = True
-        self._news.set()
+        self._updated.set()
         self._thread.join(LAST_UPDATE_SECONDS)
 
     def _send(self) -> None:
@@ -64,15 +64,15 @@ class _ProgressArtifact:
                 else:
                     update_progress_artifact(artifact, percent)
             except (httpx.HTTPError, PrefectException) as error:
-                logger.warning("the server does not take the progress of the training: %s", error)
+                logger.warning("cannot send training progress to the Prefect server: %s", error)
             self._sent = percent
             if not self._closed:
-                self._news.wait()
-            self._news.clear()
+                self._updated.wait()
+            self._updated.clear()
 
 
 class _Progress:
-    """Passes progress on to the listener of the run and, inside a task run, to an artifact."""
+    """Forwards progress to the listener of the run and, inside a task run, to an artifact."""
 
     def __init__(self, total: int) -> None:
         self._listener = progress_listener()
@@ -80,25 +80,25 @@ class _Progress:
         self._listener.started("training", total, "words")
 
     def advanced(self, done: int) -> None:
-        """Tell that `done` words are finished."""
+        """Report that `done` words are finished."""
         self._listener.advanced(done)
         if self._artifact:
             self._artifact.advanced(done)
 
     def close(self) -> None:
-        """Tell that the work has ended, well or not."""
+        """Report the end of the work, successful or not."""
         self._listener.finished()
         if self._artifact:
             self._artifact.close()
 
 
 def training_progress(total_words: int) -> "closing[_Progress]":
-    """Show training to whoever listens and, inside a task run, as a progress artifact."""
+    """Report training progress to the run's listener and, inside a task run, as a progress artifact."""
     return closing(_Progress(total_words))
 
 
 def create_artifacts(table: str, metrics: Sequence[dict[str, object]], summary: str) -> None:
-    """Write the table of metrics and the summary of a run; outside a flow run there is nobody to show them to."""
+    """Create the table artifact of the metrics and the markdown artifact of the summary; no-op outside a flow run."""
     if not FlowRunContext.get():
         return
     if metrics:
@@ -111,5 +111,5 @@ def create_artifacts(table: str, metrics: Sequence[dict[str, object]], summary: 
 
 
 def artifact_key(table: str, kind: str) -> str:
-    """Prefect's keys are of lower-case letters, digits and dashes."""
+    """The key of an artifact: Prefect allows lower-case letters, digits and dashes."""
     return f"{table.lower().replace('_', '-')}-{kind}"

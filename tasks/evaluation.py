@@ -1,4 +1,4 @@
-"""Evaluate a model: word similarity, analogies, and the neighbours it shares with reference vectors."""
+"""Evaluate a model: word similarity, analogies, and the overlap of neighbours with reference vectors."""
 
 import logging
 from collections.abc import Iterator
@@ -30,9 +30,9 @@ STAGE_VERSION = 3
 class EvaluationFacts(StageFacts):
     """The scores of a model.
 
-    metrics: name -> value on the whole set, None where it was not measured.  digests: what each was measured with.
-    reference: name, source and licence of the first of `references`.  gold_rows_left_out: gold set -> line numbers.
-    gold_columns: gold set -> columns that were read.
+    metrics: name -> value on the whole set, None if not measured.  digests: name -> digest of its gold set or
+    reference.  reference: name, source and licence of the first of `references`.
+    gold_rows_left_out: gold set -> numbers of skipped lines.  gold_columns: gold set -> columns that were read.
     """
 
     label: ClassVar[str] = "evaluation"
@@ -58,15 +58,15 @@ AnyModel = Stage[ModelFacts] | Manifest[ModelFacts]
 def evaluation_stage(
     model: AnyModel, vocabulary: AnyVocabulary, config: EvaluationConfig, matrix: Matrix = "center"
 ) -> Stage[EvaluationFacts]:
-    """The stage that this model and these settings lead to.
+    """The stage for this model and these settings.
 
-    Raises GoldSetError or ReferenceVectorsError where what it compares with does not exist.
+    Raises GoldSetError or ReferenceVectorsError if a gold set or reference does not exist.
     """
     return _stage(model, vocabulary, config, matrix, read_gold_sets(config.gold))
 
 
 def _may_succeed_later(task: Task[..., object], run: TaskRun, state: State[object]) -> bool:
-    """A network may come back; a name that does not exist stays unknown."""
+    """Retry network errors; an unknown name stays unknown."""
     return isinstance(state.result(raise_on_failure=False), DownloadError)
 
 
@@ -79,14 +79,14 @@ def _may_succeed_later(task: Task[..., object], run: TaskRun, state: State[objec
     retry_condition_fn=_may_succeed_later,
 )
 def fetch_reference_vectors(spec: str) -> None:
-    """Have vectors of torchtext or gensim-data on this machine. Raises ReferenceVectorsError."""
+    """Download vectors of torchtext or gensim-data unless cached. Raises ReferenceVectorsError."""
     read_reference(spec)
 
 
 def check_reference(config: EvaluationConfig) -> None:
-    """Look at everything that will be compared with: better before hours of training than after them.
+    """Check all gold sets and references, so that a run fails before hours of training and not after.
 
-    Raises GoldSetError or ReferenceVectorsError if something is not there.
+    Raises GoldSetError or ReferenceVectorsError if one is missing.
     """
     for spec in config.all_references:
         if is_downloaded(spec):
@@ -96,9 +96,9 @@ def check_reference(config: EvaluationConfig) -> None:
 
 
 def read_references(config: EvaluationConfig) -> Iterator[tuple[str, ReferenceVectors]]:
-    """Suffix of its metrics and vectors of each reference, read when it is its turn.
+    """Metric suffix and vectors of each reference, read lazily.
 
-    Raises ReferenceVectorsError where one cannot be read.
+    Raises ReferenceVectorsError if one cannot be read.
     """
     for spec, suffix in config.all_references.items():
         yield suffix, read_reference(spec)
@@ -114,9 +114,8 @@ def evaluate_vectors(
 ) -> Manifest[EvaluationFacts]:
     """Score the vectors of a model against the gold sets and all reference vectors.
 
-    matrix: which of the model's vectors are to be published, and so are the ones to score.
-
-    Raises GoldSetError or ReferenceVectorsError where these cannot be read, or a reference shares no word.
+    matrix: the matrix to publish, and therefore the one to score.
+    Raises GoldSetError or ReferenceVectorsError if one cannot be read, or a reference shares no word.
     """
     gold = read_gold_sets(config.gold)
 
@@ -138,13 +137,13 @@ def _stage(
     inputs |= {f"gold_{name}": digest for name, digest in gold.digests.items()}
     for spec, suffix in config.all_references.items():
         inputs[f"reference{suffix}"] = reference_digest(spec)
-    # What files are called and where they lie changes nothing; their digests and the names of metrics do.
+    # Names and locations of files do not change the scores; their digests and the names of metrics do.
     compared = config.model_dump(exclude={"reference", "references", "gold"})
     return Stage("evaluations", STAGE_VERSION, compared | {"matrix": matrix}, inputs, EvaluationFacts)
 
 
 def _facts(scored: Scored, gold: GoldSets) -> EvaluationFacts:
-    """The scores on whole gold sets, what each was measured with, and where the references come from."""
+    """The scores on whole gold sets, the digests behind them, and the sources of the references."""
     first = scored.references[0] if scored.references else None
     return EvaluationFacts(
         rows=len(scored.rows),

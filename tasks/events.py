@@ -1,4 +1,4 @@
-"""The events that vecmill tells a Prefect server, for automations to react to."""
+"""The events that vecmill emits, for Prefect automations to react to."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -13,7 +13,7 @@ RUN_FAILED = "vecmill.run.failed"
 
 
 def emit_release_published(workspace: Workspace, table: str, version: int) -> None:
-    """Tell the server of a run that a table has a new version; without a run there is no server to tell."""
+    """Emit the event of a new version of a table; no-op outside a run, where no server exists."""
     if not (FlowRunContext.get() or TaskRunContext.get()):
         return
     emit_event(
@@ -24,10 +24,10 @@ def emit_release_published(workspace: Workspace, table: str, version: int) -> No
 
 
 def emit_run_failed(run: UUID, name: str, tags: Sequence[str]) -> None:
-    """Tell the server that a run has failed, or was refused by its gates.
+    """Emit the event of a run that failed, or that a gate refused.
 
-    Prefect's own event of that state is also what `silent_runs_crash` counts. With SQLite, automations that write for
-    one event get into each other's way under load: the event is evaluated four times, then dropped.
+    Prefect's own state event is already used by the automation `silent_runs_crash`. With SQLite under load, two
+    automations that write for the same event block each other: Prefect tries the event four times, then drops it.
     """
     event = failure_event(run, name, tags)
     emit_event(event=event.event, resource=dict(event.resource.root), related=[dict(it.root) for it in event.related])

@@ -1,9 +1,8 @@
-"""Hold vectors that were made elsewhere against the gates of the table that they are to be published in."""
+"""Judge imported vectors by the gates of the table they are published to."""
 
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from storage.gold.sets import read_gold_sets
 from storage.layout import Workspace
@@ -18,6 +17,7 @@ from storage.releases.schema import GateRow
 from tasks.comparison import change_rows
 from tasks.evaluation import check_reference, read_references
 from tasks.metrics.gates import Gate, Scores, judge, verdict_rows
+from tasks.parameters import settings_section
 from tasks.publication_config import PublicationConfig
 from tasks.publishing import measures
 from tasks.scoring import EvaluationConfig, score_vectors, total_digests
@@ -29,7 +29,7 @@ BOUNDS = ("minimum", "maximum", "max_drop", "min_factor")
 
 @dataclass(frozen=True)
 class TableGates:
-    """The gates of a table, and the settings with which its scores are measured."""
+    """The gates of a table, and the evaluation settings behind its scores."""
 
     gates: Mapping[str, Gate]
     evaluation: EvaluationConfig
@@ -38,9 +38,9 @@ class TableGates:
 def table_gates(
     workspace: Workspace, table: str, deployed: tuple[PublicationConfig, EvaluationConfig] | None = None
 ) -> TableGates | None:
-    """The gates of the newest release that was judged by any, else those of the table's deployment; None if neither.
+    """The gates of the newest release that has any, else those of the table's deployment, else None.
 
-    deployed: settings of the deployment that publishes the table, if there is one.
+    deployed: settings of the deployment that publishes the table, if one does.
     """
     for release in reversed(kept_releases(workspace, table)):
         if gates := {row.metric: _gate(row) for row in release.gates if _has_bounds(row)}:
@@ -53,10 +53,11 @@ def table_gates(
 def judge_import(
     content: ReleaseContent, current: Release | None, gates: TableGates, workspace: Workspace
 ) -> ReleaseContent:
-    """The vectors with their scores and the verdict of each gate.
+    """The content with its scores and the verdict of each gate.
 
-    current: the release that they would replace. An import has no text, so a bound against the current release applies
-    wherever both were measured alike.  Raises GoldSetError or ReferenceVectorsError where these cannot be read.
+    current: the release that the import would replace. An import has no corpus, so bounds against the current release
+    apply whenever both have the same gold set or reference.
+    Raises GoldSetError or ReferenceVectorsError if one cannot be read.
     """
     config = gates.evaluation
     check_reference(config)
@@ -95,11 +96,7 @@ def _gate(row: GateRow) -> Gate:
 
 
 def _evaluation_settings(release: Release) -> EvaluationConfig:
-    """The settings that the release was evaluated with; the defaults where it holds none."""
-    prefix = "evaluation."
-    found: dict[str, Any] = {
-        name.removeprefix(prefix): value
-        for name, value in setting_values(read_settings(release.path)).items()
-        if name.startswith(prefix) and name.removeprefix(prefix) in EvaluationConfig.model_fields
-    }
-    return EvaluationConfig.model_validate(found)
+    """The settings that the release was evaluated with; defaults for those it does not store."""
+    stored = settings_section(setting_values(read_settings(release.path)), "evaluation")
+    known = {name: value for name, value in stored.items() if name in EvaluationConfig.model_fields}
+    return EvaluationConfig.model_validate(known)

@@ -1,4 +1,4 @@
-"""Draw words of a release on a labelled map, or its learning curves."""
+"""Plot words of a release on a labelled map, or its learning curves."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ GROUPS = 8
 
 @dataclass(frozen=True)
 class Plot:
-    """A picture as bytes, how many words it shows, and the words asked for that the release does not have."""
+    """A plot. picture: the image file.  words: number of words shown.  unknown: requested words not in the release."""
 
     picture: bytes
     words: int
@@ -25,39 +25,39 @@ class Plot:
 def plot_words(
     release: Release, words: Sequence[str], method: MapMethod, form: PictureFormat, neighbors: int = 0
 ) -> Plot:
-    """A map of the words and of so many neighbours of each, which then have the colour of their word.
+    """A map of the words, with `neighbors` neighbours of each in the colour of their word.
 
-    Raises ReleaseError if the release has none of them.
+    Raises ReleaseError if the release contains none of the words.
     """
-    found = read_vectors_of(release.path, list(words))
+    selected = read_vectors_of(release.path, list(words))
     groups_by_word: dict[str, int] = {}
     if neighbors:
-        asked = [word for word in dict.fromkeys(words) if word in found.words]
+        asked = [word for word in dict.fromkeys(words) if word in selected.words]
         groups_by_word = {word: group for group, word in enumerate(asked)}
         for word, near in neighbors_of(release.path, asked, neighbors):
             groups_by_word.setdefault(near, groups_by_word[word])
-        found = read_vectors_of(release.path, list(groups_by_word))
+        selected = read_vectors_of(release.path, list(groups_by_word))
     seed = release.row.seed
     groups = (
-        np.array([groups_by_word[word] for word in found.words], dtype=np.int64)
+        np.array([groups_by_word[word] for word in selected.words], dtype=np.int64)
         if neighbors
-        else group_words(found.vectors, GROUPS, seed)
+        else group_words(selected.vectors, GROUPS, seed)
     )
-    places = map_words(found.vectors, method, seed)
-    title = f"{_name(release)}: {len(found.words)} words, {'t-SNE' if method == 'tsne' else 'PCA'}"
-    shown = set(found.words)
+    places = map_words(selected.vectors, method, seed)
+    title = f"{_name(release)}: {len(selected.words)} words, {'t-SNE' if method == 'tsne' else 'PCA'}"
+    shown = set(selected.words)
     return Plot(
-        picture=draw_map(found.words, places, groups, title, form),
+        picture=draw_map(selected.words, places, groups, title, form),
         words=len(shown),
         unknown=[word for word in dict.fromkeys(words) if word not in shown],
     )
 
 
 def plot_training(release: Release, form: PictureFormat) -> bytes:
-    """Mean loss and learning rate over epochs. Raises ValueError where the release was not trained here."""
+    """Mean loss and learning rate by epoch. Raises ValueError if the release was imported, not trained."""
     epochs = [epoch.epoch for epoch in release.training]
     if not epochs:
-        raise ValueError(f"{_name(release)} has no training to draw: its vectors were made elsewhere")
+        raise ValueError(f"{_name(release)} has no training to plot: its vectors were imported")
     curves = [
         Curve("training", "mean loss per pair", epochs, [epoch.mean_loss for epoch in release.training]),
         Curve("training", "learning rate", epochs, [epoch.learning_rate for epoch in release.training]),

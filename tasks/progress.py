@@ -1,4 +1,4 @@
-"""How a long task tells how far it is, without knowing who listens: a terminal, a log or nobody."""
+"""Progress of long tasks, decoupled from what displays it: a terminal, a log or nothing."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,20 +7,20 @@ from typing import Protocol
 
 
 class ProgressListener(Protocol):
-    """Whoever shows progress. `total` and `done` are in `unit`, such as words."""
+    """Displays progress. `total` and `done` are in `unit`, such as words."""
 
     def started(self, what: str, total: int, unit: str) -> None:
-        """A piece of work of `total` units begins."""
+        """Work of `total` units has started."""
 
     def advanced(self, done: int) -> None:
-        """`done` units of it are finished."""
+        """`done` units are finished."""
 
     def finished(self) -> None:
-        """The work has ended, well or not."""
+        """The work has ended, successfully or not."""
 
 
 class NullProgress:
-    """The listener of a run that shows no progress."""
+    """A listener that ignores all progress."""
 
     def started(self, what: str, total: int, unit: str) -> None:
         """Ignore it."""
@@ -37,13 +37,13 @@ _listener: ContextVar[ProgressListener] = ContextVar("progress_listener", defaul
 
 
 def progress_listener() -> ProgressListener:
-    """The listener of the current run."""
+    """The listener of the current context."""
     return _listener.get()
 
 
 @contextmanager
 def listening(listener: ProgressListener) -> Iterator[None]:
-    """Send the progress of everything run inside to `listener`."""
+    """Send the progress of everything that runs inside the block to `listener`."""
     token = _listener.set(listener)
     try:
         yield

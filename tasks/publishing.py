@@ -66,7 +66,7 @@ class Publication(BaseModel):
 
 
 def measures(rows: Sequence[EvaluationRow]) -> dict[str, Measured]:
-    """What gates can be set on: metrics by their name, parts of them as `metric/section`."""
+    """The values that gates can apply to: metrics by name, parts of them as `metric/section`."""
     return {
         row.metric if row.section == WHOLE else f"{row.metric}/{row.section}": Measured(row.value, row.low, row.high)
         for row in rows
@@ -77,13 +77,13 @@ def measures(rows: Sequence[EvaluationRow]) -> dict[str, Measured]:
 def judge_release(
     lineage: Lineage, config: PublicationConfig, release: Release | None, workspace: Workspace
 ) -> list[Verdict]:
-    """Hold the scores against the gates and, where both were measured alike, against the current release.
+    """Compare the scores with the gates and, where comparable, with the current release.
 
-    release: the release that was current when the run looked, None before the first one.
+    release: the current release, None before the first one.
     """
     corpus = lineage.corpus
     measured = measures(_evaluation_rows(lineage))
-    why_not = "it is this model, or has vectors of another length" if release else "the table has no release yet"
+    why_not = "it holds this model, or the dimensions differ" if release else "the table has no release yet"
     scores = Scores(
         measured,
         corpus.digest,
@@ -92,7 +92,7 @@ def judge_release(
     )
     previous = None
     if release:
-        # A corpus that grew is another text, but one whose vectors must not be worse than before.
+        # A grown corpus is a different text, but its vectors must not be worse than before.
         before = corpus.digest if grew_from(workspace, release, corpus) else release.corpus_digest
         previous = Scores(measures(release.evaluation), before, release.digests)
     verdicts = judge(scores, config.active_gates, previous)
@@ -145,9 +145,9 @@ def _settings(lineage: Lineage, parameters: BuildParameters) -> dict[str, BaseMo
 
 
 def _is_published(current: Release, content: ReleaseContent, lineage: Lineage, config: PublicationConfig) -> bool:
-    """Whether the current release is this model: turned onto the one before, it is not turned onto itself."""
-    turned = config.align == "previous" and is_same_model(current, lineage.training.digest, config.matrix)
-    return turned or current.row.sha256 == content_sha256(content)
+    """Whether the current release holds this model. One that was aligned with its predecessor has other vectors."""
+    aligned = config.align == "previous" and is_same_model(current, lineage.training.digest, config.matrix)
+    return aligned or current.row.sha256 == content_sha256(content)
 
 
 def _measuring_stages(lineage: Lineage) -> list[Manifest[EvaluationFacts] | Manifest[ComparisonFacts]]:
@@ -159,7 +159,7 @@ def _evaluation_rows(lineage: Lineage) -> list[EvaluationRow]:
 
 
 def _vectors(lineage: Lineage, matrix: Matrix) -> NDArray[np.float32]:
-    """The vectors to publish, turned onto older ones where that was asked for."""
+    """The vectors to publish, rotated onto older ones if `align` asks for it."""
     vectors = read_vectors(lineage.training.path, matrix)
     rotation = read_rotation(lineage.comparison.path) if lineage.comparison else None
     return vectors if rotation is None else rotate(vectors, rotation)
@@ -168,7 +168,7 @@ def _vectors(lineage: Lineage, matrix: Matrix) -> NDArray[np.float32]:
 def _content(
     lineage: Lineage, verdicts: Sequence[Verdict], settings: Mapping[str, BaseModel], matrix: Matrix
 ) -> ReleaseContent:
-    """Everything a release holds, gathered from the stages that led to it."""
+    """The content of a release, collected from the stages that led to it."""
     vocabulary = read_vocabulary(lineage.vocabulary)
     training = lineage.training
     tokens = lineage.encoded.facts.corpus_tokens

@@ -1,4 +1,4 @@
-"""Evaluate vectors that exist already: a release of a table, current or old, or a file that was made elsewhere."""
+"""Evaluate existing vectors: a current or older release of a table, or a vector file of another tool."""
 
 import logging
 from typing import Annotated, Self
@@ -18,17 +18,21 @@ logger = logging.getLogger(__name__)
 
 
 class TargetConfig(BaseModel):
-    """Which vectors are evaluated: those of a table, or a file of others."""
+    """The vectors to evaluate: those of a table, or a vector file."""
 
-    # Prefect's server gives what it takes from an event as a number if it looks like one, and checks the schema.
+    # Prefect renders event values that look like numbers as numbers, and validates them against the schema.
     model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
 
     table: str | None = Field(None, pattern=f"^{TABLE_NAME.pattern}$", description="a published table")
     version: Annotated[str, WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "integer"}]})] | None = Field(
-        None, min_length=1, description="a kept version of it, or the first letters of a candidate; none: the current"
+        None,
+        min_length=1,
+        description="a kept version, or the prefix of a candidate's digest; none: the current one",
     )
     vectors: str | None = Field(
-        None, min_length=1, description="instead of a table: a file that docs/formats.md tells of, or package:NAME"
+        None,
+        min_length=1,
+        description="instead of a table: a vector file, see docs/formats.md, or package:NAME",
     )
 
     @model_validator(mode="after")
@@ -41,9 +45,9 @@ class TargetConfig(BaseModel):
 
 
 class TargetEvaluation(BaseModel):
-    """How some vectors score. name: what was evaluated.  version: None for outside vectors and for a candidate.
+    """Scores of existing vectors. name: what was evaluated.  version: None for vector files and candidates.
 
-    gold_columns: name of each further gold set -> which of its columns were read.
+    gold_columns: name of each additional gold set -> the columns that were read.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -60,7 +64,7 @@ class TargetEvaluation(BaseModel):
 
 
 def read_target(target: TargetConfig, workspace: Workspace) -> NamedVectors:
-    """The words and vectors that are named. Raises ReleaseError or VectorFileError where they cannot be read."""
+    """The words and vectors of the target. Raises ReleaseError or VectorFileError if they cannot be read."""
     if target.table is not None:
         return read_release_vectors(workspace, target.table, target.version)
     return read_outside_vectors(target.vectors or "", "target.vectors")
@@ -68,20 +72,20 @@ def read_target(target: TargetConfig, workspace: Workspace) -> NamedVectors:
 
 @task(name="evaluate release", cache_policy=NO_CACHE)
 def evaluate_target(target: TargetConfig, config: EvaluationConfig, workspace: Workspace) -> TargetEvaluation:
-    """Score vectors against the gold sets and all reference vectors; nothing is written.
+    """Score vectors against the gold sets and all reference vectors, without writing anything.
 
-    Raises GoldSetError or ReferenceVectorsError where these cannot be read, and like `read_target`.
+    Raises GoldSetError or ReferenceVectorsError if one cannot be read, and what `read_target` raises.
     """
     gold = read_gold_sets(config.gold)
-    found = read_target(target, workspace)
-    scored = score_vectors(found.words, found.vectors, gold, read_references(config), config)
+    named = read_target(target, workspace)
+    scored = score_vectors(named.words, named.vectors, gold, read_references(config), config)
     return TargetEvaluation(
-        name=found.name,
-        source=found.source,
+        name=named.name,
+        source=named.source,
         table=target.table,
-        version=found.release.row.version if found.release else None,
-        words=len(found.words),
-        dimension=found.vectors.shape[1],
+        version=named.release.row.version if named.release else None,
+        words=len(named.words),
+        dimension=named.vectors.shape[1],
         rows=scored.rows,
         compared_words=scored.compared_words,
         gold_columns=gold.columns,

@@ -1,4 +1,4 @@
-"""What goes into the report of a release: its own tables, its map from the cache, and what changed before it."""
+"""Collect the content of a release's report: its tables, its cached map, and the changes since the previous one."""
 
 import json
 import logging
@@ -44,38 +44,41 @@ logger = logging.getLogger(__name__)
 
 MAP_VERSION = 1
 EXPLORER_WORDS = 20_000
-# As many as the page has colours that people tell apart.
+# The number of colours on the page, which people can distinguish.
 GROUPS = 10
 CHANGED_WORDS = 50
-# Letters of a digest that are enough to compare two by eye; the release has all of them.
+# Length of abbreviated digests on the page; the release stores them in full.
 SHORT = 12
 
 
 class ReportConfig(BaseModel):
-    """The page that comes with each release."""
+    """The HTML page written for each release and candidate."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    enabled: bool = Field(default=True, description="write a report beside each release")
+    enabled: bool = Field(default=True, description="write a report for each release")
     map_words: int = Field(
-        default=5000, ge=1, le=EXPLORER_WORDS, description="most frequent words on its map; 5,000 take about 20 s"
+        default=5000,
+        ge=1,
+        le=EXPLORER_WORDS,
+        description="number of words on the map, most frequent first; 5,000 take about 20 s",
     )
     map_method: MapMethod = Field(
-        default="tsne", description="tsne: words of a kind lie together; pca: faster, and blurred"
+        default="tsne", description="tsne: groups related words; pca: faster, less clearly separated"
     )
 
 
 def render_release(release: Release, config: ReportConfig, workspace: Workspace) -> str:
-    """The page of a release or candidate as HTML text. Its map is made once for each release, then found again.
+    """The page of a release or candidate as HTML. Its map is computed once per release and cached.
 
-    Raises ReleaseError where the release cannot be read, WorkspaceError where the map cannot be kept.
+    Raises ReleaseError if the release cannot be read, WorkspaceError if the map cannot be stored.
     """
     words = read_frequent_words(release.path, EXPLORER_WORDS)
     return render_report(_content(release, words, _word_map(release, words, config, workspace), workspace))
 
 
 def make_report(release: Release, config: ReportConfig, workspace: Workspace) -> Path:
-    """Write the page of a release beside it, whole or not at all. Returns where it lies. Raises like the above."""
+    """Write the page of a release atomically next to it, and return its path. Raises like `render_release`."""
     page = render_release(release, config, workspace)
     path = report_file(release)
     write_report(path, page)
@@ -100,7 +103,7 @@ class MapFacts(StageFacts):
 def _word_map(release: Release, words: FrequentWords, config: ReportConfig, workspace: Workspace) -> WordMap:
     count = min(config.map_words, len(words.words))
     settings = {"words": count, "method": config.map_method, "groups": GROUPS, "seed": release.row.seed}
-    # `model` is what keeps a map for as long as a release of the model is kept.
+    # Housekeeping keeps the map as long as a release of this `model` is kept.
     inputs = {"model": release.model_digest, "vectors": release.row.sha256}
 
     def build(folder: Path) -> MapFacts:
@@ -184,7 +187,7 @@ def _facts(release: Release) -> dict[str, list[tuple[str, str]]]:
             ("source", without_folders(row.reference_source)),
             ("rights", without_folders(row.reference_licence)),
         ],
-        "Made with": list(versions.items()),
+        "Library versions": list(versions.items()),
     }
 
 
@@ -229,7 +232,7 @@ def _verdict(gate: GateRow) -> Verdict:
 
 
 def _compared_words(path: Path) -> dict[str, list[ComparedWord]]:
-    """What words were compared with -> those that agree least and most, the least first."""
+    """Name of what the words were compared with -> the words that agree least and most, least first."""
     groups: dict[str, list[ComparedWord]] = {}
     for row in sorted(read_compared_words(path), key=lambda row: (row.overlap, row.rank)):
         word = ComparedWord(row.word, row.rank, row.overlap, row.only_here, row.only_there)
@@ -238,7 +241,7 @@ def _compared_words(path: Path) -> dict[str, list[ComparedWord]]:
 
 
 def _changes(difference: ReleaseDiff, since: int, compared: Mapping[str, list[ComparedWord]]) -> Changes:
-    """The words are those that were found when the release was made, among more words than can be looked at now."""
+    """Changes since an earlier version. The words are those stored at publication, chosen from more than diff reads."""
     stored = compared.get(version_name(since), [])
     return Changes(
         since=f"version {since}",

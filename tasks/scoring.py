@@ -1,4 +1,4 @@
-"""Score words and vectors on everything they can be held against: gold sets and reference vectors."""
+"""Score words and vectors against gold sets and reference vectors."""
 
 import logging
 from collections.abc import Iterable, Sequence
@@ -22,49 +22,49 @@ from tasks.metrics.similarity import score_similarity
 logger = logging.getLogger(__name__)
 
 OVERLAP, RANK_OVERLAP, RANDOM = "neighbor_overlap", "neighbor_rbo", "_random"
-# Suffix of the metric of each way to answer an analogy.
+# Method of solving an analogy -> suffix of its metric.
 METHODS: dict[AnalogyMethod, str] = {"3CosAdd": "", "3CosMul": "_3cosmul"}
 
 
 class EvaluationConfig(BaseModel):
-    """What the vectors are compared with."""
+    """How vectors are scored."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     reference: str | None = Field(
         default=DEFAULT_REFERENCE,
         min_length=1,
-        description="vectors to compare neighbours with: package:NAME, torchtext:NAME:DIM, gensim:NAME or the path of "
-        "a file; none: no comparison",
+        description="reference vectors for the comparison of neighbours: package:NAME, torchtext:NAME:DIM, gensim:NAME "
+        "or the path of a file; none: no comparison",
     )
     references: list[str] = Field(
-        default_factory=list, description="further vectors to compare neighbours with, each with metrics of its own"
+        default_factory=list, description="more reference vectors, each with separate metrics"
     )
     gold: list[str] = Field(
         default_factory=list,
-        description="further files of scored word pairs or of analogies, each a metric; FILE:word1,word2,score names "
-        "the columns",
+        description="more files of scored word pairs or analogies, one metric each; FILE:word1,word2,score names the "
+        "columns",
     )
     analogy_max_rank: int | None = Field(
-        default=30_000, ge=1, description="only the most frequent words answer analogies; none: all words"
+        default=30_000, ge=1, description="only the most frequent words can answer analogies; none: all words"
     )
     neighbors: int = Field(default=10, ge=1, le=100, description="nearest words compared for each word")
     neighbor_words: int = Field(
-        default=1000, ge=1, le=20_000, description="most frequent content words whose neighbours are compared"
+        default=1000, ge=1, le=20_000, description="number of frequent content words whose neighbours are compared"
     )
 
     @property
     def all_references(self) -> dict[str, str]:
-        """Spec of each reference -> suffix of its metrics; the first has none.
+        """Spec of each reference -> suffix of its metrics, empty for the first.
 
-        Raises ReferenceVectorsError if two would have metrics of the same name.
+        Raises ReferenceVectorsError if the metrics of two references would have the same name.
         """
         suffixes = {self.reference: ""} if self.reference else {}
         for spec in self.references:
             suffix = f"_{metric_name(_last_part(spec))}"
             if suffix in suffixes.values() or spec in suffixes:
                 raise ReferenceVectorsError(
-                    f"{spec} in evaluation.references would be called {suffix[1:]} as another is"
+                    f"evaluation.references: {spec} would be called {suffix[1:]}, like another one; rename a file"
                 )
             suffixes[spec] = suffix
         return suffixes
@@ -72,7 +72,7 @@ class EvaluationConfig(BaseModel):
 
 @dataclass
 class Scored:
-    """Everything that was found out. references: what is known of each, and how its words were matched."""
+    """All scores. references: source and licence of each reference, and how many of its words matched."""
 
     rows: list[EvaluationRow] = field(default_factory=list)
     compared_words: list[ComparedWordRow] = field(default_factory=list)
@@ -80,7 +80,7 @@ class Scored:
 
 
 def evaluation_metrics(config: EvaluationConfig) -> list[str]:
-    """Names of all metrics that an evaluation with these settings can have; a gold file of pairs has no 3CosMul."""
+    """Names of all metrics that these settings can yield, including 3CosMul for gold files of word pairs."""
     gold = [f"{name}{suffix}" for name in gold_metrics(config.gold) for suffix in METHODS.values()]
     suffixes = [suffix for _, suffix in config.all_references.items()] or [""]
     return gold + [
@@ -97,7 +97,7 @@ def score_vectors(
 ) -> Scored:
     """All scores of V words, most frequent first, and their (V, D) vectors.
 
-    references: suffix of its metrics and vectors of each, one at a time: only one is held.
+    references: metric suffix and vectors of each; consumed lazily, so that only one is in memory.
     What cannot be measured, such as English gold sets on a Korean vocabulary, has no value and coverage 0.
     Raises ReferenceVectorsError if a reference shares no word with `words`.
     """
@@ -117,15 +117,15 @@ def score_vectors(
 
 
 def agreement_rows(
-    overlap: str, rank_overlap: str, found: NeighborOverlap, digest: str | None = None
+    overlap: str, rank_overlap: str, neighbors: NeighborOverlap, digest: str | None = None
 ) -> list[EvaluationRow]:
-    """Mean overlap and rank-biased overlap under these names: of the frequent words, by chance, and by frequency.
+    """Mean overlap and rank-biased overlap under these names: of frequent words, of random vectors, by frequency band.
 
-    digest: what both were measured with.
+    digest: identifies what both were measured with.
     """
-    parts = [("", WHOLE, found.frequent), *(("", name, band) for name, band in found.bands.items())]
-    if found.random:
-        parts.insert(1, (RANDOM, WHOLE, found.random))
+    parts = [("", WHOLE, neighbors.frequent), *(("", name, band) for name, band in neighbors.bands.items())]
+    if neighbors.random:
+        parts.insert(1, (RANDOM, WHOLE, neighbors.random))
     return [
         EvaluationRow(
             metric=f"{metric}{random}",
@@ -133,7 +133,7 @@ def agreement_rows(
             value=agreement.rank_mean if ranked else agreement.mean,
             **ends(agreement.rank_interval if ranked else agreement.interval),
             covered=len(agreement.rows),
-            coverage=found.coverage,
+            coverage=neighbors.coverage,
             gold_digest=digest,
         )
         for metric, ranked in ((overlap, False), (rank_overlap, True))
@@ -142,17 +142,17 @@ def agreement_rows(
 
 
 def word_rows(compared_with: str, words: Iterable[WordAgreement]) -> list[ComparedWordRow]:
-    """Words and their neighbours as rows of the release."""
+    """Words and their neighbours as rows of the release's table."""
     return [ComparedWordRow(compared_with=compared_with, **word._asdict()) for word in words]
 
 
 def ends(interval: Interval | None) -> dict[str, float | None]:
-    """Both ends of an interval as columns."""
+    """The ends of an interval as columns."""
     return dict(zip(("low", "high"), interval or (None, None), strict=True))
 
 
 def total_metrics(rows: Sequence[EvaluationRow]) -> dict[str, float | None]:
-    """Every metric on the whole of its gold set, and its coverage."""
+    """Metric -> value on its whole gold set, and `<metric>_coverage` -> coverage."""
     metrics: dict[str, float | None] = {}
     for row in rows:
         if row.section == WHOLE:
@@ -161,7 +161,7 @@ def total_metrics(rows: Sequence[EvaluationRow]) -> dict[str, float | None]:
 
 
 def total_digests(rows: Sequence[EvaluationRow]) -> dict[str, str]:
-    """What every metric on a whole gold set was measured with."""
+    """Metric on a whole gold set -> digest of what it was measured with."""
     return {row.metric: row.gold_digest for row in rows if row.section == WHOLE and row.gold_digest}
 
 
@@ -185,10 +185,10 @@ def _analogy_rows(
     config: EvaluationConfig,
     method: AnalogyMethod,
 ) -> list[EvaluationRow]:
-    """The whole set, its semantic and syntactic halves, then every section."""
+    """Rows for the whole set, its semantic and syntactic parts, then each section."""
     sections = score_analogies(words, vectors, analogies.sections, config.analogy_max_rank, method)
     whole = sum(sections.values(), start=AnalogyScore(0, 0, 0))
-    # Scores are only comparable under the same cut, so it belongs to what they were measured with.
+    # Scores are comparable only under the same rank limit, so the digest includes it.
     digest = f"{analogies.digest};max_rank={config.analogy_max_rank}"
     return [
         EvaluationRow(
@@ -213,37 +213,37 @@ def _add_reference(
     vectors: NDArray[np.float32],
     config: EvaluationConfig,
 ) -> None:
-    found = compare_neighbors(
+    neighbors = compare_neighbors(
         words, vectors, reference.words, reference.vectors, config.neighbors, config.neighbor_words
     )
-    if not found.shared:
+    if not neighbors.shared:
         raise ReferenceVectorsError(
-            f"{reference.source} shares no word with the vocabulary of {len(words)} words (it begins with "
-            f"{', '.join(map(repr, words[:3]))}); name reference vectors of the corpus's language in "
-            "evaluation.reference, or set it to null to leave the comparison out"
+            f"{reference.source} shares no word with the vocabulary of {len(words)} words (the first are "
+            f"{', '.join(map(repr, words[:3]))}); set evaluation.reference to vectors of the corpus's language, or to "
+            "none to skip the comparison"
         )
-    logger.info("%s", _matching(reference, found))
+    logger.info("%s", _matching(reference, neighbors))
     digest = f"{reference.digest};neighbors={config.neighbors};words={config.neighbor_words}"
-    scored.rows += agreement_rows(OVERLAP + suffix, RANK_OVERLAP + suffix, found, digest)
-    scored.compared_words += word_rows(reference.name, [*found.most, *found.least])
+    scored.rows += agreement_rows(OVERLAP + suffix, RANK_OVERLAP + suffix, neighbors, digest)
+    scored.compared_words += word_rows(reference.name, [*neighbors.most, *neighbors.least])
     scored.references.append(
         {
             "name": reference.name,
             "source": reference.source,
             "licence": reference.licence,
             "metric": OVERLAP + suffix,
-            "shared_words": found.shared,
-            "folded_words": found.folded,
+            "shared_words": neighbors.shared,
+            "folded_words": neighbors.folded,
         }
     )
 
 
-def _matching(reference: ReferenceVectors, found: NeighborOverlap) -> str:
-    text = f"{reference.name} has {found.shared:,} of {found.total:,} words"
-    return f"{text}; {found.folded:,} of them are spelt with other capitals there" if found.folded else text
+def _matching(reference: ReferenceVectors, neighbors: NeighborOverlap) -> str:
+    text = f"{reference.name} has {neighbors.shared:,} of {neighbors.total:,} words"
+    return f"{text}; {neighbors.folded:,} of them match with different case" if neighbors.folded else text
 
 
 def _last_part(spec: str) -> str:
-    """The part of a spec that names the vectors: of a path its file, without its extension."""
+    """The part of a spec that names the vectors; for a path, the file name without its extension."""
     scheme, name = split_spec(spec)
     return PurePath(name).stem if scheme == "file" else name

@@ -1,4 +1,4 @@
-"""Compare two tables of word vectors: their scores, words and neighbours, and how far one is the other turned."""
+"""Compare two tables of word vectors: scores, words, neighbours, and how similar they are up to a rotation."""
 
 from collections.abc import Sequence
 
@@ -20,10 +20,10 @@ OVERLAP, RANK_OVERLAP, COSINE, TURNED_COSINE = "overlap", "rbo", "cosine", "cosi
 class TableComparison(BaseModel):
     """Two tables side by side.
 
-    words: how many each has.  metrics: those of each release, `older` of the first and `newer` of the second.
-    agreement: mean overlap of neighbours and rank-biased overlap, by frequency too, and the mean cosine of the vectors
-    of shared words, as they are and after the best rotation; no cosine where the dimensions differ.
-    changed: frequent words whose neighbours agree least, the least first.
+    words: size of each vocabulary.  metrics: of both releases, `older` is the first and `newer` the second.
+    agreement: mean overlap and rank-biased overlap of neighbours, overall and by frequency band, and the mean cosine
+    between the vectors of shared words, before and after the best rotation; no cosine if the dimensions differ.
+    changed: frequent words whose neighbours agree least, least first.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -40,11 +40,11 @@ class TableComparison(BaseModel):
 def compare_tables(workspace: Workspace, first: str, second: str, words: int = 1000) -> TableComparison:
     """Compare the current releases of two tables.
 
-    words: how many of the most frequent shared content words are looked at.
-    Raises ReleaseError where a table is not there or cannot be read.
+    words: number of the most frequent shared content words to compare.
+    Raises ReleaseError if a table does not exist or cannot be read.
     """
     ours, theirs = (read_release_vectors(workspace, table) for table in (first, second))
-    found = compare_neighbors(
+    overlap = compare_neighbors(
         ours.words, ours.vectors, theirs.words, theirs.vectors, NEIGHBORS, words,
         fold=False, random=False, shown=CHANGED_WORDS,
     )  # fmt: skip
@@ -52,10 +52,10 @@ def compare_tables(workspace: Workspace, first: str, second: str, words: int = 1
         first=ours.name,
         second=theirs.name,
         words=(len(ours.words), len(theirs.words)),
-        shared_words=found.shared,
+        shared_words=overlap.shared,
         metrics=_metrics(ours, theirs),
-        agreement=agreement_rows(OVERLAP, RANK_OVERLAP, found) + _cosines(ours, theirs),
-        changed=word_rows(theirs.name, found.least),
+        agreement=agreement_rows(OVERLAP, RANK_OVERLAP, overlap) + _cosines(ours, theirs),
+        changed=word_rows(theirs.name, overlap.least),
     )
 
 

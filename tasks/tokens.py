@@ -24,12 +24,12 @@ from tasks.trainers.backends import available_cores
 logger = logging.getLogger(__name__)
 
 STAGE_VERSION = 3
-# Each holds a few MiB of text and ten times that in tokens; the one thread that writes keeps up with no more.
+# Each holds a few MiB of text and ten times that in tokens. The single writer thread cannot keep up with more.
 MOST_WORKERS = 8
 
 
 class TokensFacts(StageFacts):
-    """A tokenized corpus. new_files: files that were not tokenized with these settings before."""
+    """A tokenized corpus. new_files: files not tokenized with these settings before."""
 
     label: ClassVar[str] = "tokens"
     unit: ClassVar[str] = "tokens"
@@ -46,7 +46,7 @@ class TokensFacts(StageFacts):
 
 
 def tokens_stage(corpus: Stage[CorpusFacts] | Manifest[CorpusFacts], config: TokenizerConfig) -> Stage[TokensFacts]:
-    """The stage that this corpus and these settings lead to."""
+    """The stage for this corpus and these settings."""
     return Stage("tokens", STAGE_VERSION, config.model_dump(), {"corpus": corpus.digest}, TokensFacts)
 
 
@@ -54,9 +54,9 @@ def tokens_stage(corpus: Stage[CorpusFacts] | Manifest[CorpusFacts], config: Tok
 def tokenize_corpus(
     corpus: Manifest[CorpusFacts], config: TokenizerConfig, workspace: Workspace
 ) -> Manifest[TokensFacts]:
-    """Cut every document into tokens and count them; only of source files that were not tokenized before.
+    """Tokenize every document and count the tokens; source files tokenized before are reused.
 
-    The parts of a document stay in order and none of them cuts a token.
+    The parts of a document stay in order, and no token spans two parts.
     """
     stage = tokens_stage(corpus, config)
 
@@ -80,7 +80,7 @@ def tokenize_corpus(
 
 
 def _tokenized(folder: Path, files: Collection[int], config: TokenizerConfig) -> Iterator[Batch]:
-    """Batches in order, a few at a time on several cores: Arrow's kernels let go of the interpreter."""
+    """Batches in order, a few at a time on several cores: Arrow's kernels release the GIL."""
     workers = min(available_cores(), MOST_WORKERS)
     batches = read_documents(folder, files)
     with ThreadPoolExecutor(workers) as threads:

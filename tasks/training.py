@@ -1,4 +1,4 @@
-"""Train the vectors: the encoded corpus in, the model's two matrices out, with a checkpoint on the way."""
+"""Train the vectors: from the encoded corpus to the two matrices of the model, with checkpoints."""
 
 import logging
 import time
@@ -34,7 +34,7 @@ TORCH_STAGE_VERSION = 2
 
 
 class ModelFacts(StageFacts):
-    """A trained model. seconds: of all epochs.  words_per_second: corpus tokens, as word2vec counts them."""
+    """A trained model. seconds: all epochs.  words_per_second: corpus tokens per second, as word2vec counts them."""
 
     label: ClassVar[str] = "training"
     unit: ClassVar[str] = "vectors"
@@ -56,9 +56,9 @@ AnyVocabulary = Stage[VocabularyFacts] | Manifest[VocabularyFacts]
 
 
 def resolved(config: TrainingConfig, vocabulary: AnyVocabulary) -> TrainingConfig:
-    """The settings with `auto` resolved for this machine. Raises TrainingError if they cannot be met here.
+    """The settings with `auto` resolved for this machine. Raises TrainingError if the machine cannot meet them.
 
-    A vocabulary that is not built yet is taken to fit on the GPU, if there is one.
+    A vocabulary that is not built yet is assumed to fit on the GPU, if the machine has one.
     """
     try:
         return resolve_config(config, _words(vocabulary))
@@ -72,7 +72,7 @@ def _words(vocabulary: AnyVocabulary) -> int | None:
 
 
 def start_spec(corpus: CorpusConfig, config: TrainingConfig) -> str | None:
-    """Where to start from; a training on new files alone goes on from the current release unless another is named."""
+    """What training starts from. Training on new files only starts from the current release unless set otherwise."""
     return config.start_from or (PREVIOUS if corpus.train_on == "new" else None)
 
 
@@ -82,7 +82,7 @@ def training_stage(
     config: TrainingConfig,
     start: StartPoint | None = None,
 ) -> Stage[ModelFacts]:
-    """The stage that these inputs and settings lead to: all that can change the vectors, with `auto` resolved."""
+    """The stage for these inputs and settings: everything that can change the vectors, with `auto` resolved."""
     inputs = {"encoded": encoded.digest, "vocabulary": vocabulary.digest}
     config = resolved(config, vocabulary)
     return Stage(
@@ -95,7 +95,7 @@ def training_stage(
 
 
 def as_trained(config: TrainingConfig, model: Manifest[ModelFacts]) -> TrainingConfig:
-    """The settings with backend, device, workers and learning rate as the model was trained with."""
+    """The settings with the backend, device, workers and learning rate that the model was trained with."""
     return training_config(config.model_dump() | dict(model.config))
 
 
@@ -107,11 +107,11 @@ def train_vectors(
     workspace: Workspace,
     start: StartPoint | None = None,
 ) -> Manifest[ModelFacts]:
-    """Train vectors on the encoded corpus; an interrupted training goes on from its checkpoint.
+    """Train vectors on the encoded corpus, resuming from the checkpoint of an interrupted run.
 
-    start: vectors of an earlier release to begin with; without it, random ones.
+    start: vectors of an earlier release to start from; None: random vectors.
     """
-    asked = config
+    requested = config
     config = resolved(config, vocabulary)
     source = EncodedCorpus(encoded.path)
     words = read_vocabulary(vocabulary.path)
@@ -119,11 +119,11 @@ def train_vectors(
     corpus_tokens = encoded.facts.corpus_tokens
 
     def build(folder: Path) -> ModelFacts:
-        logger.info("training with %s", explain_backend(asked, len(words.words)))
+        logger.info("training with %s", explain_backend(requested, len(words.words)))
         state, epochs = _restored(folder)
-        with training_progress(corpus_tokens * config.epochs) as progress, _explained():
+        with training_progress(corpus_tokens * config.epochs) as progress, _named_errors():
             if state is None and start is not None:
-                state = _started(start, words.words, counts, config)
+                state = _initial_state(start, words.words, counts, config)
             steps = train(source, counts, config, state, resumable_every_seconds=config.checkpoint_every_seconds)
             for step in _with_checkpoints(steps, folder, epochs, config.checkpoint_every_seconds):
                 progress.advanced(step.tokens_done * corpus_tokens // source.token_count)
@@ -131,7 +131,7 @@ def train_vectors(
                 if step.epoch_result:
                     logger.info(_epoch_line(step.epoch_result, corpus_tokens))
         if state is None:
-            raise TrainingError("training ended without a single step; this is a defect of the backend")
+            raise TrainingError("training ended without a single step; this is a bug in the backend")
         write_vectors(folder, state.center_vectors, state.context_vectors)
         seconds = sum(epoch.seconds for epoch in epochs)
         return ModelFacts(
@@ -146,15 +146,15 @@ def train_vectors(
     return complete_stage(workspace, training_stage(encoded, vocabulary, config, start), build, resumable=True)
 
 
-def _started(start: StartPoint, words: list[str], counts: Vocabulary, config: TrainingConfig) -> TrainingState:
-    """A fresh state with the vectors of the start point in it."""
+def _initial_state(start: StartPoint, words: list[str], counts: Vocabulary, config: TrainingConfig) -> TrainingState:
+    """An initial state that contains the vectors of the start point."""
     state = initial_state(counts, config.dimension, config.seed)
     earlier = read_start(start)
     try:
         overlap = start_from(state, words, earlier.words, earlier.center_vectors, earlier.context_vectors)
     except ValueError as error:
         raise TrainingError(f"{start.release}: {error}") from error
-    what = "both matrices" if earlier.context_vectors is not None else "unit center vectors alone"
+    what = "both matrices" if earlier.context_vectors is not None else "unit center vectors only"
     logger.info(
         "starting from %s (%s): %d words kept, %d new, %d lost",
         start.release.name, what, overlap.kept, overlap.new, overlap.lost,
@@ -165,7 +165,7 @@ def _started(start: StartPoint, words: list[str], counts: Vocabulary, config: Tr
 def _with_checkpoints(
     steps: Iterator[TrainingStep], folder: Path, epochs: list[EpochResult], every_seconds: float
 ) -> Iterator[TrainingStep]:
-    """Pass the steps on, note finished epochs, and save the state at resumable steps and when interrupted."""
+    """Yield the steps, collect finished epochs, and save the state at resumable steps and when interrupted."""
     step: TrainingStep | None = None
     saved = time.monotonic()
     try:
@@ -178,11 +178,11 @@ def _with_checkpoints(
                     saved = time.monotonic()
                 yield step
     except BaseException as error:
-        # Ctrl-C, or Prefect's signal that the run is cancelled. Closing the trainer has let its workers finish, so the
-        # state is whole again; after an error of the trainer it may not be.
+        # Ctrl-C, or Prefect's signal to cancel the run. Closing the trainer waits for its workers, so the state is
+        # consistent; after an error in the trainer it may not be.
         if step is not None and not isinstance(error, Exception):
             _save(folder, step.state, epochs)
-            logger.warning("training stopped; the checkpoint in %s is kept and the next run goes on from it", folder)
+            logger.warning("training stopped; the next run resumes from the checkpoint in %s", folder)
         raise
 
 
@@ -193,18 +193,18 @@ def _save(folder: Path, state: TrainingState, epochs: list[EpochResult]) -> None
 
 
 def _restored(folder: Path) -> tuple[TrainingState | None, list[EpochResult]]:
-    """The state and the finished epochs of an interrupted training, or a fresh start."""
+    """The state and the finished epochs of an interrupted training, or None and no epochs."""
     checkpoint = read_checkpoint(folder)
     if checkpoint is None:
         return None, []
     state = TrainingState(checkpoint.center_vectors, checkpoint.context_vectors, **checkpoint.progress["state"])
-    logger.info("going on from a checkpoint: epoch %d, chunk %d", state.epoch + 1, state.next_chunk)
+    logger.info("resuming from a checkpoint: epoch %d, chunk %d", state.epoch + 1, state.next_chunk)
     return state, [EpochResult(**epoch) for epoch in checkpoint.progress["epochs"]]
 
 
 @contextmanager
-def _explained() -> Iterator[None]:
-    """Give what the pure trainers raise the name that users are shown."""
+def _named_errors() -> Iterator[None]:
+    """Convert what the trainers raise to the error that users see."""
     try:
         yield
     except (DivergenceError, MemoryError) as error:

@@ -34,7 +34,7 @@ ENCODED_STAGE_VERSION = 3
 
 
 class VocabularyFacts(StageFacts):
-    """A vocabulary. corpus_tokens: of all distinct words.  covered_tokens: of the words that it keeps."""
+    """A vocabulary. corpus_tokens: occurrences of all words.  covered_tokens: occurrences of the words kept."""
 
     label: ClassVar[str] = "vocabulary"
     unit: ClassVar[str] = "words"
@@ -51,7 +51,7 @@ class VocabularyFacts(StageFacts):
 
 
 class EncodedFacts(StageFacts):
-    """An encoded corpus. tokens: those in the vocabulary.  corpus_tokens: all of the chosen files."""
+    """An encoded corpus. tokens: tokens in the vocabulary.  corpus_tokens: all tokens of the selected files."""
 
     label: ClassVar[str] = "encoded"
     unit: ClassVar[str] = "tokens"
@@ -69,7 +69,7 @@ class EncodedFacts(StageFacts):
 def vocabulary_stage(
     tokens: Stage[TokensFacts] | Manifest[TokensFacts], config: VocabularyConfig
 ) -> Stage[VocabularyFacts]:
-    """The stage that these tokens and settings lead to."""
+    """The stage for these tokens and settings."""
     inputs = {"tokens": tokens.digest}
     return Stage("vocabularies", VOCABULARY_STAGE_VERSION, config.model_dump(), inputs, VocabularyFacts)
 
@@ -79,7 +79,7 @@ def encoded_stage(
     vocabulary: Stage[VocabularyFacts] | Manifest[VocabularyFacts],
     only: Sequence[str] | None = None,
 ) -> Stage[EncodedFacts]:
-    """The stage that these tokens and this vocabulary lead to. only: names of source files, None for all."""
+    """The stage for these tokens and this vocabulary. only: names of source files, None for all."""
     inputs = {"tokens": tokens.digest, "vocabulary": vocabulary.digest}
     config = {} if only is None else {"only": list(only)}
     return Stage("encoded", ENCODED_STAGE_VERSION, config, inputs, EncodedFacts)
@@ -89,7 +89,7 @@ def encoded_stage(
 def build_vocabulary(
     tokens: Manifest[TokensFacts], config: VocabularyConfig, workspace: Workspace
 ) -> Manifest[VocabularyFacts]:
-    """Count the words and keep the frequent ones. Raises VocabularyError if fewer than two are left."""
+    """Count the words and keep the frequent ones. Raises VocabularyError if fewer than two remain."""
 
     def build(folder: Path) -> VocabularyFacts:
         counted = add_counts(WordCounts(words, counts) for words, counts in read_counts(tokens.path))
@@ -116,7 +116,7 @@ def build_vocabulary(
     manifest = complete_stage(workspace, vocabulary_stage(tokens, config), build)
     facts = manifest.facts
     logger.info(
-        "%s of %s distinct words, which cover %.1f %% of %s tokens",
+        "kept %s of %s distinct words, which cover %.1f %% of %s tokens",
         f"{facts.words:,}",
         f"{facts.distinct_words:,}",
         100 * facts.covered_tokens / facts.corpus_tokens,
@@ -132,9 +132,9 @@ def encode_corpus(
     workspace: Workspace,
     only: Sequence[str] | None = None,
 ) -> Manifest[EncodedFacts]:
-    """Replace every token by its id and leave out those outside the vocabulary.
+    """Replace each token by its id and drop tokens outside the vocabulary.
 
-    only: names of the source files to train on, None for all. Without a word of the vocabulary, `tokens` is 0.
+    only: names of the source files to train on, None for all. If they contain no word of the vocabulary, `tokens` is 0.
     """
 
     def build(folder: Path) -> EncodedFacts:
@@ -148,7 +148,7 @@ def encode_corpus(
     names = frozenset(only or ())
     manifest = complete_stage(workspace, encoded_stage(tokens, vocabulary, only), build)
     facts = manifest.facts
-    logger.info("%s tokens of %s files encoded", f"{facts.tokens:,}", f"{facts.files:,}")
+    logger.info("encoded %s tokens of %s files", f"{facts.tokens:,}", f"{facts.files:,}")
     return manifest
 
 
@@ -160,10 +160,10 @@ def _encoded(batches: Iterable[TokenBatch], words: list[str]) -> Iterator[Encode
 
 
 def _too_few_words(counted: WordCounts, kept: WordCounts, config: VocabularyConfig) -> VocabularyError:
-    found = "1 word" if len(kept.words) else "no word"
-    most = f", the most frequent {int(counted.counts[0]):,} times" if len(counted.words) else ""
+    size = "1 word" if len(kept.words) else "no word"
+    most = f", the most frequent one {int(counted.counts[0]):,} times" if len(counted.words) else ""
     remedy = "lower vocabulary.min_count or add text" if config.min_count > 1 else "add text"
     return VocabularyError(
-        f"the vocabulary has {found} with min_count={config.min_count}, and training needs two "
+        f"the vocabulary has {size} with min_count={config.min_count}, but training needs at least two "
         f"(the corpus has {counted.total:,} tokens, {len(counted.words):,} distinct{most}); {remedy}"
     )

@@ -1,1 +1,1 @@
-"""Pure: 2-D maps of words, pictures of them, and the report page of a release."""
+"""Pure: 2-D word maps, plots, and the report page of a release."""

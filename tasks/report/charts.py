@@ -1,6 +1,6 @@
-"""Small charts as geometry: numbers in, places of lines, ticks and labels out; the template draws them as SVG.
+"""Small charts as geometry: from numbers to positions of lines, ticks and labels, which the template draws as SVG.
 
-Colours and type come from the page's stylesheet, so that a chart is light or dark with the page, and no script runs.
+Colours and fonts come from the page's stylesheet, so charts follow its light or dark theme without a script.
 """
 
 from collections.abc import Sequence
@@ -9,22 +9,22 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-# Of the drawing, in its own units; the page scales it. Small enough to be readable on a phone.
+# In SVG user units; the page scales the drawing. Small enough to be readable on a phone.
 WIDTH, HEIGHT = 460, 256
 LEFT, RIGHT, TOP, BOTTOM = 52, 30, 30, 40
 
 
 @dataclass(frozen=True)
 class Tick:
-    """A mark on an axis: its place in the drawing and what it says."""
+    """A labelled mark on an axis, at a position in the drawing."""
 
-    place: float
+    position: float
     label: str
 
 
 @dataclass(frozen=True)
 class Mark:
-    """A point of the line with a label."""
+    """A labelled point on the line."""
 
     x: float
     y: float
@@ -35,7 +35,7 @@ class Mark:
 class LineChart:
     """A line over two axes, in the drawing's units.
 
-    path: SVG path data.  name_marks: write the labels of the marks beside them.
+    path: SVG path data.  name_marks: draw the labels next to the marks.
     """
 
     path: str
@@ -54,21 +54,21 @@ class LineChart:
 
 
 def loss_chart(epochs: Sequence[int], losses: Sequence[float]) -> LineChart | None:
-    """Mean loss over epochs, None without a finite one."""
+    """Mean loss by epoch, None if no loss is finite."""
     finite = [(epoch, loss) for epoch, loss in zip(epochs, losses, strict=True) if np.isfinite(loss)]
     if not finite:
         return None
     x, y = np.array(finite, dtype=np.float64).T
     x_axis, y_axis = _Axis.linear(x, whole=True, least_span=1.0), _Axis.linear(y, vertical=True, least_span=0.01)
-    xs, ys = x_axis.places(x), y_axis.places(y)
+    xs, ys = x_axis.positions(x), y_axis.positions(y)
     marks = [Mark(a, b, f"{loss:.4f}") for a, b, loss in zip(xs.tolist(), ys.tolist(), y, strict=True)]
     return LineChart(_path(xs, ys), marks, x_axis.ticks(), y_axis.ticks(), "epoch", "mean loss per pair")
 
 
 def frequency_chart(counts: NDArray[np.int64], words: Sequence[str], labelled: int = 4) -> LineChart | None:
-    """Count over rank, both logarithmic, with a few of the words on the line; None where no word was counted.
+    """Count by rank on logarithmic axes, with a few words labelled; None if no word has a count.
 
-    counts: (V,) int64, most frequent first.  words: the first of them.
+    counts: (V,) int64, most frequent first.  words: the most frequent words.
     """
     counted = counts[counts > 0]
     if not len(counted):
@@ -76,19 +76,19 @@ def frequency_chart(counts: NDArray[np.int64], words: Sequence[str], labelled: i
     ranks = np.unique(np.geomspace(1, len(counted), 160).round().astype(np.int64))
     x_axis = _Axis.logarithmic(np.array([1.0, max(len(counted), 10.0)]))
     y_axis = _Axis.logarithmic(np.array([counted[-1], max(counted[0], 10.0 * counted[-1])], np.float64), vertical=True)
-    xs, ys = x_axis.places(ranks), y_axis.places(counted[ranks - 1])
+    xs, ys = x_axis.positions(ranks), y_axis.positions(counted[ranks - 1])
     chosen = np.unique(np.geomspace(1, max(min(len(words), len(counted)), 1), labelled + 1).astype(np.int64))[:labelled]
     chosen = chosen if len(words) else chosen[:0]
     marks = [
         Mark(x, y, words[rank - 1])
-        for x, y, rank in zip(x_axis.places(chosen), y_axis.places(counted[chosen - 1]), chosen, strict=True)
+        for x, y, rank in zip(x_axis.positions(chosen), y_axis.positions(counted[chosen - 1]), chosen, strict=True)
     ]
     return LineChart(_path(xs, ys), marks, x_axis.ticks(), y_axis.ticks(), "rank of the word", "occurrences", True)
 
 
 def history_path(values: Sequence[float | None], width: int = 96, height: int = 22) -> str | None:
-    """A line through the values of a measure, release by release, as SVG path data; None for fewer than two."""
-    known = [(place, value) for place, value in enumerate(values) if value is not None]
+    """A line through the values of a metric by release, as SVG path data; None for fewer than two values."""
+    known = [(release, value) for release, value in enumerate(values) if value is not None]
     if len(known) < 2:
         return None
     x, y = np.array(known, dtype=np.float64).T
@@ -100,7 +100,7 @@ def history_path(values: Sequence[float | None], width: int = 96, height: int = 
 
 @dataclass(frozen=True)
 class _Axis:
-    """Maps values from low..high to start..end, by their logarithm where it says so."""
+    """Maps values from low..high to start..end, linearly or by logarithm."""
 
     low: float
     high: float
@@ -122,7 +122,7 @@ class _Axis:
     def logarithmic(cls, values: NDArray[np.float64], *, vertical: bool = False) -> "_Axis":
         return cls(float(values.min()), float(values.max()), *_ends(vertical), logarithm=True)
 
-    def places(self, values: NDArray[np.float64] | NDArray[np.int64]) -> NDArray[np.float64]:
+    def positions(self, values: NDArray[np.float64] | NDArray[np.int64]) -> NDArray[np.float64]:
         shares = (self._scaled(values) - self._scaled(self.low)) / (self._scaled(self.high) - self._scaled(self.low))
         return np.asarray(self.start + (self.end - self.start) * shares, dtype=np.float64)
 
@@ -132,8 +132,8 @@ class _Axis:
         locator = LogLocator(numticks=7) if self.logarithm else MaxNLocator(nbins=5, integer=self.whole)
         values = np.asarray(locator.tick_values(self.low, self.high), dtype=np.float64)
         inside = values[(values >= self.low * (1 - 1e-9)) & (values <= self.high * (1 + 1e-9))]
-        places = self.places(inside).tolist()
-        return [Tick(place, _short(value)) for place, value in zip(places, inside.tolist(), strict=True)]
+        positions = self.positions(inside).tolist()
+        return [Tick(position, _short(value)) for position, value in zip(positions, inside.tolist(), strict=True)]
 
     def _scaled(self, values: float | NDArray[np.float64] | NDArray[np.int64]) -> NDArray[np.float64]:
         numbers = np.asarray(values, dtype=np.float64)
@@ -141,7 +141,7 @@ class _Axis:
 
 
 def _ends(vertical: bool) -> tuple[float, float]:
-    """Where an axis starts and ends: from left to right, or from the bottom up, and places count from the top."""
+    """Start and end of an axis: left to right, or bottom to top, in coordinates that grow downwards."""
     return (HEIGHT - BOTTOM, TOP) if vertical else (LEFT, WIDTH - RIGHT)
 
 

@@ -1,4 +1,4 @@
-"""What a report tells of a release, as plain data: whoever fills these in knows of files and tables, we do not."""
+"""The content of a report as plain data, independent of the files and tables it comes from."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from tasks.report.maps import MapMethod
 
 @dataclass(frozen=True)
 class Epoch:
-    """One epoch of training. mean_loss: per positive pair.  learning_rate: at its end."""
+    """One epoch of training. mean_loss: per positive pair.  learning_rate: at the end of the epoch."""
 
     number: int
     mean_loss: float
@@ -23,11 +23,11 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Measure:
-    """One figure of the evaluation.
+    """One value of the evaluation.
 
-    section: part of a gold set, empty for the whole.  low, high: ends of a 95 % interval.  coverage: 0 to 1, the share
-    of the gold set that is known: `covered` of its pairs, questions or words, while `lost` ones are left out.
-    previous: value in the release before, None where it was not measured alike.
+    section: part of a gold set, empty for the whole set.  low, high: ends of the 95 % interval.
+    coverage: 0 to 1, the share of the gold set with known words: `covered` pairs, questions or words; `lost` ones have
+    an unknown word.  previous: value in the previous release, None if not comparable.
     """
 
     metric: str
@@ -42,12 +42,12 @@ class Measure:
 
     @property
     def difference(self) -> float | None:
-        """Value minus the previous one, None where one of them is missing."""
+        """Value minus the previous value, None if either is missing."""
         return None if self.value is None or self.previous is None else self.value - self.previous
 
     @property
     def change(self) -> Literal["up", "down", "same"]:
-        """Whether the previous value is outside the value's 95 % interval; "same" where there is none."""
+        """Direction of the change if the previous value is outside the 95 % interval, else "same"."""
         if self.difference is None or self.previous is None or self.low is None or self.high is None:
             return "same"
         if self.low <= self.previous <= self.high or self.metric.endswith("_random"):
@@ -57,7 +57,7 @@ class Measure:
 
 @dataclass(frozen=True)
 class Verdict:
-    """One gate. bound: what was asked, in words.  minimum: the bound as a number where there is one, for the chart."""
+    """One gate. bound: the bounds in words.  minimum: the lower bound as a number, for the chart."""
 
     metric: str
     value: float | None
@@ -72,7 +72,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class ChangedSetting:
-    """A setting that differs from the release before; None where one of the two does not have it."""
+    """A setting that differs from the previous release; None if one of the two does not have it."""
 
     name: str
     before: str | None
@@ -83,7 +83,7 @@ class ChangedSetting:
 class ComparedWord:
     """A word and its nearest neighbours in two sets of vectors, such as two releases.
 
-    overlap: share of the neighbours that both have, 0 to 1.  only_here, only_there: those that one of them has.
+    overlap: share of common neighbours, 0 to 1.  only_here, only_there: neighbours in one of the two.
     """
 
     word: str
@@ -95,9 +95,9 @@ class ComparedWord:
 
 @dataclass(frozen=True)
 class Changes:
-    """What changed since another release. mean_overlap: of the neighbours of frequent words, None if none is shared.
+    """Changes since another release.
 
-    words: most changed first.
+    mean_overlap: of the neighbours of frequent words, None if no word is shared.  words: most changed first.
     """
 
     since: str
@@ -111,7 +111,7 @@ class Changes:
 
 @dataclass(frozen=True)
 class WordMap:
-    """Places (M, 2) float32 in -1..1 and groups (M,) of the M most frequent words."""
+    """Positions, `places` (M, 2) float32 in -1..1, and groups (M,) of the M most frequent words."""
 
     places: NDArray[np.float32]
     groups: NDArray[np.int64]
@@ -120,14 +120,14 @@ class WordMap:
 
 @dataclass(frozen=True)
 class ReportContent:
-    """One release, ready to be shown.
+    """The content of one report.
 
-    version: None for a candidate.  figures: label and value, for the head of the page.
-    facts: heading -> lines of label and value, what was trained and of what.
+    version: None for a candidate.  figures: label and value, for the top of the page.
+    facts: heading -> rows of label and value, on the provenance of the release.
     words, vectors: the V most frequent words with their (V, D) float32 vectors of unit length, and counts: (V,) int64.
     all_counts: (N,) int64, of every word of the release, most frequent first.
-    compared: what words were compared with -> words, those that agree least first.
-    history: name of a kept release -> its measures, oldest first, this one last.
+    compared: name of what the words were compared with -> words, those that agree least first.
+    history: name of each kept release with its metrics, oldest first, this release last.
     """
 
     table: str
@@ -154,5 +154,5 @@ class ReportContent:
 
     @property
     def name(self) -> str:
-        """The release in a few words, such as `movie-reviews, version 3`."""
+        """A short name of the release, such as `movie-reviews, version 3`."""
         return f"{self.table}, {'candidate' if self.version is None else f'version {self.version}'}"

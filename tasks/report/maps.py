@@ -1,7 +1,7 @@
-"""Two-dimensional maps of word vectors: where words lie, and which groups they form.
+"""Two-dimensional maps of word vectors: positions of words, and the groups they form.
 
-t-SNE is openTSNE's, which takes a third of the time of scikit-learn's on the same words. One thread: on two it is no
-faster beside other work, and sums in another order would move the points from run to run.
+t-SNE is openTSNE's, which takes a third of the time of scikit-learn's on the same words. It uses one thread: two are
+no faster on a busy machine, and a different order of summation would move the points from run to run.
 """
 
 from typing import Literal
@@ -11,20 +11,20 @@ from numpy.typing import NDArray
 
 MapMethod = Literal["tsne", "pca"]
 
-# t-SNE sees the vectors through their first principal components, which hold nearly all that tells words apart.
+# t-SNE runs on the first principal components, which hold nearly all of the variance between words.
 COMPONENTS = 50
-# Neighbours that t-SNE keeps together, about; the usual choice.
+# Approximate number of neighbours that t-SNE keeps together; the usual choice.
 PERPLEXITY = 30.0
-# With fewer points t-SNE has no neighbourhoods to keep.
+# With fewer points there are no neighbourhoods for t-SNE to keep.
 FEWEST_FOR_TSNE = 8
 
 
 def map_words(vectors: NDArray[np.float32], method: MapMethod = "tsne", seed: int = 1) -> NDArray[np.float32]:
-    """Places of N words on a map: (N, 2) float32, centred, the widest axis from -1 to 1.
+    """Positions of N words on a map: (N, 2) float32, centred, the widest axis from -1 to 1.
 
-    vectors: (N, D) float32, finite.  The same vectors and seed give the same map. Fewer than 8 words are laid out by
-    PCA whatever the method; words that all have the same vector lie at one point.
-    Raises ValueError for an array of another shape or with values that are not finite.
+    vectors: (N, D) float32, finite.  Deterministic for the same vectors and seed. Fewer than 8 words are laid out by
+    PCA regardless of the method; identical vectors share one point.
+    Raises ValueError for other shapes or values that are not finite.
     Source of t-SNE: van der Maaten and Hinton 2008, "Visualizing Data using t-SNE"; as built in openTSNE.
     """
     if vectors.ndim != 2 or not np.isfinite(vectors).all():
@@ -36,9 +36,9 @@ def map_words(vectors: NDArray[np.float32], method: MapMethod = "tsne", seed: in
 
 
 def group_words(vectors: NDArray[np.float32], groups: int, seed: int = 1) -> NDArray[np.int64]:
-    """Group of each of N words by k-means, 0 the largest: (N,) int64 below `groups`.
+    """Group of each of N words by k-means: (N,) int64 below `groups`, 0 is the largest group.
 
-    vectors: (N, D) float32.  There are no more groups than different words.
+    vectors: (N, D) float32.  There are at most as many groups as distinct vectors.
     """
     from sklearn.cluster import KMeans
 
@@ -49,14 +49,14 @@ def group_words(vectors: NDArray[np.float32], groups: int, seed: int = 1) -> NDA
     kmeans = KMeans(n_clusters=min(groups, distinct), n_init=1, random_state=seed)
     labels: NDArray[np.int64] = kmeans.fit_predict(components).astype(np.int64)
     sizes = np.bincount(labels)
-    place_by_size = np.empty(len(sizes), dtype=np.int64)
-    place_by_size[np.argsort(-sizes, kind="stable")] = np.arange(len(sizes))
-    labels = place_by_size[labels]
+    rank_by_size = np.empty(len(sizes), dtype=np.int64)
+    rank_by_size[np.argsort(-sizes, kind="stable")] = np.arange(len(sizes))
+    labels = rank_by_size[labels]
     return labels
 
 
 def _principal_components(vectors: NDArray[np.float32], seed: int) -> NDArray[np.float64]:
-    """(N, at least 2 and at most COMPONENTS) float64; zeros where there is nothing to tell apart."""
+    """(N, at least 2 and at most COMPONENTS) float64; zeros if all vectors are identical."""
     from sklearn.decomposition import PCA
 
     components = min(COMPONENTS, *vectors.shape)
@@ -75,7 +75,7 @@ def _tsne(components: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
 
 
 def _framed(places: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Centred, with one scale for both axes."""
+    """Centre the positions and scale both axes by the same factor."""
     middle = (places.max(axis=0) + places.min(axis=0)) / 2 if len(places) else np.zeros(2)
     reach = np.abs(places - middle).max(initial=0.0)
     return ((places - middle) / (reach or 1.0)).astype(np.float32)

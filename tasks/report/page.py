@@ -1,8 +1,8 @@
-"""The report page: one HTML file that needs nothing else, with every word treated as data.
+"""The report page: one self-contained HTML file that treats every word as data, not markup.
 
-Three things keep it so: Jinja escapes whatever stands in the text, the words of the explorer lie in JSON that no HTML
-parser can end early, and a content security policy runs only the one script whose hash it names. The page's script
-sets text, never markup.
+Three measures ensure that: Jinja escapes all text, the words of the explorer are embedded as JSON that cannot close its
+script element, and the content security policy allows only the one script with the listed hash. The script sets text,
+never markup.
 """
 
 import base64
@@ -25,20 +25,20 @@ from tasks.report.wording import MEASURES, measure_name, section_name
 HERE = Path(__file__).parent
 TEMPLATES = HERE / "templates"
 VENDOR = HERE / "vendor"
-# In the order of loading: each needs those before it.
+# In loading order: each depends on the ones before it.
 LIBRARIES = ("dispatch", "timer", "ease", "color", "interpolate", "selection", "drag", "transition", "zoom", "quadtree")
 SCRIPTS = ("vectors.js", "map.js", "panels.js", "explorer.js")
 
-# 20,000 words of 128 dimensions take 4 MB; what would be more than this has fewer words in its explorer.
+# 20,000 words of 128 dimensions take 4 MB; above this limit the explorer has fewer words.
 MAX_EXPLORER_BYTES = 6_500_000
 PLACE_SCALE = 10_000
 
 
 def render_report(content: ReportContent, max_explorer_bytes: int = MAX_EXPLORER_BYTES) -> str:
-    """The whole page as HTML text.
+    """The page as HTML.
 
-    max_explorer_bytes: for words and vectors of the explorer; less frequent words that do not fit are left out, and
-    the page says how many it has. The rest of a page is at most a few hundred kB.
+    max_explorer_bytes: limit for the words and vectors of the explorer. The least frequent words that do not fit are
+    dropped, and the page states how many it contains. The rest of the page is at most a few hundred kB.
     """
     vectors = fit_vectors(content.words, content.vectors, max_explorer_bytes)
     words = list(content.words[: len(vectors.values)])
@@ -70,7 +70,7 @@ def render_report(content: ReportContent, max_explorer_bytes: int = MAX_EXPLORER
 
 
 def json_block(data: object) -> Markup:
-    """JSON for a script element: without `<`, so that no text in it can end the element or open another."""
+    """JSON for a script element, with `<` escaped so that no text can close the element or open another."""
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     for letter in "<>&\u2028\u2029":
         text = text.replace(letter, f"\\u{ord(letter):04x}")
@@ -94,16 +94,16 @@ def _explorer_data(content: ReportContent, words: list[str], vectors: QuantizedV
 
 
 def _by_metric(measures: Sequence[Measure]) -> dict[str, list[Measure]]:
-    """The sections of each gold set that has some with a value."""
-    found: dict[str, list[Measure]] = {}
+    """Metric -> its sections that have a value."""
+    sections: dict[str, list[Measure]] = {}
     for measure in measures:
         if measure.section and measure.value is not None:
-            found.setdefault(measure.metric, []).append(measure)
-    return found
+            sections.setdefault(measure.metric, []).append(measure)
+    return sections
 
 
 def _policy(script: str, style: str) -> str:
-    """Nothing is loaded from anywhere, and no script or style runs but the two whose text has these hashes."""
+    """A content security policy that loads nothing and allows only this script and style, by hash."""
     rules = {
         "default-src": "'none'",
         "script-src": _hash_source(script),
@@ -142,12 +142,12 @@ def _environment() -> Environment:
 
 @cache
 def _script() -> str:
-    """All script of the page: the libraries, then our own files in one scope of their own."""
+    """The script of the page: the libraries, then our own files inside one function scope."""
     libraries = [next(VENDOR.glob(f"d3-{name}-*.min.js")).read_text(encoding="utf-8") for name in LIBRARIES]
     own = "\n".join(_read(name) for name in SCRIPTS)
     script = "\n".join([*libraries, f'(() => {{\n"use strict";\n{own}\n}})();\n'])
     if "</script" in script.lower() or "<!--" in script:
-        raise ValueError("a script of the report would end its own element; spell that text in two parts")
+        raise ValueError("a script of the report contains text that closes its script element; split that text in two")
     return script
 
 

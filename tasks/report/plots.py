@@ -1,6 +1,6 @@
-"""Pictures for papers and slides: words on a labelled map, and learning curves, as PNG or SVG.
+"""Plots for papers and slides: words on a labelled map, and learning curves, as PNG or SVG.
 
-Nothing of the day or the machine goes into them: the same data gives the same bytes with the same matplotlib and fonts.
+The images contain no date or machine details: the same data, matplotlib and fonts produce the same bytes.
 """
 
 import io
@@ -24,7 +24,7 @@ PictureFormat = Literal["png", "svg"]
 
 COLORS = ("#4269d0", "#d89a0f", "#e8604c", "#43a596", "#3ca951", "#e56aa0", "#9457e6", "#6d9bdf", "#9c6b4e", "#1594ad")
 INK, SOFT = "#1e2127", "#5d626c"
-# Of those installed, each is used for the letters that the ones before it lack.
+# Fallback order: each installed font supplies the characters that those before it lack.
 FONTS = (
     "DejaVu Sans",
     "Noto Sans",
@@ -35,17 +35,17 @@ FONTS = (
     "Noto Emoji",
 )
 DOTS_PER_INCH = 160
-# Labels are moved apart in rounds, each of which looks at every pair of them. Counted, not timed, so that every machine
-# does as many: 200 labels take a few seconds.
+# Labels are moved apart in rounds, each of which visits every pair. The limit is a count and not a time, so that the
+# result does not depend on the machine: 200 labels take a few seconds.
 MOST_ROUNDS, FEWEST_ROUNDS = 60, 8
 LABEL_PAIRS = 1_000_000
 
 
 @dataclass(frozen=True)
 class Curve:
-    """One line of a learning curve. panel: what it measures, such as `mean loss`; each has axes of its own.
+    """One line of a learning curve. panel: the quantity, such as `mean loss`; each panel has separate axes.
 
-    values: one for each of `epochs`.
+    values: one per epoch in `epochs`.
     """
 
     name: str
@@ -61,12 +61,14 @@ def draw_map(
     title: str,
     form: PictureFormat = "png",
 ) -> bytes:
-    """A picture of N words at places (N, 2), each with its label; words of one group (N,) have one colour.
+    """A plot of N words at positions `places` (N, 2), labelled, with one colour per group; groups: (N,).
 
-    Labels make room for each other. Raises ValueError where the lengths differ.
+    Labels are moved apart to avoid overlap. Raises ValueError if the lengths differ.
     """
     if not len(words) == len(places) == len(groups):
-        raise ValueError(f"{len(words)} words need as many places and groups, not {len(places)} and {len(groups)}")
+        raise ValueError(
+            f"got {len(words)} words, {len(places)} positions and {len(groups)} groups; the numbers must be equal"
+        )
     side = 6.5 + min(len(words), 500) / 70
     with _figure(side, 0.8 * side, form) as (figure, picture):
         axes = figure.add_subplot()
@@ -80,13 +82,13 @@ def draw_map(
 
 
 def draw_curves(curves: Sequence[Curve], title: str, form: PictureFormat = "png") -> bytes:
-    """Learning curves over epochs, one panel beside the other in the order they are first met.
+    """Learning curves by epoch, with the panels side by side in order of first appearance.
 
-    Raises ValueError where there is no curve, or one whose epochs and values differ in number.
+    Raises ValueError without a curve, or if the lengths of a curve's epochs and values differ.
     """
     panels = list(dict.fromkeys(curve.panel for curve in curves))
     if not panels or any(len(curve.epochs) != len(curve.values) for curve in curves):
-        raise ValueError("learning curves need at least one, each with as many values as epochs")
+        raise ValueError("learning curves need at least one curve, and one value per epoch")
     from matplotlib.ticker import MaxNLocator
 
     with _figure(4.8 * len(panels), 3.6, form) as (figure, picture):
@@ -108,14 +110,14 @@ def draw_curves(curves: Sequence[Curve], title: str, form: PictureFormat = "png"
 
 @contextmanager
 def _figure(width: float, height: float, form: PictureFormat) -> Iterator[tuple["Figure", io.BytesIO]]:
-    """An empty figure, and what it becomes once the block has drawn on it. Opens no window and keeps no state."""
+    """An empty figure, and the buffer that receives the image after the block. Opens no window, keeps no state."""
     from matplotlib import font_manager, rc_context
     from matplotlib.figure import Figure
 
     installed = set(font_manager.get_font_names())
     settings: Any = {
         "font.family": [name for name in FONTS if name in installed] or ["sans-serif"],
-        # Text stays text: it can be searched, and the viewer's fonts draw what ours lack.
+        # Keep text as text: it is searchable, and the viewer's fonts supply characters that ours lack.
         "svg.fonttype": "none",
         "svg.hashsalt": "vecmill",
     }
@@ -128,7 +130,7 @@ def _figure(width: float, height: float, form: PictureFormat) -> Iterator[tuple[
 
 @contextmanager
 def _missing_letters(form: PictureFormat) -> Iterator[None]:
-    """Say once which letters no font has, where matplotlib would warn for each of them."""
+    """Log once how many characters no font has, instead of one matplotlib warning per character."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield
@@ -137,8 +139,8 @@ def _missing_letters(form: PictureFormat) -> Iterator[None]:
     }
     if missing and form == "png":
         logger.warning(
-            "%d letters are in no font of this machine and show as boxes; install one, such as Noto Sans CJK, "
-            "or draw an SVG, whose viewer has its own fonts",
+            "%d characters have no font on this machine and appear as boxes; install one such as Noto Sans CJK, "
+            "or save as SVG, which uses the viewer's fonts",
             len(missing),
         )
 
@@ -157,6 +159,6 @@ def _label_words(axes: "Axes", words: Sequence[str], places: NDArray[np.float32]
 
 
 def _drawable(text: str) -> str:
-    """Text without control characters, which no font draws and SVG may not hold; long words are cut."""
+    """Text without control characters, which fonts lack and SVG forbids; long words are truncated."""
     shown = "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
     return shown if len(shown) <= 60 else f"{shown[:59]}…"

@@ -1,4 +1,4 @@
-"""Vectors small enough for a web page: whole numbers of 8 or 16 bits, and how far their neighbours still agree."""
+"""Vectors quantised to 8 or 16 bits for a web page, and how well their neighbours agree with the originals."""
 
 import json
 from collections.abc import Sequence
@@ -10,19 +10,19 @@ from numpy.typing import NDArray
 Rounded = NDArray[np.int8] | NDArray[np.int16]
 
 NEIGHBORS = 10
-# Measured on 20,000 words of 50 to 300 dimensions, 8 bits keep 98.7 % of the ten nearest or more. Vectors that lie
-# so close that they keep less than this take 16 bits.
+# On 20,000 words of 50 to 300 dimensions, 8 bits keep at least 98.7 % of the ten nearest neighbours. Vectors so close
+# that 8 bits keep less than this get 16 bits.
 LEAST_AGREEMENT = 0.97
 SAMPLE_WORDS = 300
-# A word's count, its place on the map and its group, with the commas between them.
-BYTES_BESIDE_VECTOR = 40
+# For a word's count, its position on the map and its group, including commas.
+BYTES_PER_WORD = 40
 
 
 @dataclass(frozen=True)
 class QuantizedVectors:
-    """(N, D) int8 or int16: the direction of each row is that of its vector, its length means nothing.
+    """(N, D) int8 or int16: each row has the direction of its vector; its length has no meaning.
 
-    agreement: share of the ten nearest among the N words that a sample of them keeps, 0 to 1.
+    agreement: share of the ten nearest neighbours that quantisation keeps, on a sample of the N words, 0 to 1.
     """
 
     values: Rounded
@@ -35,11 +35,10 @@ class QuantizedVectors:
 
 
 def fit_vectors(words: Sequence[str], vectors: NDArray[np.float32], max_bytes: int, seed: int = 1) -> QuantizedVectors:
-    """As many of the words as fit into a page, from the first, with their vectors in 8 bits, or in 16 where 8 lose
-    too many neighbours.
+    """Quantise the first words that fit into a page to 8 bits, or to 16 if 8 lose too many neighbours.
 
-    vectors: (V, D) float32 of unit length, one for each word.  max_bytes: for words and vectors, as JSON and base64.
-    Raises ValueError where words and vectors do not belong together.
+    vectors: (V, D) float32 of unit length, one per word.  max_bytes: for words and vectors, as JSON and base64.
+    Raises ValueError if the shape of the vectors does not match the words.
     """
     if vectors.ndim != 2 or len(vectors) != len(words):
         raise ValueError(f"{len(words)} words need vectors of shape ({len(words)}, D), not {vectors.shape}")
@@ -56,7 +55,7 @@ def fit_vectors(words: Sequence[str], vectors: NDArray[np.float32], max_bytes: i
 def neighbor_agreement(
     vectors: NDArray[np.float32], quantized: Rounded, sample: NDArray[np.int64], k: int = NEIGHBORS
 ) -> float:
-    """Mean share of the k nearest that both (N, D) arrays give the rows of `sample`; 1 where there are k or fewer."""
+    """Mean share of the k nearest neighbours common to both (N, D) arrays, on the rows of `sample`; 1 if N <= k."""
     k = min(k, len(vectors) - 1)
     if k < 1 or not len(sample):
         return 1.0
@@ -68,11 +67,11 @@ def neighbor_agreement(
 
 
 def _fitting(words: Sequence[str], vector_bytes: int, max_bytes: int) -> int:
-    """How many words fit, each with a vector of that many bytes before base64 makes four letters of three."""
-    beside = BYTES_BESIDE_VECTOR + -(-4 * vector_bytes // 3)
+    """Number of words that fit, each with a vector of `vector_bytes` before base64 encodes 3 bytes as 4."""
+    overhead = BYTES_PER_WORD + -(-4 * vector_bytes // 3)
     used = 0
     for number, word in enumerate(words):
-        used += len(json.dumps(word)) + beside
+        used += len(json.dumps(word)) + overhead
         if used > max_bytes:
             return number
     return len(words)
@@ -85,7 +84,7 @@ def _rounded(vectors: NDArray[np.float32], kind: type[np.int8] | type[np.int16])
 
 
 def _nearest_rows(vectors: NDArray[np.float32], sample: NDArray[np.int64], k: int) -> NDArray[np.int64]:
-    """(S, k) rows nearest to the rows of `sample`, in no order, themselves left out."""
+    """(S, k) nearest rows to each row of `sample`, unordered and without the row itself."""
     cosines = vectors[sample] @ vectors.T
     cosines[np.arange(len(sample)), sample] = -np.inf
     return np.argpartition(-cosines, k - 1, axis=1)[:, :k]

@@ -1,4 +1,4 @@
-"""What the measures are called on the page, one line of what each says, and texts without paths of this machine."""
+"""Names and one-line descriptions of the metrics on the page, and removal of local paths from texts."""
 
 import re
 
@@ -9,36 +9,36 @@ MEASURES = {
     "men": ("MEN", "Spearman correlation with people's scores of how related two words are"),
     "google_analogies": ("Google analogies", "share of “a is to b as c is to …” answered with the expected word"),
     "google_analogies_3cosmul": ("Google analogies, 3CosMul", "the same by the product of similarities, not their sum"),
-    "neighbor_overlap": ("Neighbours shared with the reference", "mean share of nearest words that both give"),
-    "neighbor_overlap_random": ("Neighbours shared by chance", "the same for random vectors: what no training gives"),
+    "neighbor_overlap": ("Neighbours shared with the reference", "mean share of nearest words in common"),
+    "neighbor_overlap_random": ("Neighbours shared by chance", "the same for random vectors, as a baseline"),
     "neighbor_rbo": ("Neighbours and their order shared", "rank-biased overlap: the nearest words count most"),
     "neighbor_rbo_random": ("Neighbours and order by chance", "the same for random vectors"),
-    "stability_overlap": ("Neighbours kept", "mean share of nearest words that the release before has too"),
-    "stability_rbo": ("Neighbours and their order kept", "rank-biased overlap with the release before"),
-    "new_words": ("New words", "share of the words that the release before lacks"),
-    "lost_words": ("Lost words", "share of the words of the release before that are gone"),
-    "version_cosine": ("Vectors kept", "mean cosine of the vectors that shared words have in both releases"),
+    "stability_overlap": ("Neighbours kept", "mean share of nearest words in common with the previous release"),
+    "stability_rbo": ("Neighbours and their order kept", "rank-biased overlap with the previous release"),
+    "new_words": ("New words", "share of the words that the previous release lacks"),
+    "lost_words": ("Lost words", "share of the previous release's words that are gone"),
+    "version_cosine": ("Vectors kept", "mean cosine between the vectors of shared words in both releases"),
     "version_cosine_before": ("Vectors kept, as trained", "the same before the vectors were rotated"),
 }
 
-# A part of a path. Blanks and apostrophes count where letters surround them: `it's`, `My Texts`.
+# A component of a path. Spaces and apostrophes count between letters: `it's`, `My Texts`.
 _PART = r"(?:[^\s/'\"<>]|(?<=[^\s/])[ '](?=[^\s/'\"<>]))+"
-# The folders of an absolute path, or of one in a home folder. The lookbehind passes over `km/h` and `https://`.
+# The folders of an absolute path, or of one in a home folder. The lookbehind skips `km/h` and `https://`.
 _FOLDERS = re.compile(rf"(?:file://|(?<![\w./~])(?<!:(?=//)))(?:~\w*|[A-Za-z]:)?/+(?:{_PART}/+)+(?=[^\s/'\"<>])")
 
 
 def without_folders(text: str) -> str:
-    """Text with absolute paths of this machine cut to their last part: `/home/ann/texts/a.txt` as `…/a.txt`."""
+    """Text with absolute local paths shortened to their last component: `/home/ann/texts/a.txt` to `…/a.txt`."""
     return _FOLDERS.sub("…/", text)
 
 
 def measure_name(metric: str) -> str:
-    """`wordsim353` as `WordSim-353`; a metric that is not listed keeps its own words."""
+    """Display name of a metric: `wordsim353` as `WordSim-353`; an unlisted metric keeps its words."""
     return MEASURES[metric][0] if metric in MEASURES else metric.replace("_", " ")
 
 
 def section_name(section: str) -> str:
-    """`gram1-adjective-to-adverb` as `adjective to adverb`."""
+    """Display name of a section: `gram1-adjective-to-adverb` as `adjective to adverb`."""
     head, dash, rest = section.partition("-")
     named = rest if dash and head.startswith("gram") and head[4:].isdecimal() else section
     return named.replace("-", " ").replace("_", " ")

@@ -1,4 +1,4 @@
-"""Tokenizers: from texts to lists of tokens, as Arrow arrays, without a Python object for each token."""
+"""Tokenizers: from texts to lists of tokens, as Arrow arrays without a Python object per token."""
 
 import re
 import unicodedata
@@ -13,23 +13,23 @@ from pydantic import BaseModel, ConfigDict, Field
 TokenizerName = Literal["unicode_words", "basic_english", "whitespace"]
 
 # Invisible characters that neither join nor part words: soft hyphens, word joiners, directional marks, variation
-# selectors and tags, and the frames around keycaps. UAX #29 passes over them as "Format" and "Extend".
+# selectors and tags, and the frames around keycaps. UAX #29 ignores them as "Format" and "Extend".
 # In RE2's syntax: searching 8 MB takes `re` 85 ms and Arrow 14.
 INVISIBLE = (
     r"[\x{ad}\x{34f}\x{61c}\x{180b}-\x{180f}\x{200e}\x{200f}\x{202a}-\x{202e}\x{2060}-\x{206f}\x{20dd}-\x{20e0}"
     r"\x{20e2}-\x{20e4}\x{fe00}-\x{fe0f}\x{feff}\x{e0001}-\x{e007f}\x{e0100}-\x{e01ef}]+"
 )
 APOSTROPHES = ("\u2018", "\u2019", "\uff07")
-# Signs that are part of a word between, or after, letters of one script alone. Lower case, composed text is expected.
+# Signs that belong to a word only between, or after, letters of one script. The text is lower case and composed.
 LATIN = "[a-zªºß-öø-ʯ\u0300-\u036fᴀ-ᶿḁ-ỿⱡ-ⱿꜢ-ꟿﬀ-ﬆ]"
 HEBREW = "[\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u05d0-\u05ea\u05ef-\u05f2\ufb1d-\ufb28\ufb2a-\ufb4f]"
-# The sign comes first in each pattern, so that `re` searches for it alone.
+# Each pattern starts with the sign, so that `re` scans for that one character.
 STRAY_MIDDLE_DOT = re.compile(f"[·‧](?:(?<!{LATIN}[·‧])|(?!{LATIN}))")
 HEBREW_QUOTATION_MARK = re.compile(f'"(?<={HEBREW}")(?={HEBREW})')
 STRAY_HEBREW_SIGN = re.compile(f"(?<!{HEBREW})[״׳]|״(?!{HEBREW})")
 
-# What parts two words, in RE2's syntax: everything but a letter or digit with what follows it of letters, digits,
-# marks and zero-width joiners, and except one apostrophe between two such runs.
+# Separators of words, in RE2's syntax. A word is a letter or digit followed by letters, digits, marks and zero-width
+# joiners; one apostrophe may join two such runs. Everything else separates.
 JOINERS = ("\u200c", "\u200d")
 INSIDE = rf"\p{{L}}\p{{M}}\p{{N}}{''.join(JOINERS)}·‧״׳"
 NO_START = r"[^\p{L}\p{N}]"
@@ -38,21 +38,21 @@ JOINERS_AT_THE_END = rf"[{''.join(JOINERS)}]+ "
 
 
 class TokenizerConfig(BaseModel):
-    """How text is cut into tokens."""
+    """How text is split into tokens."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: TokenizerName = Field(
         default="unicode_words",
-        description="unicode_words: lower case, letters, digits, inner apostrophes, any script; "
-        "basic_english: torchtext's; whitespace: text that is already tokenized",
+        description="unicode_words: lower-case letters and digits of any script, with inner apostrophes; "
+        "basic_english: torchtext's; whitespace: for text that is already tokenized",
     )
 
 
 def tokenize(texts: pa.Array, config: TokenizerConfig) -> pa.Array:
-    """Cut each text into tokens.
+    """Split each text into tokens.
 
-    texts: (N,) strings, none of them null.  Returns (N,) lists of strings, no token of which is empty.
+    texts: (N,) strings without nulls.  Returns (N,) lists of non-empty strings.
     """
     return TOKENIZERS[config.name](texts)
 
@@ -61,14 +61,14 @@ def unicode_words(texts: pa.Array) -> pa.Array:
     """Runs of letters, marks and digits, with inner apostrophes, in lower case and NFC (composed accents).
 
     Every token starts with a letter or digit.  Typographic apostrophes become the plain one, so "don’t" and "don't"
-    are the same word.  Words end where Unicode's do (UAX #29), with the exceptions listed in docs/settings.md.
+    are the same word.  Word boundaries are Unicode's (UAX #29), with the exceptions listed in docs/settings.md.
     """
-    # 6 million tokens take 1.3 s like this, and 3.1 s with findall of `regex` on each text.
+    # 6 million tokens take 1.3 s this way, and 3.1 s with `regex.findall` on each text.
     beyond_ascii = pc.invert(pc.string_is_ascii(texts))
     visible = pc.replace_with_mask(
         texts, beyond_ascii, pc.replace_substring_regex(texts.filter(beyond_ascii), INVISIBLE, "")
     )
-    # Between line ends the pattern needs no cases for both ends of a text, which would cost time at every letter.
+    # Newlines around the text spare the pattern alternatives for its start and end, which would cost time per letter.
     folded = [f"\n{_fold(text)}\n" for text in visible.to_pylist()]
     spaced = pc.replace_substring_regex(pa.array(folded, pa.string()), BETWEEN_WORDS, " ")
     if any(joiner in text for text in folded for joiner in JOINERS):
@@ -77,13 +77,13 @@ def unicode_words(texts: pa.Array) -> pa.Array:
 
 
 def _fold(text: str) -> str:
-    """The text in the spelling that words are compared in, with signs that join no word replaced by spaces."""
+    """The text in normalised spelling, with signs that do not join a word replaced by spaces."""
     if text.isascii():
         return text.lower()
-    # Python lowers "ΟΔΟΣ" to "οδος"; Arrow's kernel knows no final sigma, and is slower here. Lower case comes first
-    # because it can open a composition: "J̌" has no composed form, "ǰ" has.
+    # Python lowers "ΟΔΟΣ" to "οδος"; Arrow's kernel has no final sigma, and is slower here. Lower-case first, because
+    # it can enable a composition: "J̌" has no composed form, "ǰ" does.
     text = unicodedata.normalize("NFC", text.lower())
-    # `replace` searches for one letter at a tenth of the cost of a pattern.
+    # `replace` scans for one character at a tenth of the cost of a pattern.
     for apostrophe in APOSTROPHES:
         text = text.replace(apostrophe, "'")
     if "·" in text or "‧" in text:
@@ -95,13 +95,13 @@ def _fold(text: str) -> str:
 
 
 def whitespace(texts: pa.Array) -> pa.Array:
-    """What `str.split` gives: tokens between any Unicode whitespace, otherwise as they are."""
+    """Tokens separated by Unicode whitespace, as in `str.split`, otherwise unchanged."""
     return _without_empty(pc.utf8_split_whitespace(texts))
 
 
 def basic_english(texts: pa.Array) -> pa.Array:
-    """The `basic_english` of torchtext: lower case, punctuation as tokens of its own, quotation marks dropped."""
-    # Deferred: torchtext imports torch, which takes a second and is needed by nothing else here.
+    """The `basic_english` of torchtext: lower case, punctuation as separate tokens, quotation marks dropped."""
+    # Deferred: torchtext imports torch, which takes a second and nothing else here needs.
     from torchtext.data.utils import get_tokenizer
 
     tokenizer = get_tokenizer("basic_english")

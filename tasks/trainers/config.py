@@ -1,4 +1,4 @@
-"""Settings of training: one frozen model for each family of vectors, told apart by `training.model`."""
+"""Settings of training: one frozen model per model family, a union discriminated by `training.model`."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeAlias
@@ -9,26 +9,26 @@ from pydantic_core import CoreSchema
 
 
 class TrainerConfig(BaseModel):
-    """What every model family has. Names follow the papers, spelt out."""
+    """The settings of every model family. Names follow the papers, spelt out."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: str
-    dimension: int = Field(100, ge=8, le=1024, description="length of a word's vector")
+    dimension: int = Field(100, ge=8, le=1024, description="length of each vector")
     epochs: int = Field(5, ge=1, le=1000, description="passes over the corpus")
     workers: int | None = Field(
         None, ge=1, le=1024, description="threads; none: all cores. Only 1 is bitwise reproducible"
     )
-    seed: int = Field(1, ge=0, le=2**31 - 1, description="seed of initial vectors, windows, subsampling and noise")
+    seed: int = Field(1, ge=0, le=2**31 - 1, description="seed for initial vectors, windows, subsampling and noise")
     start_from: str | None = Field(
         None,
         min_length=1,
         description="initial vectors: previous (the table's current release) or the path of a release file; "
-        "none: random vectors",
+        "none: random",
     )
     checkpoint_every_seconds: float = Field(60.0, ge=0.1, le=86_400, description="seconds between checkpoints")
     backend: Literal["auto", "triton", "numba", "torch"] = Field(
-        "auto", description="the trainer to run; auto: the fastest one available"
+        "auto", description="the trainer; auto: the fastest one available"
     )
 
 
@@ -37,39 +37,41 @@ class WindowConfig(TrainerConfig):
 
     window_radius: int = Field(5, ge=1, le=50, description="maximum words on each side")
     reduced_windows: bool = Field(
-        True, description="draw each window's radius from 1 to window_radius, so that near words count more"
+        True, description="draw each window's radius from 1 to window_radius, so that closer words count more"
     )
     negatives_per_pair: int = Field(5, ge=1, le=25, description="noise words drawn for each positive pair")
     learning_rate: float | None = Field(
         None,
         gt=0,
         le=1,
-        description="initial step size, decaying linearly; none: the trainer's default, 0.05 for triton and numba and "
-        "0.002 for torch, whose Adam keeps it constant",
+        description="initial learning rate, decaying linearly; none: the trainer's default, 0.05 for triton and numba "
+        "and 0.002 for torch, whose Adam keeps it constant",
     )
-    final_rate_fraction: float = Field(1e-4, ge=0, le=1, description="final step size as a fraction of learning_rate")
+    final_rate_fraction: float = Field(
+        1e-4, ge=0, le=1, description="final learning rate as a fraction of learning_rate"
+    )
     device: Literal["auto", "cpu", "cuda"] = Field(
-        "auto", description="device of the torch backend; cpu also keeps auto from choosing the GPU"
+        "auto", description="device of the torch backend; cpu also prevents auto from using the GPU"
     )
 
 
 class SkipGramConfig(WindowConfig):
-    """Skip-gram: a word and each word around it predict each other."""
+    """Skip-gram: predicts the words around a word."""
 
-    model: Literal["skip_gram"] = Field("skip_gram", description="a word and each word around it predict each other")
+    model: Literal["skip_gram"] = Field("skip_gram", description="predicts the words around a word")
     centers_in_flight: int | None = Field(
         None,
         ge=16,
         le=1 << 20,
         description="words that the triton backend trains at once without seeing each other's updates; "
-        "none: derived from the size of the vocabulary",
+        "none: derived from the vocabulary size",
     )
 
 
 class CbowConfig(WindowConfig):
-    """CBOW: the mean of the words around a word predicts it."""
+    """CBOW: predicts a word from the mean of the words around it."""
 
-    model: Literal["cbow"] = Field("cbow", description="the mean of the words around a word predicts it")
+    model: Literal["cbow"] = Field("cbow", description="predicts a word from the mean of the words around it")
 
 
 class _AnyOf:
@@ -83,7 +85,7 @@ class _AnyOf:
 
 
 def _with_model(values: Any) -> Any:  # noqa: ANN401  # whatever a user passes
-    """Settings that do not name a model are those of skip-gram."""
+    """Settings without `model` are those of skip-gram."""
     return {"model": "skip_gram", **values} if isinstance(values, Mapping) else values
 
 

@@ -119,7 +119,7 @@ def test_a_bad_file_in_a_growing_folder_blocks_nothing_and_is_named(build: Build
     (folder / "worse.txt").write_bytes(b"\0" * 100)
     everything = build("corpus.train_on=all", "corpus.on_bad_file=skip", "training.seed=7")
     assert everything.outcome == "published"
-    assert "1 left out, as they cannot be read: worse.txt" in summary_markdown(everything)
+    assert "1 unreadable and skipped: worse.txt" in summary_markdown(everything)
 
 
 def test_the_run_is_completed_under_a_name_of_its_own(folder: Path, tmp_path: Path, build: Build) -> None:

@@ -116,9 +116,7 @@ def test_a_hostile_word_can_be_chosen_from_what_is_offered(page: Page) -> None:
 def test_a_link_brings_the_whole_state_back(page: Page, browser: Browser, report: str, trouble: list[str]) -> None:
     page.click("#tab-mark")
     page.fill("#mark-words", f"word3, new york\n{INJECTION}\nnothing")
-    expect(page.locator("#mark-text")).to_have_text(
-        "3 of 4 words on the map. Not among the words of this page: nothing."
-    )
+    expect(page.locator("#mark-text")).to_have_text("3 of 4 words on the map. Not on this page: nothing.")
     page.click("#tab-compare")
     page.fill("#compare-one", "it's")
     page.press("#compare-one", "Enter")

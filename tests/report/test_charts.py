@@ -28,7 +28,7 @@ def test_a_tick_lies_where_its_value_does() -> None:
     assert chart is not None
     first, second = (mark.y for mark in chart.marks)
     for tick in chart.y_ticks:
-        assert tick.place == pytest.approx(first + (second - first) * float(tick.label))
+        assert tick.position == pytest.approx(first + (second - first) * float(tick.label))
 
 
 @pytest.mark.parametrize(

@@ -122,8 +122,9 @@ def test_highlighted_words_are_counted_placed_labelled_and_in_view(
     unknown = [f"missing{number}" for number in range(20)]
     opened.fill("#mark-words", ", ".join([*asked, *unknown, "missing3"]))
     expect(opened.locator("#mark-text")).to_have_text(
-        "22 of 42 words on the map. Rarer than the words of the map, so placed by their neighbours: left398, right399. "
-        f"Not among the words of this page: {', '.join(unknown)}."
+        "22 of 42 words on the map. Less frequent than the words on the map, so drawn next to their neighbours: "
+        "left398, right399. "
+        f"Not on this page: {', '.join(unknown)}."
     )
     opened.wait_for_timeout(600)  # the view is fitted once the typing pauses
     width, height = opened.locator("#map").evaluate("map => [map.clientWidth, map.clientHeight]")

@@ -100,7 +100,7 @@ def test_a_page_has_verdicts_measures_charts_changes_and_where_it_comes_from() -
     text = Elements(html).all_text()
     for shown in (
         "news", "Version 2", "WordSim-353", "0.4000 to 0.6000", "at least 0.3", "too low", "+0.0500",
-        "90.0 %", "318 of 353", "Words beside glove </script>", "Neighbours there",
+        "90.0 %", "318 of 353", "Words compared with glove </script>", "Neighbours there",
         "adjective to adverb", "Since version 1", "75.0 %", "training.epochs", "Mean loss", "public domain",
         "Published although 1 of 2 gates refused it",
     ):  # fmt: skip
@@ -142,7 +142,7 @@ def test_a_bare_release_has_a_page_too() -> None:
         changes=None,
     )  # fmt: skip
     text = Elements(render_report(bare)).all_text()
-    assert "No gate was set" in text
+    assert "No gates were set" in text
     assert "Since" not in text
 
 

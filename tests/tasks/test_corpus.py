@@ -91,9 +91,9 @@ def test_settings_that_change_the_text_change_the_stage(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("empty.txt", b"", r"the file empty\.txt holds no text; fix corpus\.path"),
-        ("blank.txt", b" \n\n\t\n", r"holds no text"),
-        ("header.csv", b"id,text\n", r"holds no text"),
+        ("empty.txt", b"", r"the file empty\.txt contains no text; correct corpus\.path"),
+        ("blank.txt", b" \n\n\t\n", r"contains no text"),
+        ("header.csv", b"id,text\n", r"contains no text"),
         ("latin.txt", b"one\n" * 500_000 + b"caf\xe9", r"latin\.txt is not UTF-8: byte 2,000,003 "),
         ("cut.txt.zst", zstandard.compress(os.urandom(9_000_000).hex().encode())[:-9], r"cut\.txt\.zst: decompression"),
         ("reviews.csv", b"id,review\n1,good\n", r"no column 'text'; found 'id', 'review'"),
@@ -121,8 +121,8 @@ def test_a_package_that_is_unknown_or_not_installed_is_an_error(monkeypatch: pyt
     ("settings", "message"),
     [
         ({"source": "files"}, "needs corpus.path"),
-        ({"delimiter": "ab"}, "corpus.delimiter is one character"),
-        ({"delimiter": '"'}, "corpus.delimiter is one character"),
+        ({"delimiter": "ab"}, "corpus.delimiter must be auto, tab, or one character"),
+        ({"delimiter": '"'}, "corpus.delimiter must be auto, tab, or one character"),
         ({"on_bad_file": "ignore"}, "Input should be"),
         ({"format": "xml"}, "Input should be"),
         ({"errors": "ignore"}, "Input should be"),
@@ -168,7 +168,7 @@ def test_a_bad_file_is_left_out_named_and_tried_again_when_it_changes(
         assert list(corpus.facts.skipped_files) == ["b.jsonl", "d.txt"]
         assert "b.jsonl, line 2: invalid JSON" in corpus.facts.skipped_files["b.jsonl"]
         assert corpus.facts.files_without_text == ["c.jsonl"]
-        assert "2 of 4 files cannot be read and are left out" in caplog.text
+        assert "skipped 2 of 4 files, which cannot be read" in caplog.text
         assert "d.txt is UTF-16 text" in caplog.text
         assert "files without text: c.jsonl" in caplog.text
     (folder / "e.jsonl").write_text(GOOD.replace("one", "three"))
@@ -184,7 +184,7 @@ def test_a_bad_file_is_left_out_named_and_tried_again_when_it_changes(
 def test_a_corpus_of_bad_files_alone_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "texts").mkdir()
     (tmp_path / "texts" / "a.jsonl").write_text(BAD)
-    with pytest.raises(CorpusError, match=r"no file of the file a\.jsonl can be read, such as: .*line 2"):
+    with pytest.raises(CorpusError, match=r"cannot read the file a\.jsonl, for example: .*line 2"):
         fetch_corpus.fn(files_config(tmp_path / "texts", on_bad_file="skip"), Workspace(tmp_path / "workspace"))
 
 

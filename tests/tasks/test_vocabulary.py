@@ -75,8 +75,8 @@ def test_duckdb_counts_the_same_words_and_ids(tmp_path: Path, news_file: Path) -
 @pytest.mark.parametrize(
     ("text", "min_count", "message"),
     [
-        ("a b c d", 5, r"no word with min_count=5, .* 4 tokens, 4 distinct, the most frequent 1 times\); lower vocab"),
-        ("a a a b", 2, r"has 1 word with min_count=2, and training needs two .*; lower vocabulary\.min_count"),
+        ("a b c d", 5, r"no word with min_count=5, .* 4 tokens, 4 distinct, the most frequent one 1 times\); lower"),
+        ("a a a b", 2, r"has 1 word with min_count=2, but training needs at least two .*; lower vocabulary\.min_count"),
         ("a a a a", 1, r"has 1 word with min_count=1, .*; add text"),
         ("!!! ...", 1, r"no word with min_count=1, .* 0 tokens, 0 distinct\); add text"),
     ],

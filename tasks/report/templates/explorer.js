@@ -89,7 +89,7 @@ function showNeighbors() {
   const known = row !== undefined;
   const answers = known ? nearest(row, state.k) : [];
   byId("word").textContent = known ? words[row] : shortened(typed.word);
-  byId("word-facts").textContent = known ? factsOf(row, map) : "not in this page";
+  byId("word-facts").textContent = known ? factsOf(row, map) : "not on this page";
   byId("more").textContent = state.k === FEW ? `Show ${MANY}` : `Show ${FEW}`;
   byId("more").hidden = !known;
   showAnswers(byId("neighbors"), answers, map, (found) => pickWord(found));
@@ -110,7 +110,7 @@ function showComparison() {
   const { one, other } = state;
   const known = missing("one", "other").length === 0;
   byId("similarity").textContent = known ? similarity(one, other).toFixed(3) : "";
-  byId("similarity-text").textContent = !known ? "" : one === other ? "A word is always as near as can be to itself."
+  byId("similarity-text").textContent = !known ? "" : one === other ? "A word is always nearest to itself."
     : `Of ${grouped(words.length - 1)} words, “${words[other]}” is number ${grouped(neighborRank(one, other))} nearest to “${words[one]}”, and “${words[one]}” number ${grouped(neighborRank(other, one))} nearest to “${words[other]}”.`;
   map.select({ center: one, near: [other], asked: [one, other] });
   return `select similarity(${quoted("one")}, ${quoted("other")})`;
@@ -122,9 +122,9 @@ function showMarked() {
   const named = (found) => found.map((row) => shortened(words[row])).join(", ");
   const texts = [
     `${shown.length} of ${rows.length + unknown.length} words on the map.`,
-    guests.length ? `Rarer than the words of the map, so placed by their neighbours: ${named(guests)}.` : "",
+    guests.length ? `Less frequent than the words on the map, so drawn next to their neighbours: ${named(guests)}.` : "",
     lost.length ? `Without neighbours on the map: ${named(lost)}.` : "",
-    unknown.length ? `Not among the words of this page: ${unknown.map(shortened).join(", ")}.` : "",
+    unknown.length ? `Not on this page: ${unknown.map(shortened).join(", ")}.` : "",
   ];
   byId("mark-text").textContent = state.marked.trim() ? texts.filter(Boolean).join(" ") : "";
   if (byId("mark-words").value !== state.marked) byId("mark-words").value = state.marked;

@@ -157,5 +157,5 @@ def test_a_killed_training_goes_on_from_its_checkpoint(news_file: Path, tmp_path
             break
     os.killpg(third.pid, signal.SIGKILL)
     third.communicate()
-    assert any("going on from a checkpoint" in line for line in said)
+    assert any("resuming from a checkpoint" in line for line in said)
     assert "epoch 1:" not in said[-1]

@@ -27,7 +27,7 @@ def test_the_reviews_come_with_as_many_good_as_bad() -> None:
     [
         (True, False, "the vectors have seen the held-out reviews"),
         (False, False, "the vectors were trained on a test"),
-        (True, True, "the held-out ones not among them"),
+        (True, True, "without the held-out ones"),
     ],
 )
 def test_the_command_tells_accuracy_and_curves(

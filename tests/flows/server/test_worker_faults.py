@@ -88,7 +88,7 @@ def test_cancelled_and_killed_trainings_go_on_from_their_checkpoints_on_the_work
     second = stack.start_run("adhoc", resume_command_of(stack, "faults"))
     wait_for_checkpoint(stack, second)
     # Log lines are sent every two seconds; a kill takes those along that are still waiting.
-    wait_for("log line", lambda: "going on from a checkpoint" in stack.log_of(second))
+    wait_for("log line", lambda: "resuming from a checkpoint" in stack.log_of(second))
     notes = len(stack.artifacts("faults-stopped"))
     stack.flow_process(second).kill()
     state = stack.ended(second)
@@ -97,7 +97,7 @@ def test_cancelled_and_killed_trainings_go_on_from_their_checkpoints_on_the_work
 
     third = stack.start_run("adhoc", resume_command_of(stack, "faults"))
     assert stack.ended(third)["type"] == "COMPLETED", stack.log_of(third)
-    assert "going on from a checkpoint" in stack.log_of(third)
+    assert "resuming from a checkpoint" in stack.log_of(third)
     assert_published_once(stack, "faults")
 
 
@@ -132,7 +132,7 @@ def test_after_a_power_cut_a_new_worker_goes_on_and_runs_that_cannot_report_are_
         up_since = datetime.now(UTC)
         run = stack.start_run("adhoc", settings)
         assert stack.ended(run)["type"] == "COMPLETED", stack.log_of(run)
-        assert "going on from a checkpoint" in stack.log_of(run)
+        assert "resuming from a checkpoint" in stack.log_of(run)
         assert_published_once(stack, "cut")
         stack.service("worker").suspend()
         late = stack.start_run("adhoc", settings_for("late", long_news_file, 3))
