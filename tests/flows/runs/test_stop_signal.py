@@ -6,11 +6,13 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
 import psutil  # type: ignore[import-untyped]
 import pytest
+from prefect.utilities.engine import can_ack_control_intent, capture_sigterm
 
 from flows.runs.stop_signal import stopped_once
 from flows.server.marked_processes import MARK, SERVICE, deaf_to_stops, end_marked, marked_processes
@@ -50,6 +52,18 @@ def test_a_run_that_ends_well_leaves_the_handler_as_it_was() -> None:
     with stopped_once():
         assert signal.getsignal(signal.SIGTERM) is not before
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_run_takes_word_of_its_cancellation_also_after_one_that_failed() -> None:
+    """Prefect's worker sends it before the signal; a run that refuses it ends as Crashed."""
+    for _ in range(2):
+        with suppress(ValueError), capture_sigterm(), stopped_once():
+            assert can_ack_control_intent()
+            raise ValueError
+    with capture_sigterm():
+        with stopped_once():
+            assert can_ack_control_intent()
+        assert can_ack_control_intent()
 
 
 # Writes when it ends; a worker starts a run, and would kill it when it is stopped itself.
