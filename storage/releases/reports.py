@@ -12,6 +12,7 @@ from storage.layout import REPORT_SUFFIX, Workspace
 from storage.models.rows import ComparedWordRow
 from storage.releases.diff import ReleaseDiff, compare_releases
 from storage.releases.ledger import current_version, kept_versions
+from storage.releases.querying import is_unicode
 from storage.releases.reader import open_release, read_release_row, read_rows
 from storage.releases.records import Release, readable_releases
 from storage.releases.schema import SettingRow
@@ -57,7 +58,8 @@ def read_vectors_of(path: Path, words: list[str]) -> FrequentWords:
     """Those of `words` that a release file holds, most frequent first. Raises ReleaseError if it holds none."""
     with open_release(path) as connection:
         rows = connection.execute(
-            "SELECT word, count, vector FROM word_vectors WHERE word IN (SELECT unnest(?)) ORDER BY rank", [words]
+            "SELECT word, count, vector FROM word_vectors WHERE word IN (SELECT unnest(?)) ORDER BY rank",
+            [list(filter(is_unicode, words))],
         ).to_arrow_table()
     if not rows.num_rows:
         shown = ", ".join(repr(word[:40]) for word in words[:5])

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from prefect.client.orchestration import get_client
 
-from flows.server.automations import apply_automations, silent_runs_crash
+from flows.server.automations import FORMER_NAMES, apply_automations, silent_runs_crash, unstarted_runs_crash
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -24,3 +24,14 @@ def test_an_automation_is_created_once_and_updated_when_it_differs() -> None:
         updated = client.read_automations_by_name(wanted.name)
         assert [found.id for found in updated] == [first.id]
         assert not updated[0].enabled, "what somebody has switched off stays off"
+
+
+def test_an_automation_of_an_earlier_version_is_renamed() -> None:
+    wanted = unstarted_runs_crash()
+    former = wanted.model_copy(update={"name": FORMER_NAMES[wanted.name], "enabled": False})
+    with get_client(sync_client=True) as client:
+        created = client.create_automation(former)
+        assert apply_automations(client, [wanted]) == {wanted.name: "updated"}
+        assert client.read_automations_by_name(former.name) == []
+        (renamed,) = client.read_automations_by_name(wanted.name)
+        assert (renamed.id, renamed.enabled) == (created, False)
