@@ -17,7 +17,7 @@ from storage.errors import SettingsError, VecmillError
 FAILED, WRONG_USAGE = 1, 2
 LONGEST_CAUSE = 300
 # Typer does not export the base class of its usage errors: bad arguments, unknown commands, missing options.
-UsageError = typer.BadParameter.__mro__[1]
+UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 # OS errors that are explained by a path from the user.
 OF_A_PATH = {
     errno.ENAMETOOLONG: "path too long for the file system; use a shorter one",

@@ -102,10 +102,11 @@ def run(
 def _show_stack(record: "StackRecord", report: "DeployReport", options: "StackOptions") -> None:
     from flows.server.stack_record import stack_folder
 
+    root = printable(str(options.workspace.root))
     lines = (
         f"Prefect     {record.ui_url} (this machine only)",
         f"deployed    {', '.join(report.deployments)}",
-        f"worker      up to {options.runs_at_once} concurrent runs in {printable(str(options.workspace.root))}",
+        f"worker      up to {options.runs_at_once} concurrent runs, artefacts in {root}",
         f"logs        {stack_folder()}",
         "",
         "Ctrl-C stops everything; finished stages and checkpoints are kept. In another terminal, try:",

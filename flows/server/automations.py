@@ -29,6 +29,17 @@ SILENT = (
     "no heartbeat for 90 seconds: the process or its machine died; the next run of the table resumes from the "
     "checkpoint"
 )
+# Current name -> name in earlier versions. `vecmill deploy` and `vecmill notify` rename what a server has.
+FORMER_NAMES = {
+    "vecmill: mark runs without a heartbeat as Crashed": "vecmill: a run that falls silent has crashed",
+    "vecmill: mark runs that never start as Crashed": "vecmill: a run that never starts has crashed",
+    **{
+        f"vecmill: notify about refused and failed runs by {channel}": (
+            f"vecmill: tell about refused and failed runs by {channel}"
+        )
+        for channel in ("slack", "webhook", "email")
+    },
+}
 # Events of a run have the run as their resource and its tags as related resources.
 OUR_RUNS = {"prefect.resource.role": "tag", "prefect.resource.id": "prefect.tag.vecmill"}
 
@@ -36,7 +47,7 @@ OUR_RUNS = {"prefect.resource.role": "tag", "prefect.resource.id": "prefect.tag.
 def silent_runs_crash() -> AutomationCore:
     """Mark a run Crashed if its process died together with its worker or machine, so that neither could report it."""
     return AutomationCore(
-        name="vecmill: a run that falls silent has crashed",
+        name="vecmill: mark runs without a heartbeat as Crashed",
         description="No heartbeat for 90 seconds; without this automation the run would stay Running forever.",
         trigger=EventTrigger(
             match_related=OUR_RUNS,
@@ -60,7 +71,7 @@ def silent_runs_crash() -> AutomationCore:
 def unstarted_runs_crash() -> AutomationCore:
     """Mark a run Crashed if its worker exited after it picked up the run, which would stay Pending forever."""
     return AutomationCore(
-        name="vecmill: a run that never starts has crashed",
+        name="vecmill: mark runs that never start as Crashed",
         description="Pending for 100 seconds; workers start a run within seconds.",
         trigger=EventTrigger(
             match_related=OUR_RUNS,
@@ -83,13 +94,19 @@ def apply_automations(client: SyncPrefectClient, wanted: Sequence[AutomationCore
     """
     done = {}
     for automation in wanted:
-        found = next(iter(client.read_automations_by_name(automation.name)), None)
+        found = next(iter(find_automations(client, automation.name)), None)
         if found is None:
             client.create_automation(automation)
         elif changed := not _same(automation, found):
             client.update_automation(found.id, automation.model_copy(update={"enabled": found.enabled}))
         done[automation.name] = "created" if found is None else "updated" if changed else "unchanged"
     return done
+
+
+def find_automations(client: SyncPrefectClient, name: str) -> list[Automation]:
+    """The automations of this name, else those of its former name."""
+    found = client.read_automations_by_name(name)
+    return found if found or name not in FORMER_NAMES else client.read_automations_by_name(FORMER_NAMES[name])
 
 
 def _same(wanted: AutomationCore, found: Automation) -> bool:

@@ -18,7 +18,7 @@ from prefect.events.schemas.automations import Automation, AutomationCore, Event
 from prefect.types import SecretDict
 from pydantic import SecretStr
 
-from flows.server.automations import ENDED, LATE, LATE_FOR, OUR_RUNS, apply_automations
+from flows.server.automations import ENDED, LATE, LATE_FOR, OUR_RUNS, apply_automations, find_automations
 from flows.server.mail import MailNotification
 from storage.errors import NotificationError
 from tasks.events import RUN_FAILED
@@ -99,7 +99,7 @@ def channels_on() -> list[Channel]:
 
 def _found(client: SyncPrefectClient, channel: Channel) -> list[Automation]:
     names = (_automation_name(channel), _late_automation_name(channel))
-    return [found for name in names for found in client.read_automations_by_name(name)]
+    return [found for name in names for found in find_automations(client, name)]
 
 
 def _block_name(channel: Channel) -> str:
@@ -107,7 +107,7 @@ def _block_name(channel: Channel) -> str:
 
 
 def _automation_name(channel: Channel) -> str:
-    return f"vecmill: tell about refused and failed runs by {channel}"
+    return f"vecmill: notify about refused and failed runs by {channel}"
 
 
 def _late_automation_name(channel: Channel) -> str:

@@ -12,6 +12,7 @@ from storage.layout import REPORT_SUFFIX, Workspace
 from storage.models.rows import ComparedWordRow
 from storage.releases.diff import ReleaseDiff, compare_releases
 from storage.releases.ledger import current_version, kept_versions
+from storage.releases.querying import is_unicode
 from storage.releases.reader import open_release, read_release_row, read_rows, read_words
 from storage.releases.records import Release, readable_releases
 from storage.releases.schema import SettingRow
@@ -46,7 +47,7 @@ def read_frequent_words(path: Path, limit: int) -> FrequentWords:
 def read_vectors_of(path: Path, words: list[str]) -> FrequentWords:
     """Those of `words` that a release file holds, most frequent first. Raises ReleaseError if it holds none."""
     with open_release(path) as connection:
-        found = read_words(connection, "word IN (SELECT unnest(?))", [words])
+        found = read_words(connection, "word IN (SELECT unnest(?))", [list(filter(is_unicode, words))])
     if not found.words:
         shown = ", ".join(repr(word[:40]) for word in words[:5])
         raise ReleaseError(f"{path} holds none of the {len(words)} words ({shown}); name words of the table")

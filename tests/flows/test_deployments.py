@@ -102,7 +102,9 @@ def test_a_deployment_without_a_corpus_asks_for_one() -> None:
 
 
 def test_a_deployment_that_builds_nothing_is_not_built() -> None:
-    with pytest.raises(SettingsError, match=r"builds no table; `vecmill run prune-releases`"):
+    with pytest.raises(
+        SettingsError, match=r"does not build a table; run it on a server with `vecmill run prune-releases`"
+    ):
         build_parameters(find_deployment("prune-releases"))
 
 
@@ -158,12 +160,12 @@ def test_a_gate_can_be_set_and_switched_off() -> None:
 @pytest.mark.parametrize(
     ("assignment", "message"),
     [
-        ("training.epocs=3", r"no setting training\.epocs; did you mean epochs\?; skip_gram has .*epochs"),
-        ("trainin.epochs=3", r"no setting trainin; did you mean training\?"),
+        ("training.epocs=3", r"unknown setting training\.epocs; did you mean epochs\?; skip_gram has .*epochs"),
+        ("trainin.epochs=3", r"unknown setting trainin; did you mean training\?"),
         ("skipgram.epochs=3", r"skipgram is now called training: use training\.epochs"),
         ("skipgram={epochs: 3}", r"skipgram is now called training: use training\.epochs"),
         ("training.architecture=cbow", r"training\.architecture is now called training\.model"),
-        ("training.model=glov", r"training\.model: there is no model .glov.; use skip_gram, cbow"),
+        ("training.model=glov", r"training\.model: unknown model .glov.; use skip_gram, cbow"),
         ("training.epochs=0", r"training\.epochs: .*greater than or equal to 1 \(found '0'\)"),
         ("training.epochs=many", r"training\.epochs: .*integer.*\(found 'many'\)"),
         ("training.backend=cuda", r"training\.backend: .*'auto'.*\(found 'cuda'\)"),
@@ -192,7 +194,7 @@ def test_a_setting_of_another_family_names_that_family() -> None:
 
 
 def test_an_unknown_deployment_names_those_there_are() -> None:
-    with pytest.raises(SettingsError, match=r"did you mean movie-reviews\?; there are movie-reviews, text8"):
+    with pytest.raises(SettingsError, match=r"did you mean movie-reviews\?; available: movie-reviews, text8"):
         find_deployment("movie-review")
 
 

@@ -44,7 +44,7 @@ def test_the_deployments_are_listed_from_any_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["build", "no-such"], 2, "there is no deployment 'no-such'"),
+        (["build", "no-such"], 2, "no deployment 'no-such'"),
         (["build", "adhoc", "--set", "training.epocs=3"], 2, "did you mean epochs?"),
         (["build"], 2, "Missing argument"),
         (["build", "adhoc", "--set", "corpus.path=none.txt"], 1, "none.txt"),

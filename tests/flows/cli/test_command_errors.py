@@ -164,7 +164,7 @@ def test_an_unforeseen_error_is_one_line_and_a_file_with_its_trace(
 
 
 PRINTING = [["list"], ["list", "--json"], ["releases", "news"], ["sql", "news", "from range(100000)", "--json"]]
-FULL = "error: the output cannot be written: No space left on device\n"
+FULL = "error: cannot write the output: No space left on device\n"
 
 
 @pytest.mark.parametrize("arguments", PRINTING, ids=" ".join)

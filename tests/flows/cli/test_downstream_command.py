@@ -25,7 +25,7 @@ def test_the_reviews_come_with_as_many_good_as_bad() -> None:
 @pytest.mark.parametrize(
     ("own", "unseen", "told"),
     [
-        (True, False, "the vectors have seen the held-out reviews"),
+        (True, False, "the vectors were trained on all reviews"),
         (False, False, "the vectors were trained on a test"),
         (True, True, "without the held-out ones"),
     ],

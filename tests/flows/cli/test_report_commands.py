@@ -72,7 +72,7 @@ def test_learning_curves_are_drawn_into_the_current_folder(
             VecmillError,
             "no folder /no/such",
         ),
-        (["plot", "news"], SettingsError, "name the words to draw"),
+        (["plot", "news"], SettingsError, "no words to plot"),
         (["plot", "news", "--words", "word1", "-o", "words.gif"], SettingsError, r"\.png or \.svg"),
         (["plot", "news", "--words", "w " * 501], SettingsError, "501 words are too many"),
         (["plot", "news", "--words", "nothing"], VecmillError, "holds none of the 1 words"),

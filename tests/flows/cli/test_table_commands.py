@@ -91,7 +91,7 @@ def test_releases_are_listed_with_metrics_and_the_current_one(vecmill: Command) 
 
 def test_a_rollback_changes_the_current_release(vecmill: Command, workspace: Workspace) -> None:
     code, shown, _ = vecmill("rollback", "news", "1")
-    assert (code, shown) == (0, "news is version 1 again\n")
+    assert (code, shown) == (0, "rolled back news to version 1\n")
     assert version_of(workspace) == 1
     assert answer(vecmill("rollback", "news", "2", "--json")) == {"table": "news", "version": 2}
 
@@ -99,7 +99,7 @@ def test_a_rollback_changes_the_current_release(vecmill: Command, workspace: Wor
 def test_a_candidate_is_promoted_only_on_purpose(vecmill: Command, workspace: Workspace) -> None:
     code, _, said = vecmill("promote", "news", "ref")
     assert code == 2
-    assert "simlex999 0.1 is below 0.3; --yes publishes it all the same" in said
+    assert "simlex999 0.1 is below 0.3; use --yes to publish anyway" in said
     assert version_of(workspace) == 2
     assert answer(vecmill("promote", "news", "ref", "--yes", "--json")) == {"table": "news", "version": 3}
     assert version_of(workspace) == 3
@@ -132,7 +132,7 @@ def test_a_diff_shows_metrics_and_the_words_that_changed_most(vecmill: Command) 
     assert (found["shared_words"], len(found["drift"])) == (151, 20)
     code, shown, _ = vecmill("diff", "news", "1", "refused", "-k", "3")
     assert code == 0
-    assert "150 words in both, 50 new, 1 gone" in shown
+    assert "150 shared words, 50 added, 1 removed" in shown
     assert "wordsim353" in shown
 
 
@@ -271,7 +271,7 @@ def test_a_word_in_other_capitals_is_answered_and_said(vecmill: Command) -> None
     code, out, err = vecmill("nearest", "news", "WORD7", "--json")
     assert code == 0
     assert json.loads(out) == answer(vecmill("nearest", "news", "word7", "--json"))
-    assert "news has no word 'WORD7'; these are nearest to 'word7'" in err
+    assert "news has no word 'WORD7'; showing neighbours of 'word7'" in err
 
 
 @pytest.mark.parametrize(("asked", "suggested"), [("wrod12", "word12"), ("wordd3", "word3"), ("Wrod149", "word149")])

@@ -123,7 +123,7 @@ def test_the_command_shows_the_trend(tmp_path: Path) -> None:
     assert shown.exit_code == 0, shown.output
     assert "400,000 (-60%)" in shown.output
     assert "0.5000 (+0.0000)" in shown.output
-    assert "60% fewer than the median of the runs before (1,000,000)" in shown.output
+    assert "60% below the median of earlier runs (1,000,000)" in shown.output
     listed = CliRunner().invoke(app, ["runs", "news", "--json", "--workspace", str(tmp_path)])
     rows = json.loads(listed.stdout)
     assert [row["run"]["version"] for row in rows] == [1, 2, 3, 4]
@@ -149,8 +149,8 @@ def test_a_slow_run_and_the_lowest_metric_are_told() -> None:
     assert concerns(usual) == []
     slow = run_trends([run_row(w, score=s, rate=5e5 if w == 4 else 1e6) for w, s in enumerate(scores)])
     assert concerns(slow) == [
-        "the last run trained 500,000 words/s, 50% fewer than the median of the runs before (1,000,000)",
-        "wordsim353 is 0.4100, lower than in all 4 runs before (0.4900 at least)",
+        "the last run trained 500,000 words/s, 50% below the median of earlier runs (1,000,000)",
+        "wordsim353 is 0.4100, the lowest of 5 runs (previous minimum 0.4900)",
     ]
     assert run_table(slow).row_count == 5
     refused = run_row(5).model_copy(update={"outcome": "refused", "reason": "too low"})

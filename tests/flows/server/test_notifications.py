@@ -55,8 +55,8 @@ def test_a_channel_is_switched_on_once_and_off_again(web: WebhookSink) -> None:
     ("address", "message"),
     [
         ("{url}/refuse/" + SECRET, "answered the test message with 403"),
-        ("http://127.0.0.1:1/" + SECRET, "could not be sent by slack"),
-        ("http://[" + SECRET, "could not be sent by slack"),
+        ("http://127.0.0.1:1/" + SECRET, "cannot send the test message by slack"),
+        ("http://[" + SECRET, "cannot send the test message by slack"),
         ("hooks.slack.com/" + SECRET, "begins with https://"),
     ],
 )
@@ -125,12 +125,12 @@ def test_refused_and_failed_runs_are_told_by_every_channel_and_no_secret_is_left
     (about_refused,) = (found for subject, found in mails.items() if subject.endswith("was refused by its gates"))
     assert "below the minimum 0.99" in about_refused.get_content()
     assert about_refused["To"] == "a@example.org, b@example.org"
-    assert any(subject.endswith("has ended as Failed") for subject in mails)
+    assert any(subject.endswith("ended as Failed") for subject in mails)
 
     assert_repeated_once(stack, hooks["webhook"], web, failed)
 
     for channel in ("slack", "webhook", "email"):
-        assert stack.vecmill("notify", "off", channel).stdout.strip() == f"{channel}: off"
+        assert stack.vecmill("notify", "off", channel).stdout.strip() == f"{channel}: disabled"
     assert SECRET not in "".join(called.stdout + called.stderr for called in said)
     for folder in (stack.home, stack.workspace):
         for path in folder.rglob("*"):

@@ -139,9 +139,9 @@ def test_after_a_power_cut_a_new_worker_goes_on_and_runs_that_cannot_report_are_
         due = datetime.now(UTC)
 
         expected = {
-            lost: ("cut", "Crashed", "killed", "no sign of life"),
+            lost: ("cut", "Crashed", "killed", "no heartbeat for 90 seconds"),
             pending: ("unborn", "Crashed", "killed", "it never started"),
-            late: ("late", "Late", "late", "no worker has started it"),
+            late: ("late", "Late", "late", "no worker picked it up"),
         }
         for number, (table, state, outcome, reason) in expected.items():
             (note,) = wait_for("note", partial(stack.artifacts, f"{table}-stopped"))

@@ -22,7 +22,7 @@ from tests.flows.server_stack import ServerStack
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 
-PASSWORDS = {"": "asks for a password", "admin:wrong": "does not accept the password"}
+PASSWORDS = {"": "requires a password", "admin:wrong": "rejects the password"}
 PASSWORD = "admin:right: password"
 
 
