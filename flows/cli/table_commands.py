@@ -11,6 +11,8 @@ from flows.cli.printable import printable
 from storage.errors import SettingsError
 from storage.layout import resolve_workspace
 
+# The largest INTEGER, and so the largest rank.
+MOST_ROWS = 2_147_483_647
 SHOWN_ROWS = 100
 SHOWN_WORDS = 15
 
@@ -26,7 +28,7 @@ def register(app: typer.Typer) -> None:
 def nearest(
     table: TableArgument,
     word: str,
-    k: Annotated[int, typer.Option("-k", min=1, help="number of neighbours")] = 10,
+    k: Annotated[int, typer.Option("-k", min=0, max=MOST_ROWS, help="number of neighbours")] = 10,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -91,8 +93,10 @@ def diff(
     table: TableArgument,
     older: ReleaseArgument,
     newer: ReleaseArgument,
-    words: Annotated[int, typer.Option(min=1, help="number of most frequent shared words to compare")] = 1000,
-    k: Annotated[int, typer.Option("-k", min=1, help="number of neighbours per word")] = 10,
+    words: Annotated[
+        int, typer.Option(min=0, max=MOST_ROWS, help="number of most frequent shared words to compare")
+    ] = 1000,
+    k: Annotated[int, typer.Option("-k", min=0, max=MOST_ROWS, help="number of neighbours per word")] = 10,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -87,7 +87,10 @@ def drift_query(own: str, other: str) -> str:
              FROM counted, {own} mine JOIN {other} theirs ON mine.word = theirs.word
              WHERE mine.rank <= highest AND asked_count > 0
          ),
-         listed AS (FROM shared ORDER BY rank LIMIT (SELECT word_count FROM counted)),
+         listed AS (
+             SELECT * REPLACE (least(asked_count, (SELECT count(*) FROM shared)) AS asked_count)
+             FROM shared ORDER BY rank LIMIT (SELECT word_count FROM counted)
+         ),
          found AS (
              SELECT listed.word, listed.rank,
                     {nearest.format("vector_now")} AS neighbors_now,

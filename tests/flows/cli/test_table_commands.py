@@ -136,6 +136,28 @@ def test_a_diff_shows_metrics_and_the_words_that_changed_most(vecmill: Command) 
     assert "wordsim353" in shown
 
 
+def test_no_neighbors_are_no_rows(vecmill: Command) -> None:
+    assert answer(vecmill("nearest", "news", "word3", "-k", "0", "--json")) == []
+    assert len(answer(vecmill("nearest", "news", "word3", "-k", "1000001", "--json"))) == 150
+    for option in ("-k", "--words"):
+        found = answer(vecmill("diff", "news", "1", "2", option, "0", "--json"))
+        assert (found["shared_words"], found["drift"], found["mean_overlap"]) == (151, [], None)
+        assert vecmill("diff", "news", "1", "2", option, "0")[0] == 0
+
+
+@pytest.mark.parametrize("number", ["-1", "2.5", "nan", "many", "9" * 40])
+@pytest.mark.parametrize(
+    "command",
+    [("nearest", "news", "word3", "-k"), ("diff", "news", "1", "2", "-k"), ("diff", "news", "1", "2", "--words")],
+)
+def test_a_number_without_a_meaning_is_a_usage_error(vecmill: Command, command: tuple[str, ...], number: str) -> None:
+    code, shown, said = vecmill(*command, number)
+    assert (code, shown) == (2, "")
+    assert "Invalid value" in said
+    assert command[-1] in said
+    assert "Traceback" not in said
+
+
 def test_sql_is_answered_as_a_table_and_as_json(vecmill: Command) -> None:
     query = "select word, count, vector, null as nothing, 0.1::float as third from word_vectors where rank = 2"
     (row,) = answer(vecmill("sql", "news", query, "--json"))

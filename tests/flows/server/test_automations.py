@@ -4,7 +4,11 @@ from datetime import timedelta
 
 import pytest
 from prefect.client.orchestration import get_client
+from prefect.events.actions import ChangeFlowRunState
+from prefect.events.schemas.automations import AutomationCore
+from prefect.states import Cancelled, Completed, Crashed, Failed, Running, State
 
+from flows.prune_releases import prune_releases
 from flows.server.automations import FORMER_NAMES, apply_automations, silent_runs_crash, unstarted_runs_crash
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
@@ -35,3 +39,21 @@ def test_an_automation_of_an_earlier_version_is_renamed() -> None:
         assert client.read_automations_by_name(former.name) == []
         (renamed,) = client.read_automations_by_name(wanted.name)
         assert (renamed.id, renamed.enabled) == (created, False)
+
+
+@pytest.mark.parametrize("last", [Failed(), Completed(), Cancelled(), Completed(name="NothingToDo")], ids=str)
+@pytest.mark.parametrize("automation", [silent_runs_crash(), unstarted_runs_crash()], ids=lambda it: it.name)
+def test_a_run_that_has_ended_is_not_marked_crashed_although_the_event_of_its_end_was_lost(
+    last: State, automation: AutomationCore
+) -> None:
+    """The server drops an event that it could not evaluate in four attempts, as with a locked SQLite."""
+    (action,) = automation.actions
+    assert isinstance(action, ChangeFlowRunState)
+    assert not action.force
+    with get_client(sync_client=True) as client:
+        run = client.create_flow_run(prune_releases, state=Running())
+        client.set_flow_run_state(run.id, last)
+        client.set_flow_run_state(run.id, Crashed(message=action.message))
+        state = client.read_flow_run(run.id).state
+        assert state
+        assert (state.type, state.name) == (last.type, last.name)

@@ -73,3 +73,25 @@ def test_releases_without_a_shared_word_cannot_be_compared(newer: duckdb.DuckDBP
 def test_a_name_that_is_not_attached_is_refused(newer: duckdb.DuckDBPyConnection, name: str) -> None:
     with pytest.raises((duckdb.CatalogException, duckdb.ParserException, duckdb.BinderException)):
         newer.execute("FROM drift(?)", [name])
+
+
+@pytest.mark.parametrize("words", [0, None, 7.0, 2_000_000])
+@pytest.mark.parametrize("k", [0, None, 3.0, 2_000_000])
+def test_drift_takes_any_number_of_words_and_neighbors(
+    newer: duckdb.DuckDBPyConnection, words: float | None, k: float | None
+) -> None:
+    shared = [word for word in NEWER.words if word in OLDER.words]
+    found = newer.execute("FROM drift('older', words := ?, k := ?)", [words, k]).fetchall()
+    expected = 0 if k == 0 else len(shared[: None if words is None else int(words)])
+    assert len(found) == expected
+    if k is None or k > len(shared):
+        assert all((overlap, gained, lost) == (1.0, [], []) for _, _, overlap, gained, lost in found)
+
+
+@pytest.mark.parametrize("value", [-1, 2.5, float("nan"), float("inf")])
+@pytest.mark.parametrize("name", ["words", "k"])
+def test_a_number_for_drift_without_a_meaning_is_refused(
+    newer: duckdb.DuckDBPyConnection, name: str, value: float
+) -> None:
+    with pytest.raises(duckdb.InvalidInputException, match=f"{name} is a whole number, 0 or more; NULL means all"):
+        newer.execute(f"FROM drift('older', {name} := ?)", [value])
