@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import click
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,9 +27,9 @@ from storage.releases.publishing import publish_release
 from tests.storage.sample_releases import content
 
 GROUPS = get_command(app).commands  # type: ignore[attr-defined]
-COMMANDS = {(name,): command for name, command in GROUPS.items() if name != "notify"} | {
-    ("notify", name): command for name, command in GROUPS["notify"].commands.items()
-}
+COMMANDS: dict[tuple[str, ...], click.Command] = {
+    (name,): command for name, command in GROUPS.items() if name != "notify"
+} | {("notify", name): command for name, command in GROUPS["notify"].commands.items()}
 DEEP = 5_000
 HOSTILE = {
     "long": "x" * 5_000,

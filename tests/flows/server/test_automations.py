@@ -4,9 +4,10 @@ from datetime import timedelta
 
 import pytest
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import State
 from prefect.events.actions import ChangeFlowRunState
 from prefect.events.schemas.automations import AutomationCore
-from prefect.states import Cancelled, Completed, Crashed, Failed, Running, State
+from prefect.states import Cancelled, Completed, Crashed, Failed, Running
 
 from flows.prune_releases import prune_releases
 from flows.server.automations import FORMER_NAMES, apply_automations, silent_runs_crash, unstarted_runs_crash
