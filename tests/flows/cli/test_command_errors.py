@@ -7,8 +7,8 @@ import sys
 import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
-import click
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,7 +27,7 @@ from storage.releases.publishing import publish_release
 from tests.storage.sample_releases import content
 
 GROUPS = get_command(app).commands  # type: ignore[attr-defined]
-COMMANDS: dict[tuple[str, ...], click.Command] = {
+COMMANDS: dict[tuple[str, ...], Any] = {
     (name,): command for name, command in GROUPS.items() if name != "notify"
 } | {("notify", name): command for name, command in GROUPS["notify"].commands.items()}
 DEEP = 5_000
