@@ -15,13 +15,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from flows.deployment_file import PREFECT_YAML as PREFECT_YAML
 from storage.errors import SettingsError
 from storage.redaction import redacted
-from tasks.corpus import CorpusConfig, check_source
+from tasks.corpus import check_source
 from tasks.evaluation import EvaluationConfig
+from tasks.parameters import BuildParameters as BuildParameters
 from tasks.publication_config import PublicationConfig, check_publication
-from tasks.release_report import ReportConfig
-from tasks.text.tokenizers import TokenizerConfig
-from tasks.text.vocabulary import VocabularyConfig
-from tasks.trainers.config import FAMILIES, SkipGramConfig, TrainingConfig
+from tasks.trainers.config import FAMILIES
 
 # Former name of a section or setting -> current name.
 RENAMED = {"skipgram.architecture": "training.model", "training.architecture": "training.model", "skipgram": "training"}
@@ -31,20 +29,6 @@ LONGEST_SHOWN = 200
 DEEPEST_SETTING = 10
 
 Model = TypeVar("Model", bound=BaseModel)
-
-
-class BuildParameters(BaseModel):
-    """Parameters of `build_word_vectors`, validated before anything starts."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    corpus: CorpusConfig = CorpusConfig()
-    tokenizer: TokenizerConfig = TokenizerConfig()
-    vocabulary: VocabularyConfig = VocabularyConfig()
-    training: TrainingConfig = SkipGramConfig()
-    evaluation: EvaluationConfig = EvaluationConfig()
-    publication: PublicationConfig = PublicationConfig()
-    report: ReportConfig = ReportConfig()
 
 
 @dataclass(frozen=True)
@@ -101,6 +85,9 @@ def build_parameters(deployment: Deployment, assignments: Iterable[str] = ()) ->
     assignments = list(assignments)
     corpus = deployment.parameters.get("corpus") or {}
     if corpus.get("source") == "files" and not corpus.get("path") and not any(_names_a_corpus(a) for a in assignments):
+        # Mistakes in other settings first, which would surface only after the corpus is named.
+        others = {name: value for name, value in deployment.parameters.items() if name != "corpus"}
+        merge_settings(BuildParameters, others, assignments)
         raise SettingsError(f"{deployment.name} needs a corpus: add --set corpus.path=FILE, FOLDER or GLOB")
     parameters = merge_settings(BuildParameters, deployment.parameters, assignments)
     check_publication(parameters.publication, parameters.evaluation)

@@ -32,8 +32,8 @@ class NullProgress:
         """Ignore it."""
 
 
-_NO_PROGRESS = NullProgress()
-_listener: ContextVar[ProgressListener] = ContextVar("progress_listener", default=_NO_PROGRESS)
+_NULL_PROGRESS = NullProgress()
+_listener: ContextVar[ProgressListener] = ContextVar("progress_listener", default=_NULL_PROGRESS)
 
 
 def progress_listener() -> ProgressListener:

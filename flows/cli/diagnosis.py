@@ -11,7 +11,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from storage.layout import Workspace
-from tasks.trainers.backends import available_backends
+from tasks.trainers.backends import available_backends, available_cores
 
 PACKAGES = (
     "prefect",
@@ -39,7 +39,7 @@ class Finding(BaseModel):
 
 def diagnose(workspace: Workspace) -> list[Finding]:
     """Check versions, backends, cores, disk and file system."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cores = available_cores()
     python = Finding(name="python", found=platform.python_version(), good=(3, 11) <= sys.version_info[:2] < (3, 13))
     packages = [_package(name) for name in PACKAGES]
     backends = [

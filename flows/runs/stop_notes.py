@@ -32,7 +32,7 @@ from storage.errors import VecmillError
 from storage.layout import Workspace, resolve_workspace
 from storage.redaction import without_credentials
 from tasks.artifacts import artifact_key
-from tasks.events import announce_failure
+from tasks.events import emit_run_failed
 
 logger = logging.getLogger(__name__)
 
@@ -112,7 +112,7 @@ def emit_failure_event(flow: Flow[..., Any], flow_run: FlowRun, state: State) ->
     with suppress(httpx.HTTPError, PrefectException), get_client(sync_client=True) as client:
         before = _ended_before(client, flow_run)
     if before is None or _cause(before) != _cause(state):
-        announce_failure(flow_run.id, flow_run.name, flow_run.tags)
+        emit_run_failed(flow_run.id, flow_run.name, flow_run.tags)
 
 
 def _ended_before(client: SyncPrefectClient, flow_run: FlowRun) -> State | None:

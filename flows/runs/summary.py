@@ -1,11 +1,12 @@
 """Markdown summary of a run for the Prefect UI."""
 
 from flows.runs.result import BuildResult
+from tasks.publishing import Outcome
 
 
 def summary_markdown(result: BuildResult) -> str:
     """Message, stages and speed of a run, as Markdown."""
-    if result.outcome == "nothing to do":
+    if result.outcome is Outcome.NOTHING_TO_DO:
         return f"## {result.message}"
     lines = [f"## {result.message}", "", str(result.files), ""]
     lines += ["| stage | rows | seconds | reused |", "|---|---:|---:|---|"]

@@ -31,6 +31,7 @@ from flows.runs.stop_notes import has_stop_note, write_stop_note
 from flows.server.automations import HEARTBEAT, LATE, LATE_FOR, NEVER_STARTED, SILENCE, SILENT
 from flows.server.marked_processes import run_ids
 from storage.layout import Workspace
+from tasks.events import failure_event
 
 logger = logging.getLogger(__name__)
 
@@ -96,7 +97,19 @@ class LostRuns:
             except (ValueError, ImportError, AttributeError) as error:
                 # Parameters or an entrypoint unknown to this version; carry on with the other runs.
                 logger.warning("cannot write a note for run %s: %s", run.name, error)
+            if run.created and run.created < self._since:
+                _announce(client, run)
         self._settled.add((run.id, state.name))
+
+
+def _announce(client: SyncPrefectClient, run: FlowRun) -> None:
+    """Have people notified of a run that began before the server was restarted.
+
+    The server evaluates an event of a state after that of the state before. It has forgotten the one from before the
+    restart, and waits 15 minutes for it.
+    """
+    event = failure_event(run.id, run.name, run.tags)
+    client._client.post("/events", json=[event.model_dump(mode="json")]).raise_for_status()
 
 
 def _last_heartbeat(client: SyncPrefectClient, run: FlowRun) -> datetime | None:

@@ -12,6 +12,8 @@ from filelock import FileLock, Timeout
 from prefect.settings import PREFECT_HOME
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from storage.disk import replaced_file
+
 
 class StackRecord(BaseModel):
     """A running `vecmill up`. token: value of VECMILL_UP in the environment of all processes it started."""
@@ -68,10 +70,9 @@ def sole_stack() -> Iterator[bool]:
 
 
 def write_record(record: StackRecord) -> None:
-    """Write the record atomically."""
-    temporary = stack_folder() / "up.json.tmp"
-    temporary.write_text(record.model_dump_json() + "\n", encoding="utf-8")
-    temporary.replace(stack_folder() / "up.json")
+    """Replace the record atomically."""
+    with replaced_file(stack_folder() / "up.json") as written:
+        written.write_text(record.model_dump_json() + "\n", encoding="utf-8")
 
 
 def remove_record() -> None:

@@ -74,14 +74,20 @@ def drift_query(own: str, other: str) -> str:
     distance = "-array_inner_product(w.{0}, listed.{0})"
     neighbor = f"{{{{'distance': {distance}, 'word': w.word}}}}"
     nearest = f"list_transform(min({neighbor}, listed.asked_count), lambda x: x.word)"
-    return f"""WITH vecmill_asked(asked_k, highest) AS (SELECT k, coalesce(max_rank, {ALL_RANKS})),
-         counted AS (SELECT {_whole_number("asked_k", "k", MOST_NEIGHBORS)} AS asked_count, highest FROM vecmill_asked),
-         shared AS MATERIALIZED (
+    return f"""WITH vecmill_asked(asked_words, asked_k, highest) AS (
+             SELECT words, k, coalesce(max_rank, {ALL_RANKS})
+         ),
+         counted AS (
+             SELECT {_whole_number("asked_words", "words", ALL_RANKS)} AS word_count, highest,
+                    {_whole_number("asked_k", "k", MOST_NEIGHBORS)} AS asked_count
+             FROM vecmill_asked
+         ),
+         shared AS (
              SELECT mine.rank, mine.word, mine.vector AS vector_now, theirs.vector AS vector_before, asked_count
              FROM counted, {own} mine JOIN {other} theirs ON mine.word = theirs.word
              WHERE mine.rank <= highest AND asked_count > 0
          ),
-         listed AS (FROM shared ORDER BY rank LIMIT {_whole_number("words", "words", ALL_RANKS)}),
+         listed AS (FROM shared ORDER BY rank LIMIT (SELECT word_count FROM counted)),
          found AS (
              SELECT listed.word, listed.rank,
                     {nearest.format("vector_now")} AS neighbors_now,

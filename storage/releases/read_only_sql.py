@@ -119,7 +119,7 @@ def _check_asking(sql: str) -> None:
         raise QueryError("the query is nested too deeply") from error
     if parsed["error"]:
         if parsed.get("error_type") == "not implemented":
-            raise QueryError("a published table is asked, not changed: only SELECT statements are run")
+            raise QueryError("a published table is read-only: only SELECT statements are allowed")
         raise QueryError(f"DuckDB cannot answer that: {parsed.get('error_message')}")
     if not parsed["statements"]:
         raise QueryError("there is no query in it; try \"from nearest('king')\"")

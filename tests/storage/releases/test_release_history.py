@@ -14,7 +14,7 @@ from storage.releases.history import choose_release, find_release, promote, prun
 from storage.releases.publishing import current_release, keep_candidate, list_releases, publish_release
 from storage.releases.reader import check_release_file, open_release, read_content
 from storage.releases.verification import Verified, verify_table
-from tests.storage.sample_releases import content
+from tests.storage.sample_releases import content, inner_table
 
 
 @pytest.fixture(scope="module")
@@ -79,12 +79,14 @@ def test_rollback_keeps_the_number_and_the_next_is_the_highest_and_one(workspace
 
 def test_a_promoted_candidate_gets_the_next_number_and_keeps_its_content(workspace: Workspace) -> None:
     refused = check_release_file(workspace.candidate_file("news", "refused"))
+    assert inner_table(workspace.candidate_file("news", "refused")).startswith("word_vectors_news_candidate_")
     rollback(workspace, "news", 2)
     release = promote(workspace, "news", "ref")
     assert release.version == 4
     assert current_version_of(workspace) == 4
     assert release.row.sha256 == refused.sha256
     assert release.model_digest == "refused"
+    assert inner_table(release.path).startswith("word_vectors_news_v4_")
     assert versions(workspace) == [1, 2, 3, 4]
     assert list(workspace.candidates_folder("news").iterdir()) == []
 

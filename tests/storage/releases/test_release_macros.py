@@ -253,41 +253,6 @@ def test_attached_without_use_a_macro_fails_loudly(tmp_path: Path) -> None:
             connection.execute("FROM newer.nearest('word1')")
 
 
-def macro_answers(connection: duckdb.DuckDBPyConnection, prefix: str) -> list[object]:
-    queries = ("nearest('word1')", "nearest_many(['word1', 'word2'])", "analogy('word1', 'word2', 'word3')",
-               "nearest_to((SELECT list(i) FROM range(1, 17) r(i)))")  # fmt: skip
-    tables = [connection.execute(f"FROM {prefix}{query}").fetchall() for query in queries]
-    scalars = ("similarity('word1', 'word2')", "doesnt_match(['word1', 'word2', 'word3'])")
-    return [*tables, *(connection.execute(f"SELECT {prefix}{query}").fetchall() for query in scalars)]
-
-
-def test_a_query_never_answers_from_another_attached_release(tmp_path: Path) -> None:
-    made: dict[str, tuple[str, int | None]] = {
-        "movies": ("movies", 1), "glove": ("glove", 1), "second": ("movies", 2),
-        "refused": ("movies", None), "also_refused": ("movies", None),
-    }  # fmt: skip
-    alone = {}
-    for seed, (name, (table, version)) in enumerate(made.items()):
-        write_release_file(tmp_path / f"{name}.duckdb", table, version, content(seed=seed))
-        with open_release(tmp_path / f"{name}.duckdb") as connection:
-            alone[name] = macro_answers(connection, "")
-    for asked in made:
-        for used in made:
-            if asked == used:
-                continue
-            with duckdb.connect() as connection:
-                for name in (asked, used):
-                    connection.execute(f"ATTACH '{tmp_path / name}.duckdb' AS {name} (READ_ONLY)")
-                connection.execute(f"USE {used}")
-                for call in ("FROM {}.nearest('word1')", "SELECT {}.similarity('word1', 'word2')",
-                             f"FROM {{}}.drift('{used}')"):  # fmt: skip
-                    with pytest.raises(duckdb.CatalogException, match="does not exist"):
-                        connection.execute(call.format(asked))
-                connection.execute(f"SET search_path = 'memory,{used},{asked}'")
-                assert macro_answers(connection, f"{asked}.") == alone[asked]
-                assert macro_answers(connection, f"{used}.") == alone[used]
-
-
 @pytest.mark.parametrize("k", [0, None, 999_999, 5_000_000, 3.0])
 def test_every_search_takes_any_number_of_neighbors(release: Release, k: float | None) -> None:
     rows = len(release.words)
