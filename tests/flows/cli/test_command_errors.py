@@ -7,6 +7,7 @@ import sys
 import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -26,7 +27,7 @@ from storage.releases.publishing import publish_release
 from tests.storage.sample_releases import content
 
 GROUPS = get_command(app).commands  # type: ignore[attr-defined]
-COMMANDS = {(name,): command for name, command in GROUPS.items() if name != "notify"} | {
+COMMANDS: dict[tuple[str, ...], Any] = {(name,): command for name, command in GROUPS.items() if name != "notify"} | {
     ("notify", name): command for name, command in GROUPS["notify"].commands.items()
 }
 DEEP = 5_000
