@@ -27,9 +27,9 @@ from storage.releases.publishing import publish_release
 from tests.storage.sample_releases import content
 
 GROUPS = get_command(app).commands  # type: ignore[attr-defined]
-COMMANDS: dict[tuple[str, ...], Any] = {
-    (name,): command for name, command in GROUPS.items() if name != "notify"
-} | {("notify", name): command for name, command in GROUPS["notify"].commands.items()}
+COMMANDS: dict[tuple[str, ...], Any] = {(name,): command for name, command in GROUPS.items() if name != "notify"} | {
+    ("notify", name): command for name, command in GROUPS["notify"].commands.items()
+}
 DEEP = 5_000
 HOSTILE = {
     "long": "x" * 5_000,
