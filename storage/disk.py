@@ -29,7 +29,7 @@ def disk_errors(root: Path, *, kept: str) -> Iterator[None]:
         if error.errno in FULL:
             raise _full(root, error, kept) from error
         if error.errno in REFUSED:
-            raise _refused(root, error) from error
+            raise _refused(root, error, kept) from error
         if error.errno in IN_THE_WAY:
             raise WorkspaceError(
                 f"something that is not vecmill's lies in the way in {root}: {error}; move it away ({kept})"
@@ -40,7 +40,7 @@ def disk_errors(root: Path, *, kept: str) -> Iterator[None]:
         if any(words in message for words in FULL_WORDS):
             raise _full(root, error, kept) from error
         if any(words in message for words in REFUSED_WORDS):
-            raise _refused(root, error) from error
+            raise _refused(root, error, kept) from error
         raise
 
 
@@ -51,5 +51,7 @@ def _full(root: Path, error: Exception, kept: str) -> WorkspaceError:
     )
 
 
-def _refused(root: Path, error: Exception) -> WorkspaceError:
-    return WorkspaceError(f"the workspace {root} cannot be written: {error}; name another folder with --workspace")
+def _refused(root: Path, error: Exception, kept: str) -> WorkspaceError:
+    return WorkspaceError(
+        f"the workspace {root} cannot be written: {error}; {kept}; name another folder with --workspace"
+    )
