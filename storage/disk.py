@@ -63,7 +63,7 @@ def disk_errors(root: Path, *, kept: str) -> Iterator[None]:
         if error.errno in FULL:
             raise _full(root, error, kept) from error
         if error.errno in REFUSED:
-            raise _refused(root, error) from error
+            raise _refused(root, error, kept) from error
         if error.errno in IN_THE_WAY:
             raise WorkspaceError(
                 f"an unexpected file is in the way in {root}: {error}; move it elsewhere ({kept})"
@@ -74,7 +74,7 @@ def disk_errors(root: Path, *, kept: str) -> Iterator[None]:
         if any(words in message for words in FULL_WORDS):
             raise _full(root, error, kept) from error
         if any(words in message for words in REFUSED_WORDS):
-            raise _refused(root, error) from error
+            raise _refused(root, error, kept) from error
         raise
 
 
@@ -85,5 +85,7 @@ def _full(root: Path, error: Exception, kept: str) -> WorkspaceError:
     )
 
 
-def _refused(root: Path, error: Exception) -> WorkspaceError:
-    return WorkspaceError(f"the workspace {root} is not writable: {error}; choose another folder with --workspace")
+def _refused(root: Path, error: Exception, kept: str) -> WorkspaceError:
+    return WorkspaceError(
+        f"the workspace {root} is not writable: {error}; {kept}; choose another folder with --workspace"
+    )

@@ -48,7 +48,7 @@ def publish_release(workspace: Workspace, table: str, content: ReleaseContent) -
 
     The number is the highest ever used + 1. Another run that publishes the same table is waited for.
     Raises ReleaseError for content that cannot be published or a foreign file under the table's name, WorkspaceError
-    where the disk is full or cannot be written; the current release is then still the one it was.
+    where the disk is full or cannot be written; the message says which release is current then.
     """
     with publishing(workspace, table) as ledger:
         version = ledger.highest_used + 1
@@ -68,7 +68,8 @@ def publish_release(workspace: Workspace, table: str, content: ReleaseContent) -
                 with suppress(OSError):
                     write_ledger(workspace, table, ledger)
             raise
-        write_ledger(workspace, table, Ledger(highest_used=version, highest_published=version))
+        with disk_errors(workspace.root, kept=_is_current(table, version)):
+            write_ledger(workspace, table, Ledger(highest_used=version, highest_published=version))
     release = read_release(workspace.release_file(table, version))
     logger.info("published %s version %d: %s words", table, version, f"{release.row.rows:,}")
     return release
@@ -176,7 +177,13 @@ def make_current(workspace: Workspace, table: str, version: int) -> None:
     _make_read_only(link)
     _refuse_writers(workspace, table)
     link.replace(current)
-    sync_path(workspace.tables_root)
+    with disk_errors(workspace.root, kept=_is_current(table, version)):
+        sync_path(workspace.tables_root)
+
+
+def _is_current(table: str, version: int) -> str:
+    """What a failure after the last rename has left."""
+    return f"version {version} of {table} is current already, and the next publish repairs versions.json"
 
 
 def _make_read_only(file: Path) -> None:

@@ -13,6 +13,7 @@ from dataclasses import replace
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Event
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -32,6 +33,7 @@ from storage.releases.publishing import (
 )
 from storage.releases.reader import check_release_file
 from storage.releases.schema import GateRow
+from storage.releases.verification import verify_table
 from tests.storage.sample_releases import content
 
 
@@ -250,6 +252,32 @@ def test_without_hard_links_the_release_is_copied(
     assert published_version(workspace) == 2
     assert current_release(workspace, "news") == release
     assert [(r.version, r.current) for r in list_releases(workspace, "news")] == [(1, False), (2, True)]
+
+
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EACCES])
+@pytest.mark.parametrize("step", ["ledger", "sync"])
+def test_a_failure_after_the_last_rename_says_what_is_current(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, step: str, error: int
+) -> None:
+    publish_release(workspace, "news", content())
+
+    def fail_when_current(change: Callable[..., None]) -> Callable[..., None]:
+        def changed(*arguments: Any) -> None:
+            if published_version(workspace) == 2:
+                raise OSError(error, os.strerror(error))
+            change(*arguments)
+
+        return changed
+
+    name = "write_ledger" if step == "ledger" else "sync_path"
+    monkeypatch.setattr(releases, name, fail_when_current(getattr(releases, name)))
+    with pytest.raises(WorkspaceError, match="version 2 of news is current already") as failed:
+        publish_release(workspace, "news", content())
+    assert "untouched" not in str(failed.value)
+    monkeypatch.undo()
+    assert published_version(workspace) == 2
+    assert publish_release(workspace, "news", content()).version == 3
+    assert [line.problem for line in verify_table(workspace, "news") if line.problem] == []
 
 
 def test_another_failure_to_link_leaves_the_current_release(
