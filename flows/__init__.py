@@ -1,1 +1,1 @@
-"""What happens and in which order: the Prefect flows and the `vecmill` command."""
+"""Orchestration: the Prefect flows, their server, and the `vecmill` command."""

@@ -1,4 +1,4 @@
-"""`python -m flows` starts the `vecmill` command."""
+"""`python -m flows` runs the `vecmill` command."""
 
 from flows.cli.app import main
 

@@ -1,4 +1,4 @@
-"""Open files that may be compressed: for reading by their signature, for writing by their name."""
+"""Open files that may be compressed: reading goes by the signature, writing by the name."""
 
 import bz2
 import gzip
@@ -27,20 +27,20 @@ from storage.file_signatures import (
 )
 
 READ_BYTES = 1 << 17
-# Frames that `zstd --long=31` writes; the default of the library is 27.
+# Accepts frames from `zstd --long=31`; the library's default limit is 27.
 ZSTD_WINDOW_LOG = 31
-# File systems of the kernel: their files have no size, and reading one may never end.
+# Kernel file systems: their files have no size, and a read may never return.
 KERNEL_FOLDERS = ("/proc", "/sys")
 
 
 class UnreadableFileError(ValueError):
-    """A file is not one that can be read: no regular file, or not what its name says. The message names no file."""
+    """A file is not a regular file, or its content contradicts its name. The message doesn't name the file."""
 
 
 class DamagedFileError(ValueError):
-    """Compressed data cannot be decompressed. The message names no file.
+    """Compressed data is truncated or corrupt. The message doesn't name the file.
 
-    cut_off: whether the data ended too early, rather than holding something wrong.  position: bytes decompressed.
+    cut_off: whether the data is truncated rather than corrupt.  position: bytes decompressed so far.
     """
 
     def __init__(self, message: str, *, cut_off: bool, position: int) -> None:
@@ -50,7 +50,7 @@ class DamagedFileError(ValueError):
 
 
 class FileContent(NamedTuple):
-    """kind: what the file is once decompressed.  compression: None for a plain file.  head: its first HEAD_BYTES."""
+    """kind: of the decompressed content.  compression: None for a plain file.  head: the first HEAD_BYTES."""
 
     kind: FileKind
     compression: FileKind | None
@@ -58,9 +58,9 @@ class FileContent(NamedTuple):
 
 
 def check_regular(path: Path) -> os.stat_result:
-    """Raise UnreadableFileError unless `path` is a regular file that a disk holds: pipes and devices may block forever.
+    """Raise UnreadableFileError unless `path` is a regular file on disk: pipes and devices can block forever.
 
-    Returns its state. Raises OSError if it cannot be looked at.
+    Returns its stat result. Raises OSError if stat fails.
     """
     state = path.stat()
     if not stat.S_ISREG(state.st_mode):
@@ -79,10 +79,10 @@ def check_not_kernel(state: os.stat_result) -> None:
 
 
 def recognize_file(path: Path) -> FileContent:
-    """What a file holds, by content and then by name.
+    """Identify a file by its content, then by its name.
 
-    Raises UnreadableFileError for what is not a regular file, for a name that promises another compression than the
-    content has, and for compressed data inside compressed data; DamagedFileError; OSError.
+    Raises UnreadableFileError if it is not a regular file, its name doesn't match its compression, or it is
+    compressed twice; DamagedFileError; OSError.
     """
     compression = _compression(path)
     check_compression_name(path.name, compression, path)
@@ -95,13 +95,13 @@ def recognize_file(path: Path) -> FileContent:
 
 
 def check_compression_name(name: str, compression: FileKind | None, path: Path) -> None:
-    """Raise UnreadableFileError if a name promises a compression that the content does not have."""
+    """Raise UnreadableFileError if a name has the suffix of a compression that the content lacks."""
     promised = compression_of_name(name)
     if promised is None or promised is compression:
         return
     suffix = Path(name).suffix
     if compression:
-        # A wrong suffix of a compression that is read anyway does no harm.
+        # The wrong compression suffix is harmless: the signature decides.
         return
     with path.open("rb") as file:
         kind = recognize(file.read(HEAD_BYTES), Path(name).stem)
@@ -112,10 +112,10 @@ def check_compression_name(name: str, compression: FileKind | None, path: Path) 
 
 
 def open_decompressed(path: Path) -> IO[bytes]:
-    """The bytes of a file for reading, decompressed if they carry the signature of a compression, whatever its name.
+    """Open a file for reading; content with the signature of a compression is decompressed, whatever its name.
 
-    Reading raises DamagedFileError where compressed data is cut off or wrong, also after the first of several streams.
-    Raises UnreadableFileError for what is not a regular file, OSError.
+    Reads raise DamagedFileError if compressed data is truncated or corrupt, in any of several concatenated streams.
+    Raises UnreadableFileError if it is not a regular file, OSError.
     """
     compression = _compression(path)
     if compression is None:
@@ -124,14 +124,14 @@ def open_decompressed(path: Path) -> IO[bytes]:
 
 
 def open_compressed(path: Path) -> IO[bytes]:
-    """A new file for writing, compressed as its name says: .gz, .bz2, .xz or .zst; plain for any other name.
+    """Create a file for writing, compressed according to its suffix: .gz, .bz2, .xz or .zst; otherwise plain.
 
-    Raises UnreadableFileError for a name that ends in a compression or archive that is not written.
+    Raises UnreadableFileError for the suffix of an unsupported compression or archive.
     """
     check_output_name(path.name)
     match compression_of_name(path.name):
         case FileKind.GZIP:
-            # Neither name nor time, so that equal content gives equal files.
+            # No name and no timestamp, so that equal content produces identical files.
             return cast("IO[bytes]", _NamelessGzip(path))
         case FileKind.BZ2:
             return cast("IO[bytes]", bz2.open(path, "wb"))
@@ -146,12 +146,12 @@ def open_compressed(path: Path) -> IO[bytes]:
 
 
 def check_output_name(name: str) -> None:
-    """Raise UnreadableFileError for a name that ends in a compression or archive that is not written."""
+    """Raise UnreadableFileError for the suffix of an unsupported compression or archive."""
     suffix = Path(name.lower()).suffix
     if suffix in UNSUPPORTED_SUFFIXES:
         raise UnreadableFileError(
-            f"vecmill does not write {suffix} files; use a name that ends in {', '.join(COMPRESSION_SUFFIXES)}, "
-            "or one without a compression"
+            f"vecmill does not write {suffix} files; use a name ending in {', '.join(COMPRESSION_SUFFIXES)}, "
+            "or no compression suffix"
         )
 
 
@@ -167,7 +167,7 @@ def _compression(path: Path) -> FileKind | None:
 
 
 class _NamelessGzip(gzip.GzipFile):
-    """A gzip file with an empty name and no time in its header."""
+    """A gzip file with no name and no timestamp in its header."""
 
     def __init__(self, path: Path) -> None:
         self._target = path.open("wb")
@@ -181,7 +181,7 @@ class _NamelessGzip(gzip.GzipFile):
 
 
 class _Gzip:
-    """zlib's decompressor with the interface of those of bz2, lzma and zstd."""
+    """zlib's decompressor with the interface of the bz2, lzma and zstd ones."""
 
     def __init__(self) -> None:
         self._inner = zlib.decompressobj(wbits=31)
@@ -216,10 +216,10 @@ DAMAGE = (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError, zstd.ZstdEr
 
 
 class _Decompressed(io.RawIOBase):
-    """One or more compressed streams in a row.
+    """One or more concatenated compressed streams.
 
-    The standard library's own readers of bz2 and xz ignore whatever follows a stream, so a damaged second stream would
-    be lost in silence; here only padding of NUL bytes may follow.
+    The standard library's bz2 and xz readers ignore whatever follows a stream, so a damaged second stream would be
+    dropped silently. Here only NUL padding may follow.
     """
 
     def __init__(self, path: Path, compression: FileKind) -> None:
@@ -253,12 +253,12 @@ class _Decompressed(io.RawIOBase):
             elif self._decompressor.needs_input:
                 waiting = self._file.read(READ_BYTES)
                 if not waiting:
-                    raise self._damaged("the compressed data is cut off; copy it again", cut_off=True)
+                    raise self._damaged("the compressed data is truncated; copy the file again", cut_off=True)
             try:
                 data: bytes = self._decompressor.decompress(waiting, most)
             except DAMAGE as error:
                 raise self._damaged(
-                    f"the compressed data is damaged ({error}); copy it again", cut_off=False
+                    f"the compressed data is damaged ({error}); copy the file again", cut_off=False
                 ) from error
             if data:
                 return data
@@ -276,7 +276,7 @@ class _Decompressed(io.RawIOBase):
         pattern = next(signature.pattern for signature in SIGNATURES if signature.kind is self._compression)
         if not pattern.match(rest):
             raise self._damaged(
-                f"other bytes follow the end of the {self._compression} data; copy it again, or repack it",
+                f"unexpected bytes follow the {self._compression} data; copy the file again or repack it",
                 cut_off=False,
             )
         return rest

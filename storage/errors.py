@@ -1,47 +1,47 @@
-"""The errors a user can cause. Each message says what was found, where, and what to do about it.
+"""Errors that a user can cause. Each message states the problem, the location and the remedy.
 
 VecmillError
-├── SettingsError           a deployment or a setting that does not exist, or a value out of its range
-│   └── NotAllowedError     a setting that names a file outside the folders of VECMILL_ALLOWED_ROOTS
-├── WorkspaceError          the workspace cannot be written, is full, or holds a damaged file
-├── CorpusError             text that is missing, empty, cut off or not in the form that was named
-├── VocabularyError         too few words are left to train on
-├── GoldSetError            a gold set that cannot be read or has no usable row
-├── ReferenceVectorsError   reference vectors that cannot be read or compared
-├── VectorFileError         word vectors that cannot be imported, or that an export format cannot hold
-├── TableBusyError          another run of the same table is at work, and this one was told not to wait
-├── ReleaseError            a table or release that is missing, damaged or in the way
-├── QueryError              SQL that is wrong, or would change a published table
-├── ServerError             a Prefect server that is not there, or does not do what was asked
-├── NotificationError       a notification cannot be delivered to the address that was given
-├── TrainingError           the trainer cannot run, or the vectors diverged
-└── GateRefusedError        the release did not pass its gates; it is kept as a candidate
+├── SettingsError           an unknown deployment or setting, or a value out of range
+│   └── NotAllowedError     a setting that names a file outside VECMILL_ALLOWED_ROOTS
+├── WorkspaceError          the workspace is not writable, is full, or contains a damaged file
+├── CorpusError             text that is missing, empty, truncated or not in the declared format
+├── VocabularyError         too few words left to train on
+├── GoldSetError            an unreadable gold set, or one without usable rows
+├── ReferenceVectorsError   reference vectors that cannot be loaded or compared
+├── VectorFileError         word vectors that cannot be imported, or that an export format cannot represent
+├── TableBusyError          another run is building the same table, and publication.when_busy=refuse
+├── ReleaseError            a missing or damaged table or release, or an unexpected file under its name
+├── QueryError              invalid SQL, or SQL that would change a published table
+├── ServerError             a Prefect server that is unreachable or rejects a request
+├── NotificationError       a notification that cannot be delivered
+├── TrainingError           the trainer cannot run, or training diverged
+└── GateRefusedError        the release failed its gates and is kept as a candidate
 """
 
 from storage.redaction import without_credentials
 
 
 class VecmillError(Exception):
-    """Anything vecmill refuses to do, with a message meant for the user; it shows no credentials of addresses."""
+    """Base class, with a message for the user; credentials in URLs are removed from it."""
 
     def __init__(self, message: str = "") -> None:
         super().__init__(without_credentials(message))
 
 
 class SettingsError(VecmillError):
-    """A deployment or setting does not exist, or a value is out of its range."""
+    """A deployment or setting is unknown, or a value is out of range."""
 
 
 class NotAllowedError(SettingsError):
-    """A setting names a file outside the folders that VECMILL_ALLOWED_ROOTS lists."""
+    """A setting names a file outside the folders listed in VECMILL_ALLOWED_ROOTS."""
 
 
 class WorkspaceError(VecmillError):
-    """The workspace cannot be written, is full, or holds a damaged file."""
+    """The workspace is not writable, is full, or contains a damaged file."""
 
 
 class CorpusError(VecmillError):
-    """The text is missing, empty, cut off, or not in the form that was named."""
+    """The text is missing, empty, truncated, or not in the declared format."""
 
 
 class VocabularyError(VecmillError):
@@ -49,49 +49,49 @@ class VocabularyError(VecmillError):
 
 
 class GoldSetError(VecmillError):
-    """A gold set cannot be read or has no usable row."""
+    """A gold set cannot be read or has no usable rows."""
 
 
 class ReferenceVectorsError(VecmillError):
-    """Reference vectors cannot be read, hold NaN or zero rows, or share no word with the model."""
+    """Reference vectors cannot be loaded, contain NaN or zero rows, or share no words with the model."""
 
 
 class DownloadError(ReferenceVectorsError):
-    """Vectors could not be fetched; another try may do better."""
+    """Vectors could not be downloaded; a retry may succeed."""
 
 
 class VectorFileError(VecmillError):
-    """A file of word vectors cannot be read or written, or its format cannot hold some of the words."""
+    """A word vector file cannot be read or written, or its format cannot represent some words."""
 
 
 class TableBusyError(VecmillError):
-    """Another run of the same table is at work, and this one was told not to wait for it."""
+    """Another run is building the same table, and this one is configured not to wait."""
 
 
 class ReleaseError(VecmillError):
-    """A table or release is missing, damaged or in the way."""
+    """A table or release is missing or damaged, or an unexpected file has its name."""
 
 
 class QueryError(VecmillError):
-    """The SQL is wrong, or would change a published table or reach beyond it."""
+    """The SQL is invalid, or would change a published table or access anything else."""
 
 
 class ServerError(VecmillError):
-    """A Prefect server is not there, or does not do what was asked of it."""
+    """A Prefect server is unreachable or rejects a request."""
 
 
 class NotificationError(VecmillError):
-    """A notification cannot be delivered to the address that was given."""
+    """A notification cannot be delivered to the configured address."""
 
 
 class TrainingError(VecmillError):
-    """The trainer cannot run with these settings on this machine, or the vectors diverged."""
+    """The trainer cannot run with these settings on this machine, or training diverged."""
 
 
 class GateRefusedError(VecmillError):
-    """The release did not pass its gates; it is kept as a candidate.
+    """The release failed its gates and is kept as a candidate.
 
-    result: what the run made all the same, for whoever shows it.
+    result: what the run produced anyway, for display.
     """
 
     def __init__(self, message: str, result: object = None) -> None:

@@ -1,6 +1,6 @@
-"""What a file is, decided by its first bytes and only then by its name: one table for corpora, vectors and gold files.
+"""Recognise files by their first bytes, then by their name: one table for corpora, vectors and gold sets.
 
-`storage.compressed_files` opens files by the same table, so a compression is recognised whatever the name says.
+`storage.compressed_files` uses the same table, so a compression is recognised whatever the file's name.
 """
 
 import csv
@@ -18,7 +18,7 @@ HEAD_BYTES = 1 << 16
 
 
 class FileKind(StrEnum):
-    """What the first bytes of a file show it to be."""
+    """Kind of a file, as its first bytes show."""
 
     EMPTY = "empty"
     GZIP = "gzip"
@@ -57,7 +57,7 @@ class FileKind(StrEnum):
     TEXT = "text"
     # Neither a signature nor UTF-8: text in an older encoding, or numbers.
     NOT_UTF8 = "not utf-8"
-    # No signature, but NUL bytes, which no text holds.
+    # No signature, but NUL bytes, which text never contains.
     BINARY = "binary"
 
 
@@ -70,21 +70,21 @@ TEXTS = MARKUP | JSON | {FileKind.TEXT, FileKind.CSV, FileKind.WIKIEXTRACTOR}
 # Kinds without a signature: a reader of numbers may still know the file.
 UNDECIDED = frozenset({FileKind.TEXT, FileKind.CSV, FileKind.NOT_UTF8, FileKind.BINARY})
 
-# Suffix -> the compression that is read by signature and written by name.
+# Suffix -> compression. Reading goes by signature, writing by suffix.
 COMPRESSION_SUFFIXES: Mapping[str, FileKind] = {
     ".gz": FileKind.GZIP,
     ".bz2": FileKind.BZ2,
     ".xz": FileKind.XZ,
     ".zst": FileKind.ZSTD,
 }
-# Suffixes of compressions and archives that are neither read nor written.
+# Suffixes of compressions and archives that are not supported.
 UNSUPPORTED_SUFFIXES = frozenset(
     {".7z", ".br", ".lz", ".lz4", ".lzma", ".lzo", ".rar", ".sz", ".tar", ".tbz2", ".tgz", ".txz", ".z", ".zip"}
 )
 
 
 class Description(NamedTuple):
-    """what: noun phrase for messages.  remedy: imperative, empty where it depends on the reader."""
+    """what: noun phrase for messages.  remedy: imperative; empty if it depends on the reader."""
 
     what: str
     remedy: str
@@ -110,7 +110,7 @@ DESCRIPTIONS: Mapping[FileKind, Description] = {
     FileKind.PICKLE: Description(
         "a Python pickle, which runs code when it is opened", "save its content in another format where you trust it"
     ),
-    FileKind.FASTTEXT: Description("a fastText model (.bin)", "use the .vec file that fastText writes with it"),
+    FileKind.FASTTEXT: Description("a fastText model (.bin)", "use the .vec file that fastText writes next to it"),
     FileKind.SQLITE: Description("a SQLite database", "export the table to csv or Parquet"),
     FileKind.DUCKDB: Description("a DuckDB database", "export the table with COPY … TO 'file.parquet'"),
     FileKind.OTHER_TABLE: Description("a table in a format that vecmill does not read", "convert it to Parquet or csv"),
@@ -135,12 +135,12 @@ DESCRIPTIONS: Mapping[FileKind, Description] = {
     FileKind.CSV: Description("a csv table", ""),
     FileKind.TEXT: Description("text", ""),
     FileKind.NOT_UTF8: Description("bytes that are not UTF-8", "convert it to UTF-8, e.g. with iconv"),
-    FileKind.BINARY: Description("binary data (it holds NUL bytes)", ""),
+    FileKind.BINARY: Description("binary data (it contains NUL bytes)", ""),
 }  # fmt: skip
 
 
 class Signature(NamedTuple):
-    """Bytes that only files of one kind have at `offset`."""
+    """Bytes at `offset` that only files of this kind have."""
 
     kind: FileKind
     pattern: re.Pattern[bytes]
@@ -151,7 +151,7 @@ def _signature(kind: FileKind, pattern: bytes, offset: int = 0) -> Signature:
     return Signature(kind, re.compile(pattern, re.DOTALL), offset)
 
 
-# Of binary forms. Each pattern holds a byte that no UTF-8 text starts with, or a magic word with what must follow it.
+# Binary formats. Each pattern contains a byte that no UTF-8 text starts with, or a magic word and its mandatory suffix.
 SIGNATURES: tuple[Signature, ...] = (
     _signature(FileKind.GZIP, rb"\x1f\x8b"),
     _signature(FileKind.BZ2, rb"BZh[1-9](1AY&SY|\x17rE8P\x90|\Z)"),
@@ -212,7 +212,7 @@ TEXT_SIGNATURES: tuple[tuple[FileKind, re.Pattern[str]], ...] = tuple(
 )
 LEADING_COMMENTS = re.compile(COMMENTS, re.DOTALL)
 TAG = re.compile(r"<(?P<name>[A-Za-z][\w:.-]*)(\s+[\w:.-]+\s*=\s*(\"[^\"<]*\"|'[^'<]*'))*\s*/?>")
-# Marks of sentences and of rare words that corpora for language models hold; they are not markup.
+# Sentence and rare-word markers in language model corpora; they are not markup.
 TOKEN_MARKS = frozenset({"s", "unk", "eos", "bos", "pad", "num", "sep", "cls", "mask", "sos", "br"})
 JSON_OBJECT = re.compile(r'\{\s*("|\})')
 JSON_LIST = re.compile(r'\[\s*(\{\s*("|\})|\[\s*["\[\d-]|\n\s*")')
@@ -225,8 +225,8 @@ COLUMN_NAME = re.compile(r"[^\W\d][\w.-]{0,40}")
 
 
 def recognize(head: bytes, name: str = "") -> FileKind:
-    """What a file is. head: its first HEAD_BYTES, or all of a shorter one, decompressed.  name: used where the
-    content leaves it open (csv). Compressed input is recognised as its compression.
+    """Recognise a file. head: its first HEAD_BYTES, or all of a shorter one, decompressed.  name: used if the
+    content is ambiguous (csv). Compressed input is recognised as its compression.
     """
     if not head:
         return FileKind.EMPTY
@@ -243,11 +243,11 @@ def recognize(head: bytes, name: str = "") -> FileKind:
     except UnicodeDecodeError:
         text = None
     if b"\x00" in head:
-        # Where all else is UTF-8, a few NUL bytes are damage.
+        # In otherwise valid UTF-8, a few NUL bytes are damage.
         rare = text is not None and head.count(0) < LEAST_NUL * len(head)
         return (None if rare else _wide_encoding(head)) or FileKind.BINARY
     if text is None:
-        # The signatures of markup and JSON are ASCII, whatever the encoding of the rest.
+        # Signatures of markup and JSON are ASCII in any of these encodings.
         kind = _recognize_text(head.decode("latin-1"), PurePath())
         return FileKind.NOT_UTF8 if kind in UNDECIDED else kind
     return _recognize_text(text, PurePath(name.lower()))
@@ -259,12 +259,12 @@ def describe(kind: FileKind) -> str:
 
 
 def remedy(kind: FileKind) -> str:
-    """What to do with a file of this kind that is not read, as an imperative."""
+    """What to do with an unsupported file of this kind, as an imperative."""
     return DESCRIPTIONS[kind].remedy or "use a file in another format"
 
 
 def compression_of_name(name: str) -> FileKind | None:
-    """The compression that a file name promises, None for a plain name."""
+    """The compression that a file name's suffix stands for; None for a plain name."""
     return COMPRESSION_SUFFIXES.get(PurePath(name.lower()).suffix)
 
 
@@ -316,7 +316,7 @@ def _is_json_list(line: str) -> bool:
 
 
 def _whole_characters(head: bytes) -> str:
-    """The text of a head, without a character that its end cuts."""
+    """The text of a head, without a character truncated at its end."""
     try:
         return head.decode()
     except UnicodeDecodeError as error:
@@ -326,7 +326,7 @@ def _whole_characters(head: bytes) -> str:
 
 
 def _wide_encoding(head: bytes) -> FileKind | None:
-    """UTF-16 or UTF-32 without a byte order mark: every unit is a character that text holds."""
+    """UTF-16 or UTF-32 without a byte order mark: every code unit is a text character."""
     for encoding, kind, width in (
         ("utf-32-le", FileKind.UTF32, 4),
         ("utf-32-be", FileKind.UTF32, 4),

@@ -1,14 +1,14 @@
-"""Every path of a workspace, spelt once.
+"""Every path of a workspace, defined once.
 
-A workspace is one folder. Stages lie in it by digest, releases by table:
+A workspace is one folder. Stages are named by digest, releases by table:
 
     corpora/ tokens/ vocabularies/ encoded/ models/ evaluations/ comparisons/ maps/
                                       <digest>/ with a manifest.json when complete
-    tables/<table>.duckdb             the current release, a hard link; beside it a .wal that leads nowhere, so that
-                                      nobody writes through that name
+    tables/<table>.duckdb             the current release, a hard link; next to it a dangling .wal symlink, which
+                                      stops programs from writing through that name
     tables/<table>/                   every kept release: v000001.duckdb, .parquet, .json, .report.html
     tables/<table>/candidates/        releases that the gates refused
-    runs/<start>-<run>.parquet        what each run took and gave
+    runs/<start>-<run>.parquet        duration, memory, metrics and outcome of each run
 """
 
 import os
@@ -26,7 +26,7 @@ TABLE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 
 @dataclass(frozen=True)
 class Workspace:
-    """The folder that holds every artefact. Building one touches nothing on disk."""
+    """The folder of all artefacts. Creating an instance doesn't touch the disk."""
 
     root: Path
 
@@ -48,16 +48,16 @@ class Workspace:
 
     @property
     def runs_folder(self) -> Path:
-        """Folder of the locks that runs hold while they are at work."""
+        """Folder of the locks held by active runs."""
         return self.root / ".runs"
 
     def turn_lock(self, table: str) -> Path:
-        """Lock file that a run holds from its first stage to its release, so that runs of a table take turns."""
+        """Lock file that a run holds from first stage to release, so that runs of a table are serialised."""
         return self.runs_folder / f"{checked_table_name(table)}.turn"
 
     @property
     def run_history(self) -> Path:
-        """Folder of one Parquet file for each run, whatever became of it."""
+        """Folder with one Parquet file per run, whatever its outcome."""
         return self.root / "runs"
 
     @property
@@ -66,7 +66,7 @@ class Workspace:
         return self.root / "tables"
 
     def table_file(self, table: str) -> Path:
-        """The current release, under the name that readers open."""
+        """The current release, under the name readers open."""
         return self.tables_root / f"{checked_table_name(table)}.duckdb"
 
     def releases_folder(self, table: str) -> Path:
@@ -78,7 +78,7 @@ class Workspace:
         return self.releases_folder(table) / f"v{version:06d}{suffix}"
 
     def candidates_folder(self, table: str) -> Path:
-        """Folder of the releases that the gates refused."""
+        """Folder of releases that failed their gates."""
         return self.releases_folder(table) / "candidates"
 
     def candidate_file(self, table: str, model_digest: str, suffix: str = ".duckdb") -> Path:
@@ -86,11 +86,11 @@ class Workspace:
         return self.candidates_folder(table) / f"{model_digest}{suffix}"
 
     def table_lock(self, table: str) -> Path:
-        """Lock file that publishing to a table holds."""
+        """Lock file held while publishing to a table."""
         return self.releases_folder(table) / ".publish.lock"
 
     def check_writable(self) -> None:
-        """Create the workspace and write a byte into it. Raises WorkspaceError where that fails."""
+        """Create the workspace and write a test file. Raises WorkspaceError if that fails."""
         probe = self.root / f".probe-{os.getpid()}"
         try:
             self.root.mkdir(parents=True, exist_ok=True)
@@ -98,24 +98,25 @@ class Workspace:
             probe.unlink()
         except OSError as error:
             raise WorkspaceError(
-                f"the workspace {self.root} cannot be written: {error.strerror or error}; "
-                f"name another folder with --workspace or {WORKSPACE_VARIABLE}"
+                f"the workspace {self.root} is not writable: {error.strerror or error}; "
+                f"choose another folder with --workspace or {WORKSPACE_VARIABLE}"
             ) from error
 
 
 def resolve_workspace(path: Path | str | None = None) -> Workspace:
     """The workspace at `path`, else at $VECMILL_WORKSPACE, else ./workspace.
 
-    Raises NotAllowedError if it is not where VECMILL_ALLOWED_ROOTS allows.
+    Raises NotAllowedError if it is outside VECMILL_ALLOWED_ROOTS.
     """
     chosen = path or os.environ.get(WORKSPACE_VARIABLE) or "workspace"
     return Workspace(named_path(chosen, "workspace").absolute())
 
 
 def checked_table_name(table: str) -> str:
-    """`table` itself. Raises SettingsError if it could name a file outside the workspace or upset a shell."""
+    """`table` itself. Raises SettingsError if it could escape the workspace or need quoting in a shell."""
     if not TABLE_NAME.fullmatch(table):
         raise SettingsError(
-            f"{table[:80]!r} is no table name: use 1 to 63 letters, digits, '_' or '-', the first a letter or digit"
+            f"{table[:80]!r} is not a valid table name: use 1 to 63 letters, digits, '_' or '-', "
+            "starting with a letter or digit"
         )
     return table

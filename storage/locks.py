@@ -14,10 +14,10 @@ logger = logging.getLogger(__name__)
 
 @contextmanager
 def held_lock(path: Path, waiting_for: str, *, refusal: VecmillError | None = None) -> Iterator[None]:
-    """Hold a file lock; say so when another process has it. The lock dies with the process that holds it.
+    """Hold a file lock; log a message while another process holds it. The lock is released when its process dies.
 
-    waiting_for: what the other process does, such as "a release of 'reviews'", for the message.
-    refusal: raised when another process has it; none: wait until it has ended.
+    waiting_for: what the lock protects, such as "a release of 'reviews'", for the message.
+    refusal: raised instead of waiting if another process holds the lock.
     """
     lock = FileLock(path)
     try:

@@ -1,15 +1,15 @@
-"""Keep what opens doors out of messages, logs and records."""
+"""Remove credentials from messages, logs and records."""
 
 import logging
 import re
 
 HIDDEN = "…"
-# Where an address begins: a scheme and any number of slashes, or two slashes alone. Slashes are lost where an address
-# was taken for a path, doubled by JSON, and may be backslashes: readers of addresses accept all of that.
+# Start of a URL: a scheme and any number of slashes, or two slashes alone. Treating a URL as a path drops slashes, JSON
+# doubles them, and URL parsers accept backslashes too.
 START = re.compile(
     r"(?:(?<![A-Za-z0-9+.-])[A-Za-z][A-Za-z0-9+.-]*:[/\\]+|(?<![A-Za-z])(?:https?|ftp):|[/\\]{2,})", re.I
 )
-# The user, password, host and port end at the first of these. A quote does not end them: passwords hold quotes.
+# End of user, password, host and port. A quote doesn't end them: passwords may contain quotes.
 END = re.compile(r"[/\\?#\s]")
 PORT = re.compile(r"(?:\[[^\]@]*\]|[^:@\[]*)(?::\d*)?[.,;:)\]>]*")
 SECRET_PARAMETER = re.compile(
@@ -18,7 +18,7 @@ SECRET_PARAMETER = re.compile(
 
 
 def without_credentials(text: str) -> str:
-    """A text with the user names, passwords and tokens of its addresses hidden, also of those no library would read."""
+    """Hide user names, passwords and tokens in the URLs of a text, even in malformed URLs."""
     parts, done = [], 0
     for start in START.finditer(text):
         if start.end() <= done:
@@ -31,7 +31,7 @@ def without_credentials(text: str) -> str:
 
 
 def redacted(value: object) -> object:
-    """A JSON value with the credentials of every text in it hidden."""
+    """A JSON value with the credentials in all its strings hidden."""
     match value:
         case str():
             return without_credentials(value)
@@ -43,15 +43,15 @@ def redacted(value: object) -> object:
 
 
 def _end_of_user(text: str, start: int) -> int | None:
-    """Where the `@` after the user and password is; None for an address without them."""
+    """Position of the `@` after user and password; None for a URL without them."""
     found = END.search(text, start)
     stop = found.start() if found else len(text)
     authority = text[start:stop]
     if "@" not in authority:
         if PORT.fullmatch(authority):
             return None
-        # No port is like this: a password that holds what ends a host. It goes on to the last `@` of its word or,
-        # where it holds a space, to the next one.
+        # Not a valid port, so this is a password with a character that ends a host. It extends to the last `@` of its
+        # word or, if it contains a space, to the next one.
         line = text[stop:].split("\n", 1)[0]
         word = re.split(r"\s", line, maxsplit=1)[0]
         at = word.rfind("@")
@@ -61,7 +61,7 @@ def _end_of_user(text: str, start: int) -> int | None:
 
 
 def redact_logs() -> None:
-    """Have every handler that is set up now, of Prefect's loggers too, hide credentials."""
+    """Add a redacting filter to every handler configured so far, Prefect's included."""
     names = [name for name, logger in logging.Logger.manager.loggerDict.items() if isinstance(logger, logging.Logger)]
     for logger in (logging.getLogger(), *map(logging.getLogger, names)):
         for handler in logger.handlers:
@@ -73,7 +73,7 @@ class RedactingFilter(logging.Filter):
     """Hides credentials in what is logged, whatever its source."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Change the record in place; it is always logged."""
+        """Redact the record in place; always returns True."""
         message = record.getMessage()
         hidden = without_credentials(message)
         if hidden != message:

@@ -1,7 +1,7 @@
-"""What every run of a table took and gave: one small Parquet file each, which DuckDB queries together.
+"""Duration, memory, metrics and outcome of every run: one small Parquet file each, which DuckDB queries together.
 
-The file is there from the start of a run, with the outcome `started`, and is replaced at its end. So a run that was
-killed is told from one that failed, and nobody ever reads half a file.
+The file is written when a run starts, with the outcome `started`, and replaced when it ends. So killed runs are
+distinguishable from failed ones. Writes are atomic.
 """
 
 import logging
@@ -17,26 +17,25 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
-from storage.disk import FULL, disk_errors
+from storage.disk import FULL, disk_errors, replaced_file
 from storage.errors import WorkspaceError
 from storage.layout import Workspace, checked_table_name
 from storage.runs import oldest_run
-from storage.stages import sync_path
 
 logger = logging.getLogger(__name__)
 
 STARTED, KILLED = "started", "killed"
-NO_RECORD = "its process ended without a word: kill -9, out of memory, or a power cut"
+NO_RECORD = "its process died without a record: kill -9, out of memory, or a power failure"
 SPARE, SPARE_BYTES = ".spare", 64 * 1024
-# Earlier runs that the last one is held against.
+# Number of earlier runs that a run is compared with.
 USUAL_RUNS = 10
 
 STAGE = pa.struct(
     [
         pa.field("name", pa.string()),
-        pa.field("seconds", pa.float64()),  # of this run; of a stage that was found, to check its files
+        pa.field("seconds", pa.float64()),  # of this run; for a reused stage, the time to check its files
         pa.field("rows", pa.int64()),
-        pa.field("unit", pa.string()),  # of rows, such as tokens
+        pa.field("unit", pa.string()),  # such as tokens
         pa.field("reused", pa.bool_()),
     ]
 )
@@ -44,22 +43,22 @@ SCHEMA = pa.schema(
     [
         pa.field("run_id", pa.string(), nullable=False),  # of the flow run in Prefect
         pa.field("table_name", pa.string(), nullable=False),
-        # UTC, and said so here alone: DuckDB needs an extension to reckon with time zones.
+        # UTC, without a time zone in the type: DuckDB needs an extension for those.
         pa.field("started_at", pa.timestamp("us"), nullable=False),
         # started, published, unchanged, nothing to do, refused, failed or stopped
         pa.field("outcome", pa.string(), nullable=False),
         pa.field("reason", pa.string(), nullable=False),
-        pa.field("seconds", pa.float64()),  # wall clock; NULL as long as the run lasts
-        pa.field("version", pa.int64()),  # of the current release afterwards; NULL for runs that gave none
-        pa.field("files", pa.int64()),  # source files of the corpus, and how many of them came since the release before
+        pa.field("seconds", pa.float64()),  # wall clock; NULL while the run is active
+        pa.field("version", pa.int64()),  # of the current release afterwards; NULL without one
+        pa.field("files", pa.int64()),  # source files of the corpus; below: changes since the previous release
         pa.field("new_files", pa.int64()),
         pa.field("changed_files", pa.int64()),
         pa.field("gone_files", pa.int64()),
-        pa.field("corpus_tokens", pa.int64()),  # trained on in one epoch
+        pa.field("corpus_tokens", pa.int64()),  # per epoch
         pa.field("vocabulary_size", pa.int64()),
         pa.field("backend", pa.string()),
         pa.field("epochs", pa.int64()),
-        pa.field("words_per_second", pa.float64()),  # NULL for a run that found its model trained
+        pa.field("words_per_second", pa.float64()),  # NULL if the model was reused
         pa.field("peak_memory_bytes", pa.int64()),  # of the run's process
         pa.field("metrics", pa.map_(pa.string(), pa.float64())),
         pa.field("refused_by", pa.list_(pa.string())),  # gates
@@ -108,10 +107,10 @@ class RunRow(BaseModel):
 
 
 class RunTrend(BaseModel):
-    """A run beside those before it.
+    """A run compared with earlier ones.
 
-    usual_words_per_second: the median of up to ten earlier runs with the same backend, None without any.
-    metric_changes: metric -> difference to the run before that has it.
+    usual_words_per_second: median of up to ten earlier runs with the same backend; None without any.
+    metric_changes: metric -> difference from the latest earlier run that has it.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -122,9 +121,9 @@ class RunTrend(BaseModel):
 
 
 def write_run(workspace: Workspace, run: RunRow) -> Path:
-    """Write or replace the record of a run. Raises WorkspaceError where the disk is full or cannot be written.
+    """Write or replace the record of a run. Raises WorkspaceError if the disk is full or not writable.
 
-    A small file keeps space for the record of a run that fills the disk; it is removed when that is needed.
+    A small spare file reserves space for the record of a run that fills the disk; it is deleted when needed.
     """
     folder = workspace.run_history
     path = folder / f"{run.started_at.astimezone(UTC):%Y%m%dT%H%M%S%f}Z-{run.run_id}.parquet"
@@ -147,40 +146,34 @@ def _write(path: Path, run: RunRow) -> None:
         "started_at": run.started_at.astimezone(UTC).replace(tzinfo=None),
         "metrics": list(run.metrics.items()),
     }
-    written = path.with_name(f".{path.name}.tmp")
-    try:
+    with replaced_file(path) as written:
         pq.write_table(pa.Table.from_pylist([content], schema=SCHEMA), written)
-        sync_path(written)
-        written.replace(path)
-    except OSError:
-        written.unlink(missing_ok=True)
-        raise
 
 
 def _keep_space(spare: Path) -> None:
     if not spare.exists():
         try:
-            # Not zeros, which some file systems do not store.
+            # Not zeros, which some file systems don't store.
             spare.write_bytes(os.urandom(SPARE_BYTES))
         except OSError:
             spare.unlink(missing_ok=True)
 
 
 def forget_run(workspace: Workspace, run_id: str) -> None:
-    """Remove what was recorded of a run before it started, such as that it was late."""
+    """Remove records from before a run started, such as that it was late."""
     for path in workspace.run_history.glob(f"*-{run_id}.parquet"):
         path.unlink(missing_ok=True)
 
 
 def is_recorded(workspace: Workspace, run_id: str) -> bool:
-    """Whether the run has a record that says how it ended."""
+    """Whether the run has a record of its outcome."""
     for path in workspace.run_history.glob(f"*-{run_id}.parquet"):
         return str(pq.read_table(path, columns=["outcome"])["outcome"][0]) != STARTED
     return False
 
 
 def start_of(workspace: Workspace, run_id: str) -> datetime | None:
-    """When the run that has a record began; None without one."""
+    """Start time of a recorded run; None without a record."""
     for path in workspace.run_history.glob(f"*-{run_id}.parquet"):
         found: datetime = pq.read_table(path, columns=["started_at"])["started_at"][0].as_py()
         return found.replace(tzinfo=UTC)
@@ -188,15 +181,15 @@ def start_of(workspace: Workspace, run_id: str) -> datetime | None:
 
 
 def read_runs(workspace: Workspace, table: str) -> list[RunRow]:
-    """Every recorded run of a table, the oldest first; a run that began and whose process is gone was `killed`.
+    """Every recorded run of a table, oldest first; a started run whose process is gone is `killed`.
 
-    Raises WorkspaceError if there is none, or a file cannot be read.
+    Raises WorkspaceError if there are none, or a file cannot be read.
     """
     checked_table_name(table)
-    # A list, because the workspace's own path may hold characters that mean something in a pattern.
+    # A list, because the workspace path may contain glob characters.
     files = sorted(str(path) for path in workspace.run_history.glob("*.parquet"))
     if not files:
-        raise WorkspaceError(f"no run is recorded in {workspace.run_history}; name the workspace with --workspace")
+        raise WorkspaceError(f"no runs are recorded in {workspace.run_history}; choose the workspace with --workspace")
     try:
         with duckdb.connect() as connection:
             found = connection.execute(
@@ -206,15 +199,15 @@ def read_runs(workspace: Workspace, table: str) -> list[RunRow]:
             runs = [_run_row(row) for row in found.to_arrow_table().to_pylist()]
     except (duckdb.Error, ValidationError) as error:
         raise WorkspaceError(
-            f"{workspace.run_history} cannot be read ({str(error).splitlines()[0]}); move the file it names away"
+            f"{workspace.run_history} cannot be read ({str(error).splitlines()[0]}); move that file elsewhere"
         ) from error
     if not runs:
-        raise WorkspaceError(f"no run of {table!r} is recorded in {workspace.run_history}")
+        raise WorkspaceError(f"no runs of {table!r} are recorded in {workspace.run_history}")
     return _with_killed(workspace, runs)
 
 
 def run_trends(runs: Sequence[RunRow]) -> list[RunTrend]:
-    """Each run, the oldest first, beside those before it."""
+    """Each run compared with the ones before it, oldest first."""
     trends = []
     rates: dict[str | None, list[float]] = {}
     metrics: dict[str, float] = {}
@@ -237,9 +230,9 @@ def _run_row(row: dict[str, Any]) -> RunRow:
 
 
 def _with_killed(workspace: Workspace, runs: list[RunRow]) -> list[RunRow]:
-    begun = oldest_run(workspace)
-    # The lock of a run is named by the second in which it began.
-    alive = datetime.max.replace(tzinfo=UTC) if begun is None else datetime.fromtimestamp(begun - 1, UTC)
+    oldest = oldest_run(workspace)
+    # A lock is named by the second in which its run started.
+    alive = datetime.max.replace(tzinfo=UTC) if oldest is None else datetime.fromtimestamp(oldest - 1, UTC)
     return [
         run.model_copy(update={"outcome": KILLED, "reason": NO_RECORD})
         if run.outcome == STARTED and run.started_at < alive

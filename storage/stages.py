@@ -1,8 +1,8 @@
-"""Content-addressed stages: a finished piece of work is found again by what went into it.
+"""Content-addressed stages: finished work is reused when its settings and inputs are the same.
 
-The folder of a stage is named by a digest of its settings, of its inputs and of the version of the code that
-wrote it. Work is written to `<digest>.partial/` under a file lock and renamed when complete, so a folder without
-`.partial` is whole; a second run waits for the lock and then reuses what it finds, after checking the files.
+The folder of a stage is named by a digest of its settings, its inputs and the version of its code. Work is written to
+`<digest>.partial/` under a file lock and renamed when complete, so a folder without `.partial` is complete. A second
+run waits for the lock, checks the files and reuses them.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from storage.disk import disk_errors
+from storage.disk import disk_errors, sha256_of, sync_path
 from storage.layout import Workspace
 from storage.locks import held_lock
 
@@ -32,9 +32,9 @@ KEPT = "finished stages are kept"
 
 
 class StageFacts(BaseModel):
-    """The figures that a finished stage reports. Each stage has its own, with the fields that it writes.
+    """Figures that a finished stage reports; each stage has its own subclass.
 
-    label, unit: what people call the stage and its rows.
+    label, unit: names of the stage and of its rows, for people.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -44,7 +44,7 @@ class StageFacts(BaseModel):
 
     @property
     def row_count(self) -> int:
-        """Rows that the stage wrote, in its unit."""
+        """Number of rows written, in its unit."""
         return 0
 
 
@@ -53,10 +53,10 @@ Facts = TypeVar("Facts", bound=StageFacts)
 
 @dataclass(frozen=True)
 class Stage(Generic[Facts]):
-    """A piece of work, named before it is done: settings, inputs (name -> digest) and version of the code.
+    """A unit of work, identified before it runs: settings, inputs (name -> digest) and version of the code.
 
-    version: raised by hand whenever the code of the stage changes what it writes.
-    facts: what the stage reports when it is done; not part of its name.
+    version: raised by hand whenever the code changes what the stage writes.
+    facts: type of the figures it reports; not part of its identity.
     """
 
     kind: str
@@ -67,12 +67,12 @@ class Stage(Generic[Facts]):
 
     @property
     def identity(self) -> dict[str, Any]:
-        """All that names the stage."""
+        """Everything that identifies the stage."""
         return {name: value for name, value in vars(self).items() if name != "facts"}
 
     @property
     def digest(self) -> str:
-        """The first letters of a sha256 over canonical JSON of the identity."""
+        """The first characters of a sha256 over the identity as canonical JSON."""
         canonical = json.dumps(self.identity, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:DIGEST_LETTERS]
 
@@ -87,9 +87,9 @@ class FileRecord(BaseModel):
 
 
 class Manifest(BaseModel, Generic[Facts]):
-    """What a finished stage is: settings, inputs, files and the figures it reports (rows, tokens, …).
+    """A finished stage: settings, inputs, files and the figures it reports (rows, tokens, …).
 
-    seconds: what the work took when it was done.  reused, run_seconds: whether this run found it, and its time for it.
+    seconds: duration of the original work.  reused, run_seconds: whether this run reused it, and the time it spent.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -112,7 +112,7 @@ _collected: ContextVar[list[Manifest[Any]] | None] = ContextVar("collected_stage
 
 @contextmanager
 def collected_stages() -> Iterator[list[Manifest[Any]]]:
-    """A list that fills with the stages that are completed or found inside, in order."""
+    """A list of the stages completed or reused inside the block, in order."""
     manifests: list[Manifest[Any]] = []
     token = _collected.set(manifests)
     try:
@@ -121,29 +121,21 @@ def collected_stages() -> Iterator[list[Manifest[Any]]]:
         _collected.reset(token)
 
 
-def sha256_of(path: Path) -> str:
-    """Hex sha256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def find_stage(workspace: Workspace, stage: Stage[Facts]) -> Manifest[Facts] | None:
-    """The finished stage if all its files are there and unchanged, else None."""
+    """The finished stage if all its files are present and unchanged, else None."""
     started = time.perf_counter()
     manifest = read_manifest(workspace.stage_folder(stage.kind, stage.digest), stage.facts)
     if manifest is None:
         return None
     for name, record in manifest.files.items():
         if not is_unchanged(manifest.path / name, record):
-            logger.warning(
-                "%s is missing or changed since it was written; the stage will run again", manifest.path / name
-            )
+            logger.warning("%s is missing or was modified; the stage will run again", manifest.path / name)
             return None
     return manifest.model_copy(update={"run_seconds": round(time.perf_counter() - started, 3)})
 
 
 def read_manifest(folder: Path, facts: type[Facts]) -> Manifest[Facts] | None:
-    """The manifest of a finished stage, None if there is none that can be read."""
+    """The manifest of a finished stage; None if it is missing or unreadable."""
     try:
         stored = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         return _manifest(stored, facts, folder, reused=True)
@@ -155,7 +147,7 @@ def read_manifest(folder: Path, facts: type[Facts]) -> Manifest[Facts] | None:
 
 
 def is_unchanged(file: Path, record: FileRecord) -> bool:
-    """Whether a file is there and holds what it held when it was recorded."""
+    """Whether a file exists with the recorded content."""
     return file.is_file() and file.stat().st_size == record.size and sha256_of(file) == record.sha256
 
 
@@ -164,18 +156,18 @@ def complete_stage(
 ) -> Manifest[Facts]:
     """Reuse the stage if it is complete, else build it.
 
-    build: writes its files into the folder it is given and returns the facts to report.
-    resumable: what an earlier, interrupted run left in the partial folder is kept for `build` to go on from.
-    Raises WorkspaceError when the folder cannot be written or the disk is full.
+    build: writes files into the folder passed to it and returns the facts to report.
+    resumable: keep the partial folder of an interrupted run, so that `build` can continue from it.
+    Raises WorkspaceError if the folder is not writable or the disk is full.
     """
-    manifest = _found_or_built(workspace, stage, build, resumable=resumable)
+    manifest = _reused_or_built(workspace, stage, build, resumable=resumable)
     collected = _collected.get()
     if collected is not None:
         collected.append(manifest)
     return manifest
 
 
-def _found_or_built(
+def _reused_or_built(
     workspace: Workspace, stage: Stage[Facts], build: Callable[[Path], Facts], *, resumable: bool
 ) -> Manifest[Facts]:
     with disk_errors(workspace.root, kept=KEPT):
@@ -185,7 +177,7 @@ def _found_or_built(
         found = find_stage(workspace, stage)
         if found is not None:
             logger.info("%s/%s is complete and unchanged: reused", stage.kind, stage.digest)
-            os.utime(found.path / MANIFEST)  # housekeeping keeps what was used lately
+            os.utime(found.path / MANIFEST)  # cleaning up goes by the time of last use
             return found
         partial = workspace.partial_folder(stage.kind, stage.digest)
         if not resumable:
@@ -205,7 +197,7 @@ def _found_or_built(
 
 
 def _seal(partial: Path, folder: Path, content: dict[str, Any], facts: type[Facts]) -> Manifest[Facts]:
-    """Record every file, write the manifest last, and give the folder its final name."""
+    """Record every file, write the manifest last, and rename the folder to its final name."""
     names = sorted(file.relative_to(partial).as_posix() for file in partial.rglob("*") if file.is_file())
     content["files"] = {
         name: {"size": (partial / name).stat().st_size, "sha256": sha256_of(partial / name)}
@@ -218,7 +210,7 @@ def _seal(partial: Path, folder: Path, content: dict[str, Any], facts: type[Fact
         if file.is_file():
             sync_path(file)
     sync_path(partial)
-    # A folder that failed its check is in the way; nothing complete is ever replaced.
+    # Only a folder that failed its check can exist here; a complete one is never replaced.
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
     sync_path(folder.parent)
@@ -228,12 +220,3 @@ def _seal(partial: Path, folder: Path, content: dict[str, Any], facts: type[Fact
 def _manifest(stored: dict[str, Any], facts: type[Facts], folder: Path, *, reused: bool = False) -> Manifest[Facts]:
     known = stored | {"facts": facts.model_validate(stored["facts"])}
     return Manifest[Facts](**known, path=folder, reused=reused)
-
-
-def sync_path(path: Path) -> None:
-    """Flush a file or folder to the disk, so that a rename after it never shows a file without its bytes."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -97,7 +97,7 @@ def training_progress(total_words: int) -> "closing[_Progress]":
     return closing(_Progress(total_words))
 
 
-def leave_artifacts(table: str, metrics: Sequence[dict[str, object]], summary: str) -> None:
+def create_artifacts(table: str, metrics: Sequence[dict[str, object]], summary: str) -> None:
     """Write the table of metrics and the summary of a run; outside a flow run there is nobody to show them to."""
     if not FlowRunContext.get():
         return

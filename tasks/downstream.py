@@ -18,15 +18,12 @@ from storage.models.matrices import read_vectors
 from storage.releases.named_vectors import read_release_vectors
 from storage.releases.reader import setting_values
 from storage.releases.reports import read_settings
-from tasks.corpus import CorpusConfig, fetch_corpus
+from tasks.corpus import CorpusConfig
 from tasks.metrics.downstream import STARTS, Classified, Examples, classify, padded_ids, split_texts
 from tasks.metrics.lookup import rows_by_word
+from tasks.parameters import model_parameters, settings_section
+from tasks.pipeline import build_model
 from tasks.text.tokenizers import TokenizerConfig, tokenize
-from tasks.text.vocabulary import VocabularyConfig
-from tasks.tokens import tokenize_corpus
-from tasks.trainers.config import training_config
-from tasks.training import train_vectors
-from tasks.vocabulary import build_vocabulary, encode_corpus
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +68,7 @@ def score_downstream(
     parts = split_texts(texts, SHARES, seed)
     words, vectors = found.words, found.vectors
     settings = setting_values(read_settings(found.release.path)) if found.release else {}
-    tokenizer = TokenizerConfig.model_validate(_section(settings, "tokenizer"))
+    tokenizer = TokenizerConfig.model_validate(settings_section(settings, "tokenizer"))
     own = np.sort(np.concatenate(parts[:2]))
     if unseen:
         words, vectors = _train_alone([texts[row] for row in own.tolist()], settings, workspace)
@@ -110,30 +107,7 @@ def _train_alone(
     with tempfile.TemporaryDirectory(dir=workspace.root) as folder:
         path = Path(folder) / "reviews.txt"
         path.write_text("\n".join(" ".join(text.split()) for text in texts), encoding="utf-8")
-        corpus = fetch_corpus.fn(CorpusConfig(source="files", path=str(path)), workspace)
-        tokens = tokenize_corpus.fn(corpus, TokenizerConfig.model_validate(_section(settings, "tokenizer")), workspace)
-    vocabulary = build_vocabulary.fn(
-        tokens, VocabularyConfig.model_validate(_section(settings, "vocabulary")), workspace
-    )
-    encoded = encode_corpus.fn(tokens, vocabulary, workspace)
-    model = train_vectors.fn(encoded, vocabulary, training_config(training_section(settings)), workspace)
-    matrix = _section(settings, "publication").get("matrix", "center")
-    return read_vocabulary(vocabulary.path).words, read_vectors(model.path, matrix)
-
-
-def training_section(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The training settings of a release; formats before 4 store them as `skipgram` with an `architecture`."""
-    if found := _section(settings, "training"):
-        return found
-    old = _section(settings, "skipgram")
-    model = old.pop("architecture", "skip_gram")
-    if model != "skip_gram":
-        old.pop("centers_in_flight", None)
-    return old | {"model": model}
-
-
-def _section(settings: Mapping[str, Any], section: str) -> dict[str, Any]:
-    """The settings of one section, which a release stores under dotted names."""
-    return {
-        name.removeprefix(f"{section}."): value for name, value in settings.items() if name.startswith(f"{section}.")
-    }
+        corpus = CorpusConfig(source="files", path=str(path))
+        model = build_model(model_parameters(settings, corpus), workspace)
+    matrix = settings_section(settings, "publication").get("matrix", "center")
+    return read_vocabulary(model.vocabulary.path).words, read_vectors(model.training.path, matrix)

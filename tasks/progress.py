@@ -19,7 +19,7 @@ class ProgressListener(Protocol):
         """The work has ended, well or not."""
 
 
-class NobodyListens:
+class NullProgress:
     """The listener of a run that shows no progress."""
 
     def started(self, what: str, total: int, unit: str) -> None:
@@ -32,8 +32,8 @@ class NobodyListens:
         """Ignore it."""
 
 
-_NOBODY = NobodyListens()
-_listener: ContextVar[ProgressListener] = ContextVar("progress_listener", default=_NOBODY)
+_NULL_PROGRESS = NullProgress()
+_listener: ContextVar[ProgressListener] = ContextVar("progress_listener", default=_NULL_PROGRESS)
 
 
 def progress_listener() -> ProgressListener:

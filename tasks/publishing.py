@@ -1,13 +1,9 @@
 """Judge a model by its gates, then publish it as a release or keep it as a refused candidate."""
 
-import hashlib
-import json
 import logging
-import platform
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from importlib.metadata import version
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -26,52 +22,45 @@ from storage.models.rows import WHOLE, EvaluationRow
 from storage.releases.file import ReleaseContent, content_sha256
 from storage.releases.publishing import keep_candidate, publish_release
 from storage.releases.records import Release
-from storage.releases.schema import GateRow, Provenance, TrainingRow
+from storage.releases.schema import GateRow, Provenance, TrainingRow, installed_versions, settings_digest
 from storage.releases.seen_files import grew_from
 from storage.stages import Manifest
 from tasks.comparison import ComparisonFacts, is_same_model
-from tasks.corpus import CorpusFacts
 from tasks.evaluation import EvaluationFacts
-from tasks.events import announce_release
+from tasks.events import emit_release_published
 from tasks.metrics.alignment import rotate
 from tasks.metrics.gates import Measured, Scores, Verdict, judge, verdict_rows
+from tasks.parameters import BuildParameters
+from tasks.pipeline import Lineage
 from tasks.publication_config import PublicationConfig
-from tasks.tokens import TokensFacts
-from tasks.training import ModelFacts
-from tasks.vocabulary import EncodedFacts, VocabularyFacts
+from tasks.training import as_trained
 
 logger = logging.getLogger(__name__)
 
 RECORDED_PACKAGES = ("vecmill", "prefect", "numpy", "numba", "torch", "pyarrow", "duckdb", "gensim")
 
 
-@dataclass(frozen=True)
-class Lineage:
-    """The manifests of all stages that led to one model and its scores.
+class Outcome(StrEnum):
+    """How a run ended that did not fail or stop."""
 
-    comparison: with the current release, None where there was nothing to compare with.
-    """
-
-    corpus: Manifest[CorpusFacts]
-    tokens: Manifest[TokensFacts]
-    vocabulary: Manifest[VocabularyFacts]
-    encoded: Manifest[EncodedFacts]
-    training: Manifest[ModelFacts]
-    evaluation: Manifest[EvaluationFacts]
-    comparison: Manifest[ComparisonFacts] | None = None
+    PUBLISHED = "published"
+    REFUSED = "refused"
+    UNCHANGED = "unchanged"
+    NOTHING_TO_DO = "nothing to do"
 
 
 class Publication(BaseModel):
-    """What became of a model. Neither published nor refused: it is the current release already."""
+    """The outcome for one model, and the release that holds it: a new one, a candidate, or the current one.
+
+    path: the file to query, which for a published release is the table's name.  seconds: spent on publishing.
+    """
 
     model_config = ConfigDict(frozen=True)
 
-    table: str
-    version: int | None
-    published: bool
-    refused: bool
-    message: str
+    outcome: Outcome
+    release: Release
     path: Path
+    message: str
     verdicts: list[dict[str, Any]]
     seconds: float
 
@@ -115,41 +104,44 @@ def judge_release(
 def publish_vectors(
     lineage: Lineage,
     verdicts: Sequence[Verdict],
-    settings: Mapping[str, BaseModel],
-    config: PublicationConfig,
+    parameters: BuildParameters,
     current: Release | None,
     workspace: Workspace,
 ) -> Publication:
     """Publish the vectors as the next version, or keep them as a candidate if a gate refused them.
 
-    current: the release that the model was judged against; the same model is not published a second time.
+    current: the release that the model was judged against; the same model is not published again.
     """
     started = time.perf_counter()
+    config, table = parameters.publication, parameters.publication.table
     refusals = [verdict.note for verdict in verdicts if not verdict.passed]
-    content = _content(lineage, verdicts, settings, config.matrix)
-    version = None
+    content = _content(lineage, verdicts, _settings(lineage, parameters), config.matrix)
+    path = workspace.table_file(table)
     if refusals:
-        path = keep_candidate(workspace, config.table, content).path
-        message = f"refused, kept as a candidate of {config.table}: {'; '.join(refusals)}"
+        release = keep_candidate(workspace, table, content)
+        outcome, path = Outcome.REFUSED, release.path
+        message = f"refused, kept as a candidate of {table}: {'; '.join(refusals)}"
     elif current and _is_published(current, content, lineage, config):
-        path, version = workspace.table_file(config.table), current.version
-        message = f"version {version} is this model already; {config.table} stays as it is"
+        release, outcome = current, Outcome.UNCHANGED
+        message = f"version {release.version} already holds this model; {table} is unchanged"
         logger.info(message)
     else:
-        version = publish_release(workspace, config.table, content).version
-        path = workspace.table_file(config.table)
-        message = f"published version {version} of {config.table}"
-        announce_release(workspace, config.table, version)
+        release, outcome = publish_release(workspace, table, content), Outcome.PUBLISHED
+        message = f"published version {release.version} of {table}"
+        emit_release_published(workspace, table, release.version)
     return Publication(
-        table=config.table,
-        version=version,
-        published=version is not None and (current is None or current.version != version),
-        refused=bool(refusals),
-        message=message,
+        outcome=outcome,
+        release=release,
         path=path,
+        message=message,
         verdicts=verdict_rows(verdicts),
         seconds=round(time.perf_counter() - started, 3),
     )
+
+
+def _settings(lineage: Lineage, parameters: BuildParameters) -> dict[str, BaseModel]:
+    """The settings that the release stores, with the training settings resolved for the machine that trained."""
+    return parameters.released_sections | {"training": as_trained(parameters.training, lineage.training)}
 
 
 def _is_published(current: Release, content: ReleaseContent, lineage: Lineage, config: PublicationConfig) -> bool:
@@ -204,7 +196,6 @@ def _content(
 
 
 def _provenance(lineage: Lineage, settings: Mapping[str, BaseModel]) -> Provenance:
-    config = json.dumps({name: model.model_dump(mode="json") for name, model in settings.items()}, sort_keys=True)
     reference = lineage.evaluation.facts.reference or {}
     return Provenance(
         model_digest=lineage.training.digest,
@@ -212,10 +203,8 @@ def _provenance(lineage: Lineage, settings: Mapping[str, BaseModel]) -> Provenan
         backend=lineage.training.facts.backend,
         seed=lineage.training.config["seed"],
         corpus_digest=lineage.corpus.digest,
-        config_digest=hashlib.sha256(config.encode()).hexdigest(),
-        library_versions=json.dumps(
-            {"python": platform.python_version()} | {name: version(name) for name in RECORDED_PACKAGES}
-        ),
+        config_digest=settings_digest({name: model.model_dump(mode="json") for name, model in settings.items()}),
+        library_versions=installed_versions(RECORDED_PACKAGES),
         corpus_source=lineage.corpus.facts.source,
         corpus_licence=lineage.corpus.facts.licence,
         reference_source=reference.get("source", "none"),

@@ -1,14 +1,12 @@
 """Write the report of what a run published or refused."""
 
 import logging
-from pathlib import Path
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from storage.layout import Workspace
-from storage.releases.history import find_release
-from storage.releases.records import read_release
+from storage.releases.records import Release
 from storage.releases.reports import has_report, report_file
 from tasks.release_report import ReportConfig, make_report
 
@@ -16,25 +14,23 @@ logger = logging.getLogger(__name__)
 
 
 @task(name="write report", cache_policy=NO_CACHE)
-def report_release(table: str, version: int | None, path: str, config: ReportConfig, workspace: Workspace) -> None:
-    """Write the report of what a run published or refused, unless it is there already or switched off.
+def report_release(release: Release, config: ReportConfig, workspace: Workspace) -> None:
+    """Write the report of a release or candidate, unless it exists already or is disabled.
 
-    version: None for a candidate, whose file is `path`. A release that is published stays published: whatever goes
-    wrong here is logged, with what to do about it.
+    A failure is logged with the command to retry, and does not fail the run: its release is already published.
     """
     if not config.enabled:
         return
-    name = Path(path).stem if version is None else str(version)
     try:
-        release = read_release(find_release(workspace, table, name))
         if has_report(release):
             logger.info("report: %s", report_file(release))
         else:
             make_report(release, config, workspace)
     except Exception as error:
-        # Any exception at all: none is worth failing a run whose release is out.
+        # Whatever it is, the release is published and the run has done its work.
+        name = release.path.stem if release.row.version is None else str(release.version)
         logger.error(
-            "there is no report of %s %s (%s: %s); the release itself is whole, and `vecmill report %s --version %s` "
-            "tries again",
-            table, name, type(error).__name__, error, table, name,
+            "cannot write the report of %s %s (%s: %s); the release itself is intact; to retry: "
+            "`vecmill report %s --version %s`",
+            release.table, name, type(error).__name__, error, release.table, name,
         )  # fmt: skip

@@ -1,7 +1,6 @@
 """Tokenize the corpus: documents in, their tokens out."""
 
 import logging
-import os
 from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -20,6 +19,7 @@ from storage.stages import Manifest, Stage, StageFacts, complete_stage
 from tasks.corpus import CorpusFacts
 from tasks.text.tokenizers import TokenizerConfig, tokenize
 from tasks.text.vocabulary import count_words
+from tasks.trainers.backends import available_cores
 
 logger = logging.getLogger(__name__)
 
@@ -81,7 +81,7 @@ def tokenize_corpus(
 
 def _tokenized(folder: Path, files: Collection[int], config: TokenizerConfig) -> Iterator[Batch]:
     """Batches in order, a few at a time on several cores: Arrow's kernels let go of the interpreter."""
-    workers = min(os.cpu_count() or 1, MOST_WORKERS)
+    workers = min(available_cores(), MOST_WORKERS)
     batches = read_documents(folder, files)
     with ThreadPoolExecutor(workers) as threads:
         while group := list(islice(batches, workers)):

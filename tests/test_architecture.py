@@ -43,9 +43,9 @@ FLOWS_MAY_USE = {
     "flows": {
         "storage.errors",
         "storage.layout",
+        "storage.models.rows",
         "storage.redaction",
         "storage.releases",
-        "storage.runs",
         "storage.stages",
     },
     "flows/runs": {
@@ -55,8 +55,16 @@ FLOWS_MAY_USE = {
         "storage.redaction",
         "storage.run_history",
         "storage.releases",
+        "storage.runs",
     },
-    "flows/server": {"storage.errors", "storage.layout", "storage.redaction", "storage.run_history", "storage.runs"},
+    "flows/server": {
+        "storage.disk",
+        "storage.errors",
+        "storage.layout",
+        "storage.redaction",
+        "storage.run_history",
+        "storage.runs",
+    },
 }
 
 

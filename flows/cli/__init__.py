@@ -1,1 +1,1 @@
-"""The `vecmill` command: one file for each group of commands, and their views."""
+"""The `vecmill` command: one module per group of commands, and their views."""

@@ -1,4 +1,4 @@
-"""The `vecmill` command: run a deployment in-process, look at what it made, query it.
+"""The `vecmill` command: run deployments, inspect and query their releases.
 
 Prefect and the numeric libraries take a second to import, so each command imports what it needs.
 """
@@ -25,6 +25,7 @@ from flows.cli.command_errors import run_guarded
 from flows.cli.console import messages, output, print_table, shown_progress
 from flows.cli.named_corpus import check_named_corpus
 from flows.cli.options import DeploymentArgument, JsonOption, SetOption, WorkspaceOption, print_json
+from flows.cli.printable import printable
 from flows.server.environment import prepare_prefect
 from storage.errors import GateRefusedError
 from storage.layout import resolve_workspace
@@ -60,14 +61,17 @@ def common_options(
 
 @app.command("list")
 def list_deployments(as_json: JsonOption = False) -> None:
-    """List the deployments of prefect.yaml."""
+    """List the deployments in prefect.yaml.
+
+    Example: vecmill list --json
+    """
     from flows.deployments import read_deployments
 
     deployments = read_deployments().values()
     if as_json:
         print_json([{"name": d.name, "description": d.description, "schedules": d.schedules} for d in deployments])
         return
-    table = Table("name", "what", "schedule", box=None, pad_edge=False, header_style="bold")
+    table = Table("name", "description", "schedule", box=None, pad_edge=False, header_style="bold")
     for deployment in deployments:
         table.add_row(deployment.name, deployment.description, ", ".join(deployment.schedules))
     print_table(table)
@@ -78,10 +82,13 @@ def build(
     name: DeploymentArgument,
     settings: SetOption = None,
     workspace: WorkspaceOption = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would run and what is reused")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="show which stages would run or be reused")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Run a deployment here and now, without a server, and publish its table."""
+    """Run a deployment locally, without a server, and publish its table.
+
+    Example: vecmill build adhoc --set corpus.path=reviews.txt --set publication.table=reviews
+    """
     check_named_corpus(settings or [])
     prepare_prefect()
     from flows.deployments import build_parameters, check_paths, find_deployment
@@ -97,9 +104,9 @@ def build(
             output.print(f"nothing to do: {arrivals}", markup=False, highlight=False)
         else:
             output.print(str(arrivals), style="dim", markup=False, highlight=False)
-            table = Table("stage", "would", "where", box=None, pad_edge=False, header_style="bold")
+            table = Table("stage", "action", "path", box=None, pad_edge=False, header_style="bold")
             for step in plan:
-                table.add_row(step.name, "be reused" if step.reused else "run", escape(step.path))
+                table.add_row(step.name, "reuse" if step.reused else "run", escape(printable(step.path)))
             print_table(table)
         return
     check_paths(parameters)
@@ -109,36 +116,42 @@ def build(
     from flows.server.temporary_server import start_temporary_server
     from flows.word_vectors import build_word_vectors
 
-    # A flow ends with up to a second in the thread that sends heartbeats; nobody watches for them here.
+    # The heartbeat thread delays the end of a flow by up to a second; locally there is no use for heartbeats.
     without_heartbeats = temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None})
     sections = {section: getattr(parameters, section) for section in type(parameters).model_fields}
-    place = resolve_workspace(workspace)
+    resolved_workspace = resolve_workspace(workspace)
     try:
         start_temporary_server()
         with shown_progress(), without_heartbeats:
-            result = build_word_vectors(**sections, workspace=str(place.root))
+            result = build_word_vectors(**sections, workspace=str(resolved_workspace.root))
     except GateRefusedError as refusal:
         if isinstance(refusal.result, BuildResult):
             _show_result(refusal.result, as_json)
         raise
     except KeyboardInterrupt:
-        messages.print(f"stopped; finished stages are kept in {place.root} and the same command goes on from there")
+        kept = f"stopped; finished stages are kept in {resolved_workspace.root}; run the same command to resume"
+        messages.print(printable(kept), markup=False)
         raise
     _show_result(result, as_json)
 
 
 @app.command()
 def doctor(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
-    """Show versions, training backends, GPU, disk and file system."""
+    """Check versions, training backends, GPU, disk and file system.
+
+    Example: vecmill doctor --workspace /data/vecmill
+    """
     from flows.cli.diagnosis import diagnose
 
     findings = diagnose(resolve_workspace(workspace))
     if as_json:
         print_json([finding.model_dump() for finding in findings])
     else:
-        table = Table("what", "found", "", box=None, pad_edge=False, header_style="bold")
+        table = Table("check", "result", "", box=None, pad_edge=False, header_style="bold")
         for finding in findings:
-            table.add_row(finding.name, escape(finding.found), "[green]ok[/]" if finding.good else "[yellow]look[/]")
+            table.add_row(
+                finding.name, escape(printable(finding.found)), "[green]ok[/]" if finding.good else "[yellow]check[/]"
+            )
         print_table(table)
 
 
@@ -153,8 +166,9 @@ notify_commands.register(app)
 
 
 def main() -> None:
-    """Run the command. Exit code 0: done, 1: failed or refused, 2: wrong usage."""
-    sys.exit(run_guarded(app))
+    """Run the command and exit. Exit codes: 0 success, 1 failed or refused, 2 usage error."""
+    # Not standalone, so that run_guarded also prints usage errors.
+    sys.exit(run_guarded(lambda: app(prog_name="vecmill", standalone_mode=False)))
 
 
 def _show_result(result: "BuildResult", as_json: bool) -> None:

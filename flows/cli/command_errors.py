@@ -1,4 +1,4 @@
-"""The door of the command: whatever goes wrong ends in one line that starts with `error:` and in an exit code."""
+"""Error handling of the command: every error becomes one line that starts with `error:`, and an exit code."""
 
 import errno
 import io
@@ -10,33 +10,38 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+import typer
+
 from storage.errors import SettingsError, VecmillError
 
 FAILED, WRONG_USAGE = 1, 2
 LONGEST_CAUSE = 300
-# Errors of the operating system that a path given by the user explains.
+# Typer does not export the base class of its usage errors: bad arguments, unknown commands, missing options.
+UsageError = typer.BadParameter.__mro__[1]
+# OS errors that are explained by a path from the user.
 OF_A_PATH = {
-    errno.ENAMETOOLONG: "the path is longer than the file system allows; name a shorter one",
-    errno.ELOOP: "its links lead in a circle",
+    errno.ENAMETOOLONG: "path too long for the file system; use a shorter one",
+    errno.ELOOP: "symbolic links form a loop",
 }
 
 
 def run_guarded(command: Callable[[], object]) -> int:
     """Run a command and return its exit code. Any exception becomes one line on stderr, never a traceback.
 
-    KeyboardInterrupt passes.
+    KeyboardInterrupt propagates.
     """
     for stream in (sys.stdout, sys.stderr):
-        # File names and words need not be UTF-8; in JSON these escapes are read back as they were.
+        # File names and words may not be valid UTF-8; JSON parsers restore these escapes.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     code = 0
     try:
         try:
-            command()
+            answer = command()
+            code = answer if isinstance(answer, int) else 0
         except SystemExit as ended:
             code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
-        # What is still in the buffer may not fit either.
+        # Flushing the buffer may fail too.
         if sys.stdout is not None:
             sys.stdout.flush()
     except SettingsError as error:
@@ -45,17 +50,23 @@ def run_guarded(command: Callable[[], object]) -> int:
     except VecmillError as error:
         print_error(str(error))
         return FAILED
-    except BrokenPipeError:
-        # A reader such as `head` has seen enough.
-        _forget_stdout()
+    except UsageError as error:
+        print_error(_usage_message(error))
+        return WRONG_USAGE
+    except typer.Abort:
+        print_error("aborted: no answer to the prompt")
         return FAILED
-    except Exception as error:  # the last stop before a traceback
-        return _explained(error)
+    except BrokenPipeError:
+        # The reader, e.g. `head`, has closed the pipe.
+        _discard_stdout()
+        return FAILED
+    except Exception as error:  # last resort before a traceback
+        return _handle_unexpected(error)
     return code
 
 
 def print_error(message: str) -> None:
-    """One message, in one paragraph, with control characters escaped."""
+    """Print one message to stderr, with control characters escaped."""
     from rich.markup import escape
 
     from flows.cli.console import messages
@@ -65,15 +76,15 @@ def print_error(message: str) -> None:
     try:
         messages.print(f"[bold red]error:[/] {text}", highlight=False, soft_wrap=True)
     except (OSError, ValueError):
-        # stderr is closed or full too: the exit code has to say it.
+        # stderr is closed or full too; only the exit code can report the error.
         return
 
 
-def _explained(error: Exception) -> int:
-    """Say what an error that no one foresaw means, and where its trace is."""
+def _handle_unexpected(error: Exception) -> int:
+    """Print an unexpected error with the path of its traceback; returns the exit code."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EIO, errno.EBADF) and error.filename is None:
-        _forget_stdout()
-        print_error(f"the output cannot be written: {error.strerror}")
+        _discard_stdout()
+        print_error(f"cannot write the output: {error.strerror}")
         return FAILED
     if isinstance(error, OSError) and error.errno in OF_A_PATH:
         print_error(f"{_shortened(str(error.filename))}: {OF_A_PATH[error.errno]}")
@@ -84,8 +95,18 @@ def _explained(error: Exception) -> int:
     return FAILED
 
 
+def _usage_message(error: Exception) -> str:
+    """One-line message for a usage error of Typer, with the `--help` to read."""
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context else "vecmill"
+    # For a group without a command, Typer has printed the help already.
+    no_command = type(error).__name__ == "NoArgsIsHelpError"
+    said = "missing command" if no_command else " ".join(error.format_message().split())  # type: ignore[attr-defined]
+    return f"{_shortened(said.removesuffix('.'))}; see `{path} --help`"
+
+
 def _keep_trace(error: Exception) -> str:
-    """Write the full trace into a file only this user can read; says where it is."""
+    """Write the full traceback to a file with mode 0600. Returns a note with its path."""
     from storage.redaction import without_credentials
 
     text = without_credentials("".join(traceback.format_exception(error)))
@@ -95,12 +116,12 @@ def _keep_trace(error: Exception) -> str:
         with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(text)
     except OSError as failure:
-        return f"its trace cannot be kept: {failure.strerror}"
+        return f"cannot save the traceback: {failure.strerror}"
     return f"full trace: {Path(path)}"
 
 
-def _forget_stdout() -> None:
-    """Have Python write the rest of its buffer nowhere when it ends."""
+def _discard_stdout() -> None:
+    """Redirect stdout to /dev/null, so that Python's flush at exit does not fail again."""
     try:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())

@@ -1,4 +1,4 @@
-"""What the shell offers after Tab: deployments, tables, versions and candidates. Whatever goes wrong offers nothing."""
+"""Shell completion of deployments, tables, versions and candidates. Errors yield no completions."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,29 +13,29 @@ Offer = Callable[[typer.Context, str], list[str]]
 
 
 def offer_deployments(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Names of deployments."""
+    """Complete deployment names."""
     return [name for name in deployment_names() if name.startswith(incomplete)]
 
 
 def offer_tables(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Names of the tables of the workspace, those with refused candidates alone too."""
+    """Complete table names, including tables that only have refused candidates."""
     root = _workspace(ctx).tables_root
     names = sorted(folder.name for folder in root.iterdir()) if root.is_dir() else []
     return [name for name in names if TABLE_NAME.fullmatch(name) and name.startswith(incomplete)]
 
 
 def offer_versions(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Kept versions of the table that was named before, the highest first."""
+    """Complete kept versions of the table on the command line, highest first."""
     return [version for version in reversed(_versions(ctx)) if version.startswith(incomplete)]
 
 
 def offer_candidates(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Refused candidates of the table that was named before."""
+    """Complete refused candidates of the table on the command line."""
     return [digest for digest in _candidates(ctx) if digest.startswith(incomplete)]
 
 
 def offer_releases(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Versions and candidates."""
+    """Complete versions and candidates."""
     return [*offer_versions(ctx, incomplete), *offer_candidates(ctx, incomplete)]
 
 

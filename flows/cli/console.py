@@ -1,4 +1,4 @@
-"""How the command talks to people: log lines, a progress bar on a terminal, tables and the closing summary."""
+"""Terminal output of the command: log lines, progress bar and tables."""
 
 import logging
 import os
@@ -15,21 +15,21 @@ from rich.text import Text
 from storage.redaction import RedactingFilter
 from tasks.progress import listening
 
-# What a program reads goes to stdout; everything said on the way goes to stderr.
+# Results go to stdout; logs and messages go to stderr.
 output = Console(soft_wrap=True)
 if not output.is_terminal and "COLUMNS" not in os.environ:
-    # Rich takes 80 columns for a pipe, and would cut tables that a pager or a log shows whole.
+    # For a pipe, Rich assumes 80 columns and would truncate tables that fit a pager or a log.
     output.width = 160
 messages = Console(stderr=True)
 
-# Narrower text columns would be a word a line.
+# Narrower text columns would wrap after every word.
 NARROWEST_TEXT = 20
 
 
 def print_table(table: Table, console: Console | None = None) -> None:
-    """Print a table. Values without blanks, numbers above all, are never cut or broken over lines.
+    """Print a table. Values without spaces, such as numbers, are never truncated or wrapped.
 
-    If even wrapped text leaves no room for them, each row is printed with one field a line.
+    If the table does not fit even with wrapped text, each row is printed with one field per line.
     """
     console = console or output
     columns = [[str(column.header), *map(str, column.cells)] for column in table.columns]
@@ -40,7 +40,7 @@ def print_table(table: Table, console: Console | None = None) -> None:
         longest_word = max((cell_len(word) for text in cells for word in text.plain.split()), default=0)
         values = [text.plain for text in cells[1:]]
         if column.overflow == "ignore":
-            # Whatever is too long runs over the edge, where a terminal goes on in the next line.
+            # Long values overflow; the terminal continues them on the next line.
             continue
         column.min_width = longest_word
         if not any(" " in value for value in values):
@@ -65,15 +65,15 @@ VECMILL_LOGGERS = ("flows", "tasks", "storage")
 
 
 class _RateColumn(ProgressColumn):
-    """Units per second, such as 3.1 M words/s."""
+    """Units per second, e.g. 3.1 M words/s."""
 
     def render(self, task: Task) -> Text:
-        """The rate so far, once there is one."""
+        """The rate so far; empty until there is one."""
         return Text(f"{task.speed / 1e6:.2f} M {task.fields['unit']}/s" if task.speed else "", style="cyan")
 
 
 class TerminalProgress:
-    """A rich progress bar for the one long piece of work that runs at a time."""
+    """A rich progress bar for the current long operation."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -94,7 +94,7 @@ class TerminalProgress:
 
 @contextmanager
 def shown_progress() -> Iterator[None]:
-    """Log vecmill's lines to stderr while a flow runs; on a terminal with a progress bar below them."""
+    """Log to stderr while a flow runs; on a terminal, show a progress bar below the log."""
     handler: logging.Handler
     if messages.is_terminal:
         handler = RichHandler(console=messages, show_path=False, show_level=False, markup=False, log_time_format="%X")
@@ -105,7 +105,7 @@ def shown_progress() -> Iterator[None]:
     for name in VECMILL_LOGGERS:
         logging.getLogger(name).addHandler(handler)
         logging.getLogger(name).setLevel(logging.INFO)
-        # Prefect's console handler sits at the root and would say everything twice.
+        # Prefect's console handler is attached to the root logger and would print every line twice.
         logging.getLogger(name).propagate = False
     columns = (
         TextColumn("{task.description}"),

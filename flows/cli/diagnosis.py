@@ -1,4 +1,4 @@
-"""What `vecmill doctor` finds on this machine."""
+"""Checks of `vecmill doctor`."""
 
 import os
 import platform
@@ -11,7 +11,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from storage.layout import Workspace
-from tasks.trainers.backends import available_backends
+from tasks.trainers.backends import available_backends, available_cores
 
 PACKAGES = (
     "prefect",
@@ -28,7 +28,7 @@ ENOUGH_DISK_GIB = 2
 
 
 class Finding(BaseModel):
-    """One line of the diagnosis; `good` is false where somebody should look."""
+    """Result of one check; `good` is false if it needs attention."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -38,12 +38,12 @@ class Finding(BaseModel):
 
 
 def diagnose(workspace: Workspace) -> list[Finding]:
-    """Versions, backends, cores, disk and file system, in the order in which one would look."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    """Check versions, backends, cores, disk and file system."""
+    cores = available_cores()
     python = Finding(name="python", found=platform.python_version(), good=(3, 11) <= sys.version_info[:2] < (3, 13))
     packages = [_package(name) for name in PACKAGES]
     backends = [
-        # No GPU is no fault of the machine.
+        # A missing GPU is not a problem.
         Finding(
             name=f"backend {backend.name}", found=backend.reason, good=backend.available or backend.name == "triton"
         )
@@ -61,21 +61,21 @@ def _package(name: str) -> Finding:
 
 def _workspace_findings(workspace: Workspace) -> list[Finding]:
     root = workspace.root
-    # The folder in which the workspace would be created, as long as there is none.
+    # If the workspace does not exist, the folder it would be created in.
     parent = next((folder for folder in (root, *root.parents) if folder.exists()), root)
     if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
-        return [Finding(name="workspace", found=f"{root} cannot be written", good=False)]
+        return [Finding(name="workspace", found=f"{root} is not writable", good=False)]
     free = shutil.disk_usage(parent).free / 2**30
     links = _has_hard_links(parent)
     return [
-        Finding(name="workspace", found=f"{root} {'can be written' if parent == root else 'does not exist yet'}"),
+        Finding(name="workspace", found=f"{root} {'is writable' if parent == root else 'does not exist yet'}"),
         Finding(name="disk", found=f"{free:.1f} GiB free", good=free >= ENOUGH_DISK_GIB),
         Finding(name="hard links", found="yes" if links else "no: releases are published by copying", good=links),
     ]
 
 
 def _has_hard_links(folder: Path) -> bool:
-    """Whether two names can be given to one file there; the two are removed again."""
+    """Whether the file system supports hard links; test files are removed."""
     first, second = (folder / f".doctor-{uuid.uuid4().hex}" for _ in range(2))
     try:
         first.touch()

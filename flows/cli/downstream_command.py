@@ -1,4 +1,4 @@
-"""`vecmill downstream`: what a release is worth to a classifier of reviews."""
+"""`vecmill downstream`: accuracy of a review classifier on the vectors of a release."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,20 +22,26 @@ def register(app: typer.Typer) -> None:
 def downstream(
     table: TableArgument,
     version: VersionOption = None,
-    epochs: Annotated[int, typer.Option(min=1, max=100, help="passes over the training reviews")] = 8,
-    seed: Annotated[int, typer.Option(min=0, help="of the split, and of the classifiers")] = 1,
+    epochs: Annotated[int, typer.Option(min=1, max=100, help="training epochs of the classifiers")] = 8,
+    seed: Annotated[int, typer.Option(min=0, help="random seed of the split and the classifiers")] = 1,
     unseen: Annotated[
-        bool, typer.Option("--unseen", help="train vectors on the 80 % alone, with the release's settings")
+        bool,
+        typer.Option(
+            "--unseen", help="retrain the vectors on the 80 % training split only, with the release's settings"
+        ),
     ] = False,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Train a classifier of film reviews on the vectors, frozen and fine-tuned, and on random ones."""
+    """Train film review classifiers on frozen, fine-tuned and random vectors, and compare their accuracy.
+
+    Example: vecmill downstream movie-reviews --epochs 5
+    """
     from tasks.downstream import score_downstream
 
     with shown_progress():
-        place = resolve_workspace(workspace)
-        result = score_downstream(place, table, version, epochs=epochs, seed=seed, unseen=unseen)
+        resolved_workspace = resolve_workspace(workspace)
+        result = score_downstream(resolved_workspace, table, version, epochs=epochs, seed=seed, unseen=unseen)
     if as_json:
         print_json(result.model_dump(mode="json") | {"seen": result.seen})
     else:
@@ -47,10 +53,10 @@ def _show(result: "DownstreamResult") -> None:
 
     train, validation, held_out = result.texts
     output.print(
-        f"{escape(result.name)}: trained on {train:,} reviews, chosen by {validation:,}, scored on {held_out:,}",
+        f"{escape(result.name)}: trained on {train:,} reviews, selected on {validation:,}, tested on {held_out:,}",
         highlight=False,
     )
-    scores = plain_table("vectors", "held-out accuracy", "after epoch")
+    scores = plain_table("vectors", "held-out accuracy", "best epoch")
     curves = plain_table("vectors", "epoch", "loss", "validation loss", "accuracy", "validation accuracy")
     for score in result.scores:
         scores.add_row(shown(score.start), f"{score.accuracy:.4f}", str(score.best_epoch))
@@ -61,7 +67,7 @@ def _show(result: "DownstreamResult") -> None:
             )  # fmt: skip
     print_table(scores)
     output.print(
-        "the vectors have seen the held-out reviews, without labels; --unseen trains them on the others alone"
+        "the vectors were trained on all reviews, without labels; use --unseen to exclude the held-out ones"
         if result.seen
         else f"the vectors were trained on {escape(result.trained_on)}",
         style="dim",

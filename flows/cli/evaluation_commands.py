@@ -1,4 +1,4 @@
-"""`vecmill evaluate` and `vecmill compare`: score vectors that exist already, and set two tables side by side."""
+"""`vecmill evaluate` and `vecmill compare`: evaluate existing vectors and compare two tables."""
 
 from typing import Annotated
 
@@ -26,29 +26,34 @@ def evaluate(
     table: Annotated[str | None, typer.Argument(help="a published table", autocompletion=offer_tables)] = None,
     version: VersionOption = None,
     vectors: Annotated[
-        str | None, typer.Option("--vectors", help="instead of a table: a file of vectors, or package:NAME")
+        str | None, typer.Option("--vectors", help="evaluate a vector file or package:NAME instead of a table")
     ] = None,
     gold: Annotated[
         list[str] | None,
         typer.Option(
             "--gold",
             metavar="FILE[:COLUMNS]",
-            help="a further file of scored word pairs or analogies, as FILE:word1,word2,score to name its columns; "
+            help="additional gold file of scored word pairs or analogies; FILE:word1,word2,score selects columns; "
             "repeatable",
         ),
     ] = None,
     reference: Annotated[
         list[str] | None,
-        typer.Option("--reference", help="vectors to compare neighbours with, in place of GloVe; repeatable, or none"),
+        typer.Option(
+            "--reference", help="reference vectors for neighbour overlap instead of GloVe; repeatable; none to disable"
+        ),
     ] = None,
     max_rank: Annotated[
-        int, typer.Option(min=0, help="only so many most frequent words answer analogies; 0: all")
+        int, typer.Option(min=0, help="restrict analogy answers to the N most frequent words; 0: all")
     ] = 30_000,
-    sections: Annotated[bool, typer.Option("--sections", help="show sections and bands of frequency too")] = False,
+    sections: Annotated[bool, typer.Option("--sections", help="also show sections and frequency bands")] = False,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Score a release, current or old, or vectors that were made elsewhere."""
+    """Evaluate a release or external vectors on gold sets.
+
+    Example: vecmill evaluate movie-reviews --gold pairs.csv:word1,word2,score
+    """
     from pydantic import ValidationError
 
     from flows.cli.evaluation_views import agreement_lines, score_table
@@ -81,12 +86,19 @@ def evaluate(
 
 def compare(
     first: Annotated[str, typer.Argument(metavar="TABLE_A", help="a published table", autocompletion=offer_tables)],
-    second: Annotated[str, typer.Argument(metavar="TABLE_B", help="another one", autocompletion=offer_tables)],
-    words: Annotated[int, typer.Option(min=1, max=20_000, help="most frequent shared words to look at")] = 1000,
+    second: Annotated[
+        str, typer.Argument(metavar="TABLE_B", help="another published table", autocompletion=offer_tables)
+    ],
+    words: Annotated[
+        int, typer.Option(min=1, max=20_000, help="number of most frequent shared words to compare")
+    ] = 1000,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Compare the current releases of two tables: scores, words, neighbours, and vectors after the best rotation."""
+    """Compare the current releases of two tables: scores, words, neighbours, and vectors after the best rotation.
+
+    Example: vecmill compare movie-reviews text8 --words 2000
+    """
     from flows.cli.evaluation_views import changed_table, score_table
     from flows.cli.table_views import metric_change_table
     from tasks.table_comparison import compare_tables

@@ -1,4 +1,4 @@
-"""How scores and comparisons of tables look on a terminal."""
+"""Terminal views of scores and table comparisons."""
 
 from collections.abc import Iterator, Sequence
 
@@ -13,7 +13,7 @@ SHOWN_NEIGHBORS = 5
 
 
 def score_table(rows: Sequence[EvaluationRow], *, sections: bool) -> Table:
-    """Each measure with its interval and what it is made of. sections: parts of measures too."""
+    """All measures with interval and coverage. sections: also show the parts of each measure."""
     table = plain_table("measure", "value", "95 % interval", "coverage", "used", "left out")
     for row in rows:
         if row.section != WHOLE and not sections:
@@ -30,18 +30,18 @@ def score_table(rows: Sequence[EvaluationRow], *, sections: bool) -> Table:
 
 
 def agreement_lines(words: Sequence[ComparedWordRow]) -> Iterator[str]:
-    """For each reference the words that agree most with it, and those that agree least."""
+    """For each reference, the words with the highest and the lowest agreement."""
     for name in dict.fromkeys(row.compared_with for row in words):
         own = sorted((row for row in words if row.compared_with == name), key=lambda row: row.rank_overlap)
         half = len(own) // 2
         most = ", ".join(shown(row.word) for row in reversed(own[half:]))
         least = ", ".join(shown(row.word) for row in own[:half])
-        yield f"agree most with {shown(name)}: {most}"
-        yield f"agree least with {shown(name)}: {least}"
+        yield f"highest agreement with {shown(name)}: {most}"
+        yield f"lowest agreement with {shown(name)}: {least}"
 
 
 def changed_table(found: TableComparison, shown_words: int) -> Table:
-    """The words whose neighbours agree least."""
+    """The words with the lowest neighbour overlap."""
     table = plain_table("word", "rank", "overlap", f"only in {shown(found.first)}", f"only in {shown(found.second)}")
     for word in found.changed[:shown_words]:
         here, there = (shown(" ".join(own[:SHOWN_NEIGHBORS])) for own in (word.only_here, word.only_there))

@@ -1,4 +1,4 @@
-"""The command for the runs of a table: what each took and gave, and whether it gets slower or worse."""
+"""`vecmill runs`: duration, memory, metrics and outcome of the runs of a table."""
 
 import typer
 
@@ -14,7 +14,10 @@ def register(app: typer.Typer) -> None:
 
 
 def runs(table: TableArgument, workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
-    """Show every run of a table, beside those before it: speed, memory, metrics and what became of it."""
+    """Show the runs of a table with speed, memory, metrics and outcome, compared with earlier runs.
+
+    Example: vecmill runs movie-reviews
+    """
     from flows.cli.history_views import concerns, run_table
     from storage.run_history import read_runs, run_trends
 

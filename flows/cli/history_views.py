@@ -1,4 +1,4 @@
-"""How the runs of a table look on a terminal."""
+"""Terminal view of the run history."""
 
 from collections.abc import Sequence
 
@@ -10,12 +10,12 @@ from storage.run_history import RunTrend
 SHOWN_RUNS = 20
 # Runs vary by a few percent, more on a busy machine.
 SLOW = 0.8
-# Fewer earlier values tell nothing of how a metric varies.
+# Fewer earlier values say nothing about the variation of a metric.
 ENOUGH_RUNS = 4
 
 
 def run_table(trends: Sequence[RunTrend]) -> Table:
-    """The latest runs, the newest last; changes are to the run before, speed is set beside the usual one."""
+    """The latest runs, newest last. Metric changes are to the previous run; speed is compared with the median."""
     trends = trends[-SHOWN_RUNS:]
     metrics = headline_metrics(name for trend in trends for name in trend.run.metrics)
     table = plain_table(
@@ -39,19 +39,19 @@ def run_table(trends: Sequence[RunTrend]) -> Table:
 
 
 def concerns(trends: Sequence[RunTrend]) -> list[str]:
-    """What is worth a look: why the last run gave no release, whether it was slow, and which metrics are lowest."""
+    """Warnings: why the last run published nothing, whether it was slow, and metrics at their lowest value."""
     last = trends[-1]
     run = last.run
     found = []
     if run.outcome not in ("published", "unchanged", "nothing to do", "started"):
         found.append(
-            f"the last run {'was ' if run.outcome != 'failed' else ''}{run.outcome}: {run.reason or 'no reason'}"
+            f"the last run {'was ' if run.outcome != 'failed' else ''}{run.outcome}: {run.reason or 'no reason given'}"
         )
     usual = last.usual_words_per_second
     if usual and run.words_per_second and run.words_per_second < SLOW * usual:
         found.append(
             f"the last run trained {run.words_per_second:,.0f} words/s, "
-            f"{1 - run.words_per_second / usual:.0%} fewer than the median of the runs before ({usual:,.0f})"
+            f"{1 - run.words_per_second / usual:.0%} below the median of earlier runs ({usual:,.0f})"
         )
     for name in headline_metrics(run.metrics):
         value = run.metrics[name]
@@ -59,7 +59,7 @@ def concerns(trends: Sequence[RunTrend]) -> list[str]:
         before = [measured for measured in earlier if measured is not None]
         if value is not None and len(before) >= ENOUGH_RUNS and value < min(before):
             found.append(
-                f"{name} is {value:.4f}, lower than in all {len(before)} runs before ({min(before):.4f} at least)"
+                f"{name} is {value:.4f}, the lowest of {len(before) + 1} runs (previous minimum {min(before):.4f})"
             )
     return found
 

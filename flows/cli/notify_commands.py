@@ -1,9 +1,10 @@
-"""`vecmill notify`: who is told when a release is refused or a run fails. Secrets come by environment or prompt.
+"""`vecmill notify`: notifications for refused releases and failed runs. Secrets come from the environment or a prompt.
 
-An option with a secret would stand in the shell's history and in the list of processes.
+As options, secrets would end up in the shell history and the process list.
 """
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 URL_VARIABLE, PASSWORD_VARIABLE = "VECMILL_NOTIFY_URL", "VECMILL_SMTP_PASSWORD"
 
-app = typer.Typer(no_args_is_help=True, help="Be told when a release is refused or a run fails.")
+app = typer.Typer(no_args_is_help=True, help="Manage notifications for refused releases and failed runs.")
 
 
 def register(commands: typer.Typer) -> None:
@@ -32,31 +33,40 @@ def register(commands: typer.Typer) -> None:
 
 @app.command()
 def slack() -> None:
-    """By an incoming webhook of Slack, or of a chat that takes the same (Mattermost, Rocket.Chat)."""
+    """Notify through an incoming webhook of Slack or a compatible chat (Mattermost, Rocket.Chat).
+
+    Example: VECMILL_NOTIFY_URL=https://hooks.slack.com/services/… vecmill notify slack
+    """
     _webhook("slack")
 
 
 @app.command()
 def webhook() -> None:
-    """By a POST of one JSON object: table, run, state, refused, message, url."""
+    """POST a JSON object with table, run, state, refused, message and url.
+
+    Example: VECMILL_NOTIFY_URL=https://example.org/hook vecmill notify webhook
+    """
     _webhook("webhook")
 
 
 @app.command()
 def email(
-    to: Annotated[list[str], typer.Option("--to", help="recipient; again for more")],
-    smtp_server: Annotated[str, typer.Option(help="host of the mail server")],
+    to: Annotated[list[str], typer.Option("--to", help="recipient; repeatable")],
+    smtp_server: Annotated[str, typer.Option(help="hostname of the mail server")],
     security: Annotated[
-        Literal["ssl", "starttls", "insecure"], typer.Option(help="how the connection is encrypted")
+        Literal["ssl", "starttls", "insecure"], typer.Option(help="connection encryption")
     ] = "starttls",
-    smtp_port: Annotated[int | None, typer.Option(help="else 465, 587 or 25, by --security")] = None,
-    username: Annotated[str | None, typer.Option(help="to log in; none: without a login")] = None,
-    sender: Annotated[str | None, typer.Option(help="address in From; else the user name")] = None,
+    smtp_port: Annotated[int | None, typer.Option(help="default: 465, 587 or 25, depending on --security")] = None,
+    username: Annotated[str | None, typer.Option(help="login name; default: no login")] = None,
+    sender: Annotated[str | None, typer.Option(help="From address; default: --username")] = None,
 ) -> None:
-    """By e-mail. The password is asked for, or read from $VECMILL_SMTP_PASSWORD."""
+    """Notify by e-mail. The password is read from $VECMILL_SMTP_PASSWORD or a prompt.
+
+    Example: vecmill notify email --to me@example.org --smtp-server smtp.example.org --username me@example.org
+    """
     from_address = sender or username
     if not from_address:
-        raise SettingsError("an e-mail needs a sender: name one with --sender, or log in with --username")
+        raise SettingsError("no sender address; set --sender or --username")
     password = _secret(PASSWORD_VARIABLE, f"Password of {username}") if username else ""
     with _server():
         from prefect_email import EmailServerCredentials
@@ -76,17 +86,23 @@ def email(
 
 @app.command()
 def off(channel: Annotated[Literal["slack", "webhook", "email"], typer.Argument()]) -> None:
-    """Stop telling by a channel, and forget its address and password."""
+    """Disable a channel and delete its credentials.
+
+    Example: vecmill notify off slack
+    """
     with _server():
         from flows.server.notifications import switch_off
 
         found = switch_off(channel)
-    output.print(f"{channel}: {'off' if found else 'was not on'}")
+    output.print(f"{channel}: {'disabled' if found else 'was not enabled'}")
 
 
 @app.command("list")
 def list_channels(as_json: JsonOption = False) -> None:
-    """Show the channels that are on."""
+    """List the enabled channels.
+
+    Example: vecmill notify list
+    """
     with _server():
         from flows.server.notifications import channels_on
 
@@ -94,7 +110,7 @@ def list_channels(as_json: JsonOption = False) -> None:
     if as_json:
         print_json(found)
     else:
-        output.print(", ".join(found) or "nobody is told; `vecmill notify --help` shows the ways")
+        output.print(", ".join(found) or "no notification channel configured; see `vecmill notify --help`")
 
 
 def _webhook(channel: "Channel") -> None:
@@ -109,7 +125,7 @@ def _switch_on(channel: "Channel", block: "Block") -> None:
     from flows.server.notifications import switch_on
 
     switch_on(channel, block)
-    output.print(f"{channel}: on, and a test message is sent; `vecmill notify off {channel}` ends it", highlight=False)
+    output.print(f"{channel}: enabled, test message sent; disable with `vecmill notify off {channel}`", highlight=False)
 
 
 @contextmanager
@@ -123,4 +139,8 @@ def _server() -> Iterator[None]:
 
 def _secret(variable: str, question: str) -> str:
     found = os.environ.get(variable)
-    return found if found else str(typer.prompt(question, hide_input=True))
+    if found:
+        return found
+    if not sys.stdin.isatty():
+        raise SettingsError(f"{question}: no terminal for a prompt; set ${variable}")
+    return str(typer.prompt(question, hide_input=True))

@@ -1,16 +1,16 @@
-"""Text from a corpus or a file as a terminal may show it: nothing in it is obeyed, reorders or hides other text."""
+"""Make untrusted text safe for a terminal: no control sequences, no reordering or hiding of other text."""
 
 import unicodedata
 
-# Format characters join letters in some scripts; there they are part of the word.
+# These format characters join letters in some scripts, where they are part of the word.
 JOINERS = "\u200c\u200d"
 ESCAPED_CATEGORIES = ("Cc", "Cf", "Cs", "Zl", "Zp", "Co", "Cn")
 
 
 def printable(text: str, *, keep_lines: bool = False) -> str:
-    r"""The text with control, bidirectional, other invisible and unassigned characters as escapes such as `\u202e`.
+    r"""Escape control, bidirectional, other invisible and unassigned characters, e.g. as `\u202e`.
 
-    keep_lines: leave newlines and tabs as they are.
+    keep_lines: keep newlines and tabs.
     """
     if text.isascii() and text.isprintable():
         return text

@@ -1,4 +1,4 @@
-"""`vecmill report` and `vecmill plot`: look at a release in a browser, or in a picture."""
+"""`vecmill report` and `vecmill plot`: HTML reports and plots of a release."""
 
 import re
 import webbrowser
@@ -20,11 +20,11 @@ MOST_PLOTTED = 500
 VersionOption = Annotated[
     str | None,
     typer.Option(
-        "--version", help="a kept version, or the first letters of a candidate; else the current one",
+        "--version", help="a kept version or candidate prefix; default: the current release",
         autocompletion=offer_releases,
     ),
 ]  # fmt: skip
-MethodOption = Annotated[Literal["tsne", "pca"], typer.Option("--method", help="how words are laid out")]
+MethodOption = Annotated[Literal["tsne", "pca"], typer.Option("--method", help="projection to two dimensions")]
 
 
 def register(app: typer.Typer) -> None:
@@ -36,54 +36,63 @@ def register(app: typer.Typer) -> None:
 def report(
     table: TableArgument,
     version: VersionOption = None,
-    open_browser: Annotated[bool, typer.Option("--open", help="show it in the browser")] = False,
+    open_browser: Annotated[bool, typer.Option("--open", help="open it in a browser")] = False,
     target: Annotated[
-        Path | None, typer.Option("-o", "--output", help="file to write; else beside the release")
+        Path | None, typer.Option("-o", "--output", help="output file; default: next to the release")
     ] = None,
-    map_words: Annotated[int, typer.Option(min=1, max=20_000, help="most frequent words on the map")] = 5000,
+    map_words: Annotated[int, typer.Option(min=1, max=20_000, help="number of most frequent words on the map")] = 5000,
     method: MethodOption = "tsne",
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write the report of a release again: one HTML file to look at and explore, without a network."""
+    """Write the report of a release as one self-contained HTML file.
+
+    Example: vecmill report movie-reviews --open
+    """
     from storage.output_files import new_output
     from storage.releases.history import choose_release
     from tasks.release_report import ReportConfig, make_report, render_release
 
-    place = resolve_workspace(workspace)
-    release = choose_release(place, table, version)
+    resolved_workspace = resolve_workspace(workspace)
+    release = choose_release(resolved_workspace, table, version)
     config = ReportConfig(map_words=map_words, map_method=method)
     with shown_progress():
         if target is None:
-            path = make_report(release, config, place)
+            path = make_report(release, config, resolved_workspace)
         else:
             path = target.expanduser().absolute()
             with new_output(path, force=True) as written:
-                written.write_text(render_release(release, config, place), encoding="utf-8")
+                written.write_text(render_release(release, config, resolved_workspace), encoding="utf-8")
     if as_json:
         print_json({"table": table, "version": release.row.version, "path": str(path), "size": path.stat().st_size})
     else:
-        output.print(f"{escape(str(path))} ({path.stat().st_size / 1e6:.1f} MB)", highlight=False, soft_wrap=True)
+        output.print(
+            f"{escape(printable(str(path)))} ({path.stat().st_size / 1e6:.1f} MB)", highlight=False, soft_wrap=True
+        )
     if open_browser and not webbrowser.open(path.as_uri()):
-        messages.print("no browser could be started; open the file above in one")
+        messages.print("could not start a browser; open the file above manually")
 
 
 def plot(
     table: TableArgument,
     words: Annotated[
-        list[str] | None, typer.Option("--words", help="words to show, between commas or blanks; may be repeated")
+        list[str] | None, typer.Option("--words", help="words to show, separated by commas or spaces; repeatable")
     ] = None,
-    curves: Annotated[bool, typer.Option("--curves", help="draw the learning curves instead of words")] = False,
+    curves: Annotated[bool, typer.Option("--curves", help="plot the learning curves instead of words")] = False,
     target: Annotated[
-        Path | None, typer.Option("-o", "--output", help="file to write, .png or .svg; else TABLE.png here")
+        Path | None,
+        typer.Option("-o", "--output", help="output file, .png or .svg; default: TABLE.png in the current folder"),
     ] = None,
     method: MethodOption = "tsne",
-    neighbors: Annotated[int, typer.Option(min=0, max=50, help="nearest words shown beside each word")] = 0,
+    neighbors: Annotated[int, typer.Option(min=0, max=50, help="number of nearest words to add for each word")] = 0,
     version: VersionOption = None,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Draw words of a table on a labelled map, or how it was trained, as PNG or SVG."""
+    """Plot words of a table on a labelled map, or its learning curves, as PNG or SVG.
+
+    Example: vecmill plot movie-reviews --words "good, bad, new york" -o words.svg
+    """
     from storage.output_files import new_output
     from storage.releases.history import choose_release
     from tasks.plotting import Plot, plot_training, plot_words
@@ -91,13 +100,13 @@ def plot(
     path = (target or Path(f"{table}.png")).expanduser().absolute()
     form = path.suffix.lower().removeprefix(".")
     if form not in ("png", "svg"):
-        raise SettingsError(f"{path.name} is no picture that can be drawn: end its name in .png or .svg")
+        raise SettingsError(f"{path.name}: unsupported image format; use .png or .svg")
     picture_form = cast(Literal["png", "svg"], form)
     asked = [] if curves else _split_words(words or [])
     release = choose_release(resolve_workspace(workspace), table, version)
     if curves:
         if not release.training:
-            raise SettingsError(f"{table} has no training to draw: its vectors were made elsewhere; name --words")
+            raise SettingsError(f"{table} has no learning curves: its vectors were imported; use --words")
         drawn = Plot(plot_training(release, picture_form), 0, [])
     else:
         drawn = plot_words(release, asked, method, picture_form, neighbors)
@@ -108,11 +117,11 @@ def plot(
         return
     if drawn.unknown:
         messages.print(f"not in {table}: {escape(printable(', '.join(drawn.unknown)))}", highlight=False)
-    output.print(f"{escape(str(path))} ({len(drawn.picture) / 1e3:.0f} kB)", highlight=False, soft_wrap=True)
+    output.print(f"{escape(printable(str(path)))} ({len(drawn.picture) / 1e3:.0f} kB)", highlight=False, soft_wrap=True)
 
 
 def _split_words(options: list[str]) -> list[str]:
-    """The words of all `--words`; between commas a word may hold blanks."""
+    """Words of all `--words` options; between commas a word may contain spaces."""
     words = [
         word
         for option in options
@@ -120,7 +129,7 @@ def _split_words(options: list[str]) -> list[str]:
         if word
     ]
     if not words:
-        raise SettingsError("name the words to draw, as in --words 'king, queen, man, woman', or draw --curves")
+        raise SettingsError("no words to plot; use --words 'king, queen, man, woman' or --curves")
     if len(words) > MOST_PLOTTED:
-        raise SettingsError(f"{len(words)} words are too many to be read in one picture; name at most {MOST_PLOTTED}")
+        raise SettingsError(f"{len(words)} words are too many for a readable plot; use at most {MOST_PLOTTED}")
     return words

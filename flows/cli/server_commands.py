@@ -1,4 +1,4 @@
-"""The commands for a Prefect server: start one here, send it the deployments, start runs on it."""
+"""Commands for a Prefect server: start one, deploy to it, start runs on it."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -7,6 +7,7 @@ from rich.markup import escape
 
 from flows.cli.console import messages, output
 from flows.cli.options import DeploymentArgument, JsonOption, SetOption, WorkspaceOption, print_json
+from flows.cli.printable import printable
 from flows.server.environment import prepare_prefect
 from storage.errors import ServerError
 from storage.layout import resolve_workspace
@@ -25,10 +26,15 @@ def register(app: typer.Typer) -> None:
 
 def up(
     workspace: WorkspaceOption = None,
-    port: Annotated[int, typer.Option(min=1, max=65535, help="of the server, on this machine alone")] = 4200,
-    runs_at_once: Annotated[int, typer.Option("--limit", min=1, help="runs at once; more wait")] = 2,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="server port, on loopback only")] = 4200,
+    runs_at_once: Annotated[
+        int, typer.Option("--limit", min=1, help="maximum number of concurrent runs; further runs wait")
+    ] = 2,
 ) -> None:
-    """Run a Prefect server and a worker here, with the deployments, until Ctrl-C."""
+    """Run a Prefect server and a worker with the deployments on this machine until Ctrl-C.
+
+    Example: vecmill up --port 4201 --limit 1
+    """
     from flows.cli.console import shown_progress
     from flows.server.local_stack import StackOptions, run_stack
     from flows.server.stack_record import read_record, sole_stack
@@ -41,11 +47,14 @@ def up(
             return
         found = read_record()
         where = f"at {found.ui_url}; stop it with Ctrl-C in its terminal, or kill {found.pid}" if found else "starting"
-        output.print(f"vecmill is up already, {where}", markup=False, highlight=False)
+        output.print(f"vecmill is already up, {where}", markup=False, highlight=False)
 
 
 def deploy(as_json: JsonOption = False) -> None:
-    """Send the deployments of prefect.yaml to the server, with work pool and automations; again at any time."""
+    """Deploy prefect.yaml with work pool and automations to the server. Idempotent.
+
+    Example: PREFECT_API_URL=http://prefect:4200/api vecmill deploy
+    """
     prepare_prefect()
     from flows.server.address import known_server
     from flows.server.deploying import deploy as deploy_all
@@ -64,10 +73,15 @@ def run(
     name: DeploymentArgument,
     settings: SetOption = None,
     workspace: WorkspaceOption = None,
-    wait: Annotated[bool, typer.Option("--wait", help="stay until the run has ended, and fail if it did")] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="wait until the run has ended; exit code 1 if it failed")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Start a run of a deployment on the server, where a worker takes it up."""
+    """Start a run of a deployment on the server; a worker picks it up.
+
+    Example: vecmill run movie-reviews --set training.epochs=3 --wait
+    """
     prepare_prefect()
     from flows.server.address import known_server
     from flows.server.runs import ended_run, start_run
@@ -82,19 +96,19 @@ def run(
     elif wait:
         output.print(f"{ended.state} {ended.message}".strip(), markup=False, highlight=False)
     if wait and not ended.completed:
-        raise ServerError(f"the run {started.name} has ended as {ended.state}: {ended.message or started.url}")
+        raise ServerError(f"the run {started.name} ended as {ended.state}: {ended.message or started.url}")
 
 
 def _show_stack(record: "StackRecord", report: "DeployReport", options: "StackOptions") -> None:
     from flows.server.stack_record import stack_folder
 
     lines = (
-        f"Prefect     {record.ui_url} (this machine alone)",
+        f"Prefect     {record.ui_url} (this machine only)",
         f"deployed    {', '.join(report.deployments)}",
-        f"worker      up to {options.runs_at_once} runs at once, artefacts in {options.workspace.root}",
+        f"worker      up to {options.runs_at_once} concurrent runs in {printable(str(options.workspace.root))}",
         f"logs        {stack_folder()}",
         "",
-        "Ctrl-C stops all of it; finished stages and checkpoints are kept. In another terminal, for example:",
+        "Ctrl-C stops everything; finished stages and checkpoints are kept. In another terminal, try:",
         "    vecmill run movie-reviews",
     )
     output.print("\n".join(lines), markup=False, highlight=False)

@@ -1,4 +1,4 @@
-"""The end of a run, on the terminal."""
+"""Terminal summary of a build."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,16 +16,16 @@ from tasks.metrics.gates import bound_text
 
 
 def print_summary(console: Console, result: BuildResult, neighbors: Sequence[tuple[str, Sequence[Neighbor]]]) -> None:
-    """Stages, metrics beside their gates, the outcome, some words with their neighbours, and the SQL to try."""
+    """Print stages, metrics with their gates, the outcome, example neighbours and a query to try."""
     if result.outcome == "nothing to do":
-        console.print(escape(result.message), style="bold green")
+        console.print(escape(printable(result.message)), style="bold green")
         return
     console.print(str(result.files), style="dim", markup=False, highlight=False)
     print_table(_stage_table(result), console)
     print_table(_verdict_table(result), console)
     for note in dict.fromkeys(verdict["note"] for verdict in result.verdicts if verdict["note"] and verdict["passed"]):
         console.print(escape(note), style="dim")
-    console.print(escape(result.message), style="bold red" if result.refused else "bold green")
+    console.print(escape(printable(result.message)), style="bold red" if result.refused else "bold green")
     if result.refused:
         return
     words = Table(box=None, show_header=False, pad_edge=False)
@@ -40,21 +40,18 @@ def print_summary(console: Console, result: BuildResult, neighbors: Sequence[tup
 
 
 def sql_to_try(release_path: str, word: str) -> str:
-    """Lines of Python that query the release just published."""
-    return (
-        "import duckdb\n"
-        f"table = duckdb.connect({release_path!r}, read_only=True)\n"
-        f'table.sql("from nearest({_quoted(word)})").show()'
-    )
+    """Python code that queries the release just published."""
+    query = f"from nearest({_quoted(word)})"
+    return f"import duckdb\ntable = duckdb.connect({release_path!r}, read_only=True)\ntable.sql({query!r}).show()"
 
 
 def _stage_table(result: BuildResult) -> Table:
-    table = Table("stage", "made", "seconds", box=None, pad_edge=False, header_style="bold")
-    table.add_column("where", no_wrap=True, overflow="ignore")
+    table = Table("stage", "rows", "seconds", box=None, pad_edge=False, header_style="bold")
+    table.add_column("path", no_wrap=True, overflow="ignore")
     table.columns[2].justify = "right"
     for stage in result.stages:
         seconds = "reused" if stage.reused else f"{stage.seconds:.1f}"
-        table.add_row(stage.name, f"{stage.rows:,} {stage.unit}", seconds, escape(_short(stage.path)))
+        table.add_row(stage.name, f"{stage.rows:,} {stage.unit}", seconds, escape(printable(_short(stage.path))))
     return table
 
 
@@ -79,7 +76,7 @@ def _number(value: object) -> str:
 
 
 def _short(path: str) -> str:
-    """Relative to the current folder where that is shorter."""
+    """Path relative to the current folder if it is inside it."""
     try:
         return str(Path(path).relative_to(Path.cwd()))
     except ValueError:

@@ -1,4 +1,4 @@
-"""The commands for what is published: ask a table, look at its releases, change which one is current."""
+"""Commands for published tables: query them, inspect releases, change the current release, clean up."""
 
 from typing import Annotated
 
@@ -16,9 +16,7 @@ MOST_ROWS = 2_147_483_647
 SHOWN_ROWS = 100
 SHOWN_WORDS = 15
 
-ReleaseArgument = Annotated[
-    str, typer.Argument(help="a version, or the first letters of a candidate", autocompletion=offer_releases)
-]
+ReleaseArgument = Annotated[str, typer.Argument(help="a version or candidate prefix", autocompletion=offer_releases)]
 
 
 def register(app: typer.Typer) -> None:
@@ -30,18 +28,21 @@ def register(app: typer.Typer) -> None:
 def nearest(
     table: TableArgument,
     word: str,
-    k: Annotated[int, typer.Option("-k", min=0, max=MOST_ROWS, help="how many neighbours")] = 10,
+    k: Annotated[int, typer.Option("-k", min=0, max=MOST_ROWS, help="number of neighbours")] = 10,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the words nearest to a word."""
+    """Show the nearest neighbours of a word.
+
+    Example: vecmill nearest movie-reviews terrible -k 5
+    """
     from flows.cli.table_views import neighbor_table
     from storage.releases.querying import find_nearest
 
     found = find_nearest(resolve_workspace(workspace), table, word, k)
     neighbors = found.neighbors
     if found.word != word:
-        said = f"{table} has no word {printable(word)!r}; these are nearest to {printable(found.word)!r}"
+        said = f"{table} has no word {printable(word)!r}; showing neighbours of {printable(found.word)!r}"
         messages.print(said, markup=False, highlight=False)
     if as_json:
         print_json([{"word": n.word, "similarity": n.similarity, "rank": n.rank} for n in neighbors])
@@ -51,12 +52,15 @@ def nearest(
 
 def sql(
     table: TableArgument,
-    query: Annotated[str, typer.Argument(help="such as \"from nearest('king')\"")],
-    timeout: Annotated[float, typer.Option(min=0.001, help="seconds until the query is interrupted")] = 60.0,
+    query: Annotated[str, typer.Argument(help="SQL query, e.g. \"from nearest('king')\"")],
+    timeout: Annotated[float, typer.Option(min=0.001, help="query timeout in seconds")] = 60.0,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Ask a table in SQL; nothing can be changed, and no other file read or written."""
+    """Query a table with SQL (read-only, without access to other files).
+
+    Example: vecmill sql movie-reviews "from nearest('terrible')"
+    """
     from flows.cli.table_views import result_table
     from storage.releases.querying import published_file
     from storage.releases.read_only_sql import run_read_only
@@ -71,7 +75,10 @@ def sql(
 
 
 def releases(table: TableArgument, workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
-    """Show the releases of a table, its refused candidates and which one is current."""
+    """List the releases and refused candidates of a table; * marks the current release.
+
+    Example: vecmill releases movie-reviews
+    """
     from flows.cli.table_views import release_table
     from storage.releases.publishing import list_releases
 
@@ -86,12 +93,15 @@ def diff(
     table: TableArgument,
     older: ReleaseArgument,
     newer: ReleaseArgument,
-    words: Annotated[int, typer.Option(min=0, max=MOST_ROWS, help="how many of the most frequent shared words")] = 1000,
-    k: Annotated[int, typer.Option("-k", min=0, max=MOST_ROWS, help="how many neighbours of each")] = 10,
+    words: Annotated[int, typer.Option(min=0, max=MOST_ROWS, help="number of most frequent shared words")] = 1000,
+    k: Annotated[int, typer.Option("-k", min=0, max=MOST_ROWS, help="number of neighbours per word")] = 10,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Compare two releases: metrics, settings, vocabulary, and the words whose neighbours changed most."""
+    """Compare two releases: metrics, settings, vocabulary, and the words whose neighbours changed most.
+
+    Example: vecmill diff movie-reviews 1 2
+    """
     from flows.cli.table_views import diff_tables
     from storage.releases.diff import compare_releases
 
@@ -99,16 +109,21 @@ def diff(
     if as_json:
         print_json(found.model_dump(mode="json"))
         return
-    output.print(f"{found.shared_words:,} words in both, {found.gained_words:,} new, {found.lost_words:,} gone")
+    output.print(f"{found.shared_words:,} shared words, {found.gained_words:,} added, {found.lost_words:,} removed")
     if found.mean_overlap is not None:
-        output.print(f"{found.mean_overlap:.1%} of the {k} nearest of {len(found.drift):,} frequent words are the same")
+        output.print(
+            f"{found.mean_overlap:.1%} mean overlap of the {k} nearest neighbours of {len(found.drift):,} words"
+        )
     for view in diff_tables(found, SHOWN_WORDS):
         output.print()
         print_table(view)
 
 
 def verify(table: TableArgument, workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
-    """Check every kept release: checksums, rows, unit lengths, macros. Exit code 1 if anything is wrong."""
+    """Verify checksums, rows, unit lengths and macros of all kept releases. Exit code 1 if a check fails.
+
+    Example: vecmill verify movie-reviews
+    """
     from flows.cli.table_views import verified_table
     from storage.releases.verification import verify_table
 
@@ -128,59 +143,79 @@ def rollback(
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a kept release current again; it keeps its number."""
+    """Make a kept release current again; its version number does not change.
+
+    Example: vecmill rollback movie-reviews 1
+    """
     from storage.releases.history import rollback as roll_back
 
     with shown_progress():
         release = roll_back(resolve_workspace(workspace), table, version)
-    _tell(f"{table} is version {release.version} again", {"table": table, "version": release.version}, as_json)
+    _print_outcome(
+        f"rolled back {table} to version {release.version}", {"table": table, "version": release.version}, as_json
+    )
 
 
 def promote(
     table: TableArgument,
-    candidate: Annotated[
-        str, typer.Argument(help="first letters of a refused candidate's model", autocompletion=offer_candidates)
-    ],
-    yes: Annotated[bool, typer.Option("--yes", help="publish it although its gates refused it")] = False,
+    candidate: Annotated[str, typer.Argument(help="prefix of a refused candidate", autocompletion=offer_candidates)],
+    yes: Annotated[bool, typer.Option("--yes", help="publish although the gates refused it")] = False,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Publish a release that the gates refused, as the next version."""
+    """Publish a candidate that the gates refused as the next version.
+
+    Example: vecmill promote movie-reviews 3f2a --yes
+    """
     from storage.releases.history import find_release
     from storage.releases.history import promote as promote_candidate
     from storage.releases.records import read_release
 
-    place = resolve_workspace(workspace)
+    resolved_workspace = resolve_workspace(workspace)
     if not yes:
-        refusals = [gate.note for gate in read_release(find_release(place, table, candidate)).gates if not gate.passed]
-        raise SettingsError(f"refused: {'; '.join(refusals) or 'no gate'}; --yes publishes it all the same")
+        refusals = [
+            gate.note
+            for gate in read_release(find_release(resolved_workspace, table, candidate)).gates
+            if not gate.passed
+        ]
+        raise SettingsError(f"refused: {'; '.join(refusals) or 'no gate'}; use --yes to publish anyway")
     with shown_progress():
-        release = promote_candidate(place, table, candidate)
-    _tell(f"published version {release.version} of {table}", {"table": table, "version": release.version}, as_json)
+        release = promote_candidate(resolved_workspace, table, candidate)
+    _print_outcome(
+        f"published version {release.version} of {table}", {"table": table, "version": release.version}, as_json
+    )
 
 
 def prune(
     table: TableArgument,
-    keep: Annotated[int, typer.Option(min=1, help="how many of the highest versions stay; the current one always")],
-    candidates: Annotated[bool, typer.Option("--candidates", help="remove the refused candidates too")] = False,
+    keep: Annotated[
+        int, typer.Option(min=1, help="number of highest versions to keep; the current one is always kept")
+    ],
+    candidates: Annotated[bool, typer.Option("--candidates", help="also remove refused candidates")] = False,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Remove old releases of a table, never the current one."""
+    """Remove old releases of a table, but never the current one.
+
+    Example: vecmill prune movie-reviews --keep 5 --candidates
+    """
     from storage.releases.history import prune as prune_releases
 
     with shown_progress():
         removed = prune_releases(resolve_workspace(workspace), table, keep, candidates=candidates)
-    _tell(f"removed {', '.join(removed) or 'nothing'}", {"table": table, "removed": removed}, as_json)
+    _print_outcome(f"removed {', '.join(removed) or 'nothing'}", {"table": table, "removed": removed}, as_json)
 
 
 def clean(
-    keep_days: Annotated[float, typer.Option(min=0, help="stages used in so many days stay")] = 7,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be removed")] = False,
+    keep_days: Annotated[float, typer.Option(min=0, help="keep stages used within this many days")] = 7,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="show what would be removed")] = False,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Remove stages that no kept release needs, and what interrupted runs left."""
+    """Remove stages that no kept release needs and leftovers of interrupted runs.
+
+    Example: vecmill clean --keep-days 30 --dry-run
+    """
     from flows.cli.table_views import removed_table
     from storage.releases.housekeeping import clean_stages
 
@@ -195,7 +230,7 @@ def clean(
     output.print(f"{'would remove' if dry_run else 'removed'} {len(removed)} folders, {size:,.1f} MB")
 
 
-def _tell(message: str, facts: dict[str, object], as_json: bool) -> None:
+def _print_outcome(message: str, facts: dict[str, object], as_json: bool) -> None:
     if as_json:
         print_json(facts)
     else:

@@ -1,4 +1,4 @@
-"""What a build would do, found by chaining the digests of its stages without running one."""
+"""Dry run: chain the digests of all stages to see what a build would run or reuse."""
 
 from typing import Any
 
@@ -29,9 +29,9 @@ class PlannedStage(BaseModel):
 
 
 def plan_stages(parameters: BuildParameters, workspace: Workspace) -> tuple[Arrivals, list[PlannedStage]]:
-    """What arrived, and every stage of the build with what would happen to it; none if there is nothing to do.
+    """New files, and every stage of the build with whether it would be reused; no stages if there is nothing to do.
 
-    Reads the corpus files, writes nothing.
+    Reads the corpus files and writes nothing.
     """
     release = current_release(workspace, parameters.publication.table)
     arrivals = find_arrivals(parameters.corpus, parameters.publication.table, release, workspace)

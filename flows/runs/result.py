@@ -1,24 +1,24 @@
-"""What a build tells its caller: one object for the summary, for `--json` and for the artifacts in Prefect's UI."""
+"""The result of a build: one object for the summary, for `--json` and for the artifacts in Prefect's UI."""
 
 from dataclasses import fields
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, computed_field
 
 from storage.layout import Workspace
 from storage.releases.records import Release
 from storage.stages import Manifest, StageFacts
 from tasks.arrivals import Arrivals
 from tasks.metrics.gates import Verdict
-from tasks.publishing import Lineage, Publication
+from tasks.pipeline import Lineage
+from tasks.publishing import Outcome, Publication
 
-Outcome = Literal["published", "refused", "unchanged", "nothing to do"]
-# The state in which a run without anything new ends.
+# Name of the state in which a run ends that had nothing to do.
 NOTHING_TO_DO = "NothingToDo"
 
 
 class StageReport(BaseModel):
-    """One line of the summary: what a stage made, in how many seconds of this run, and where it lies."""
+    """One row of the summary. seconds: spent on the stage in this run.  path: the folder or file it wrote."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -31,10 +31,10 @@ class StageReport(BaseModel):
 
 
 class BuildResult(BaseModel):
-    """The outcome of one run of the pipeline.
+    """The result of one run of the pipeline.
 
-    outcome: "unchanged" if the model is the current release already, "nothing to do" if there was nothing to train on.
-    version: of the current release afterwards, None for a refused one.  files: what arrived since the release before.
+    version: of the table's current release after the run, None if a gate refused this one.
+    files: how the corpus differs from the files of the previous release.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -42,8 +42,6 @@ class BuildResult(BaseModel):
     table: str
     outcome: Outcome
     version: int | None
-    published: bool
-    refused: bool
     message: str
     release_path: str
     vocabulary_size: int
@@ -54,28 +52,27 @@ class BuildResult(BaseModel):
     stages: list[StageReport]
     files: Arrivals
 
+    @computed_field  # type: ignore[prop-decorator]  # mypy lacks decorated properties; pydantic documents this order
+    @property
+    def published(self) -> bool:
+        """Whether this run published a version."""
+        return self.outcome is Outcome.PUBLISHED
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def refused(self) -> bool:
+        """Whether a gate refused the release."""
+        return self.outcome is Outcome.REFUSED
+
 
 def build_result(lineage: Lineage, publication: Publication, files: Arrivals) -> BuildResult:
-    """Gather the outcome from the manifests of the stages and from what was published or refused."""
+    """The result of a run that trained, from the manifests of its stages and what was published or refused."""
     training = lineage.training.facts
-    stages: list[Manifest[StageFacts] | None] = [getattr(lineage, field.name) for field in fields(lineage)]
-    reports = [stage_report(stage) for stage in stages if stage]
     changes = lineage.comparison.facts.metrics if lineage.comparison else {}
-    release = StageReport(
-        name="release",
-        reused=not (publication.published or publication.refused),
-        seconds=publication.seconds,
-        rows=lineage.vocabulary.facts.words,
-        unit="rows",
-        path=str(publication.path),
-    )
-    outcome: Outcome = "refused" if publication.refused else "published" if publication.published else "unchanged"
     return BuildResult(
-        table=publication.table,
-        outcome=outcome,
-        version=publication.version,
-        published=publication.published,
-        refused=publication.refused,
+        table=publication.release.table,
+        outcome=publication.outcome,
+        version=publication.release.row.version,
         message=publication.message,
         release_path=str(publication.path),
         vocabulary_size=lineage.vocabulary.facts.words,
@@ -88,23 +85,21 @@ def build_result(lineage: Lineage, publication: Publication, files: Arrivals) ->
         },
         metrics=lineage.evaluation.facts.metrics | changes,
         verdicts=publication.verdicts,
-        stages=[*reports, release],
+        stages=[*map(stage_report, lineage.stages), _release_report(lineage, publication)],
         files=files,
     )
 
 
 def nothing_to_do(files: Arrivals, release: Release | None, workspace: Workspace, reason: str = "") -> BuildResult:
-    """The outcome of a run that trained nothing; the release stays the current one.
+    """The result of a run that trained nothing; the current release is unchanged.
 
-    reason: why, where it is not that no file is new.
+    reason: why, if it is not that no file is new.
     """
     return BuildResult(
         table=files.table,
-        outcome="nothing to do",
+        outcome=Outcome.NOTHING_TO_DO,
         version=release.version if release else None,
-        published=False,
-        refused=False,
-        message=f"nothing to do: {reason or files}; {files.table} stays as it is",
+        message=f"nothing to do: {reason or files}; {files.table} is unchanged",
         release_path=str(workspace.table_file(files.table)),
         vocabulary_size=release.row.rows if release else 0,
         corpus_tokens=0,
@@ -117,7 +112,7 @@ def nothing_to_do(files: Arrivals, release: Release | None, workspace: Workspace
 
 
 def metric_rows(result: BuildResult) -> list[dict[str, Any]]:
-    """All metrics with their coverage: those with a gate first, with its verdict, then the others, where it is None."""
+    """All metrics with their coverage: gated ones first, with their verdicts, then the others with None there."""
     judged = {verdict["metric"]: verdict for verdict in result.verdicts}
     others = {
         metric: {"metric": metric, "value": value}
@@ -132,7 +127,7 @@ def metric_rows(result: BuildResult) -> list[dict[str, Any]]:
 
 
 def stage_report(manifest: Manifest[StageFacts]) -> StageReport:
-    """The line of one stage."""
+    """The row of one stage."""
     return StageReport(
         name=manifest.facts.label,
         reused=manifest.reused,
@@ -140,4 +135,15 @@ def stage_report(manifest: Manifest[StageFacts]) -> StageReport:
         rows=manifest.facts.row_count,
         unit=manifest.facts.unit,
         path=str(manifest.path),
+    )
+
+
+def _release_report(lineage: Lineage, publication: Publication) -> StageReport:
+    return StageReport(
+        name="release",
+        reused=publication.outcome is Outcome.UNCHANGED,
+        seconds=publication.seconds,
+        rows=lineage.vocabulary.facts.words,
+        unit="rows",
+        path=str(publication.path),
     )

@@ -1,4 +1,4 @@
-"""What a run that ends badly leaves behind: an artifact with the reason and the command that goes on from there."""
+"""Notes on runs that failed or were stopped: an artifact with the reason and the command to resume."""
 
 import json
 import logging
@@ -32,44 +32,44 @@ from storage.errors import VecmillError
 from storage.layout import Workspace, resolve_workspace
 from storage.redaction import without_credentials
 from tasks.artifacts import artifact_key
-from tasks.events import announce_failure
+from tasks.events import emit_run_failed
 
 logger = logging.getLogger(__name__)
 
 OUTCOMES = {StateType.FAILED: "failed", StateType.CANCELLED: "stopped", StateType.CRASHED: "killed"}
-# Digests and ids, which differ from run to run.
+# Digests and ids differ between runs.
 ONE_RUN = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|[0-9a-f]{12,}")
-# Of one deployment, among which the last one of the same table is looked for.
+# Runs of a deployment that are searched for the previous run of the same table.
 COMPARED_RUNS = 50
 
 
-def note_the_stop(flow: Flow[..., Any], flow_run: FlowRun, state: State) -> None:
-    """A hook of Prefect's for runs that failed, crashed or were cancelled; its parameters' names are Prefect's.
+def create_stop_note(flow: Flow[..., Any], flow_run: FlowRun, state: State) -> None:
+    """Prefect hook for runs that failed, crashed or were cancelled. Prefect dictates the parameter names.
 
-    It runs in the process of the run, or, if that was killed, in one of the worker's. Runs from the command line tell
-    their user directly and leave no note.
+    It runs in the process of the run or, if that was killed, in the worker. Runs from the command line print their
+    error and create no note.
     """
     if flow_run.deployment_id is None:
         return
     with get_client(sync_client=True) as client:
-        leave_note(client, flow_run, state, flow.name)
+        write_stop_note(client, flow_run, state, flow.name)
 
 
-def leave_note(
+def write_stop_note(
     client: SyncPrefectClient, flow_run: FlowRun, state: State, flow_name: str, workspace: Workspace | None = None
 ) -> None:
     """Write the artifact of a stopped run and, if the run could not, its record for `vecmill runs`.
 
-    workspace: of runs whose parameters name none; without it, that of the environment.
+    workspace: used if the run's parameters name none; default: the workspace from the environment.
     """
     table = _table_of(flow_run)
-    reason = (state.message or "no reason was given").strip()
+    reason = (state.message or "no reason given").strip()
     if table:
         outcome = OUTCOMES.get(state.type, "late")
         try:
             named = flow_run.parameters.get("workspace")
-            place = resolve_workspace(named) if named or not workspace else workspace
-            record_lost_run(place, str(flow_run.id), table, outcome, reason)
+            resolved_workspace = resolve_workspace(named) if named or not workspace else workspace
+            record_lost_run(resolved_workspace, str(flow_run.id), table, outcome, reason)
         except (VecmillError, ValidationError, OSError) as error:
             logger.warning("the end of the run %s cannot be recorded: %s", flow_run.name, error)
     deployment = client.read_deployment(flow_run.deployment_id)  # type: ignore[arg-type]
@@ -79,16 +79,16 @@ def leave_note(
         ArtifactCreate(
             type="markdown",
             key=artifact_key(shown, "stopped"),
-            description=f"Why the run of {shown} that was stopped last has ended, and how to go on",
+            description=f"Why the last stopped run of {shown} ended, and how to resume it",
             data=f"**{state.name}**: {without_credentials(reason)}\n\nFinished stages and the last checkpoint are "
-            f"kept. This goes on from there:\n\n```\n{command}\n```\n",
+            f"kept. To resume:\n\n```\n{command}\n```\n",
             flow_run_id=flow_run.id,
         )
     )
 
 
-def has_note(client: SyncPrefectClient, flow_run: FlowRun) -> bool:
-    """Whether somebody has left a note on this run; one that was late before does not count."""
+def has_stop_note(client: SyncPrefectClient, flow_run: FlowRun) -> bool:
+    """Whether this run has a note for its current state; an earlier note for being late does not count."""
     found = client.read_artifacts(
         artifact_filter=ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[flow_run.id])),
         sort=ArtifactSort.CREATED_DESC,
@@ -100,24 +100,23 @@ def has_note(client: SyncPrefectClient, flow_run: FlowRun) -> bool:
     )
 
 
-def tell_the_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State) -> None:
-    """A hook of Prefect's for runs that failed: `vecmill notify` has people told of the event.
+def emit_failure_event(flow: Flow[..., Any], flow_run: FlowRun, state: State) -> None:
+    """Prefect hook for failed runs: emit the event that the channels of `vecmill notify` react to.
 
-    A run that failed for the same reason as the one before is not announced again: a schedule would repeat it each
-    time.
+    A run that failed for the same reason as the previous one emits no event; a schedule would repeat it every time.
     """
     if flow_run.deployment_id is None:
         return
     before = None
-    # Rather twice than not at all.
+    # A duplicate notification is better than none.
     with suppress(httpx.HTTPError, PrefectException), get_client(sync_client=True) as client:
         before = _ended_before(client, flow_run)
     if before is None or _cause(before) != _cause(state):
-        announce_failure(flow_run.id, flow_run.name, flow_run.tags)
+        emit_run_failed(flow_run.id, flow_run.name, flow_run.tags)
 
 
 def _ended_before(client: SyncPrefectClient, flow_run: FlowRun) -> State | None:
-    """Last state of the run of the same deployment and table that ended before this one."""
+    """Final state of the previous run of the same deployment and table."""
     ended = client.read_flow_runs(
         flow_run_filter=FlowRunFilter(
             deployment_id=FlowRunFilterDeploymentId(any_=[flow_run.deployment_id]),
@@ -132,21 +131,21 @@ def _ended_before(client: SyncPrefectClient, flow_run: FlowRun) -> State | None:
 
 
 def _cause(state: State) -> tuple[object, str]:
-    """The type and the message of a state, without the digests and ids of one run."""
+    """Type and message of a state, without run-specific digests and ids."""
     return state.type, ONE_RUN.sub("", state.message or "")
 
 
 def _table_of(flow_run: FlowRun) -> str | None:
-    """The table that the run writes, as far as its parameters can be read."""
+    """Table that the run writes, or None if its parameters do not name one."""
     publication = flow_run.parameters.get("publication")
     table = publication.get("table") if isinstance(publication, dict) else None
     return table if isinstance(table, str) else None
 
 
 def resume_command(deployment: str, entrypoint: str, deployed: Mapping[str, Any], parameters: Mapping[str, Any]) -> str:
-    """The `vecmill run` that starts the deployment with these parameters.
+    """The `vecmill run` command that starts the deployment with these parameters.
 
-    deployed: the deployment's own parameters; what is equal there needs no `--set`. Passwords in URLs are left out.
+    deployed: the deployment's parameters; equal values need no `--set`. Passwords in URLs are removed.
     """
     model = parameters_of(entrypoint)
     asked, given = (_with_defaults(model, values) for values in (parameters, deployed))
@@ -155,7 +154,7 @@ def resume_command(deployment: str, entrypoint: str, deployed: Mapping[str, Any]
 
 
 def _with_defaults(model: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Every setting, as JSON. An incomplete section, such as a corpus without a path, stays as is."""
+    """All settings as JSON. An incomplete section, such as a corpus without a path, is kept as is."""
     try:
         return model.model_validate(values).model_dump(mode="json")
     except ValidationError:

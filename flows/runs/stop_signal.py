@@ -1,4 +1,4 @@
-"""How a run reacts to SIGTERM: it stops once, and nothing interrupts the checkpoint that it then writes."""
+"""SIGTERM handling of a run: it stops once, and further signals do not interrupt its last checkpoint."""
 
 import signal
 import threading
@@ -9,10 +9,10 @@ from types import FrameType
 
 @contextmanager
 def stopped_once() -> Iterator[None]:
-    """Let the first SIGTERM stop the run by Prefect's handler, and ignore those that follow.
+    """Pass the first SIGTERM to Prefect's handler, which stops the run, and ignore further ones.
 
-    systemd signals the run, and `vecmill up` signals it again. The worker of `vecmill up` starts its runs with SIGTERM
-    blocked: one that came before the flow could handle it takes effect here.
+    systemd signals the run, then `vecmill up` signals it again. The worker of `vecmill up` starts runs with SIGTERM
+    blocked; a signal that arrived before the flow could handle it takes effect here.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -28,5 +28,5 @@ def stopped_once() -> Iterator[None]:
         signal.signal(signal.SIGTERM, stop)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     yield
-    # Not after an error: a run that stops still has to report.
+    # Not restored after an error: a stopping run still has to report its state.
     signal.signal(signal.SIGTERM, previous)

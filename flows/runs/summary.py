@@ -1,11 +1,12 @@
-"""The end of a run, for Prefect's UI."""
+"""Markdown summary of a run for the Prefect UI."""
 
 from flows.runs.result import BuildResult
+from tasks.publishing import Outcome
 
 
 def summary_markdown(result: BuildResult) -> str:
     """Message, stages and speed of a run, as Markdown."""
-    if result.outcome == "nothing to do":
+    if result.outcome is Outcome.NOTHING_TO_DO:
         return f"## {result.message}"
     lines = [f"## {result.message}", "", str(result.files), ""]
     lines += ["| stage | rows | seconds | reused |", "|---|---:|---:|---|"]
@@ -19,5 +20,5 @@ def summary_markdown(result: BuildResult) -> str:
 
 
 def interval_text(low: float | None, high: float | None) -> str:
-    """Both ends of an interval, empty where there is none."""
+    """Both bounds of an interval; empty if there is none."""
     return "" if low is None or high is None else f"{low:.4f} to {high:.4f}"

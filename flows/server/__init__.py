@@ -1,1 +1,1 @@
-"""Prefect's server and worker: the local stack, deployments, automations and notifications."""
+"""Prefect server and worker: the local stack, deployments, automations and notifications."""

@@ -1,4 +1,4 @@
-"""Which Prefect server the commands talk to: the one that Prefect's settings name, else that of `vecmill up`."""
+"""Find the Prefect server: the one in Prefect's settings, else that of `vecmill up`."""
 
 from base64 import b64encode
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ REFUSED = (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN)
 
 
 def is_healthy(server: str, timeout_seconds: float = HEALTH_TIMEOUT_SECONDS) -> bool:
-    """Whether a Prefect API answers at this address, such as http://127.0.0.1:4200/api; needs no password."""
+    """Whether a Prefect API answers at this address, e.g. http://127.0.0.1:4200/api; needs no password."""
     try:
         return httpx.get(f"{server}/health", timeout=timeout_seconds).status_code == httpx.codes.OK
     except (httpx.HTTPError, httpx.InvalidURL):
@@ -34,15 +34,15 @@ def check_own_password() -> None:
     """Raise ServerError unless the worker of `vecmill up` can log in to its server."""
     server, client = _password(PREFECT_SERVER_API_AUTH_STRING), _password(PREFECT_API_AUTH_STRING)
     if server and server != client:
-        found = "has another value" if client else "is not set"
+        found = "has a different value" if client else "is not set"
         raise ServerError(
-            "PREFECT_SERVER_API_AUTH_STRING sets the password of the server, but PREFECT_API_AUTH_STRING, with which "
-            f"worker and commands log in, {found}; set both to the same"
+            "PREFECT_SERVER_API_AUTH_STRING sets the server's password, but PREFECT_API_AUTH_STRING, which the worker "
+            f"and the commands log in with, {found}; set both to the same value"
         )
 
 
 def _check_password(server: str) -> None:
-    """Raise ServerError if the server does not let this command in."""
+    """Raise ServerError if the server rejects this command's credentials."""
     password, key = _password(PREFECT_API_AUTH_STRING), _secret(PREFECT_API_KEY)
     token = f"Basic {b64encode(password.encode()).decode()}" if password else f"Bearer {key}" if key else None
     try:
@@ -52,40 +52,40 @@ def _check_password(server: str) -> None:
     except httpx.HTTPError as error:
         raise ServerError(f"{without_credentials(server)} does not answer: {error}") from error
     if answer.status_code in REFUSED:
-        found = "does not accept the password in" if token else "asks for a password; set"
+        found = "rejects the password in" if token else "requires a password; set"
         raise ServerError(
             f"the Prefect server at {without_credentials(server)} {found} PREFECT_API_AUTH_STRING; "
-            "it has to be the PREFECT_SERVER_API_AUTH_STRING of the server, such as admin:password"
+            "it must match the server's PREFECT_SERVER_API_AUTH_STRING, e.g. admin:password"
         )
 
 
 def _password(setting: Setting) -> str:
-    """A password for Prefect's server, which answers every request with 500 if one is not ASCII."""
+    """Password from a setting. Must be ASCII: otherwise Prefect's server answers every request with 500."""
     found = _secret(setting)
     if not found.isascii():
-        raise ServerError(f"{setting.name} has characters outside ASCII, which Prefect's server cannot compare")
+        raise ServerError(f"{setting.name} has non-ASCII characters, which Prefect's server rejects; use ASCII only")
     return found
 
 
 def _secret(setting: Setting) -> str:
-    """Value of a setting that Prefect keeps as text or, by version, as a secret."""
+    """Value of a setting that is plain text or a secret, depending on the Prefect version."""
     value = setting.value()
     return str(value.get_secret_value() if hasattr(value, "get_secret_value") else value or "")
 
 
 @contextmanager
 def known_server() -> Iterator[str]:
-    """Have Prefect's clients talk to the server that is known; gives its address.
+    """Point Prefect's clients to the configured server and yield its address.
 
-    Raises ServerError if none is known, none answers or it does not accept the password.
+    Raises ServerError if no server is configured, it does not answer, or it rejects the password.
     """
     running = running_stack()
     server = PREFECT_API_URL.value() or (running.api_url if running else None)
     if not server:
-        raise ServerError("no Prefect server is known: `vecmill up` starts one here, or set PREFECT_API_URL to yours")
+        raise ServerError("no Prefect server configured: start one with `vecmill up`, or set PREFECT_API_URL")
     if not is_healthy(server):
         address = without_credentials(server)
-        raise ServerError(f"no Prefect server answers at {address}; start it, or set PREFECT_API_URL to another")
+        raise ServerError(f"no Prefect server answers at {address}; start it, or change PREFECT_API_URL")
     _check_password(server)
     with temporary_settings({PREFECT_API_URL: server}):
         yield server

@@ -1,4 +1,4 @@
-"""What the server does by itself when events come, or fail to come; `vecmill deploy` sets it up."""
+"""Automations of the Prefect server that react to events or to their absence; `vecmill deploy` creates them."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -10,34 +10,34 @@ from prefect.events.schemas.automations import Automation, AutomationCore, Event
 
 from flows.runs.result import NOTHING_TO_DO
 
-# Three heartbeats of the deployments' 30 s.
+# Three heartbeats; the deployments send one every 30 s.
 SILENCE = timedelta(seconds=90)
-# Prefect calls the event after the name of the state, and a run of ours may end under a name of its own.
+# Prefect names the event after the state, and our runs may end in a custom state.
 ENDED = frozenset(
     f"prefect.flow-run.{state}" for state in ("Completed", NOTHING_TO_DO, "Failed", "TimedOut", "Cancelled", "Crashed")
 )
-# States of a run that is to start later, also after it was Pending.
+# States of a run that will start later, possibly after it was Pending.
 WAITING = frozenset(f"prefect.flow-run.{state}" for state in ("Scheduled", "AwaitingConcurrencySlot", "Late"))
 HEARTBEAT = "prefect.flow-run.heartbeat"
-# The name of the state of a run whose time has come and which no worker has started.
+# State name of a scheduled run that no worker has picked up in time.
 LATE = "Late"
-# Prefect calls a run late after 15 seconds; a busy worker may start it a moment later.
+# Prefect marks a run late after 15 seconds; a busy worker may start it shortly after.
 LATE_FOR = timedelta(seconds=45)
 NOT_STARTED = timedelta(seconds=100)
-NEVER_STARTED = "it never started: its worker ended after it took the run and before the process of the run was up"
+NEVER_STARTED = "it never started: the worker exited after it picked up the run and before it started the run's process"
 SILENT = (
-    "no sign of life for 90 seconds: the process or its machine died; the next run of the table goes on from the "
+    "no heartbeat for 90 seconds: the process or its machine died; the next run of the table resumes from the "
     "checkpoint"
 )
-# Events of a run name the run as their resource and its tags as related ones.
+# Events of a run have the run as their resource and its tags as related resources.
 OUR_RUNS = {"prefect.resource.role": "tag", "prefect.resource.id": "prefect.tag.vecmill"}
 
 
 def silent_runs_crash() -> AutomationCore:
-    """Mark a run Crashed whose process has died with its worker, or with the machine: nobody else would tell."""
+    """Mark a run Crashed if its process died together with its worker or machine, so that neither could report it."""
     return AutomationCore(
         name="vecmill: a run that falls silent has crashed",
-        description="No heartbeat for 90 seconds; without this the run would be shown as running for ever.",
+        description="No heartbeat for 90 seconds; without this automation the run would stay Running forever.",
         trigger=EventTrigger(
             match_related=OUR_RUNS,
             for_each={"prefect.resource.id"},
@@ -58,10 +58,10 @@ def silent_runs_crash() -> AutomationCore:
 
 
 def unstarted_runs_crash() -> AutomationCore:
-    """Mark a run Crashed whose worker has ended after it took the run: the run would stay Pending for ever."""
+    """Mark a run Crashed if its worker exited after it picked up the run, which would stay Pending forever."""
     return AutomationCore(
         name="vecmill: a run that never starts has crashed",
-        description="Pending for 100 seconds; a worker starts a run within seconds.",
+        description="Pending for 100 seconds; workers start a run within seconds.",
         trigger=EventTrigger(
             match_related=OUR_RUNS,
             for_each={"prefect.resource.id"},
@@ -76,10 +76,10 @@ def unstarted_runs_crash() -> AutomationCore:
 
 
 def apply_automations(client: SyncPrefectClient, wanted: Sequence[AutomationCore]) -> dict[str, str]:
-    """Create the automations, or update those that differ. Returns what was done for each name.
+    """Create the automations, or update those that differ. Returns the action by name.
 
-    One that is as it should be is not touched: an update would make the server forget what it is waiting for. One that
-    somebody has switched off stays off.
+    Unchanged automations are not updated: an update makes the server drop the events it is waiting for. Disabled
+    automations stay disabled.
     """
     done = {}
     for automation in wanted:

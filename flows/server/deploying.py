@@ -1,4 +1,4 @@
-"""Bring a Prefect server to what prefect.yaml says: the work pool, the deployments and the automations."""
+"""Deploy prefect.yaml to a Prefect server: work pool, deployments and automations."""
 
 import logging
 import os
@@ -23,7 +23,7 @@ WORK_POOL = "local"
 
 
 class DeployReport(BaseModel):
-    """What `vecmill deploy` did. done: created, updated or unchanged, by name."""
+    """Report of `vecmill deploy`. done: created, updated or unchanged, by name."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -33,10 +33,10 @@ class DeployReport(BaseModel):
 
 
 def deploy(server: str, prefect_yaml: Path = PREFECT_YAML) -> DeployReport:
-    """Create the work pool, run Prefect's own deploy and set up the automations; the second time changes nothing.
+    """Create the work pool, run `prefect deploy` and create the automations. Idempotent.
 
-    server: address of the API, such as http://127.0.0.1:4200/api, which is also the one that Prefect's settings name.
-    Raises ServerError with Prefect's own words if it does not accept a deployment.
+    server: API address, e.g. http://127.0.0.1:4200/api; must equal PREFECT_API_URL in Prefect's settings.
+    Raises ServerError with Prefect's message if it rejects a deployment.
     """
     with get_client(sync_client=True) as client:
         done = {f"work pool {WORK_POOL}": _work_pool(client)}
@@ -47,7 +47,7 @@ def deploy(server: str, prefect_yaml: Path = PREFECT_YAML) -> DeployReport:
 
 
 def _work_pool(client: SyncPrefectClient) -> str:
-    """Prefect's deploy stops at the first deployment whose pool is missing."""
+    """Create the work pool; `prefect deploy` fails without it."""
     try:
         client.read_work_pool(WORK_POOL)
     except ObjectNotFound:
@@ -61,17 +61,17 @@ def _work_pool(client: SyncPrefectClient) -> str:
 
 
 def _deploy_all(server: str, prefect_yaml: Path) -> None:
-    """Prefect's deploy is a command; its functions are private."""
+    """Run `prefect deploy` as a command: its functions are private."""
     command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all", "--prefect-file", str(prefect_yaml)]
     environment = deploy_environment(server)
     ended = subprocess.run(
         command, cwd=prefect_yaml.parent, env=environment, capture_output=True, text=True, check=False
     )
     if ended.returncode:
-        raise ServerError(f"Prefect did not accept {prefect_yaml}:\n{ended.stdout[-2000:]}{ended.stderr[-2000:]}")
+        raise ServerError(f"Prefect rejected {prefect_yaml}:\n{ended.stdout[-2000:]}{ended.stderr[-2000:]}")
     logger.debug(ended.stdout)
 
 
 def deploy_environment(server: str, extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The variables of a Prefect command of ours: this process's, and the server it shall talk to."""
+    """Environment for a Prefect command: that of this process, plus the server address."""
     return os.environ | {"PREFECT_API_URL": server} | dict(extra or {})

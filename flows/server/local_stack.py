@@ -1,8 +1,8 @@
-"""`vecmill up`: a Prefect server and a worker on this machine, kept running until a signal stops it.
+"""`vecmill up`: a Prefect server and a worker on this machine, supervised until a signal stops them.
 
-Each service has a session of its own and SIGTERM blocked, so that a signal to all processes leaves the order of the
-shutdown to this one: runs, worker, server. A service writes its log to the folder of Prefect's database. One that dies
-is started again: a flow run outlives both, and goes on reporting.
+Each service runs in a separate session with SIGTERM blocked, so that after a signal to all processes this process
+controls the shutdown order: runs, worker, server. Services write their logs next to Prefect's database. A service that
+dies is restarted: flow runs survive both restarts and keep reporting.
 """
 
 import logging
@@ -33,17 +33,17 @@ from storage.layout import WORKSPACE_VARIABLE, Workspace
 logger = logging.getLogger(__name__)
 
 HOST = "127.0.0.1"
-# A first start makes Prefect's database; on a machine with other work that takes a minute.
+# The first start creates Prefect's database, which takes a minute on a busy machine.
 START_SECONDS = 300.0
 CHECK_SECONDS = 0.5
-# A service that dies so often within so many seconds has a reason that another start does not mend.
+# A service that dies this often within this many seconds has a problem that a restart does not fix.
 DEATHS, DEATHS_WITHIN_SECONDS = 3, 120.0
 LOG_TAIL_BYTES = 2000
 
 
 @dataclass(frozen=True)
 class StackOptions:
-    """port: of the server on loopback.  runs_at_once: more than that wait for the worker."""
+    """Options of `vecmill up`. port: server port on loopback.  runs_at_once: limit of the worker; further runs wait."""
 
     workspace: Workspace
     port: int = 4200
@@ -52,7 +52,7 @@ class StackOptions:
 
 @dataclass
 class Service:
-    """One long-running command of Prefect's."""
+    """A long-running Prefect command."""
 
     name: str
     command: list[str]
@@ -62,7 +62,7 @@ class Service:
     deaths: list[float] = field(default_factory=list)
 
     def start(self) -> None:
-        """Start it, its output appended to the log."""
+        """Start the process and append its output to the log."""
         environment = self.environment | {SERVICE: self.name}
         with self.log.open("ab") as log, deaf_to_stops():
             self.process = subprocess.Popen(
@@ -71,31 +71,29 @@ class Service:
             )  # fmt: skip
 
     def keep_alive(self) -> None:
-        """Start it again if it has died. Raises ServerError if it does so time and again."""
+        """Restart the process if it has died. Raises ServerError if it keeps dying."""
         if self.process is None or self.process.poll() is None:
             return
         now = time.monotonic()
         self.deaths = [death for death in self.deaths if now - death < DEATHS_WITHIN_SECONDS] + [now]
         if len(self.deaths) >= DEATHS:
-            raise ServerError(
-                f"the {self.name} has died {DEATHS} times in a row; {self.log} ends with:\n{self.last_words()}"
-            )
-        logger.warning("the %s has ended with %d; starting it again", self.name, self.process.returncode)
+            raise ServerError(f"the {self.name} died {DEATHS} times in a row; end of {self.log}:\n{self.log_tail()}")
+        logger.warning("the %s exited with status %d; restarting it", self.name, self.process.returncode)
         self.start()
 
-    def last_words(self) -> str:
-        """The end of its log."""
+    def log_tail(self) -> str:
+        """The last part of the log."""
         return self.log.read_bytes()[-LOG_TAIL_BYTES:].decode(errors="replace")
 
 
 def run_stack(options: StackOptions, ready: Callable[[StackRecord, DeployReport], None]) -> None:
-    """Run server and worker until Ctrl-C, SIGTERM or the end of the terminal; the caller has the lock of `sole_stack`.
+    """Run server and worker until Ctrl-C, SIGTERM or SIGHUP. The caller holds the lock of `sole_stack`.
 
-    ready: called once, when all is started.
-    Raises ServerError if the passwords of server and clients differ, the port is taken or a service does not stay up.
+    ready: called once, after everything has started.
+    Raises ServerError if the passwords of server and clients differ, the port is in use or a service keeps dying.
     """
     check_own_password()
-    _end_what_a_killed_one_left()
+    _clean_up_killed_stack()
     _check_port_is_free(options.port)
     record = StackRecord(
         pid=os.getpid(),
@@ -105,12 +103,12 @@ def run_stack(options: StackOptions, ready: Callable[[StackRecord, DeployReport]
     )
     write_record(record)
     server, worker = _services(options, record)
-    with _told_to_stop(), temporary_settings({PREFECT_API_URL: record.api_url}):
+    with _stop_signals_as_interrupt(), temporary_settings({PREFECT_API_URL: record.api_url}):
         try:
-            logger.info("starting the server; the first time takes a minute")
+            logger.info("starting the server; the first start takes a minute")
             server.start()
             _wait_until_healthy(server, record)
-            logger.info("sending the deployments")
+            logger.info("creating the deployments")
             report = deploy(record.api_url)
             worker.start()
             ready(record, report)
@@ -120,7 +118,7 @@ def run_stack(options: StackOptions, ready: Callable[[StackRecord, DeployReport]
                     for service in (server, worker):
                         service.keep_alive()
         except KeyboardInterrupt:
-            logger.info("stopping: a run that trains writes a checkpoint first")
+            logger.info("stopping; training runs write a checkpoint first")
         finally:
             _ignore_stops()
             end_marked(record.token)
@@ -130,7 +128,7 @@ def run_stack(options: StackOptions, ready: Callable[[StackRecord, DeployReport]
 def _services(options: StackOptions, record: StackRecord) -> tuple[Service, Service]:
     environment = os.environ | {
         "PREFECT_API_URL": record.api_url,
-        # In memory, as is Prefect's default, a restarted server would end the runs that hold a slot.
+        # With Prefect's default, in memory, a server restart would end the runs that hold a slot.
         "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
         WORKSPACE_VARIABLE: str(options.workspace.root),
         MARK: record.token,
@@ -138,7 +136,7 @@ def _services(options: StackOptions, record: StackRecord) -> tuple[Service, Serv
     for name, value in {
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
-        # Every two seconds a look for work, instead of ten: the server is on the same machine.
+        # Poll every two seconds instead of ten: the server is on the same machine.
         "PREFECT_WORKER_QUERY_SECONDS": "2",
     }.items():
         environment.setdefault(name, value)
@@ -151,8 +149,8 @@ def _services(options: StackOptions, record: StackRecord) -> tuple[Service, Serv
     )
 
 
-def _end_what_a_killed_one_left() -> None:
-    """A `vecmill up` that was killed leaves its server and worker behind; nobody would restart or stop them."""
+def _clean_up_killed_stack() -> None:
+    """Stop the server and worker that a killed `vecmill up` left running unsupervised."""
     left = read_record()
     if left is not None:
         end_marked(left.token)
@@ -161,14 +159,14 @@ def _end_what_a_killed_one_left() -> None:
 
 def _check_port_is_free(port: int) -> None:
     with socket.socket() as probe:
-        # As the server does it: what a server that was killed left in the kernel is not in the way.
+        # As the server does: otherwise sockets of a killed server in TIME_WAIT would block the port.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
         except OSError as error:
             raise ServerError(
-                f"port {port} of {HOST} is taken by another program: {error}; name another with --port, or, if a "
-                "Prefect server of yours has it, use that: PREFECT_API_URL, then `vecmill deploy`"
+                f"port {port} on {HOST} is in use: {error}; choose another with --port or, if it is your own Prefect "
+                "server, set PREFECT_API_URL and run `vecmill deploy`"
             ) from error
 
 
@@ -176,15 +174,15 @@ def _wait_until_healthy(server: Service, record: StackRecord) -> None:
     deadline = time.monotonic() + START_SECONDS
     while not is_healthy(record.api_url, timeout_seconds=2):
         if server.process is None or server.process.poll() is not None:
-            raise ServerError(f"the server did not start; {server.log} ends with:\n{server.last_words()}")
+            raise ServerError(f"the server did not start; end of {server.log}:\n{server.log_tail()}")
         if time.monotonic() > deadline:
-            raise ServerError(f"the server does not answer after {START_SECONDS:.0f} s; its log is {server.log}")
+            raise ServerError(f"the server did not answer within {START_SECONDS:.0f} s; see {server.log}")
         time.sleep(CHECK_SECONDS)
 
 
 @contextmanager
-def _told_to_stop() -> Iterator[None]:
-    """Treat what a system or a closing terminal sends like Ctrl-C; what is ignored, as under nohup, stays ignored."""
+def _stop_signals_as_interrupt() -> Iterator[None]:
+    """Treat SIGTERM and SIGHUP like Ctrl-C; signals that are ignored, as under nohup, stay ignored."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         _ignore_stops()
@@ -202,6 +200,6 @@ def _told_to_stop() -> Iterator[None]:
 
 
 def _ignore_stops() -> None:
-    """Another SIGTERM, as service managers send it, does not interrupt the shutdown; Ctrl-C shortens it."""
+    """Keep further SIGTERMs, as sent by service managers, from interrupting the shutdown; Ctrl-C shortens it."""
     for number in STOPPING:
         signal.signal(number, signal.SIG_IGN)

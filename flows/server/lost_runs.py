@@ -1,7 +1,7 @@
-"""Runs that cannot report their end themselves: never started, lost with their worker, or late.
+"""Detect runs that cannot report their own end: never started, lost with their worker, or late.
 
-`vecmill up` looks for them as long as it runs. The server notifies people of the states that are set here; this adds
-what only a process with the workspace can write: the record for `vecmill runs` and the artifact with the command.
+`vecmill up` checks for them while it runs. The server sends notifications for the states set here; this module adds
+what needs access to the workspace: the record for `vecmill runs` and the artifact with the resume command.
 """
 
 import logging
@@ -27,27 +27,28 @@ from prefect.events.filters import EventFilter, EventNameFilter, EventOccurredFi
 from prefect.exceptions import PrefectException
 from prefect.states import Crashed
 
-from flows.runs.stop_notes import has_note, leave_note
+from flows.runs.stop_notes import has_stop_note, write_stop_note
 from flows.server.automations import HEARTBEAT, LATE, LATE_FOR, NEVER_STARTED, SILENCE, SILENT
 from flows.server.marked_processes import run_ids
 from storage.layout import Workspace
+from tasks.events import failure_event
 
 logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 10.0
-# The process of a run takes seconds to start, a minute on a busy machine.
+# A run's process takes seconds to start, up to a minute on a busy machine.
 START = timedelta(seconds=75)
-# Hooks of the run or the worker write the note, if they can.
+# Time for the hooks of the run or the worker to write the note.
 HOOKS = timedelta(seconds=15)
-# A run whose server was away sends its next heartbeat within 30 seconds; the automation comes first.
+# After a server outage a run sends its next heartbeat within 30 seconds; the automation acts first.
 REPORT = timedelta(seconds=10)
-# Runs that ended longer ago are history.
+# Runs that ended earlier are ignored.
 RECENT = timedelta(days=2)
-NO_WORKER = "no worker has started it; check that a worker of its work pool runs and has a free slot"
+NO_WORKER = "no worker picked it up; check that a worker of its work pool is running and has a free slot"
 
 
 class LostRuns:
-    """What has been found and reported.  since: when the server came up; a run may report again after that."""
+    """Lost runs reported so far.  since: start time of the server; runs may resume reporting after it."""
 
     def __init__(self, workspace: Workspace, token: str, since: datetime) -> None:
         self._workspace = workspace
@@ -56,7 +57,7 @@ class LostRuns:
         self._settled: set[tuple[UUID, str | None]] = set()
 
     def look(self, client: SyncPrefectClient, now: datetime) -> None:
-        """Mark runs that are lost as Crashed, and leave a note on each run that ended or waits without one."""
+        """Mark lost runs as Crashed, and write a note for each crashed or late run that has none."""
         alive = run_ids(self._token)
         for run, state in self._found(client, StateType.PENDING):
             if now - max(state.timestamp, self._since) > START and str(run.id) not in alive:
@@ -88,19 +89,31 @@ class LostRuns:
                 yield run, run.state
 
     def _note(self, client: SyncPrefectClient, run: FlowRun, state: State) -> None:
-        if not has_note(client, run):
+        if not has_stop_note(client, run):
             flow = client.read_flow(run.flow_id)
             logger.warning("the run %s: %s", run.name, state.message)
             try:
-                leave_note(client, run, state, flow.name, self._workspace)
+                write_stop_note(client, run, state, flow.name, self._workspace)
             except (ValueError, ImportError, AttributeError) as error:
-                # Parameters or an entrypoint that this version does not know; the other runs have their turn.
-                logger.warning("the run %s gets no note: %s", run.name, error)
+                # Parameters or an entrypoint unknown to this version; carry on with the other runs.
+                logger.warning("cannot write a note for run %s: %s", run.name, error)
+            if run.created and run.created < self._since:
+                _announce(client, run)
         self._settled.add((run.id, state.name))
 
 
+def _announce(client: SyncPrefectClient, run: FlowRun) -> None:
+    """Have people notified of a run that began before the server was restarted.
+
+    The server evaluates an event of a state after that of the state before. It has forgotten the one from before the
+    restart, and waits 15 minutes for it.
+    """
+    event = failure_event(run.id, run.name, run.tags)
+    client._client.post("/events", json=[event.model_dump(mode="json")]).raise_for_status()
+
+
 def _last_heartbeat(client: SyncPrefectClient, run: FlowRun) -> datetime | None:
-    """When the run has last reported that it is alive; None if it never has."""
+    """Time of the run's last heartbeat, or None."""
     page = client.read_events(
         EventFilter(
             event=EventNameFilter(name=[HEARTBEAT]),
@@ -114,7 +127,7 @@ def _last_heartbeat(client: SyncPrefectClient, run: FlowRun) -> datetime | None:
 
 @contextmanager
 def lost_runs_reported(workspace: Workspace, token: str) -> Iterator[None]:
-    """Look for lost runs every few seconds, in a thread: a server that is slow to answer holds nothing else up."""
+    """Check for lost runs every few seconds in a thread, so that a slow server blocks nothing else."""
     over = threading.Event()
     lost = LostRuns(workspace, token, datetime.now(UTC))
 
@@ -124,9 +137,9 @@ def lost_runs_reported(workspace: Workspace, token: str) -> Iterator[None]:
                 with get_client(sync_client=True) as client:
                     lost.look(client, datetime.now(UTC))
             except (httpx.HTTPError, PrefectException, RuntimeError) as error:
-                logger.debug("lost runs cannot be looked for: %s", error)
+                logger.debug("cannot check for lost runs: %s", error)
 
-    # The context holds the address of the server.
+    # The context variables hold the server address.
     thread = threading.Thread(target=copy_context().run, args=(watch,), name="lost runs", daemon=True)
     thread.start()
     try:

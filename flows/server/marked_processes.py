@@ -1,7 +1,7 @@
-"""Processes that carry a mark in their environment: found again whoever their parent is, and stopped in order.
+"""Find processes by a marker variable in their environment, whatever their parent, and stop them in order.
 
-A flow run outlives a worker that was killed: it has a parent no longer and is adopted by init. The mark, a variable
-that every descendant inherits, still shows which `vecmill up` started it.
+A flow run outlives a killed worker and is reparented to init. The marker, which all descendants inherit, still
+identifies the `vecmill up` that started it.
 """
 
 import os
@@ -13,11 +13,11 @@ from contextlib import contextmanager, suppress
 import psutil  # type: ignore[import-untyped]
 
 MARK = "VECMILL_UP"
-# Value: the name of the service, inherited by what it starts.
+# Value: name of the service, inherited by its child processes.
 SERVICE = "VECMILL_UP_SERVICE"
-# Prefect sets it for the process of a flow run.
+# Set by Prefect for the process of a flow run.
 FLOW_RUN = "PREFECT__FLOW_RUN_ID"
-# A training writes its checkpoint within seconds and reports to the server; together below systemd's 90 seconds.
+# Training writes its checkpoint within seconds and reports to the server; the total stays below systemd's 90 s.
 RUN_SECONDS, SERVICE_SECONDS = 45.0, 15.0
 POLL_SECONDS = 0.1
 STOPPING = (signal.SIGTERM, signal.SIGHUP)
@@ -25,10 +25,10 @@ STOPPING = (signal.SIGTERM, signal.SIGHUP)
 
 @contextmanager
 def deaf_to_stops() -> Iterator[None]:
-    """Processes that are started in this block do not react to SIGTERM and SIGHUP; SIGINT ends them.
+    """Block SIGTERM and SIGHUP in processes started in this context; SIGINT still ends them.
 
-    systemd and a shutdown send SIGTERM to all processes at once. Prefect's worker would then kill its runs at once,
-    and the server would be gone before a run has reported. The signal mask is inherited; a flow unblocks it
+    systemd and a system shutdown send SIGTERM to all processes simultaneously. Prefect's worker would then kill its
+    runs, and the server would exit before a run has reported. The signal mask is inherited; a flow unblocks it
     (`flows.runs.stop_signal`).
     """
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
@@ -39,22 +39,22 @@ def deaf_to_stops() -> Iterator[None]:
 
 
 def marked_processes(token: str) -> list[psutil.Process]:
-    """Every process of this user that carries the mark with this token, except the caller."""
+    """All processes of this user whose marker has this token, except the caller."""
     own = os.getpid()
     return [process for process in psutil.process_iter() if process.pid != own and _variables(process, MARK) == [token]]
 
 
 def run_ids(token: str) -> set[str]:
-    """Ids of the flow runs whose processes are alive."""
+    """Ids of flow runs with a live process."""
     found = [_variables(process, FLOW_RUN) for process in marked_processes(token) if _is_alive(process)]
     return {run for values in found for run in values if run}
 
 
 def end_marked(token: str) -> None:
-    """Stop the flow runs, then the worker, then the server, and kill what does not end in time.
+    """Stop the flow runs, then the worker, then the server; kill processes that do not exit in time.
 
-    The worker is suspended first: it would start the next run, or kill its runs when it ends itself. The server is
-    last, because runs report to it. A second Ctrl-C kills all at once.
+    The worker is suspended first: otherwise it would start the next run, or kill its runs on exit. The server is
+    last because runs report to it. A second Ctrl-C kills all processes immediately.
     """
     try:
         workers = [process for process in marked_processes(token) if _role(process) == "worker"]
@@ -74,7 +74,7 @@ def end_marked(token: str) -> None:
 
 
 def _end(processes: Sequence[psutil.Process], how: signal.Signals, grace_seconds: float) -> None:
-    """Send the signal to those whose parent is not among them, which end their own children."""
+    """Signal only processes whose parent is not in the list: parents stop their children themselves."""
     pids = {process.pid for process in processes if _is_alive(process)}
     for process in processes:
         if how is signal.SIGINT or _parent(process) not in pids:
@@ -92,7 +92,7 @@ def _wait(processes: Sequence[psutil.Process], seconds: float) -> None:
 
 
 def _is_alive(process: psutil.Process) -> bool:
-    """A process that a suspended parent has not waited for has ended."""
+    """Whether the process runs. A zombie, which a suspended parent has not reaped, does not count."""
     try:
         return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.Error:
@@ -112,13 +112,13 @@ def _parent(process: psutil.Process) -> int | None:
 
 
 def _role(process: psutil.Process) -> str | None:
-    """`run`, or the name of the service that it belongs to."""
+    """`run`, or the name of the service the process belongs to."""
     found = _variables(process, FLOW_RUN, SERVICE)
     return None if not found else "run" if found[0] else found[1]
 
 
 def _variables(process: psutil.Process, *names: str) -> list[str | None]:
-    """Other users' processes, and those that have just ended, show no environment."""
+    """Environment variables of a process; empty for other users' processes and for those that just exited."""
     try:
         environment = process.environ()
     except (psutil.Error, OSError):

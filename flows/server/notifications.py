@@ -1,7 +1,7 @@
-"""Tell people when a release is refused or a run fails: by Slack, a webhook of their own, or e-mail.
+"""Notifications for refused releases and failed runs: by Slack, webhook or e-mail.
 
-The server sends: it is still there when a worker's machine is gone. URLs and passwords lie encrypted in its blocks, and
-automations refer to these; both carry the channel's name, so that each channel is there once.
+The server sends them, so they work even if a worker's machine is down. URLs and passwords are stored encrypted in
+Prefect blocks, which automations reference. Both are named after the channel, so each channel exists once.
 """
 
 import asyncio
@@ -27,17 +27,17 @@ Channel = Literal["slack", "webhook", "email"]
 
 BLOCKS: Mapping[Channel, type[Block]] = {"slack": Webhook, "webhook": Webhook, "email": MailNotification}
 
-# Templates of Prefect's server, which knows the run of the event as `flow_run`.
+# Jinja templates rendered by Prefect's server, where `flow_run` is the run of the event.
 TABLE = "((flow_run.parameters.publication or {}).table or flow_run.name)"
 REFUSED = "('GateRefusedError' in (flow_run.state.message or ''))"
 LATE_RUN = f"(flow_run.state.name == '{LATE}')"
-ENDED_AS = f"('was refused by its gates' if {REFUSED} else 'has ended as ' ~ flow_run.state.name)"
+ENDED_AS = f"('was refused by its gates' if {REFUSED} else 'ended as ' ~ flow_run.state.name)"
 WHAT = f"('is late' if {LATE_RUN} else {ENDED_AS})"
 SUBJECT = f"'vecmill: ' ~ flow_run.name ~ ' ' ~ {WHAT}"
-NO_MESSAGE = f"('no worker has started it' if {LATE_RUN} else 'no reason was given')"
+NO_MESSAGE = f"('no worker picked it up' if {LATE_RUN} else 'no reason given')"
 MESSAGE = f"(flow_run.state.message or {NO_MESSAGE})"
 BODY = MESSAGE + " ~ '\n\n' ~ ((flow_run|ui_url) or '')"
-# Slack reads these three as markup: a table called <!channel> would call everybody.
+# Slack parses these three as markup: a table named <!channel> would notify everyone.
 PLAIN = "|replace('&', '&amp;')|replace('<', '&lt;')|replace('>', '&gt;')"
 PAYLOADS: Mapping[Channel, str] = {
     "slack": f'{{"text": {{{{ (({SUBJECT} ~ "\n" ~ {BODY}){PLAIN})|tojson }}}}}}',
@@ -46,7 +46,7 @@ PAYLOADS: Mapping[Channel, str] = {
     f'"message": {{{{ {MESSAGE}|tojson }}}}, "url": {{{{ ((flow_run|ui_url) or "")|tojson }}}}}}',
 }
 TEST_SUBJECT = "vecmill: notifications are on"
-TEST_BODY = "You will hear from vecmill when a release is refused and when a run fails, crashes or is late."
+TEST_BODY = "vecmill notifies you when a release is refused and when a run fails, crashes or is late."
 TEST_PAYLOADS: Mapping[Channel, Mapping[str, str]] = {
     "slack": {"text": f"{TEST_SUBJECT}\n{TEST_BODY}"},
     "webhook": {"message": TEST_BODY},
@@ -54,16 +54,16 @@ TEST_PAYLOADS: Mapping[Channel, Mapping[str, str]] = {
 
 
 def webhook_block(url: str) -> Webhook:
-    """What the server calls. Raises NotificationError, which does not repeat it, if it is not an address of the web."""
+    """Block for a webhook URL. Raises NotificationError, which does not repeat the URL, if it is not an HTTP URL."""
     if not url.startswith(("http://", "https://")):
-        raise NotificationError("the URL of a webhook begins with https:// or http://; the one that was given does not")
+        raise NotificationError("a webhook URL must start with https:// or http://; this one does not")
     return Webhook(url=SecretStr(url), headers=SecretDict({"Content-Type": "application/json"}))
 
 
 def switch_on(channel: Channel, block: Block) -> str:
-    """Send a test message, then have the server use this channel from now on. Returns what became of the automation.
+    """Send a test message, then enable the channel on the server. Returns created, updated or unchanged.
 
-    Raises NotificationError if the test message is not taken; nothing is changed then.
+    Raises NotificationError if the test message fails; nothing is changed in that case.
     """
     _send_test_message(channel, block)
     block.save(_block_name(channel), overwrite=True)
@@ -79,20 +79,20 @@ def switch_on(channel: Channel, block: Block) -> str:
 
 
 def switch_off(channel: Channel) -> bool:
-    """Forget the channel with its secrets; returns whether there was one."""
+    """Delete the channel and its credentials; returns whether it existed."""
     with get_client(sync_client=True) as client:
         automations = _found(client, channel)
         for automation in automations:
             client.delete_automation(automation.id)
     try:
         BLOCKS[channel].delete(_block_name(channel))
-    except ValueError:  # Prefect's word for a block that is not there
+    except ValueError:  # raised by Prefect if the block does not exist
         return bool(automations)
     return True
 
 
 def channels_on() -> list[Channel]:
-    """The channels that the server uses."""
+    """Channels enabled on the server."""
     with get_client(sync_client=True) as client:
         return [channel for channel in BLOCKS if any(found.enabled for found in _found(client, channel))]
 
@@ -124,7 +124,7 @@ def _automations(channel: Channel, block: UUID) -> list[AutomationCore]:
         name=_automation_name(channel),
         description="Set up by `vecmill notify`; a refused release ends its run as Failed.",
         trigger=EventTrigger(
-            # A run that crashed could not tell it itself.
+            # A crashed run cannot emit an event itself.
             match_related=OUR_RUNS,
             expect={RUN_FAILED, "prefect.flow-run.Crashed"},
             posture=Posture.Reactive,
@@ -150,7 +150,7 @@ def _automations(channel: Channel, block: UUID) -> list[AutomationCore]:
 
 
 def _send_test_message(channel: Channel, block: Block) -> None:
-    """From here, so that a wrong address is told at once and not when it would be needed."""
+    """Send from this process, so that a wrong address fails now and not when it is needed."""
     try:
         if isinstance(block, MailNotification):
             block.send(TEST_BODY, TEST_SUBJECT)
@@ -161,9 +161,9 @@ def _send_test_message(channel: Channel, block: Block) -> None:
                     f"the {channel} webhook answered the test message with {answer.status_code}; check its URL"
                 )
     except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-        # The URL is the secret of a webhook, and some of these errors repeat it.
+        # A webhook URL is a secret, and some of these errors repeat it.
         said = f": {error}" if channel == "email" else ""
         raise NotificationError(
-            f"the test message could not be sent by {channel} ({type(error).__name__}{said}); check the address, "
-            "the port and whether this machine may reach it"
+            f"cannot send the test message by {channel} ({type(error).__name__}{said}); check the address "
+            "and port, and that this machine can reach them"
         ) from None

@@ -1,4 +1,4 @@
-"""Start a run on a Prefect server, with single settings changed."""
+"""Start a run on a Prefect server, with settings overridden."""
 
 import time
 from collections.abc import Sequence
@@ -16,13 +16,13 @@ from pydantic import BaseModel, ConfigDict
 from flows.deployments import merge_settings, parameters_of
 from storage.errors import ServerError
 
-# Settings that may name a file: relative to the folder of the command, which a worker does not know.
+# Settings that may be paths relative to the current folder of the command, which a worker does not know.
 FILE_SETTINGS = ("corpus.path", "training.start_from", "evaluation.reference", "workspace")
 WAIT_SECONDS = 2.0
 
 
 class StartedRun(BaseModel):
-    """A run that was sent to a server. state, message: as far as is known; completed: it has ended well."""
+    """A run submitted to a server. state, message: last known; completed: it succeeded."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -39,13 +39,13 @@ class StartedRun(BaseModel):
 def start_run(name: str, assignments: Sequence[str]) -> StartedRun:
     """Start a deployment on the server with `--set section.field=value` merged into its parameters.
 
-    Raises ServerError if the server has no such deployment, SettingsError for a setting that is wrong.
+    Raises ServerError if the server has no such deployment, SettingsError for an invalid setting.
     """
     with get_client(sync_client=True) as client:
         deployment = _find(client, name)
         model = parameters_of(str(deployment.entrypoint))
         merged = merge_settings(
-            model, deployment.parameters, [with_whole_path(assignment) for assignment in assignments]
+            model, deployment.parameters, [with_absolute_path(assignment) for assignment in assignments]
         )
         parameters = merged.model_dump(mode="json", exclude_unset=True)
         run = client.create_flow_run_from_deployment(deployment.id, parameters=parameters)
@@ -61,7 +61,7 @@ def start_run(name: str, assignments: Sequence[str]) -> StartedRun:
 
 
 def ended_run(run: StartedRun) -> StartedRun:
-    """Wait until the run has ended, however long that takes; gives it with its last state."""
+    """Wait without a timeout until the run has ended, and return it with its final state."""
     with get_client(sync_client=True) as client:
         while True:
             state: State | None = client.read_flow_run(run.id).state
@@ -78,12 +78,12 @@ def _find(client: SyncPrefectClient, name: str) -> DeploymentResponse:
     known = sorted(deployment.name for deployment in client.read_deployments())
     raise ServerError(
         f"the server has no deployment {name!r}; it has {', '.join(known) or 'none'}; "
-        "`vecmill deploy` sends it those of prefect.yaml"
+        "run `vecmill deploy` to create those of prefect.yaml"
     )
 
 
-def with_whole_path(assignment: str) -> str:
-    """A setting that names a file beside the command, with the whole path of that file."""
+def with_absolute_path(assignment: str) -> str:
+    """Make the path in a setting absolute if it exists relative to the current folder."""
     name, _, value = assignment.partition("=")
     path = Path(value.strip()).expanduser()
     beside = next(iter(Path.cwd().glob(path.as_posix())), None) if value and not path.is_absolute() else None

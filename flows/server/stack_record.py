@@ -1,7 +1,7 @@
-"""Where `vecmill up` notes what it runs, so that a second one and the other commands find it.
+"""Record of the running `vecmill up`, for a second `vecmill up` and for the other commands.
 
-The note lies beside Prefect's own database. Whoever holds the lock beside it is running; a note without a holder is
-what a killed one left, and names by its token the processes that may still be there.
+The record is stored next to Prefect's database. A running `vecmill up` holds the lock file; a record without a lock
+holder was left by a killed process, and its token identifies child processes that may still run.
 """
 
 from collections.abc import Iterator
@@ -12,9 +12,11 @@ from filelock import FileLock, Timeout
 from prefect.settings import PREFECT_HOME
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from storage.disk import replaced_file
+
 
 class StackRecord(BaseModel):
-    """One `vecmill up`. token: in the environment of every process it started, as VECMILL_UP."""
+    """A running `vecmill up`. token: value of VECMILL_UP in the environment of all processes it started."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -25,12 +27,12 @@ class StackRecord(BaseModel):
 
 
 def stack_folder() -> Path:
-    """Folder of the note, the lock and the logs of `vecmill up`."""
+    """Folder with the record, the lock and the logs of `vecmill up`."""
     return Path(PREFECT_HOME.value()) / "vecmill"
 
 
 def running_stack() -> StackRecord | None:
-    """What is running now, if anything."""
+    """The record if `vecmill up` is running, else None."""
     folder = stack_folder()
     if not folder.is_dir():
         return None
@@ -44,7 +46,7 @@ def running_stack() -> StackRecord | None:
 
 
 def read_record() -> StackRecord | None:
-    """The note, if there is one that can be read."""
+    """The record, or None if it is missing or unreadable."""
     try:
         return StackRecord.model_validate_json((stack_folder() / "up.json").read_text(encoding="utf-8"))
     except (OSError, ValidationError):
@@ -53,7 +55,7 @@ def read_record() -> StackRecord | None:
 
 @contextmanager
 def sole_stack() -> Iterator[bool]:
-    """Hold the lock of `vecmill up`; gives whether this process got it."""
+    """Try to take the lock of `vecmill up`; yields whether this process holds it."""
     stack_folder().mkdir(parents=True, exist_ok=True)
     lock = FileLock(stack_folder() / "up.lock")
     try:
@@ -68,12 +70,11 @@ def sole_stack() -> Iterator[bool]:
 
 
 def write_record(record: StackRecord) -> None:
-    """Replace the note in one step."""
-    temporary = stack_folder() / "up.json.tmp"
-    temporary.write_text(record.model_dump_json() + "\n", encoding="utf-8")
-    temporary.replace(stack_folder() / "up.json")
+    """Replace the record atomically."""
+    with replaced_file(stack_folder() / "up.json") as written:
+        written.write_text(record.model_dump_json() + "\n", encoding="utf-8")
 
 
 def remove_record() -> None:
-    """Nothing is left of it."""
+    """Delete the record."""
     (stack_folder() / "up.json").unlink(missing_ok=True)

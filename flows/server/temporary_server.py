@@ -1,4 +1,4 @@
-"""Prefect's own temporary server, for runs from the command line where no server is configured."""
+"""Prefect's temporary server, for local runs without a configured server."""
 
 import signal
 
@@ -7,11 +7,11 @@ from prefect.settings import PREFECT_API_URL
 
 
 def start_temporary_server() -> None:
-    """Start Prefect's temporary server, deaf to Ctrl-C, unless `PREFECT_API_URL` names a server.
+    """Start Prefect's temporary server with SIGINT blocked, unless `PREFECT_API_URL` is set.
 
-    A terminal sends Ctrl-C to all processes of a command. A server that ends before the run has reported its last state
-    keeps the run retrying for a minute; deaf to it, the server is ended by the run's process when that is done.
-    Prefect's clients would start the same server themselves, so all that changes is the signal mask it inherits.
+    A terminal sends Ctrl-C to all processes of a command. If the server exits before the run has reported its final
+    state, the run retries for a minute; with SIGINT blocked, the server runs until the process of the run stops it.
+    Prefect's clients would start the same server themselves; only the inherited signal mask differs.
     """
     if PREFECT_API_URL.value():
         return

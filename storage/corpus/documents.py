@@ -1,4 +1,4 @@
-"""The corpus as it was fetched: one row for each document, long ones in several parts."""
+"""The corpus as fetched: one row per document; long documents have several parts."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ SCHEMA = pa.schema(
         pa.field("text", pa.string(), nullable=False),
     ]
 )
-# A row group is what one worker tokenizes at a time.
+# A worker tokenizes one row group at a time.
 GROUP_BYTES = 4 << 20
 
 
@@ -31,9 +31,9 @@ DOCUMENTS = RowTable("documents", SCHEMA, _text_bytes, GROUP_BYTES, {"compressio
 
 
 def document_batches(pieces: Iterable[tuple[int, Piece]]) -> Iterator[Batch]:
-    """Rows for the documents that hold anything but whitespace, numbered from 0 on in each source file.
+    """Rows of all documents that contain more than whitespace, numbered from 0 in each source file.
 
-    pieces: each with the number of its file.  Memory is bounded by the largest piece.
+    pieces: each with its file number.  Memory is bounded by the largest piece.
     """
     rows: list[tuple[int, int, int, str]] = []
     current = document_id = part = letters = 0
@@ -55,7 +55,7 @@ def document_batches(pieces: Iterable[tuple[int, Piece]]) -> Iterator[Batch]:
 
 
 def read_documents(folder: Path, only: Collection[int] | None = None) -> Iterator[Batch]:
-    """The documents of all source files, or of those numbered `only`, a few MiB at a time; columns as in SCHEMA."""
+    """The documents of all source files, or of the numbers in `only`, a few MiB at a time; columns as in SCHEMA."""
     return read_segments(folder, DOCUMENTS, only)
 
 

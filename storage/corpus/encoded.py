@@ -1,4 +1,4 @@
-"""The corpus as token ids, in chunks: what training reads, again and again."""
+"""The corpus as token ids, in chunks, for training."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ NAME = "encoded"
 SCHEMA = pa.schema(
     [
         pa.field("document_id", pa.int64(), nullable=False),  # as in the corpus
-        pa.field("part", pa.int32(), nullable=False),  # as in the corpus; a long part may go on in the next row
-        # Rows of the vocabulary; words outside it are left out, and so are rows with none in it.
+        pa.field("part", pa.int32(), nullable=False),  # as in the corpus; a long part may continue in the next row
+        # Rows of the vocabulary. Unknown words are dropped, and so are rows without known words.
         pa.field("token_ids", pa.list_(pa.int32()), nullable=False),
     ]
 )
-# One row group: enough work for a worker not to wait for the next, little enough to hold a few for each, and for the
-# workers to end an epoch at nearly the same time.
+# One row group: large enough that workers don't wait for input, small enough to hold a few per worker and for all
+# workers to finish an epoch at nearly the same time.
 CHUNK_TOKENS = 1 << 17
 
 
@@ -41,10 +41,10 @@ class EncodedRows:
 
 @dataclass(frozen=True)
 class EncodedChunk:
-    """Consecutive tokens of the corpus; a document is a sentence, cut only where a chunk ends.
+    """Consecutive tokens of the corpus; each document is a sentence, split only at the end of a chunk.
 
     token_ids: (N,) int32.  sentence_offsets: (S + 1,) int64, sentence s is
-    token_ids[sentence_offsets[s]:sentence_offsets[s + 1]].  start: tokens of the corpus that lie before this chunk.
+    token_ids[sentence_offsets[s]:sentence_offsets[s + 1]].  start: tokens of the corpus before this chunk.
     """
 
     token_ids: NDArray[np.int32]
@@ -53,15 +53,15 @@ class EncodedChunk:
 
 
 class EncodedCorpus:
-    """The encoded corpus in a folder, read chunk by chunk, always in the same order. Opening reads the footers only.
+    """The encoded corpus in a folder, read chunk by chunk in a fixed order. Opening reads only the footers.
 
-    Raises WorkspaceError if the folder does not hold one.
+    Raises WorkspaceError if the folder has none.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         token_ids = SCHEMA.names.index("token_ids")
-        # Every row has a token, so the number of values in the column is the number of tokens.
+        # Every row has at least one token, so values in the column are tokens (an empty list would count as one).
         chunk_tokens = (
             shard.metadata.row_group(number).column(token_ids).num_values
             for shard in open_shards(folder, NAME, SCHEMA)
@@ -80,7 +80,7 @@ class EncodedCorpus:
         return len(self._starts) - 1
 
     def read_chunks(self, first: int = 0) -> Iterator[EncodedChunk]:
-        """Every chunk from number `first` on, in order."""
+        """Chunks from number `first` on, in order."""
         chunk = 0
         for shard in open_shards(self._folder, NAME, SCHEMA):
             for number in range(shard.num_row_groups):
@@ -91,12 +91,12 @@ class EncodedCorpus:
 
 
 def write_encoded(folder: Path, batches: Iterable[EncodedRows], chunk_tokens: int = CHUNK_TOKENS) -> int:
-    """Write rows in row groups of at most `chunk_tokens` tokens; returns the number of tokens.
+    """Write rows in row groups of at most `chunk_tokens` tokens. Returns the number of tokens.
 
-    A row that is longer than a chunk becomes several rows with the same document_id and part.
+    A row longer than a chunk becomes several rows with the same document_id and part.
     """
     count = 0
-    # Plain integers, 4 bytes a token: reading is what is done often, and should cost training nothing.
+    # Plain integers, 4 bytes per token: every epoch reads them, and decompression would slow training.
     with ShardWriter(folder, NAME, SCHEMA, compression="none", use_dictionary=False) as shards:
         waiting: EncodedRows | None = None
         for batch in batches:
@@ -113,7 +113,7 @@ def write_encoded(folder: Path, batches: Iterable[EncodedRows], chunk_tokens: in
 
 def _without_empty(rows: EncodedRows) -> EncodedRows:
     full = np.flatnonzero(np.diff(rows.offsets))
-    # Offsets are kept where a full row begins; the empty ones between begin and end there too.
+    # Keep the start of each non-empty row; empty rows in between start and end there too.
     offsets = np.append(rows.offsets[full], rows.offsets[-1])
     return EncodedRows(rows.document_ids[full], rows.parts[full], rows.token_ids, offsets)
 
@@ -128,7 +128,7 @@ def _joined(first: EncodedRows, second: EncodedRows) -> EncodedRows:
 
 
 def _cut(rows: EncodedRows, tokens: int) -> tuple[EncodedRows, EncodedRows]:
-    """As many whole rows as hold at most `tokens`, or that much of the first row, and what is left."""
+    """The whole rows within the first `tokens` tokens, or else that much of the first row; and the rest."""
     whole = int(np.searchsorted(rows.offsets, tokens, side="right")) - 1
     end = int(rows.offsets[whole]) if whole else tokens
     head = EncodedRows(
@@ -152,13 +152,13 @@ def _columns(rows: EncodedRows) -> list[pa.Array]:
 
 
 def _as_chunk(rows: pa.Table, start: int) -> EncodedChunk:
-    """A row group with the rows of each document joined into one sentence."""
+    """A row group as a chunk: the rows of each document become one sentence."""
     lists = rows["token_ids"].combine_chunks()
     document_ids = rows["document_id"].to_numpy()
     ends = np.cumsum(lists.value_lengths().to_numpy(), dtype=np.int64)
     last_rows = np.append(np.flatnonzero(np.diff(document_ids)), len(document_ids) - 1)
     return EncodedChunk(
-        # A copy, as Arrow's arrays are read-only and Numba compiles another version of its kernels for these.
+        # A copy: Arrow's arrays are read-only, and Numba would compile a second kernel for those.
         token_ids=np.array(lists.flatten().to_numpy()),
         sentence_offsets=np.concatenate([np.zeros(1, np.int64), ends[last_rows]]),
         start=start,

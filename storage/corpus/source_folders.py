@@ -1,6 +1,6 @@
-"""Which files a corpus has: a file, all files of a folder, or those that a pattern matches.
+"""List the files of a corpus: one file, all files in a folder, or the matches of a pattern.
 
-Folder, `folder/**` and a pattern that matches everything find the same files.
+`folder`, `folder/**` and any pattern that matches everything are equivalent.
 """
 
 import glob
@@ -17,54 +17,54 @@ from storage.errors import CorpusError
 from storage.named_paths import check_allowed, named_path
 
 EVERYTHING = "**"
-# As Arrow, Spark and Hadoop do: such names are marks, metadata and unfinished output.
+# As in Arrow, Spark and Hadoop: such files are markers, metadata and unfinished output.
 PASSED_OVER_PREFIXES = ("_", ".")
-# Files that describe the data, by the stem of their names, with the suffixes of prose.
+# Documentation of the data, by stem, with these suffixes.
 DESCRIPTIONS = frozenset(
     {"authors", "changelog", "checksums", "citation", "copying", "licence", "license", "manifest", "md5sums", "notice"}
     | {"readme", "sha1sums", "sha256sums", "sha512sums"}
 )
 PROSE_SUFFIXES = frozenset({"", ".cff", ".html", ".md", ".pdf", ".rst", ".txt"})
-# Checksums and signatures of files, and files that are still being written.
+# Checksums, signatures and unfinished files.
 SIDE_SUFFIXES = frozenset(
     {".asc", ".crc", ".crdownload", ".filepart", ".md5", ".partial", ".sha1", ".sha256", ".sha512", ".sig", ".tmp"}
 )
 HIDDEN, SIDE, LOOP, BROKEN, NOT_REGULAR, TWICE = (
-    "names that begin with '_' or '.'",
+    "names that start with '_' or '.'",
     "descriptions or checksums of the data",
-    "links to a folder above them",
+    "links to a parent folder",
     "broken links",
-    "pipes, devices or files of the kernel",
-    "files of a linked folder that are read anyway",
+    "pipes, devices or kernel files",
+    "duplicates reached through a linked folder",
 )
 SHOWN_NAMES = 5
 
 
 @dataclass
 class SourceFiles:
-    """files: by name.  passed_over: name of a file or folder that is left out -> why."""
+    """files: sorted by name.  passed_over: name of a skipped file or folder -> reason."""
 
     files: list[SourceFile]
     passed_over: dict[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        """What was passed over, and why, as one sentence; empty if nothing was."""
+        """Summary of the skipped files and reasons; empty if there are none."""
         reasons = Counter(self.passed_over.values())
         parts = []
         for reason, count in sorted(reasons.items()):
             names = sorted(name for name, why in self.passed_over.items() if why == reason)
             more = f" and {count - SHOWN_NAMES:,} more" if count > SHOWN_NAMES else ""
             parts.append(f"{count:,} as {reason} ({', '.join(names[:SHOWN_NAMES])}{more})")
-        return f"passed over {len(self.passed_over):,} of the corpus: {'; '.join(parts)}" if parts else ""
+        return f"skipped {len(self.passed_over):,} entries of the corpus: {'; '.join(parts)}" if parts else ""
 
 
 def find_source_files(path: str) -> SourceFiles:
-    """The file, every file of the folder and of those below it, or every file that the pattern matches.
+    """List a file, all files below a folder, or all matches of a pattern.
 
-    Linked folders are followed. Passed over are: names that begin with `_` or `.`, a README or checksum among other
-    files, links to a folder above, broken links, and what is no regular file.
-    Raises CorpusError if no file is found or a folder cannot be listed, NotAllowedError if one is not where
-    VECMILL_ALLOWED_ROOTS allows.
+    Symlinks are followed. Skipped are names that start with `_` or `.`, READMEs and checksums among other files, links
+    to a parent folder, broken links, and anything that is not a regular file.
+    Raises CorpusError if there are no files or a folder cannot be listed, NotAllowedError for a path outside
+    VECMILL_ALLOWED_ROOTS.
     """
     named = named_path(path, "corpus.path")
     search = _Search(named)
@@ -81,27 +81,29 @@ def find_source_files(path: str) -> SourceFiles:
                 check_not_kernel(search.base.stat())
                 search.visit(search.base, parts, ())
         else:
-            raise CorpusError(f"there is no file or folder {printable(named.absolute())}; correct corpus.path")
+            raise CorpusError(f"no such file or folder: {printable(named.absolute())}; fix corpus.path")
     except UnreadableFileError as error:
         raise CorpusError(f"{printable(named)} cannot be a corpus: {error}") from error
     except RecursionError as error:
-        raise CorpusError(f"{printable(named)}: its folders are nested too deeply; name one of them") from error
+        raise CorpusError(f"{printable(named)}: its folders are nested too deeply; choose one of them") from error
     except OSError as error:
-        raise CorpusError(f"{printable(named)} cannot be read: {error.strerror}; correct corpus.path") from error
+        raise CorpusError(f"{printable(named)} cannot be read: {error.strerror}; fix corpus.path") from error
     paths = search.files()
     found = SourceFiles(described_files(paths) if paths else [], search.passed_over)
     if not paths:
         where = (
-            f"the folder {printable(named.absolute())} holds no file" if named.is_dir() else f"no file matches {path!r}"
+            f"the folder {printable(named.absolute())} contains no files"
+            if named.is_dir()
+            else f"no files match {path!r}"
         )
         passed_over = f"; {found}" if search.passed_over else ""
-        raise CorpusError(f"{where} (looked from {Path.cwd()}){passed_over}; correct corpus.path")
+        raise CorpusError(f"{where} (relative to {Path.cwd()}){passed_over}; fix corpus.path")
     check_allowed(paths, "corpus.path")
     return found
 
 
 class _Search:
-    """Files below a folder that match a pattern, and what was passed over on the way."""
+    """The files below a folder that match a pattern, and the skipped ones."""
 
     def __init__(self, base: Path) -> None:
         self.base = base
@@ -109,7 +111,7 @@ class _Search:
         self.passed_over: dict[str, str] = {}
 
     def files(self) -> list[Path]:
-        """What was found, without descriptions of the data and without files that are found by several paths."""
+        """The matches, without documentation of the data and without duplicates reached by several paths."""
         unique = list(dict.fromkeys(self.found))
         data = [path for path in unique if not _is_description(path)]
         if data and len(unique) > 1:
@@ -128,12 +130,12 @@ class _Search:
         return files
 
     def _through_link(self, path: Path) -> bool:
-        """Whether a linked folder below the base leads to a file."""
+        """Whether the path goes through a linked folder below the base."""
         folder = path.relative_to(self.base).parent if path != self.base else PurePath()
         return (self.base.resolve() / folder) != path.parent.resolve() if folder.parts else False
 
     def visit(self, folder: Path, parts: tuple[str, ...], above: tuple[tuple[int, int], ...]) -> None:
-        """Collect what matches. parts: of the pattern from here on.  above: device and inode of the folders above."""
+        """Collect matches. parts: rest of the pattern.  above: device and inode of the parent folders."""
         part, rest = parts[0], parts[1:]
         if part != EVERYTHING and not glob.has_magic(part):
             self._take(folder / part, parts, above)
@@ -154,7 +156,7 @@ class _Search:
     def _take(self, path: Path, parts: tuple[str, ...], above: tuple[tuple[int, int], ...]) -> None:
         part, rest = parts[0], parts[1:]
         if path.is_symlink():
-            # Before anything is learnt of what it leads to.
+            # Before stat reveals anything about its target.
             check_allowed([path], "corpus.path")
         try:
             is_folder = path.is_dir()
@@ -192,7 +194,7 @@ def _names(folder: Path) -> Iterator[str]:
         yield from sorted(os.listdir(folder))  # noqa: PTH208  # names, without a path object for each
     except OSError as error:
         raise CorpusError(
-            f"the folder {printable(folder)} cannot be listed: {error.strerror}; correct its permissions or corpus.path"
+            f"the folder {printable(folder)} cannot be listed: {error.strerror}; fix its permissions or corpus.path"
         ) from error
 
 

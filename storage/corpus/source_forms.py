@@ -1,7 +1,7 @@
-"""The documents of a source file in each form a corpus can have: lines, csv, JSON lines, Parquet, WikiExtractor.
+"""The documents of a source file in each supported format: lines, csv, JSON lines, Parquet, WikiExtractor.
 
-Documents come as pieces of about a million letters, so that one of 100 MB on a single line needs little memory.
-What a file is, its content decides, then its name. Markup, archives and other encodings are refused by name.
+Documents are split into pieces of about a million characters, so that one of 100 MB on a single line needs little
+memory. The format is detected from the content, then the name. Markup, archives and other encodings are rejected.
 """
 
 import html
@@ -28,7 +28,7 @@ from storage.file_signatures import (
 
 SourceFormat = Literal["auto", "text", "csv", "jsonl", "parquet", "wikiextractor"]
 
-# What a name says of content that could be several things.
+# Format by suffix, for ambiguous content.
 FORMATS: dict[str, SourceFormat] = {
     ".csv": "csv",
     ".tsv": "csv",
@@ -42,7 +42,7 @@ BY_CONTENT: dict[FileKind, SourceFormat] = {
     FileKind.PARQUET: "parquet",
     FileKind.WIKIEXTRACTOR: "wikiextractor",
 }
-# Text whose form may be meant as it is: corpus.format=text reads it.
+# Kinds that corpus.format=text reads as they are.
 READABLE_AS_LINES = TEXTS | {FileKind.NOT_UTF8, FileKind.BINARY, FileKind.EMPTY}
 DOCUMENT_START = "<doc "
 DOCUMENT_END = "</doc>"
@@ -53,10 +53,10 @@ def read_pieces(
 ) -> Iterator[Piece]:
     """The documents of a file, in order.
 
-    source_format: `auto` goes by the file's content, then by its extension.
-    text_column: the column (csv, Parquet) or key (JSON lines) that holds the text; rows with none are passed over.
-    form: of csv tables.
-    Raises CorpusError that says what is wrong, where, and what to do.
+    source_format: `auto` goes by content, then by extension.
+    text_column: column (csv, Parquet) or key (JSON lines) with the text; rows without text are skipped.
+    form: csv dialect.
+    Raises CorpusError with the problem, the position and the remedy.
     """
     match _format(file, source_format, text_column):
         case "csv":
@@ -72,12 +72,12 @@ def read_pieces(
 
 
 def _format(file: SourceFile, source_format: SourceFormat, text_column: str) -> SourceFormat:
-    """The form to read a file in. Raises CorpusError if it is something else than text, or another encoding."""
+    """The format to read a file as. Raises CorpusError if it is not text, or in another encoding."""
     kind, _, head = recognized(file)
     if kind in ENCODINGS or kind is FileKind.GIT_LFS:
         raise _refused(file, kind)
     if file.suffix in UNSUPPORTED_SUFFIXES:
-        raise CorpusError(f"{file.shown} is an archive, not a text; unpack it and name its files with corpus.path")
+        raise CorpusError(f"{file.shown} is an archive, not text; unpack it and set corpus.path to its files")
     if source_format != "auto":
         meant = BY_CONTENT.get(kind)
         if source_format == "parquet" or meant == source_format:
@@ -95,7 +95,7 @@ def _format(file: SourceFile, source_format: SourceFormat, text_column: str) -> 
 
 
 def _has_column(head: bytes, column: str) -> bool:
-    """Whether the first line of a table names a column."""
+    """Whether a table's header contains a column."""
     text = head.removeprefix(UTF8_MARK).decode("utf-8", "replace").lstrip()
     names = text.partition("\n")[0].rstrip("\r").split(csv_delimiter(text))
     return column in [name.strip('"') for name in names]
@@ -107,7 +107,7 @@ def _refused(file: SourceFile, kind: FileKind) -> CorpusError:
 
 
 def _wikiextractor_pieces(file: SourceFile, errors: str) -> Iterator[Piece]:
-    """What is between `<doc id=… url=… title=…>` and `</doc>`, its HTML entities resolved."""
+    """The text between `<doc id=… url=… title=…>` and `</doc>`, with HTML entities resolved."""
     lines: list[str] = []
     size = 0
     opened = 0
@@ -127,6 +127,6 @@ def _wikiextractor_pieces(file: SourceFile, errors: str) -> Iterator[Piece]:
                 lines, size = [], 0
     if opened:
         raise CorpusError(
-            f"{file.shown}: the document that begins in line {opened:,} has no {DOCUMENT_END}; "
-            "the file is cut off: copy it again"
+            f"{file.shown}: the document that starts in line {opened:,} has no {DOCUMENT_END}; "
+            "the file is truncated: copy it again"
         )

@@ -1,4 +1,4 @@
-"""The lines of a text file, and the pieces that documents are handed on in."""
+"""Lines of a text file, and documents in pieces."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -7,19 +7,19 @@ from typing import NamedTuple
 from storage.corpus.source_files import SourceFile, read_blocks
 
 PIECE_LETTERS = 1 << 20
-# One million letters and the rest of a word.
+# About a million characters, up to the end of a word.
 PIECE = re.compile(rf".{{1,{PIECE_LETTERS}}}\S*\s?", re.DOTALL)
 
 
 class Piece(NamedTuple):
-    """Text of one document; the next piece belongs to it too unless `ends_document`. Cut at whitespace only."""
+    """Text of one document; unless `ends_document`, the next piece continues it. Split only at whitespace."""
 
     text: str
     ends_document: bool
 
 
 def line_pieces(file: SourceFile, errors: str) -> Iterator[Piece]:
-    """Every line; one that is longer than a block comes in several pieces."""
+    """Every line; lines longer than a block come in several pieces."""
     pending = ""
     for block in read_blocks(file, errors):
         *lines, pending = (pending + block).split("\n")
@@ -33,7 +33,7 @@ def line_pieces(file: SourceFile, errors: str) -> Iterator[Piece]:
 
 
 def whole_lines(file: SourceFile, errors: str) -> Iterator[str]:
-    """Every line whole, without its end."""
+    """Every line, unsplit, without its newline."""
     parts: list[str] = []
     for text, ends_line in line_pieces(file, errors):
         if ends_line and not parts:
@@ -48,7 +48,7 @@ def whole_lines(file: SourceFile, errors: str) -> Iterator[str]:
 
 
 def split_texts(texts: Iterable[str]) -> Iterator[Piece]:
-    """Whole documents as pieces."""
+    """Split documents into pieces."""
     for text in texts:
         if len(text) <= PIECE_LETTERS:
             yield Piece(text, True)

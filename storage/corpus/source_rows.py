@@ -11,12 +11,12 @@ from storage.corpus.source_lines import whole_lines
 from storage.errors import CorpusError
 from storage.file_signatures import describe
 
-# Python refuses to read integers of more than 4,300 digits; no column but the text is of interest.
+# Python rejects integers of more than 4,300 digits, and only the text matters here.
 MOST_DIGITS = 300
 
 
 def json_texts(file: SourceFile, key: str, errors: str) -> Iterator[str]:
-    """The text of each line. Raises CorpusError that names the line which is no object with a text at the key."""
+    """The text of each line. Raises CorpusError with the number of a line that is no object with text at the key."""
     decoder = json.JSONDecoder(parse_int=lambda digits: int(digits[:MOST_DIGITS]))
     for number, line in enumerate(whole_lines(file, errors), 1):
         stripped = line.strip()
@@ -27,11 +27,11 @@ def json_texts(file: SourceFile, key: str, errors: str) -> Iterator[str]:
             row = decoder.decode(stripped)
         except json.JSONDecodeError as error:
             raise CorpusError(
-                f"{where}: this is not JSON ({error.msg} at letter {error.pos + 1:,}); "
-                "each line must be one JSON object: correct it, or name the form of the file with corpus.format"
+                f"{where}: invalid JSON ({error.msg} at character {error.pos + 1:,}); "
+                "each line must be one JSON object: fix it, or set the file's format with corpus.format"
             ) from error
         except RecursionError as error:
-            raise CorpusError(f"{where}: the JSON is nested too deeply; keep the key {key!r} alone") from error
+            raise CorpusError(f"{where}: the JSON is nested too deeply; keep only the key {key!r}") from error
         if not isinstance(row, dict):
             raise CorpusError(f"{where}: found {type(row).__name__}, expected an object with the key {key!r}")
         if key not in row:
@@ -40,16 +40,16 @@ def json_texts(file: SourceFile, key: str, errors: str) -> Iterator[str]:
         if text is None:
             continue
         if not isinstance(text, str):
-            raise CorpusError(f"{where}: {key!r} holds {type(text).__name__}, not text; correct corpus.text_column")
+            raise CorpusError(f"{where}: {key!r} contains {type(text).__name__}, not text; fix corpus.text_column")
         yield _without_nul(_without_surrogates(text, where, errors), where, errors)
 
 
 def parquet_texts(file: SourceFile, column: str, errors: str) -> Iterator[str]:
-    """The text column of each row. Raises CorpusError that names what Arrow cannot read, or the row."""
+    """The text column of each row. Raises CorpusError with the row, or the reason that Arrow cannot read the file."""
     content = recognized(file)
     if content.compression:
         raise CorpusError(
-            f"{file.shown} is {describe(content.compression)} around a Parquet file; decompress it once, Parquet "
+            f"{file.shown} is {describe(content.compression)} around a Parquet file; decompress it, because Parquet "
             "compresses its columns itself"
         )
     try:
@@ -58,15 +58,13 @@ def parquet_texts(file: SourceFile, column: str, errors: str) -> Iterator[str]:
             if column not in names:
                 raise missing_column(file.shown, column, names)
             if names.count(column) > 1:
-                raise CorpusError(f"{file.shown}: two columns are called {column!r}; rename one of them")
+                raise CorpusError(f"{file.shown}: two columns are named {column!r}; rename one of them")
             found = parquet.schema_arrow.field(column).type
             if not _is_text(found):
-                raise CorpusError(
-                    f"{file.shown}: column {column!r} holds {found}, not text; correct corpus.text_column"
-                )
+                raise CorpusError(f"{file.shown}: column {column!r} contains {found}, not text; fix corpus.text_column")
             row = 0
             for batch in parquet.iter_batches(batch_size=1024, columns=[column]):
-                # As bytes, because Arrow itself does not check what a file calls UTF-8.
+                # As bytes, because Arrow doesn't validate UTF-8.
                 for text in batch.column(0).cast(pa.large_string()).cast(pa.large_binary()).to_pylist():
                     row += 1
                     if text is not None:
@@ -76,18 +74,18 @@ def parquet_texts(file: SourceFile, column: str, errors: str) -> Iterator[str]:
         reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
         if isinstance(error, NotImplementedError) or "not supported" in reason or "not built" in reason:
             raise CorpusError(
-                f"{file.shown} uses a part of Parquet that Arrow does not read: {reason}; "
-                "write it again with a common compression, such as zstd or snappy"
+                f"{file.shown} uses a Parquet feature that Arrow does not support: {reason}; "
+                "rewrite it with a common compression, such as zstd or snappy"
             ) from error
         raise CorpusError(
-            f"{file.shown} cannot be read as Parquet: {reason}; copy it again or correct corpus.format"
+            f"{file.shown} cannot be read as Parquet: {reason}; copy it again or fix corpus.format"
         ) from error
 
 
 def missing_column(where: str, column: str, found: Iterable[str], hint: str = "") -> CorpusError:
-    """The error for a column or key that is not there."""
+    """The error for a missing column or key."""
     names = ", ".join(repr(name) for name in found) or "none"
-    return CorpusError(f"{where}: there is no column {column!r}; found {names}{hint}; name one with corpus.text_column")
+    return CorpusError(f"{where}: no column {column!r}; found {names}{hint}; choose one with corpus.text_column")
 
 
 def _is_text(found: pa.DataType) -> bool:
@@ -101,7 +99,7 @@ def _utf8(text: bytes, where: str, errors: str) -> str:
     except UnicodeDecodeError as error:
         raise CorpusError(
             f"{where}: byte {error.start:,} of the text is not UTF-8 ({error.reason}); "
-            "correct the file, or set corpus.errors=replace to read such bytes as U+FFFD"
+            "fix the file, or set corpus.errors=replace to read such bytes as U+FFFD"
         ) from error
 
 
@@ -112,20 +110,20 @@ def _without_nul(text: str, where: str, errors: str) -> str:
     if errors == "replace":
         return text.replace("\x00", REPLACEMENT)
     raise CorpusError(
-        f"{where}: letter {found + 1:,} of the text is NUL (0x00), which no text holds; "
-        "correct the file, or set corpus.errors=replace to read it as U+FFFD"
+        f"{where}: character {found + 1:,} of the text is NUL (0x00), which text cannot contain; "
+        "fix the file, or set corpus.errors=replace to read it as U+FFFD"
     )
 
 
 def _without_surrogates(text: str, where: str, errors: str) -> str:
-    r"""JSON can spell half a character (\ud83d alone), which no UTF-8 file can hold."""
+    r"""Reject or replace unpaired surrogates (\ud83d alone): JSON can express them, UTF-8 cannot."""
     try:
         text.encode()
     except UnicodeEncodeError as error:
         if errors != "replace":
             raise CorpusError(
-                f"{where}: the text holds half a character (\\u{ord(text[error.start]):04x} alone); "
-                "correct the line, or set corpus.errors=replace to read it as U+FFFD"
+                f"{where}: the text contains an unpaired surrogate (\\u{ord(text[error.start]):04x}); "
+                "fix the line, or set corpus.errors=replace to read it as U+FFFD"
             ) from error
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return text

@@ -1,4 +1,4 @@
-"""The tokens of a corpus as Parquet files that DuckDB reads as they are, and how often each occurs."""
+"""The tokens of a corpus as Parquet files that DuckDB can query, and token counts."""
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -6,30 +6,29 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from storage.corpus.segments import RowTable, read_index, read_segments
 from storage.corpus.shards import read_row_groups
-from storage.errors import WorkspaceError
+from storage.parquet_files import read_table, write_table
 
 SCHEMA = pa.schema(
     [
-        pa.field("document_id", pa.int64(), nullable=False),  # as among the documents
-        pa.field("part", pa.int32(), nullable=False),  # parts of a document in order are one sentence
+        pa.field("document_id", pa.int64(), nullable=False),  # as in the documents
+        pa.field("part", pa.int32(), nullable=False),  # consecutive parts of a document form one sentence
         pa.field("tokens", pa.list_(pa.string()), nullable=False),
     ]
 )
-# One file a segment, so that those of a corpus that grew need only be added up.
+# One file per segment, so that counts of a grown corpus are a sum.
 COUNTS_SCHEMA = pa.schema(
     [
         pa.field("word", pa.string(), nullable=False),
         pa.field("count", pa.int64(), nullable=False),  # occurrences in the segment
     ]
 )
-# As many as the few MiB of text hold that are tokenized together.
+# Roughly the tokens in the few MiB of text that are tokenized together.
 GROUP_TOKENS = 1 << 19
-# Counting and looking up need each distinct token of a row group once.
+# Counting and look-up process each distinct token of a row group once.
 READ_DICTIONARY = ["tokens.list.element"]
 
 
@@ -54,33 +53,30 @@ class TokenBatch:
 
 
 def read_tokens(folder: Path, only: Collection[int] | None = None) -> Iterator[TokenBatch]:
-    """The tokens of all source files, or of those numbered `only`, dictionary-encoded."""
+    """The tokens of all source files, or of the file numbers in `only`, dictionary-encoded."""
     before = np.cumsum([0, *(rows.documents for rows in read_index(folder))])
     for files, (ids, parts, tokens) in read_segments(folder, TOKENS, only, read_dictionary=READ_DICTIONARY):
         yield TokenBatch(pa.array(ids.to_numpy() + before[files]), parts, tokens)
 
 
 def read_segment_tokens(folder: Path, segment: str) -> Iterator[pa.Array]:
-    """The lists of tokens of one segment, dictionary-encoded; none where it has no row."""
+    """The token lists of one segment, dictionary-encoded; nothing if it has no rows."""
     if any(folder.glob(f"{TOKENS.segment_name(segment)}-*")):
         for table in read_row_groups(folder, TOKENS.segment_name(segment), SCHEMA, read_dictionary=READ_DICTIONARY):
             yield from table["tokens"].chunks
 
 
 def write_counts(folder: Path, segment: str, words: pa.Array, counts: NDArray[np.int64]) -> None:
-    """Write how often each distinct word occurs in a segment. words, counts: (V,)."""
+    """Write the counts of the distinct words of a segment. words, counts: (V,)."""
     table = pa.table([words, pa.array(counts, pa.int64())], schema=COUNTS_SCHEMA)
-    pq.write_table(table, _counts_file(folder, segment), compression="zstd")
+    write_table(table, _counts_file(folder, segment))
 
 
 def read_counts(folder: Path) -> list[tuple[pa.Array, NDArray[np.int64]]]:
     """Words and their counts, segment by segment. Raises WorkspaceError if a file is missing or has other columns."""
     found = []
     for segment in sorted({rows.segment for rows in read_index(folder)}):
-        path = _counts_file(folder, segment)
-        if not path.is_file() or not pq.read_schema(path).equals(COUNTS_SCHEMA):
-            raise WorkspaceError(f"{path} is missing or has other columns; delete its folder and run again")
-        table = pq.read_table(path)
+        table = read_table(_counts_file(folder, segment), COUNTS_SCHEMA, "word counts")
         found.append((table["word"].combine_chunks(), table["count"].to_numpy()))
     return found
 

@@ -1,4 +1,4 @@
-"""The vocabulary table, one row a word, the most frequent first."""
+"""The vocabulary table: one row per word, most frequent first."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from storage.errors import WorkspaceError
+from storage.parquet_files import read_table, write_table
 from storage.stages import Manifest
 
 FILE = "vocabulary.parquet"
@@ -19,15 +18,15 @@ SCHEMA = pa.schema(
         pa.field("word", pa.string(), nullable=False),
         pa.field("count", pa.int64(), nullable=False),  # occurrences in the corpus
         pa.field("frequency", pa.float64(), nullable=False),  # count over all tokens of the corpus, in 0..1
-        pa.field("keep_probability", pa.float64(), nullable=False),  # one occurrence survives subsampling
-        pa.field("noise_probability", pa.float64(), nullable=False),  # to be drawn as noise; sums to 1
+        pa.field("keep_probability", pa.float64(), nullable=False),  # that an occurrence survives subsampling
+        pa.field("noise_probability", pa.float64(), nullable=False),  # of being drawn as noise; sums to 1
     ]
 )
 
 
 @dataclass(frozen=True)
 class WordTable:
-    """A vocabulary: `words` and, in the same order, four (V,) arrays, as in SCHEMA."""
+    """A vocabulary: V words and, in the same order, four (V,) arrays, as in SCHEMA."""
 
     words: list[str]
     counts: NDArray[np.int64]
@@ -46,15 +45,13 @@ def write_vocabulary(folder: Path, table: WordTable) -> None:
         pa.array(table.keep_probability, pa.float64()),
         pa.array(table.noise_probability, pa.float64()),
     ]
-    pq.write_table(pa.table(columns, schema=SCHEMA), folder / FILE, compression="zstd")
+    write_table(pa.table(columns, schema=SCHEMA), folder / FILE)
 
 
 def read_vocabulary(vocabulary: Manifest[Any] | Path) -> WordTable:
-    """The vocabulary of a stage or in a folder. Raises WorkspaceError if the file has other columns."""
+    """The vocabulary of a stage or in a folder. Raises WorkspaceError if the file is missing or has other columns."""
     path = (vocabulary.path if isinstance(vocabulary, Manifest) else vocabulary) / FILE
-    table = pq.read_table(path)
-    if not table.schema.equals(SCHEMA):
-        raise WorkspaceError(f"{path} does not have the columns of a vocabulary; delete its folder and run again")
+    table = read_table(path, SCHEMA, "a vocabulary")
     return WordTable(
         words=table["word"].to_pylist(),
         counts=table["count"].to_numpy(),

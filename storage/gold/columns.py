@@ -243,10 +243,6 @@ class _Finder:
         return len(cells) >= LABELS_OF_ALL_ROWS and len(set(cells)) * ROWS_PER_LABEL <= len(cells)
 
 
-def _changes(cells: Sequence[str]) -> int:
-    return sum(before != after for before, after in pairwise(cells))
-
-
 def _is_numeric(cells: Sequence[str]) -> bool:
     filled = [cell for cell in cells if cell]
     return sum(map(looks_numeric, filled)) * 2 > len(filled)

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from storage.errors import WorkspaceError
 from storage.models.rows import ComparedWordRow, EvaluationRow
+from storage.parquet_files import read_table, write_table
 
 FILE = "evaluation.parquet"
 SCHEMA = pa.schema(
@@ -47,22 +46,19 @@ def write_evaluation(
     """Write the scores and the compared words."""
     for name, schema, content in ((FILE, SCHEMA, rows), (WORDS_FILE, WORDS_SCHEMA, compared_words)):
         table = pa.Table.from_pylist([row.model_dump() for row in content], schema=schema)
-        pq.write_table(table, folder / name, compression="zstd")
+        write_table(table, folder / name)
 
 
 def read_evaluation(folder: Path) -> list[EvaluationRow]:
-    """The scores in a folder. Raises WorkspaceError if the file has other columns."""
+    """The scores in a folder. Raises WorkspaceError if the file is missing or has other columns."""
     return [EvaluationRow(**row) for row in _rows(folder / FILE, SCHEMA)]
 
 
 def read_compared_words(folder: Path) -> list[ComparedWordRow]:
-    """The compared words in a folder. Raises WorkspaceError if the file has other columns."""
+    """The compared words in a folder. Raises WorkspaceError if the file is missing or has other columns."""
     return [ComparedWordRow(**row) for row in _rows(folder / WORDS_FILE, WORDS_SCHEMA)]
 
 
 def _rows(path: Path, schema: pa.Schema) -> list[dict[str, Any]]:
-    table = pq.read_table(path)
-    if not table.schema.equals(schema):
-        raise WorkspaceError(f"{path} does not have the columns of an evaluation; delete its folder and run again")
-    rows: list[dict[str, Any]] = table.to_pylist()
+    rows: list[dict[str, Any]] = read_table(path, schema, "an evaluation").to_pylist()
     return rows

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
-from storage.stages import sync_path
+from storage.disk import replaced_file
 
 logger = logging.getLogger(__name__)
 
@@ -40,11 +40,8 @@ class Checkpoint:
 
 def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     """Replace the checkpoint of a training stage in one step: a kill at any moment leaves the old or the new one."""
-    temporary = folder / f"{CHECKPOINT}.tmp"
-    _write(temporary, checkpoint, {PROGRESS: json.dumps(checkpoint.progress)})
-    sync_path(temporary)
-    temporary.replace(folder / CHECKPOINT)
-    sync_path(folder)
+    with replaced_file(folder / CHECKPOINT) as written:
+        _write(written, checkpoint, {PROGRESS: json.dumps(checkpoint.progress)})
 
 
 def read_checkpoint(folder: Path) -> Checkpoint | None:
@@ -67,7 +64,7 @@ def read_checkpoint(folder: Path) -> Checkpoint | None:
 def write_vectors(folder: Path, center_vectors: NDArray[np.float32], context_vectors: NDArray[np.float32]) -> None:
     """Write the finished matrices and remove what was only needed on the way."""
     _write(folder / VECTORS, Checkpoint(center_vectors, context_vectors, {}), {})
-    for leftover in (folder / CHECKPOINT, folder / f"{CHECKPOINT}.tmp"):
+    for leftover in folder.glob(f"*{CHECKPOINT}*"):
         leftover.unlink(missing_ok=True)
 
 

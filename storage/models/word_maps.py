@@ -4,10 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from storage.errors import WorkspaceError
+from storage.parquet_files import read_table, write_table
 
 FILE = "map.parquet"
 SCHEMA = pa.schema(
@@ -22,14 +21,11 @@ SCHEMA = pa.schema(
 def write_word_map(folder: Path, places: NDArray[np.float32], groups: NDArray[np.int64]) -> None:
     """Write the places (N, 2) and groups (N,) of the N most frequent words."""
     table = pa.table([places[:, 0], places[:, 1], groups], schema=SCHEMA)
-    pq.write_table(table, folder / FILE, compression="zstd")
+    write_table(table, folder / FILE)
 
 
 def read_word_map(folder: Path) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Places (N, 2) float32 and groups (N,) int64. Raises WorkspaceError if the file has other columns."""
-    path = folder / FILE
-    table = pq.read_table(path)
-    if not table.schema.equals(SCHEMA):
-        raise WorkspaceError(f"{path} does not have the columns of a map; delete its folder and run again")
+    table = read_table(folder / FILE, SCHEMA, "a map")
     places = np.stack([table["x"].to_numpy(), table["y"].to_numpy()], axis=1)
     return places, table["group"].to_numpy()

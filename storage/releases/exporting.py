@@ -15,7 +15,7 @@ from storage.layout import Workspace
 from storage.output_files import new_output, size_of
 from storage.releases.ledger import kept_versions
 from storage.releases.querying import published_file
-from storage.releases.reader import open_release, read_release_row
+from storage.releases.reader import open_release, read_release_row, read_words
 from storage.releases.schema import ReleaseRow
 from storage.vectors.arrays import (
     NUMPY_FILE,
@@ -178,6 +178,4 @@ def _read_published(workspace: Workspace, table: str, version: int | None) -> tu
             raise ReleaseError(f"{table!r} has no version {version}; kept versions: {kept}")
     with open_release(path) as connection:
         row = read_release_row(connection, path)
-        rows = connection.sql("SELECT word, count, vector FROM word_vectors ORDER BY rank").to_arrow_table()
-    vectors = rows["vector"].combine_chunks().flatten().to_numpy().reshape(rows.num_rows, row.dimension)
-    return WordVectors(rows["word"].to_pylist(), vectors, rows["count"].to_numpy()), row
+        return read_words(connection), row

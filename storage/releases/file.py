@@ -11,13 +11,13 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from storage.errors import ReleaseError
@@ -34,6 +34,7 @@ from storage.releases.schema import (
     schema_statements,
     sql_values,
 )
+from storage.vectors.tables import ranked_rows, write_row_groups
 
 # Read by DuckDB 1.4 and all later versions, and the first whose stale write-ahead logs are refused, not replayed.
 # The macros need OLDEST_DUCKDB: earlier ones cannot bind a macro with two common table expressions.
@@ -79,7 +80,15 @@ class ReleaseContent:
                 f"not {self.counts.shape} and {self.vectors.shape}"
             )
         if np.any(np.diff(self.counts) > 0):
-            raise ValueError("words must stand in the order of their counts, the most frequent first")
+            raise ValueError("words must be sorted by count, most frequent first")
+
+    @cached_property
+    def lengths(self) -> NDArray[np.float64]:
+        """(V,) lengths of the vectors, computed once for checksum, database and Parquet copy. Raises ReleaseError."""
+        blocks = range(0, len(self.words), BLOCK_ROWS)
+        return np.concatenate(
+            [row_lengths(self.vectors[i : i + BLOCK_ROWS], self.words[i : i + BLOCK_ROWS]) for i in blocks]
+        )
 
 
 def vectors_table(row: ReleaseRow) -> str:
@@ -140,13 +149,7 @@ def write_release_file(path: Path, table_name: str, version: int | None, content
 
 def write_parquet_copy(path: Path, content: ReleaseContent) -> None:
     """Write rank, word, count and unit vector as Parquet, for tools that read no DuckDB."""
-    schema = _arrow_schema(content, pa.list_(pa.field("element", pa.float32(), nullable=False)))
-    # Bytes of the same place in a float resemble each other more than neighbouring bytes: 8 % less with zstd.
-    with pq.ParquetWriter(
-        path, schema, compression="zstd", use_dictionary=False, use_byte_stream_split=["vector.list.element"]
-    ) as writer:
-        for block in _row_blocks(content):
-            writer.write_table(block.cast(schema))
+    write_row_groups(path, _row_blocks(content))
 
 
 def check_words(words: Sequence[str]) -> None:
@@ -164,7 +167,12 @@ def check_words(words: Sequence[str]) -> None:
 
 def unit_vectors(vectors: NDArray[np.float32], words: Sequence[str]) -> NDArray[np.float32]:
     """(N, D) float32 rows scaled to length 1. Raises ReleaseError naming the first word without a direction."""
-    lengths = np.sqrt(np.einsum("nd,nd->n", vectors, vectors, dtype=np.float64))
+    return _scaled(vectors, row_lengths(vectors, words))
+
+
+def row_lengths(vectors: NDArray[np.float32], words: Sequence[str]) -> NDArray[np.float64]:
+    """(N,) lengths of (N, D) rows. Raises ReleaseError naming the first word without a direction."""
+    lengths: NDArray[np.float64] = np.sqrt(np.einsum("nd,nd->n", vectors, vectors, dtype=np.float64))
     useless = np.flatnonzero(~(np.isfinite(lengths) & (lengths > 0)))
     if len(useless):
         word = words[int(useless[0])]
@@ -174,6 +182,10 @@ def unit_vectors(vectors: NDArray[np.float32], words: Sequence[str]) -> NDArray[
         )
     # What has length 1 already, as float32 can tell, keeps its bits: a candidate is promoted with its checksum.
     lengths[np.abs(lengths - 1) < FLOAT32_UNIT] = 1
+    return lengths
+
+
+def _scaled(vectors: NDArray[np.float32], lengths: NDArray[np.float64]) -> NDArray[np.float32]:
     scaled = np.empty(vectors.shape, dtype=np.float32)
     np.divide(vectors, lengths[:, None], out=scaled, casting="same_kind")
     return scaled
@@ -185,9 +197,8 @@ def content_sha256(content: ReleaseContent) -> str:
     for start in range(0, len(content.words), BLOCK_ROWS):
         digest.update(word_bytes(content.words[start : start + BLOCK_ROWS]))
     digest.update(np.ascontiguousarray(content.counts, dtype="<i8").tobytes())
-    for start in range(0, len(content.words), BLOCK_ROWS):
-        stop = start + BLOCK_ROWS
-        digest.update(unit_vectors(content.vectors[start:stop], content.words[start:stop]).astype("<f4").tobytes())
+    for _, vectors in _unit_blocks(content):
+        digest.update(vectors.astype("<f4").tobytes())
     return digest.hexdigest()
 
 
@@ -234,32 +245,16 @@ def _write_vectors(connection: duckdb.DuckDBPyConnection, table: str, content: R
 
 def _row_blocks(content: ReleaseContent) -> Iterator[pa.Table]:
     """The published rows in rank order, as Arrow tables of at most BLOCK_ROWS rows."""
-    dimension = content.vectors.shape[1]
-    schema = _arrow_schema(content, pa.list_(pa.float32(), dimension))
+    for start, vectors in _unit_blocks(content):
+        stop = start + len(vectors)
+        yield ranked_rows(start, content.words[start:stop], content.counts[start:stop], vectors)
+
+
+def _unit_blocks(content: ReleaseContent) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """The unit vectors in blocks of at most BLOCK_ROWS rows, each with the number of its first row."""
     for start in range(0, len(content.words), BLOCK_ROWS):
-        words = content.words[start : start + BLOCK_ROWS]
-        stop = start + len(words)
-        vectors = unit_vectors(content.vectors[start:stop], words)
-        yield pa.table(
-            [
-                pa.array(np.arange(start + 1, stop + 1, dtype=np.int32)),
-                pa.array(words, pa.string()),
-                pa.array(np.asarray(content.counts[start:stop], dtype=np.int64)),
-                pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), dimension),
-            ],
-            schema=schema,
-        )
-
-
-def _arrow_schema(content: ReleaseContent, vector_type: pa.DataType) -> pa.Schema:
-    return pa.schema(
-        [
-            pa.field("rank", pa.int32(), nullable=False),
-            pa.field("word", pa.string(), nullable=False),
-            pa.field("count", pa.int64(), nullable=False),
-            pa.field("vector", vector_type, nullable=False),
-        ]
-    )
+        stop = start + BLOCK_ROWS
+        yield start, _scaled(content.vectors[start:stop], content.lengths[start:stop])
 
 
 def _insert(connection: duckdb.DuckDBPyConnection, table: str, rows: Sequence[Row]) -> None:

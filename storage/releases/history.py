@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from storage.disk import sync_path
 from storage.errors import ReleaseError
 from storage.layout import Workspace
 from storage.releases.ledger import current_version, existing_table, kept_versions, remove_release, write_ledger
@@ -10,7 +11,6 @@ from storage.releases.querying import published_file
 from storage.releases.reader import read_content
 from storage.releases.records import Release, is_release, read_release
 from storage.releases.verification import check_kept_release
-from storage.stages import sync_path
 
 
 def find_release(workspace: Workspace, table: str, name: str) -> Path:
@@ -20,8 +20,10 @@ def find_release(workspace: Workspace, table: str, name: str) -> Path:
     """
     existing_table(workspace, table)
     versions = kept_versions(workspace, table)
-    if name.isdecimal() and int(name) in versions:
-        return workspace.release_file(table, int(name))
+    # As text: int() refuses numbers of thousands of digits.
+    version = {str(version): version for version in versions}.get(name.lstrip("0"))
+    if version is not None:
+        return workspace.release_file(table, version)
     candidates = sorted(workspace.candidates_folder(table).glob("*.duckdb"))
     named = [path for path in candidates if name and path.stem.startswith(name)]
     if len(named) == 1:

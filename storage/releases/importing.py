@@ -1,12 +1,9 @@
 """Publish word vectors that were made elsewhere as a release: a file of them, or an installed package."""
 
-import hashlib
-import json
 import logging
-import platform
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, distribution, version
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +13,7 @@ from storage.layout import Workspace, checked_table_name
 from storage.releases.file import ReleaseContent, content_sha256
 from storage.releases.publishing import current_release, keep_candidate, kept_releases, publish_release
 from storage.releases.records import Release
-from storage.releases.schema import Provenance
+from storage.releases.schema import Provenance, installed_versions, settings_digest
 from storage.vectors.binary import LARGEST_DIMENSION
 from storage.vectors.faults import RowFault, row_faults
 from storage.vectors.files import find_vectors, read_vectors
@@ -206,17 +203,14 @@ def _usable_rows(found: FoundVectors, skip_bad_rows: bool) -> tuple[WordVectors,
 
 
 def _provenance(found: FoundVectors, settings: Mapping[str, object]) -> Provenance:
-    config = json.dumps(settings, sort_keys=True)
     return Provenance(
         model_digest=found.sha256,
         architecture=ARCHITECTURE,
         backend="none",
         seed=0,
         corpus_digest=found.sha256,
-        config_digest=hashlib.sha256(config.encode()).hexdigest(),
-        library_versions=json.dumps(
-            {"python": platform.python_version()} | {name: version(name) for name in RECORDED_PACKAGES}
-        ),
+        config_digest=settings_digest(settings),
+        library_versions=installed_versions(RECORDED_PACKAGES),
         corpus_source=f"vectors imported from {found.source} ({found.form}, sha256 {found.sha256})",
         corpus_licence=found.licence,
         reference_source="none",

@@ -15,10 +15,10 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from storage.disk import replaced_file
 from storage.errors import ReleaseError
 from storage.layout import REPORT_SUFFIX, Workspace
 from storage.releases.reader import open_release, read_release_row
-from storage.stages import sync_path
 
 logger = logging.getLogger(__name__)
 
@@ -163,13 +163,9 @@ def _checksum(ledger: Ledger) -> str:
 
 def write_ledger(workspace: Workspace, table: str, ledger: Ledger) -> None:
     """Replace `versions.json` in one step."""
-    folder = workspace.releases_folder(table)
-    temporary = folder / f"{LEDGER}.tmp"
     content = ledger.model_dump() | {CHECKSUM: _checksum(ledger)}
-    temporary.write_text(json.dumps(content) + "\n", encoding="utf-8")
-    sync_path(temporary)
-    temporary.replace(folder / LEDGER)
-    sync_path(folder)
+    with replaced_file(workspace.releases_folder(table) / LEDGER) as written:
+        written.write_text(json.dumps(content) + "\n", encoding="utf-8")
 
 
 def settle_ledger(workspace: Workspace, table: str) -> Ledger:

@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from storage.disk import NO_LINKS, disk_errors
+from storage.disk import NO_LINKS, disk_errors, sha256_of, sync_path
 from storage.layout import Workspace
 from storage.locks import held_lock
 from storage.releases.file import ReleaseContent, write_parquet_copy, write_release_file
@@ -34,7 +34,7 @@ from storage.releases.records import (
     readable_releases,
     summarize_release,
 )
-from storage.stages import FileRecord, sha256_of, sync_path
+from storage.stages import FileRecord
 
 logger = logging.getLogger(__name__)
 
@@ -105,17 +105,6 @@ def current_release(workspace: Workspace, table: str) -> Release | None:
 def kept_releases(workspace: Workspace, table: str) -> list[Release]:
     """Every published release of a table that is kept and can be read, lowest version first."""
     return readable_releases(workspace.release_file(table, version) for version in kept_versions(workspace, table))
-
-
-def find_release_of_model(workspace: Workspace, table: str, model_digest: str) -> Release | None:
-    """The published release that holds this model; the current one if there are several, else the latest."""
-    current = current_release(workspace, table)
-    if current is not None and current.model_digest == model_digest:
-        return current
-    for release in reversed(kept_releases(workspace, table)):
-        if release.model_digest == model_digest:
-            return release
-    return None
 
 
 def list_releases(workspace: Workspace, table: str) -> list[ReleaseSummary]:

@@ -44,6 +44,8 @@ def find_nearest(workspace: Workspace, table: str, word: str, k: int = 10) -> Ne
     is not published.
     """
     path = published_file(workspace, table)
+    if not is_unicode(word):
+        raise ReleaseError(f"{word[:80]!r} is not valid UTF-8; {table!r} has no such word")
     with open_release(path) as connection:
         spelt = connection.execute(
             # Text may have its accents as separate characters (NFD), as in file names on macOS.
@@ -57,6 +59,11 @@ def find_nearest(workspace: Workspace, table: str, word: str, k: int = 10) -> Ne
             raise ReleaseError(f"{table!r} has no word {word[:80]!r}; {hint}")
         found = connection.execute("SELECT word, similarity, rank FROM nearest(?, k := ?)", [spelt[0], k]).fetchall()
     return Nearest(spelt[0], [Neighbor(*row) for row in found])
+
+
+def is_unicode(text: str) -> bool:
+    """False for text with lone surrogates, as which Python keeps bytes that are not UTF-8; DuckDB takes none."""
+    return text == text.encode("utf-8", errors="ignore").decode("utf-8")
 
 
 def _words_spelt_alike(connection: duckdb.DuckDBPyConnection, word: str, limit: int = 3) -> list[str]:

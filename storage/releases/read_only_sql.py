@@ -16,6 +16,7 @@ from typing import Any
 import duckdb
 
 from storage.errors import QueryError, ReleaseError
+from storage.releases.querying import is_unicode
 from storage.releases.reader import open_release, read_release_row
 
 TIMEOUT_SECONDS = 60.0
@@ -106,6 +107,8 @@ def _check_asking(sql: str) -> None:
 
     `json_serialize_sql` only parses. `extract_statements` expands statements too: IMPORT DATABASE opens files there.
     """
+    if not is_unicode(sql):
+        raise QueryError("the query is not valid UTF-8")
     try:
         with duckdb.connect(":memory:", config={"enable_external_access": False}) as parser:
             answer = parser.execute("SELECT CAST(json_serialize_sql(?) AS VARCHAR)", [sql]).fetchone()
@@ -116,7 +119,7 @@ def _check_asking(sql: str) -> None:
         raise QueryError("the query is nested too deeply") from error
     if parsed["error"]:
         if parsed.get("error_type") == "not implemented":
-            raise QueryError("a published table is asked, not changed: only SELECT statements are run")
+            raise QueryError("a published table is read-only: only SELECT statements are allowed")
         raise QueryError(f"DuckDB cannot answer that: {parsed.get('error_message')}")
     if not parsed["statements"]:
         raise QueryError("there is no query in it; try \"from nearest('king')\"")

@@ -6,16 +6,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.disk import disk_errors
+from storage.disk import disk_errors, replaced_file
 from storage.errors import ReleaseError
 from storage.layout import REPORT_SUFFIX, Workspace
 from storage.models.rows import ComparedWordRow
 from storage.releases.diff import ReleaseDiff, compare_releases
 from storage.releases.ledger import current_version, kept_versions
-from storage.releases.reader import open_release, read_release_row, read_rows
+from storage.releases.reader import open_release, read_release_row, read_rows, read_words
 from storage.releases.records import Release, readable_releases
 from storage.releases.schema import SettingRow
-from storage.stages import sync_path
 
 # A comparison takes as many steps as it has words times the rows of the release; this many last a second or two.
 COMPARED_PAIRS = 9_000_000
@@ -39,32 +38,19 @@ class FrequentWords:
 def read_frequent_words(path: Path, limit: int) -> FrequentWords:
     """The `limit` most frequent words of a release file. Raises ReleaseError where it cannot be read."""
     with open_release(path) as connection:
-        # A number of our own in the text: with bound ones DuckDB 1.5 builds Python objects on the way.
-        rows = connection.sql(
-            f"SELECT word, count, vector FROM word_vectors WHERE rank <= {int(limit)} ORDER BY rank"
-        ).to_arrow_table()
+        found = read_words(connection, f"rank <= {int(limit)}")
         counts = connection.sql("SELECT count FROM word_vectors ORDER BY rank").to_arrow_table()
-    vectors = rows["vector"].combine_chunks().flatten().to_numpy()
-    return FrequentWords(
-        words=rows["word"].to_pylist(),
-        counts=rows["count"].to_numpy(),
-        vectors=vectors.reshape(rows.num_rows, -1),
-        all_counts=counts["count"].to_numpy(),
-    )
+    return FrequentWords(found.words, found.counts, found.vectors, counts["count"].to_numpy())
 
 
 def read_vectors_of(path: Path, words: list[str]) -> FrequentWords:
     """Those of `words` that a release file holds, most frequent first. Raises ReleaseError if it holds none."""
     with open_release(path) as connection:
-        rows = connection.execute(
-            "SELECT word, count, vector FROM word_vectors WHERE word IN (SELECT unnest(?)) ORDER BY rank", [words]
-        ).to_arrow_table()
-    if not rows.num_rows:
+        found = read_words(connection, "word IN (SELECT unnest(?))", [words])
+    if not found.words:
         shown = ", ".join(repr(word[:40]) for word in words[:5])
         raise ReleaseError(f"{path} holds none of the {len(words)} words ({shown}); name words of the table")
-    vectors = rows["vector"].combine_chunks().flatten().to_numpy()
-    counts = rows["count"].to_numpy()
-    return FrequentWords(rows["word"].to_pylist(), counts, vectors.reshape(rows.num_rows, -1), counts)
+    return FrequentWords(found.words, found.counts, found.vectors, found.counts)
 
 
 def neighbors_of(path: Path, words: list[str], k: int) -> list[tuple[str, str]]:
@@ -115,11 +101,5 @@ def has_report(release: Release) -> bool:
 
 def write_report(path: Path, page: str) -> None:
     """Write a report, whole or not at all. Raises WorkspaceError where that fails."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    with disk_errors(path.parent, kept="the release is untouched"):
-        try:
-            temporary.write_text(page, encoding="utf-8")
-            sync_path(temporary)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+    with disk_errors(path.parent, kept="the release is untouched"), replaced_file(path) as written:
+        written.write_text(page, encoding="utf-8")

@@ -9,8 +9,12 @@ tests/storage/samples.
 4: the table of the vectors is named after table, version and checksum; macros without capturable names.
 """
 
-from collections.abc import Iterator
+import hashlib
+import json
+import platform
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from importlib.metadata import version
 from types import NoneType, UnionType
 from typing import Any, get_args
 
@@ -117,6 +121,16 @@ TABLES: dict[str, tuple[type[Row], str]] = {
     ),
     "settings": (SettingRow, "Every setting of the run that made this release"),
 }
+
+
+def settings_digest(settings: Mapping[str, Any]) -> str:
+    """Hex sha256 of nested settings, as in Provenance.config_digest."""
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+
+
+def installed_versions(packages: Sequence[str]) -> str:
+    """Versions of Python and of installed packages, as in Provenance.library_versions."""
+    return json.dumps({"python": platform.python_version()} | {name: version(name) for name in packages})
 
 
 def schema_statements() -> Iterator[str]:

@@ -14,7 +14,7 @@ from storage.errors import ReleaseError
 from storage.layout import Workspace
 from storage.models.matrices import VECTORS, read_matrices
 from storage.named_paths import named_path
-from storage.releases.reader import open_release, read_release_row
+from storage.releases.reader import open_release, read_release_row, read_words
 from storage.releases.records import Release
 from storage.stages import MANIFEST
 
@@ -82,6 +82,5 @@ def read_start(start: StartPoint) -> StartVectors:
         center_vectors, context_vectors = read_matrices(start.model)
         return StartVectors(read_vocabulary(start.vocabulary).words, center_vectors, context_vectors)
     with open_release(start.release) as connection:
-        rows = connection.sql("SELECT word, vector FROM word_vectors ORDER BY rank").to_arrow_table()
-    vectors = rows["vector"].combine_chunks()
-    return StartVectors(rows["word"].to_pylist(), vectors.flatten().to_numpy().reshape(len(vectors), -1), None)
+        found = read_words(connection)
+    return StartVectors(found.words, found.vectors, None)

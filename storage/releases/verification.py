@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from storage.disk import sha256_of
 from storage.errors import ReleaseError
 from storage.layout import Workspace
 from storage.models.rows import EvaluationRow
@@ -23,7 +24,6 @@ from storage.releases.ledger import (
 from storage.releases.reader import check_release_file, log_file, open_release, read_rows
 from storage.releases.records import read_manifest
 from storage.releases.schema import GateRow, ReleaseRow, TrainingRow
-from storage.stages import sha256_of
 
 logger = logging.getLogger(__name__)
 

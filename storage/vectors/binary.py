@@ -1,7 +1,7 @@
-"""Word vectors in word2vec's binary form: after the first line of sizes, each word, a blank and its float32 numbers.
+"""Word vectors in word2vec's binary format: a header line, then each word, a space and its float32 values.
 
-word2vec's own tool ends a row with a newline, gensim does not. The second row shows which, and all rows are held to
-it: a word with a blank, or a lost byte, would make numbers of letters and words of numbers from there on.
+The original tool ends rows with a newline, gensim doesn't. The second row decides, and all rows must agree: after a
+word with a space, or a lost byte, letters would be read as numbers and numbers as words.
 """
 
 import re
@@ -18,25 +18,25 @@ from storage.vectors.text import parse_header
 
 CHUNK_BYTES = 1 << 24
 LONGEST_WORD = 1 << 16
-# DuckDB's longest array; a larger number in a first line is damage.
+# DuckDB's longest array; a larger number in a header is damage.
 LARGEST_DIMENSION = 100_000
 FLOAT_BYTES = 4
 ENDS_A_WORD = re.compile(r"[ \n]")
-# What a real row looks like, for files that do not tell their dimension: the bounds of its largest number.
+# Bounds of the largest value in a plausible row, for files without a header.
 PLAUSIBLE_LARGEST = (1e-3, 1e3)
-# Bytes that are not UTF-8, kept as lone surrogates, and the zero byte, which floats are full of.
+# Invalid UTF-8, kept as lone surrogates, and NUL, which is frequent in floats.
 NO_TEXT = re.compile("[\0\ud800-\udfff]")
 WILD = 1e3
 CONTROL_CHARACTER = re.compile(r"[\x00-\x1f]")
-# Less than who asks has read of a large file, so that a head that was cut is told from a small file.
+# Less than callers read of a large file, to distinguish a truncated head from a small file.
 GUESSED_BYTES = 1 << 19
 LARGEST_GUESS = 4096
 
 
 def read_binary(path: Path) -> WordVectors:
-    """The rows of a binary file, with or without a first line of sizes.
+    """Read a binary file, with or without a header line.
 
-    Raises ValueError if it is cut off, longer than it declares, or its dimension is neither told nor to be seen.
+    Raises ValueError if it is truncated, longer than declared, or its dimension is neither declared nor detectable.
     """
     with opened(path) as file:
         head = file.read(CHUNK_BYTES)
@@ -48,19 +48,19 @@ def read_binary(path: Path) -> WordVectors:
             rows, dimension = None, guess_dimension(head)
             buffer, read_bytes = head, 0
         if dimension > LARGEST_DIMENSION:
-            raise ValueError(f"its first line declares {dimension} numbers a word, more than {LARGEST_DIMENSION:,}")
+            raise ValueError(f"its first line declares {dimension} dimensions, more than {LARGEST_DIMENSION:,}")
         return _read_rows(file, buffer, read_bytes, rows, dimension)
 
 
 def write_binary(file: IO[bytes], words: Sequence[str], vectors: NDArray[np.float32]) -> None:
-    """Write word2vec's binary form of (V, D) vectors, as gensim does: no newline after a row."""
+    """Write (V, D) vectors in word2vec's binary format, as gensim does: no newline after a row."""
     file.write(b"%d %d\n" % vectors.shape)
     for word, vector in zip(words, vectors.astype("<f4", copy=False), strict=True):
         file.write(word.encode() + b" " + vector.tobytes())
 
 
 def guess_dimension(data: bytes) -> int:
-    """The dimension with which the beginning of a file without a first line falls into at least two plausible rows.
+    """The dimension that splits the head of a file without a header into at least two plausible rows.
 
     Raises ValueError if there is none.
     """
@@ -70,15 +70,15 @@ def guess_dimension(data: bytes) -> int:
         while (after := _after_plausible_row(head, position, dimension)) is not None:
             position, rows = after, rows + 1
         rest = head[position:]
-        # A head that was cut may end within a row; a whole file may not.
+        # A truncated head may end within a row; a whole file may not.
         ended = len(rest) < LONGEST_WORD if len(head) < len(data) else not rest.strip(b"\n")
         if rows >= 2 and ended:
             return dimension
-    raise ValueError("its first line does not tell rows and dimension, and no dimension fits what follows")
+    raise ValueError("its first line is not a header with rows and dimension, and no dimension fits the data")
 
 
 def _after_plausible_row(head: bytes, position: int, dimension: int) -> int | None:
-    """Where the row at `position` ends; None if no whole row is there."""
+    """End of the row at `position`; None if it is not a complete plausible row."""
     end = head.find(b" ", position)
     after = end + 1 + dimension * FLOAT_BYTES
     if end < 0 or after > len(head) or not _is_plausible_word(head[position:end].lstrip(b"\n")):
@@ -96,11 +96,11 @@ def _is_plausible_word(word: bytes) -> bool:
 
 
 def _read_rows(file: IO[bytes], buffer: bytes, read_bytes: int, rows: int | None, dimension: int) -> WordVectors:
-    """All rows. buffer: what was read after the first `read_bytes` bytes of the file."""
+    """Read all rows. buffer: data that follows the first `read_bytes` bytes of the file."""
     size = dimension * FLOAT_BYTES
     words: list[bytes] = []
     offsets = array("q")
-    # Grows in place, so that a large file needs no second table.
+    # Grows in place, so that a large file needs only one table.
     numbers = bytearray()
     position = 0
     has_newlines = False
@@ -129,11 +129,11 @@ def _read_rows(file: IO[bytes], buffer: bytes, read_bytes: int, rows: int | None
         position = end + 1 + size
     if rows is not None and len(words) < rows:
         raise ValueError(
-            f"its first line declares {rows} rows of {dimension} numbers and it ends after {len(words)} whole ones; "
-            "it is cut off, or the line is wrong"
+            f"its first line declares {rows} rows of {dimension} numbers, but it ends after {len(words)} complete "
+            "rows; it is truncated, or the line is wrong"
         )
     if (buffer[position:] + file.read(CHUNK_BYTES)).strip(b"\n"):
-        raise ValueError(f"it goes on after row {len(words)}, at byte {read_bytes + position}, with what is no row")
+        raise ValueError(f"unexpected data follows row {len(words)}, at byte {read_bytes + position}")
     vectors = np.frombuffer(numbers, dtype="<f4").astype(np.float32, copy=False).reshape(len(words), dimension)
     texts = decoded(words)
     garbage = _first_garbage(texts, vectors)
@@ -146,15 +146,15 @@ def _read_rows(file: IO[bytes], buffer: bytes, read_bytes: int, rows: int | None
 
 def _misaligned(row: int, byte: int) -> ValueError:
     return ValueError(
-        f"row {row + 1:,} at byte {byte:,} does not begin where the row before it ends: a word holds a blank, or bytes "
-        "are lost or added; write the file again, with words that hold no blanks"
+        f"row {row + 1:,} at byte {byte:,} does not start where the previous row ends: a word contains a space, or "
+        "bytes are missing or added; write the file again, without spaces in words"
     )
 
 
 def _first_garbage(words: Sequence[str], vectors: NDArray[np.float32]) -> int | None:
-    """The first row whose word is no text and whose numbers, or those of the row before, are no vector.
+    """The first row whose word is not text and whose values, or those of the row before, are implausible.
 
-    Some good files hold a few words that are not UTF-8, and their numbers are like those of the other rows.
+    Some valid files contain a few words in invalid UTF-8, with values like those of the other rows.
     """
     if not NO_TEXT.search("".join(words)):
         return None

@@ -1,4 +1,4 @@
-"""Rows of word vectors that no table can hold: no direction, no word, or a word that another row has already."""
+"""Rows that a table cannot hold: a zero or non-finite vector, an invalid word, or a duplicate word."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,31 +8,31 @@ from numpy.typing import NDArray
 
 from storage.vectors.formats import WordVectors
 
-# Rows checked at a time, so that the check of a large table needs no second one.
+# Rows checked at a time, so that a large table isn't copied as a whole.
 CHECKED_ROWS = 1 << 16
-# Below what DuckDB takes as the key of an index; no word of any language comes near.
+# Below DuckDB's limit for index keys; no real word comes close.
 LONGEST_WORD_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
 class RowFault:
-    """A row that cannot be used, as its index, and why."""
+    """Index of an unusable row, and the reason."""
 
     row: int
     reason: str
 
 
 def vector_faults(vectors: NDArray[np.float32]) -> Iterator[RowFault]:
-    """The rows of an (R, D) table that hold only zeros, or anything that is no finite number, in order."""
+    """The rows of an (R, D) table that are all zeros or not finite, in order."""
     for start in range(0, len(vectors), CHECKED_ROWS):
         block = vectors[start : start + CHECKED_ROWS]
         for row in np.flatnonzero(~np.isfinite(block).all(axis=1) | ~block.any(axis=1)):
-            reason = "NaN or infinite numbers" if block[row].any() else "only zeros"
-            yield RowFault(start + int(row), f"its vector holds {reason}")
+            reason = "NaN or infinite values" if block[row].any() else "only zeros"
+            yield RowFault(start + int(row), f"its vector contains {reason}")
 
 
 def row_faults(found: WordVectors) -> list[RowFault]:
-    """The rows that no release can hold, in order; of rows with the same word all but the first."""
+    """The rows that a release cannot hold, in order; of rows with the same word, all but the first."""
     faults = {row: RowFault(row, reason) for row, reason in found.unclear.items()}
     for fault in vector_faults(found.vectors):
         faults.setdefault(fault.row, fault)
@@ -55,5 +55,5 @@ def _word_fault(word: str) -> str | None:
     if not word:
         return "its word is empty"
     if "\0" in word:
-        return "its word holds a zero byte"
+        return "its word contains a NUL byte"
     return "its word is longer than 64 KiB" if length > LONGEST_WORD_BYTES else None

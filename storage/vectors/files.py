@@ -1,4 +1,4 @@
-"""Find and read a file of word vectors: its format is told by its content, unless it is named."""
+"""Open and read a file of word vectors. The format is detected from the content unless specified."""
 
 import zlib
 from collections.abc import Mapping
@@ -18,9 +18,9 @@ from storage.vectors.formats import WordVectors, opened
 from storage.vectors.tables import read_parquet
 from storage.vectors.text import BYTE_ORDER_MARK, is_row, parse_header, read_text
 
-# Enough for a heading and a long row.
+# Enough for a header and a long row.
 HEAD_BYTES = 1 << 20
-# What a text never holds, and the numbers of a binary file do within a few rows.
+# Bytes that text never contains, and binary values do within a few rows.
 CONTROL_BYTES = bytes({*range(32)} - {*b"\t\n\v\f\r"})
 KINDS: Mapping[FileKind, VectorFormat] = {
     FileKind.NUMPY: VectorFormat.NUMPY,
@@ -28,22 +28,22 @@ KINDS: Mapping[FileKind, VectorFormat] = {
     FileKind.PICKLE: VectorFormat.GENSIM,
     FileKind.SAFETENSORS: VectorFormat.SAFETENSORS,
 }
-FASTTEXT_REMEDY = "import the .vec file that comes with it, or save its words and vectors as text"
+FASTTEXT_REMEDY = "import the .vec file next to it, or save its words and vectors as text"
 FOLDER_FILES: Mapping[str, VectorFormat] = {
     NUMPY_FILE: VectorFormat.NUMPY,
     SAFETENSORS_FILE: VectorFormat.SAFETENSORS,
     "vectors.tsv": VectorFormat.PROJECTOR,
 }
 WITH_WORDS_FILE = (VectorFormat.NUMPY, VectorFormat.SAFETENSORS)
-# What damaged files raise in the libraries that read them.
+# Exceptions that libraries raise for damaged files.
 DAMAGE = (OSError, EOFError, ValueError, zlib.error, pa.ArrowException, SafetensorError, MemoryError)
 
 
 @dataclass(frozen=True)
 class VectorSource:
-    """Word vectors that were found and not read yet.
+    """Word vectors that are located but not read yet.
 
-    path: as it was given.  files: the file of vectors and, for formats without words of their own, that of the words.
+    path: as specified.  files: the file of vectors and, for formats without words, the words file.
     """
 
     path: Path
@@ -52,29 +52,29 @@ class VectorSource:
 
 
 def find_vectors(path: Path, form: VectorFormat | None = None, words: Path | None = None) -> VectorSource:
-    """The word vectors at a path: a file, or a folder as `vecmill export` writes it.
+    """Locate word vectors at a path: a file, or a folder as written by `vecmill export`.
 
-    form: the format, told by content where None.  words: the file of words for an array, found beside it where None.
-    Raises VectorFileError if nothing is there, or it is in a form that cannot be read.
+    form: the format; None detects it.  words: the words file of an array; None searches the array's folder.
+    Raises VectorFileError if the path doesn't exist or the format is unsupported.
     """
     if not path.exists():
-        raise VectorFileError(f"there is no file {path}")
+        raise VectorFileError(f"no such file: {path}")
     try:
         file = _vector_file(path)
         form = form or _recognized(file)
         if form not in WITH_WORDS_FILE:
             return VectorSource(path, form, (file,))
         if words is not None and not words.is_file():
-            raise ValueError(f"there is no file of words {words}")
+            raise ValueError(f"no such words file: {words}")
         return VectorSource(path, form, (file, words or find_words_file(file)))
     except DAMAGE as error:
         raise VectorFileError(f"{path} cannot be read as word vectors: {error}") from error
 
 
 def read_vectors(source: VectorSource) -> WordVectors:
-    """The words and vectors that were found.
+    """Read the words and vectors.
 
-    Raises VectorFileError that names the place where the file is cut off, or not in its format.
+    Raises VectorFileError with the position where the file is truncated or malformed.
     """
     file = source.files[0]
     try:
@@ -91,13 +91,13 @@ def read_vectors(source: VectorSource) -> WordVectors:
                 found = read_safetensors(*source.files)
             case VectorFormat.GENSIM:
                 raise ValueError(
-                    "this is a pickle, as gensim saves its own models, and opening one runs the code in it; load it "
-                    "with gensim where you trust it, and save it with save_word2vec_format(…, binary=True)"
+                    "this is a pickle, gensim's native format, and loading one runs the code in it; if you trust it, "
+                    "load it with gensim and save it with save_word2vec_format(…, binary=True)"
                 )
             case VectorFormat.PROJECTOR:
-                raise ValueError("files of the Embedding Projector are only written; export another format")
+                raise ValueError("Embedding Projector files are write-only; export another format")
         if not found.vectors.size:
-            raise ValueError("it holds no vector")
+            raise ValueError("it contains no vectors")
     except DAMAGE as error:
         raise VectorFileError(f"{file} cannot be read as word vectors ({source.format}): {error}") from error
     return found
@@ -108,12 +108,12 @@ def _vector_file(path: Path) -> Path:
         return path
     found = [path / name for name in FOLDER_FILES if (path / name).is_file()]
     if len(found) != 1:
-        raise ValueError(f"the folder holds {len(found)} of the files {', '.join(FOLDER_FILES)}; name one file")
+        raise ValueError(f"the folder contains {len(found)} of the files {', '.join(FOLDER_FILES)}; specify one file")
     return found[0]
 
 
 def _recognized(file: Path) -> VectorFormat:
-    """The format that the beginning of a file shows."""
+    """Detect the format from the head of a file."""
     if file.name in FOLDER_FILES and FOLDER_FILES[file.name] is VectorFormat.PROJECTOR:
         return VectorFormat.PROJECTOR
     content = recognize_file(file)
@@ -126,7 +126,7 @@ def _recognized(file: Path) -> VectorFormat:
     if content.kind is FileKind.FASTTEXT:
         raise ValueError(f"it is {describe(content.kind)}; {FASTTEXT_REMEDY}")
     if content.kind not in (UNDECIDED | TEXTS | ENCODINGS):
-        raise ValueError(f"it is {describe(content.kind)}, which holds no rows of vectors; {remedy(content.kind)}")
+        raise ValueError(f"it is {describe(content.kind)}, which contains no vectors; {remedy(content.kind)}")
     with opened(file) as stream:
         head = stream.read(HEAD_BYTES)
     try:
@@ -138,12 +138,12 @@ def _recognized(file: Path) -> VectorFormat:
 
 
 def _recognized_rows(head: bytes) -> VectorFormat:
-    """Which of word2vec's and GloVe's forms a file begins with."""
+    """Distinguish word2vec's formats and GloVe's."""
     first, _, rest = head.removeprefix(BYTE_ORDER_MARK).partition(b"\n")
     try:
         parse_header(first)
     except ValueError as error:
-        # The word of the first row may hold blanks.
+        # The word in the first row may contain spaces.
         second = rest.partition(b"\n")[0]
         if (is_row(first) and first.count(b" ") > 1) or (
             is_row(second) and second.count(b" ") > 1 and _ends_alike(first, second)
@@ -153,7 +153,7 @@ def _recognized_rows(head: bytes) -> VectorFormat:
             guess_dimension(head)
         except ValueError:
             raise ValueError(
-                f"it is in none of the forms that can be read: {error}; nor is that a word and its numbers (GloVe)"
+                f"it is in none of the supported formats: {error}, nor a word and its numbers (GloVe)"
             ) from error
         return VectorFormat.WORD2VEC_BINARY
     second, newline, _ = rest.partition(b"\n")
@@ -162,7 +162,7 @@ def _recognized_rows(head: bytes) -> VectorFormat:
 
 
 def _ends_alike(first: bytes, second: bytes) -> bool:
-    """Whether a line ends in as many numbers as the line below it."""
+    """Whether a line ends in the same number of numbers as the next."""
     fields = first.split()
     return (
         _reads_as_text(first)
@@ -172,7 +172,7 @@ def _ends_alike(first: bytes, second: bytes) -> bool:
 
 
 def _reads_as_text(line: bytes) -> bool:
-    """A byte of a number may be a line break, and what stands before it too short to hold a control byte."""
+    """Binary values can contain a newline, and the bytes before it may be too few to include a control byte."""
     try:
         line.decode()
     except UnicodeDecodeError:

@@ -1,10 +1,10 @@
-"""The names of the file formats of word vectors, apart from their readers: a command starts without loading those."""
+"""Names of word vector formats, separate from the readers, so that commands start without loading those."""
 
 from enum import StrEnum
 
 
 class VectorFormat(StrEnum):
-    """Names of the formats, as `--format` takes them; docs/formats.md tells what each holds."""
+    """Formats for `--format`; docs/formats.md describes them."""
 
     WORD2VEC = "word2vec"
     WORD2VEC_BINARY = "word2vec-binary"
@@ -17,7 +17,7 @@ class VectorFormat(StrEnum):
 
 
 class ReadFormat(StrEnum):
-    """Names of the formats that are read: gensim's own form is a pickle, and the projector's files are only written."""
+    """Formats that can be imported: not gensim's, which is a pickle, nor the projector's, which is write-only."""
 
     WORD2VEC = "word2vec"
     WORD2VEC_BINARY = "word2vec-binary"

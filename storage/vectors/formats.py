@@ -1,4 +1,4 @@
-"""What every reader of word vectors gives and every writer takes, and how their files are opened."""
+"""Common type of all word vector readers and writers, and helpers to open their files."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from storage.compressed_files import open_decompressed
-from storage.stages import sha256_of
+from storage.disk import sha256_of
 
 
 def _row_number(row: int) -> str:
@@ -22,10 +22,10 @@ def _row_number(row: int) -> str:
 class WordVectors:
     """Words and their vectors, in the order of their file.
 
-    words: R words; bytes that are not UTF-8 are kept as lone surrogates (PEP 383), so that nothing is lost.
-    vectors: (R, D) float32.  counts: (R,) int64, 0 where the file tells none.
-    place: index of a row -> where it stands in the file, for messages.
-    unclear: index of a row whose word cannot be told from damage -> why; the row is kept for who leaves it out.
+    words: R words; invalid UTF-8 is kept as lone surrogates (PEP 383).
+    vectors: (R, D) float32.  counts: (R,) int64, 0 if the file has none.
+    place: index of a row -> its position in the file, for messages.
+    unclear: index of a row whose word may be damaged -> reason; callers decide whether to drop it.
     """
 
     words: list[str]
@@ -36,18 +36,18 @@ class WordVectors:
 
 
 def unknown_counts(rows: int) -> NDArray[np.int64]:
-    """The (rows,) counts of a file that holds none."""
+    """The (rows,) counts of a file without counts."""
     return np.zeros(rows, dtype=np.int64)
 
 
 def decoded(words: list[bytes]) -> list[str]:
-    """Words as text, with every byte that is not UTF-8 kept as a lone surrogate."""
+    """Decode words, keeping invalid UTF-8 as lone surrogates."""
     return [word.decode("utf-8", "surrogateescape") for word in words]
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[IO[bytes]]:
-    """The bytes of a file, decompressed by its signature, whatever its name. Raises as `open_decompressed`."""
+    """Open a file, decompressed if it is compressed. Raises like `open_decompressed`."""
     with open_decompressed(path) as file:
         yield file
 

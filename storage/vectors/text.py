@@ -1,6 +1,6 @@
-"""Word vectors as text: word2vec's and fastText's form with a first line of sizes, GloVe's without one.
+"""Word vectors as text: word2vec and fastText have a header line, GloVe does not.
 
-A row is a word and its numbers, with a blank between them. Rows end at a newline and at nothing else.
+A row is a word and its numbers, separated by single spaces. Only a newline ends a row.
 """
 
 import re
@@ -19,25 +19,25 @@ from storage.vectors.formats import WordVectors, decoded, opened, unknown_counts
 
 BLOCK_BYTES = 1 << 22
 BLOCK_NUMBERS = 1 << 20
-# Lines after the first that show which dimension a file has.
+# Lines after the first used to detect the dimension.
 ROWS_COMPARED = 8
 LONGEST_PHRASE = 32
 TAB_AND_NUMBER = re.compile(rb"\t[+-]?[0-9.]+(?:[eE][+-]?[0-9]+)?\Z")
 NOT_A_NUMBER = re.compile(rb"[+-]?(?:1\.#(?:IND|QNAN|SNAN)0*|nan\([a-z]*\))", re.IGNORECASE)
 INFINITE = re.compile(rb"[+-]?1\.#INF0*", re.IGNORECASE)
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-# What C's scanf and Python's bytes.split end a word at; gensim ends it at a blank alone.
+# Word separators of C's scanf and Python's bytes.split; gensim splits only at spaces.
 ENDS_A_WORD = re.compile(r"[ \t\n\v\f\r]")
 
 
 def read_text(path: Path, *, has_header: bool) -> WordVectors:
-    """The rows of a text file; one that has more fields than numbers has a word that holds blanks (GloVe 840B's do).
+    """Read a text file. Words may contain spaces (as in GloVe 840B): the dimension decides where the numbers start.
 
-    has_header: whether the first line tells rows and dimension.
-    Raises ValueError that names the first line which is no row, or both numbers where the header does not agree.
+    has_header: whether the first line is the header with rows and dimension.
+    Raises ValueError with the first malformed line, or with both numbers if the header disagrees.
     """
     words: list[str] = []
-    # Grows in place, so that a large file needs no second table.
+    # Grows in place, so that a large file needs only one table.
     numbers = bytearray()
     with opened(path) as file:
         line = file.readline().removeprefix(BYTE_ORDER_MARK)
@@ -47,7 +47,7 @@ def read_text(path: Path, *, has_header: bool) -> WordVectors:
         unclear: dict[int, str] = {}
         while lines := pending + file.readlines(BLOCK_BYTES):
             pending = []
-            # Blank lines at the end of a file are no rows; they are before another row.
+            # Blank lines are ignored at the end of a file, but are errors before another row.
             while lines and not lines[-1].strip():
                 pending.append(lines.pop())
             if not lines:
@@ -62,20 +62,20 @@ def read_text(path: Path, *, has_header: bool) -> WordVectors:
             numbers += block.tobytes()
     if rows is not None and len(words) != rows:
         raise ValueError(
-            f"its first line declares {rows} rows and it holds {len(words)}; it may be cut off, or the line is wrong"
+            f"its first line declares {rows} rows, but it has {len(words)}; it may be truncated, or the line is wrong"
         )
     vectors = np.frombuffer(numbers, dtype=np.float32).reshape(len(words), dimension)
     return WordVectors(words, vectors, unknown_counts(len(words)), lambda row: f"line {first + row}", unclear)
 
 
 def parse_header(line: bytes) -> tuple[int, int]:
-    """Rows and dimension of a first line. Raises ValueError if it is not two whole numbers above 0."""
+    """Rows and dimension of a header line. Raises ValueError if it is not two positive integers."""
     fields = line.split()
     if len(fields) != 2 or not all(field.isdigit() for field in fields):
         raise ValueError(f"its first line is {_shown(line)}, not the number of rows and the dimension")
     rows, dimension = int(fields[0]), int(fields[1])
     if not rows or not dimension:
-        raise ValueError(f"its first line declares {rows} rows of {dimension} numbers: there is nothing to read")
+        raise ValueError(f"its first line declares {rows} rows of {dimension} numbers: nothing to read")
     return rows, dimension
 
 
@@ -86,19 +86,19 @@ def is_row(line: bytes) -> bool:
 
 
 def write_word2vec(file: IO[bytes], words: Sequence[str], vectors: NDArray[np.float32]) -> None:
-    """Write word2vec's text form: a first line of sizes, then a row for each of the (V, D) vectors."""
+    """Write (V, D) vectors in word2vec's text format: a header line, then the rows."""
     file.write(b"%d %d\n" % vectors.shape)
     write_glove(file, words, vectors)
 
 
 def write_glove(file: IO[bytes], words: Sequence[str], vectors: NDArray[np.float32]) -> None:
-    """Write GloVe's text form. Each number has the fewest digits that give the same float32 again."""
+    """Write GloVe's text format. Numbers have the fewest digits that round-trip as float32."""
     for block_words, numbers in _blocks(words, vectors, " "):
         _write_lines(file, pc.binary_join_element_wise(pa.array(block_words, pa.string()), numbers, " "))
 
 
 def write_tab_separated(file: IO[bytes], vectors: NDArray[np.float32]) -> None:
-    """Write the numbers of (V, D) vectors alone, a tab between two of them."""
+    """Write only the numbers of (V, D) vectors, separated by tabs."""
     for _, numbers in _blocks([""] * len(vectors), vectors, "\t"):
         _write_lines(file, numbers)
 
@@ -106,7 +106,7 @@ def write_tab_separated(file: IO[bytes], vectors: NDArray[np.float32]) -> None:
 def _parse_rows(
     lines: Sequence[bytes], dimension: int, first: int
 ) -> tuple[list[str], NDArray[np.float32], dict[int, str]]:
-    """Words and (N, dimension) numbers of some lines, and why a row's word is not clear, by index of the row.
+    """Words and (N, dimension) numbers of N lines, and row index -> reason for ambiguous words.
 
     first: number of the first line, for messages.
     """
@@ -120,7 +120,7 @@ def _parse_rows(
                 unclear[number - first] = reason
         elif b"\t" in word and TAB_AND_NUMBER.search(word):
             raise ValueError(
-                f"line {number} is {_shown(line)}: a tab and a number in the word; separate all fields by blanks"
+                f"line {number} is {_shown(line)}: a tab and a number in the word; separate all fields with spaces"
             )
         words.append(word)
         rests.append(rest)
@@ -130,7 +130,7 @@ def _parse_rows(
     try:
         block = _parse_numbers(b"\n".join(rests), dimension)
     except pa.ArrowInvalid:
-        # As C libraries of Windows write what is no number.
+        # Windows C runtimes write NaN and infinity like this.
         rests = [INFINITE.sub(b"inf", NOT_A_NUMBER.sub(b"nan", rest)) for rest in rests]
         try:
             block = _parse_numbers(b"\n".join(rests), dimension)
@@ -140,9 +140,9 @@ def _parse_rows(
 
 
 def _parse_numbers(text: bytes, dimension: int) -> NDArray[np.float32]:
-    """Rows of numbers with a blank between two of them. Raises ArrowInvalid where one is no number."""
+    """Parse rows of space-separated numbers. Raises ArrowInvalid for anything else."""
     names = [str(column) for column in range(dimension)]
-    # Arrow reads a number in a third of the time that NumPy needs, and rounds it to float32 once.
+    # Arrow parses numbers three times as fast as NumPy, and rounds to float32 once.
     table = pa.csv.read_csv(
         pa.BufferReader(text),
         read_options=pa.csv.ReadOptions(column_names=names),
@@ -156,28 +156,28 @@ def _parse_numbers(text: bytes, dimension: int) -> NDArray[np.float32]:
 
 
 def _row_with_blanks(line: bytes, dimension: int, number: int) -> tuple[bytes, bytes, str | None]:
-    """Word and numbers of a line whose word holds blanks or nothing, and why the word is not clear.
+    """Word and numbers of a line whose word contains spaces or is empty, and the reason if it is ambiguous.
 
-    Clear is a word whose pieces are not empty and whose last piece is no number, as one of too many numbers would be.
+    A word is unambiguous if none of its parts is empty and the last is not a number (which may be a surplus value).
     """
     fields = _fields(line)
     pieces, numbers = fields[:-dimension], fields[-dimension:]
     if not pieces or not all(map(_is_number, numbers)):
         raise ValueError(
-            f"line {number} is {_shown(line)}: not a word and {dimension} numbers with one blank between them; "
-            "the file may be cut off"
+            f"line {number} is {_shown(line)}: not a word and {dimension} numbers separated by single spaces; "
+            "the file may be truncated"
         )
     reason = None
     word = b" ".join(pieces)
     if not word.strip():
         reason = "its word is empty"
     elif _is_number(pieces[-1]):
-        # More numbers than words: another dimension rather than a word of blanks.
+        # More numbers than words: a wrong dimension rather than a word with spaces.
         if sum(map(_is_number, pieces[1:])) > 1 or len(pieces) > LONGEST_PHRASE:
             raise ValueError(f"line {number} is {_shown(line)}: not a word and {dimension} numbers")
         reason = "its word ends in a number, or the row has too many numbers"
     elif b"" in fields:
-        reason = "its word holds several blanks in a row"
+        reason = "its word contains consecutive spaces"
     return word, b" ".join(numbers), reason
 
 
@@ -190,7 +190,7 @@ def _first_wrong_number(rests: Sequence[bytes], first: int) -> str | None:
 
 
 def _dimension(lines: Sequence[bytes]) -> int:
-    """The dimension that most of the first lines have; one of them may have a word of blanks."""
+    """The dimension of most of the first lines; single words may contain spaces."""
     found = Counter(len(_fields(line)) - 1 for line in lines if is_row(line))
     if not found:
         raise ValueError(f"its first line is {_shown(lines[0])}, not a word and its numbers")
@@ -217,7 +217,7 @@ def _shown(line: bytes) -> str:
 def _blocks(
     words: Sequence[str], vectors: NDArray[np.float32], delimiter: str
 ) -> Iterator[tuple[Sequence[str], pa.StringArray]]:
-    """Words and their rows of numbers as text, in blocks whose text stays far below Arrow's 2 GiB."""
+    """Words and their rows of numbers as text, in blocks far below Arrow's limit of 2 GiB."""
     dimension = vectors.shape[1]
     block_rows = max(1, BLOCK_NUMBERS // dimension)
     for start in range(0, len(words), block_rows):

@@ -100,6 +100,11 @@ def resolve_workers(config: TrainingConfig) -> int:
     """Number of training threads: as set, else every core that this process may use."""
     if config.workers is not None:
         return config.workers
+    return available_cores()
+
+
+def available_cores() -> int:
+    """Number of cores that this process may use; containers and `taskset` allow fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -35,7 +35,7 @@ KNOWN_KEYS = {
 }  # fmt: skip
 SCHEDULE_KEYS = {"slug", "cron", "timezone", "active"}
 POOL_KEYS = {"name", "job_variables"}
-# What `announce_release` tells.
+# The payload of `emit_release_published`.
 EVENT = {"payload": {"table": "news", "version": 2, "workspace": "/srv/workspace"}}
 LIMIT_KEYS = {"limit", "collision_strategy", "grace_period_seconds"}
 

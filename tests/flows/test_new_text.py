@@ -117,7 +117,7 @@ def test_a_bad_file_in_a_growing_folder_blocks_nothing_and_is_named(build: Build
     mended = build("corpus.train_on=new", "corpus.on_bad_file=skip")
     assert (mended.outcome, mended.files.new, mended.files.skipped) == ("published", ("bad.txt",), {})
     (folder / "worse.txt").write_bytes(b"\0" * 100)
-    everything = build("corpus.train_on=all", "corpus.on_bad_file=skip", "skipgram.seed=7")
+    everything = build("corpus.train_on=all", "corpus.on_bad_file=skip", "training.seed=7")
     assert everything.outcome == "published"
     assert "1 left out, as they cannot be read: worse.txt" in summary_markdown(everything)
 

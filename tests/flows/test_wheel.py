@@ -29,16 +29,17 @@ def test_a_wheel_lists_and_builds_from_any_folder(news_file: Path, tmp_path: Pat
         if (ROOT / name).is_file():
             (source / name).parent.mkdir(parents=True, exist_ok=True)
             (source / name).write_bytes((ROOT / name).read_bytes())
-    pip = (sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w")
-    run(*pip, str(tmp_path), str(source), cwd=tmp_path)
+    build = (sys.executable, "-m", "pip", "wheel", "--quiet", "--no-index", "--no-deps", "--no-build-isolation")
+    run(*build, "-w", str(tmp_path), str(source), cwd=tmp_path)
     (wheel,) = tmp_path.glob("vecmill-*.whl")
     assert "flows/prefect.yaml" in zipfile.ZipFile(wheel).namelist()
     # Its dependencies are those of this environment; vecmill itself comes from the wheel.
     fresh = tmp_path / "fresh"
-    venv.create(fresh, with_pip=True)
+    venv.create(fresh, with_pip=False)
     python = fresh / "bin" / "python"
     site = Path(run(python, "-c", "import site; print(site.getsitepackages()[0])", cwd=tmp_path).strip())
-    run(python, "-m", "pip", "install", "--quiet", "--no-deps", str(wheel), cwd=tmp_path)
+    pip = (sys.executable, "-m", "pip", "--python", str(python))
+    run(*pip, "install", "--quiet", "--no-deps", "--no-index", str(wheel), cwd=tmp_path)
     packages = Path(pytest.__file__).parent.parent
     (site / "dependencies.pth").write_text(f"{packages}\n", encoding="utf-8")
     where = run(python, "-c", "import flows; print(flows.__file__)", cwd=tmp_path).strip()
@@ -47,8 +48,8 @@ def test_a_wheel_lists_and_builds_from_any_folder(news_file: Path, tmp_path: Pat
     listed = json.loads(run(vecmill, "list", "--json", cwd=tmp_path))
     assert [entry["name"] for entry in listed][:4] == ["movie-reviews", "text8", "ptb", "adhoc"]
     settings = (
-        f"corpus.path={news_file}", "skipgram.dimension=16", "skipgram.epochs=1", "publication.table=news",
-        "evaluation.reference=none",
+        f"corpus.path={news_file}", "training.dimension=16", "training.epochs=1", "publication.table=news",
+        "evaluation.reference=none", "report.enabled=false",
     )  # fmt: skip
     options = [word for setting in settings for word in ("--set", setting)]
     built = json.loads(run(vecmill, "build", "adhoc", "--json", *options, cwd=tmp_path).splitlines()[-1])

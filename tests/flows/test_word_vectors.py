@@ -80,7 +80,7 @@ def test_an_identical_run_reuses_every_stage_and_publishes_no_copy(first: BuildR
     again = build()
     assert all(stage.reused for stage in again.stages)
     assert (again.version, again.published) == (1, False)
-    assert "version 1 is this model already" in again.message
+    assert "version 1 already holds this model" in again.message
 
 
 def test_other_epochs_train_again_but_tokenize_nothing(first: BuildResult, build: Build) -> None:

@@ -60,7 +60,7 @@ def test_the_record_of_a_run_is_replaced_when_it_ends(tmp_path: Path) -> None:
     assert [run.outcome for run in read_runs(workspace, "news")] == ["killed"]  # nobody is at work any more
     assert write_run(workspace, begun.model_copy(update={"outcome": "failed", "reason": "why"})) == path
     assert [(run.outcome, run.reason) for run in read_runs(workspace, "news")] == [("failed", "why")]
-    assert [file.name for file in workspace.run_history.iterdir()] == [path.name]
+    assert [file.name for file in workspace.run_history.glob("*.parquet")] == [path.name]
 
 
 def test_duckdb_asks_across_runs_and_tables(tmp_path: Path) -> None:
@@ -98,18 +98,18 @@ def test_another_backend_is_not_compared() -> None:
 
 
 def test_a_workspace_without_runs_of_the_table_is_named(tmp_path: Path) -> None:
-    with pytest.raises(WorkspaceError, match=r"no run is recorded in .*runs; name the workspace"):
+    with pytest.raises(WorkspaceError, match=r"no runs are recorded in .*runs; choose the workspace"):
         read_runs(Workspace(tmp_path), "news")
     write_run(Workspace(tmp_path), run_row(0))
-    with pytest.raises(WorkspaceError, match="no run of 'another' is recorded"):
+    with pytest.raises(WorkspaceError, match="no runs of 'another' are recorded"):
         read_runs(Workspace(tmp_path), "another")
-    with pytest.raises(SettingsError, match="is no table name"):
+    with pytest.raises(SettingsError, match="is not a valid table name"):
         read_runs(Workspace(tmp_path), "../news")
 
 
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     write_run(Workspace(tmp_path), run_row(0)).write_bytes(b"PAR1 no more")
-    with pytest.raises(WorkspaceError, match=r"cannot be read .*20261102T030000.*move the file it names"):
+    with pytest.raises(WorkspaceError, match=r"cannot be read .*20261102T030000.*move that file"):
         read_runs(Workspace(tmp_path), "news")
 
 

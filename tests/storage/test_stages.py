@@ -145,7 +145,7 @@ def test_a_full_disk_is_named_with_its_remedy(tmp_path: Path) -> None:
 
 def test_a_workspace_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(WorkspaceError, match="cannot be written"):
+    with pytest.raises(WorkspaceError, match="is not writable"):
         complete_stage(Workspace(tmp_path / "file"), STAGE, build)
     with pytest.raises(WorkspaceError, match="VECMILL_WORKSPACE"):
         Workspace(tmp_path / "file").check_writable()

@@ -91,7 +91,7 @@ def test_settings_that_change_the_text_change_the_stage(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("empty.txt", b"", r"the file empty\.txt holds no text; correct corpus\.path"),
+        ("empty.txt", b"", r"the file empty\.txt holds no text; fix corpus\.path"),
         ("blank.txt", b" \n\n\t\n", r"holds no text"),
         ("header.csv", b"id,text\n", r"holds no text"),
         ("latin.txt", b"one\n" * 500_000 + b"caf\xe9", r"latin\.txt is not UTF-8: byte 2,000,003 "),
@@ -158,7 +158,7 @@ def test_a_bad_file_is_left_out_named_and_tried_again_when_it_changes(
     (folder / "b.jsonl").write_text(BAD)
     (folder / "c.jsonl").touch()
     (folder / "d.txt").write_bytes("two rivers\n".encode("utf-16"))
-    with pytest.raises(CorpusError, match=r"b\.jsonl, line 2: this is not JSON"):
+    with pytest.raises(CorpusError, match=r"b\.jsonl, line 2: invalid JSON"):
         fetch_corpus.fn(files_config(folder), workspace)
     for reused in (False, True):
         caplog.clear()
@@ -166,7 +166,7 @@ def test_a_bad_file_is_left_out_named_and_tried_again_when_it_changes(
         assert corpus.reused == reused
         assert texts(corpus.path) == ["one river"]
         assert list(corpus.facts.skipped_files) == ["b.jsonl", "d.txt"]
-        assert "b.jsonl, line 2: this is not JSON" in corpus.facts.skipped_files["b.jsonl"]
+        assert "b.jsonl, line 2: invalid JSON" in corpus.facts.skipped_files["b.jsonl"]
         assert corpus.facts.files_without_text == ["c.jsonl"]
         assert "2 of 4 files cannot be read and are left out" in caplog.text
         assert "d.txt is UTF-16 text" in caplog.text
@@ -205,7 +205,7 @@ def test_what_a_folder_passes_over_is_logged(tmp_path: Path, caplog: pytest.LogC
         (tmp_path / "texts" / name).write_text("one river\n")
     with caplog.at_level("INFO"):
         corpus = fetch_corpus.fn(files_config(tmp_path / "texts"), Workspace(tmp_path / "workspace"))
-    assert "passed over 2 of the corpus: 1 as descriptions" in caplog.text
+    assert "skipped 2 entries of the corpus: 1 as descriptions" in caplog.text
     assert [rows.name for rows in read_index(corpus.path)] == ["a.txt", r"caf\xe9.txt"]
 
 

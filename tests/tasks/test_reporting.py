@@ -102,25 +102,25 @@ def test_the_map_of_a_released_model_is_kept_by_housekeeping(workspace: Workspac
 
 
 def test_a_run_writes_the_report_of_what_it_published_and_not_twice(workspace: Workspace, release: Release) -> None:
-    report_release.fn("news", 1, str(workspace.table_file("news")), SMALL, workspace)
+    report_release.fn(release, SMALL, workspace)
     written = report_file(release).stat()
-    report_release.fn("news", 1, str(workspace.table_file("news")), SMALL, workspace)
+    report_release.fn(release, SMALL, workspace)
     assert report_file(release).stat().st_ino == written.st_ino
 
 
 def test_a_candidate_has_a_report_and_a_new_one_when_it_is_replaced(workspace: Workspace, release: Release) -> None:
     candidate = keep_candidate(workspace, "news", content(model_digest="refused", seed=2))
-    report_release.fn("news", None, str(candidate.path), SMALL, workspace)
+    report_release.fn(candidate, SMALL, workspace)
     assert "Refused by 0 of 1 gates" in report_file(candidate).read_text(encoding="utf-8")
     inode = report_file(candidate).stat().st_ino
     later = candidate.path.stat().st_mtime + 10
     os.utime(candidate.path, (later, later))
-    report_release.fn("news", None, str(candidate.path), SMALL, workspace)
+    report_release.fn(candidate, SMALL, workspace)
     assert report_file(candidate).stat().st_ino != inode
 
 
 def test_a_report_that_is_switched_off_is_not_written(workspace: Workspace, release: Release) -> None:
-    report_release.fn("news", 1, str(release.path), ReportConfig(enabled=False), workspace)
+    report_release.fn(release, ReportConfig(enabled=False), workspace)
     assert not report_file(release).exists()
 
 
@@ -129,9 +129,9 @@ def test_a_report_that_fails_is_told_and_fails_nothing(
 ) -> None:
     workspace.stage_root("maps").write_text("in the way")
     with caplog.at_level(logging.ERROR):
-        report_release.fn("news", 1, str(release.path), SMALL, workspace)
-    assert "there is no report of news 1 (WorkspaceError: " in caplog.text
-    assert "`vecmill report news --version 1` tries again" in caplog.text
+        report_release.fn(release, SMALL, workspace)
+    assert "cannot write the report of news 1 (WorkspaceError: " in caplog.text
+    assert "to retry: `vecmill report news --version 1`" in caplog.text
     assert release.path.is_file()
 
 

@@ -49,7 +49,7 @@ def test_the_deployments_are_listed_from_any_folder(tmp_path: Path) -> None:
         (["build"], 2, "Missing argument"),
         (["build", "adhoc", "--set", "corpus.path=none.txt"], 1, "none.txt"),
         (["nearest", "no-table", "word"], 1, "no-table"),
-        (["nearest", "../escape", "word"], 2, "is no table name"),
+        (["nearest", "../escape", "word"], 2, "is not a valid table name"),
         (["releases", "no-table"], 1, "no-table"),
     ],
 )
@@ -99,7 +99,7 @@ def test_a_build_ends_with_one_json_object_and_the_table_can_be_queried(news_fil
 
     people = vecmill("build", "adhoc", *options(news_file), "--workspace", workspace, cwd=tmp_path)
     assert people.returncode == 0, people.stderr
-    assert "version 1 is this model already" in people.stdout
+    assert "version 1 already holds this model" in people.stdout
     assert "from nearest(" in people.stdout
 
 

@@ -129,7 +129,7 @@ def test_an_import_tells_what_it_published(folder: Path) -> None:
         ("export movie-reviews --format glove", SystemExit, "Missing option '-o' / '--output'"),
         ("import none.txt --table news", VectorFileError, "there is no file none.txt"),
         ("import workspace --table news", VectorFileError, "workspace cannot be read as word vectors"),
-        ("import none.txt --table ../news", VecmillError, "'../news' is no table name"),
+        ("import none.txt --table ../news", VecmillError, "'../news' is not a valid table name"),
         ("import none.txt", SystemExit, "Missing option '--table'"),
     ],
 )

@@ -7,6 +7,7 @@ from flows.cli.summary_views import print_summary
 from flows.runs.result import BuildResult
 from tasks.arrivals import Arrivals
 from tasks.metrics.gates import Gate, Measured, Scores, judge, verdict_rows
+from tasks.publishing import Outcome
 
 
 @pytest.fixture
@@ -21,7 +22,7 @@ def result() -> BuildResult:
     digests = dict.fromkeys(measures, "gold")
     verdicts = judge(Scores(measures, "reviews", digests), gates, Scores(before, "reviews", digests))
     return BuildResult(
-        table="reviews", outcome="refused", version=None, published=False, refused=True, message="refused",
+        table="reviews", outcome=Outcome.REFUSED, version=None, message="refused",
         release_path="reviews.duckdb", vocabulary_size=9, corpus_tokens=99, training={}, stages=[],
         metrics={name: measured.value for name, measured in measures.items()} | {"wordsim353_coverage": 1.0},
         verdicts=verdict_rows(verdicts),

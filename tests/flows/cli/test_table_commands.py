@@ -172,7 +172,7 @@ def test_sql_is_answered_as_a_table_and_as_json(vecmill: Command) -> None:
     assert "100 of 151 rows" in said
     code, _, said = vecmill("sql", "news", "delete from word_vectors_v2")
     assert code == 1
-    assert "DELETE is not run" in said
+    assert "read-only: only SELECT" in said
 
 
 @pytest.mark.parametrize(
@@ -211,7 +211,7 @@ def test_clean_tells_what_it_removes(vecmill: Command, workspace: Workspace) -> 
         (["rollback", "news", "one"], 2, "Invalid value"),
         (["rollback", "olds", "1"], 1, "no table 'olds'"),
         (["promote", "news", "nothing", "--yes"], 1, "no release or candidate 'nothing'"),
-        (["promote", "../news", "x", "--yes"], 2, "is no table name"),
+        (["promote", "../news", "x", "--yes"], 2, "is not a valid table name"),
         (["prune", "news"], 2, "Missing option"),
         (["prune", "news", "--keep", "0"], 2, "Invalid value"),
         (["verify", "olds"], 1, "no table 'olds'"),

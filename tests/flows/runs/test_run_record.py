@@ -86,7 +86,7 @@ def test_a_record_that_cannot_be_written_does_not_end_the_run(tmp_path: Path, ca
     (tmp_path / "runs").touch()
     with recorded_run(Workspace(tmp_path), "news"):
         pass
-    assert "the record of this run cannot be written" in caplog.text
+    assert "cannot write the record of this run" in caplog.text
 
 
 KILLED = """

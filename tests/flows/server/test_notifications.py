@@ -149,16 +149,18 @@ def assert_repeated_once(stack: ServerStack, hook: str, web: WebhookSink, failed
 
     again = started()
     assert stack.ended(again)["message"] == stack.state_of(failed)["message"]
-    invalid = started(skipgram={"dimension": 0})
+    invalid = started(training={"dimension": 0})
     assert stack.ended(invalid)["type"] == "FAILED"
-    wait_for("object", lambda: any("skipgram.dimension" in body.get("message", "") for body in web.posted_to(hook)))
+    wait_for("object", lambda: any("training.dimension" in body.get("message", "") for body in web.posted_to(hook)))
     assert not announced(stack, again)
     assert announced(stack, invalid)
 
     runs = {run.run_id: run for run in read_runs(Workspace(stack.workspace), "untold")}
     assert (runs[invalid].outcome, runs[again].outcome) == ("failed", "failed")
-    assert "skipgram.dimension" in runs[invalid].reason
-    assert "--set skipgram.dimension=0" in stack.artifacts("untold-stopped")[0]["data"]
+    assert "training.dimension" in runs[invalid].reason
+    note = stack.artifacts("untold-stopped")[0]
+    assert note["flow_run_id"] == invalid
+    assert "dimension" in note["data"].split("```")[1]
 
 
 def announced(stack: ServerStack, run: str) -> bool:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from flows.deployments import BUILD_ENTRYPOINT, BuildParameters, parameters_of
-from flows.server.runs import with_whole_path
+from flows.server.runs import with_absolute_path
 
 
 def test_the_parameters_of_the_build_are_those_that_the_command_line_checks() -> None:
@@ -35,4 +35,4 @@ def test_a_file_beside_the_command_is_named_by_its_whole_path(
     (tmp_path / "texts").mkdir()
     (tmp_path / "texts" / "a.txt").touch()
     monkeypatch.chdir(tmp_path)
-    assert with_whole_path(assignment) == sent.format(here=tmp_path)
+    assert with_absolute_path(assignment) == sent.format(here=tmp_path)

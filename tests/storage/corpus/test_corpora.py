@@ -65,11 +65,11 @@ def test_a_corpus_without_text_has_no_rows(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_its_index_or_its_segment_is_named(tmp_path: Path) -> None:
-    with pytest.raises(WorkspaceError, match=r"holds no files\.parquet; delete the folder"):
+    with pytest.raises(WorkspaceError, match=r"files\.parquet is missing; delete its folder"):
         read_documents(tmp_path)
     write_documents(tmp_path, [Piece("one", True)])
     (tmp_path / "documents-abc-00000.parquet").unlink()
-    with pytest.raises(WorkspaceError, match="holds no documents-abc file"):
+    with pytest.raises(WorkspaceError, match="contains no documents-abc files"):
         rows_of(tmp_path)
 
 

@@ -95,5 +95,5 @@ def test_an_encoded_corpus_is_a_source_that_trainers_take(tmp_path: Path) -> Non
 
 
 def test_a_folder_without_an_encoded_corpus_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(WorkspaceError, match="holds no encoded file"):
+    with pytest.raises(WorkspaceError, match="contains no encoded files"):
         EncodedCorpus(tmp_path)

@@ -138,7 +138,7 @@ def test_a_stray_quote_never_merges_rows_in_silence(tmp_path: Path, text: str, d
     header, *rows = text.replace("\t", delimiter).splitlines(keepends=True)
     content = "".join([header, *rows[skip:]])
     with pytest.raises(
-        CorpusError, match=rf"line {3 - skip}: the quoted field .* swallow the row of line {4 - skip}; .*none"
+        CorpusError, match=rf"line {3 - skip}: the quoted field .* swallow the row in line {4 - skip}; .*none"
     ):
         read(tmp_path, "a.tsv" if delimiter == "\t" else "a.csv", content)
     found = read(tmp_path, "a.csv", content, delimiter="tab" if delimiter == "\t" else delimiter, quoting="none")
@@ -163,7 +163,7 @@ def test_prose_with_commas_and_lines_in_quotes_is_one_field(tmp_path: Path) -> N
 def test_quotes_escaped_with_a_backslash_are_read_when_asked_for(tmp_path: Path) -> None:
     content = 'id,text\n1,"said \\"no\\", and left"\n2,plain\n'
     assert read(tmp_path, "a.csv", content, quoting="backslash") == ['said "no", and left', "plain"]
-    with pytest.raises(CorpusError, match=r"line 2: this is not csv .*backslash"):
+    with pytest.raises(CorpusError, match=r"line 2: this is not valid csv .*backslash"):
         read(tmp_path, "a.csv", content)
 
 
@@ -220,9 +220,9 @@ def test_json_of_any_depth_and_any_number_is_read_or_named(tmp_path: Path) -> No
         ('{"text": "hello", "x": ' + "[" * 100_000 + "]" * 100_000 + "}", "line 2: the JSON is nested too deeply"),
         ('{"id": 2, "deleted": true}', "line 2: there is no column 'text'; found 'id', 'deleted'"),
         ('{"data": {"text": "hello"}}', "line 2: there is no column 'text'; found 'data'"),
-        ('{"text": ["hello", "there"]}', "line 2: 'text' holds list, not text"),
+        ('{"text": ["hello", "there"]}', "line 2: 'text' contains list, not text"),
         ('{"text": "a\\u0000b"}', r"line 2: letter 2 of the text is NUL"),
-        ('{"text": ' + "9" * 5000 + "}", "line 2: 'text' holds int, not text"),
+        ('{"text": ' + "9" * 5000 + "}", "line 2: 'text' contains int, not text"),
     ):
         with pytest.raises(CorpusError, match=message):
             read(tmp_path, "a.jsonl", good + line + "\n")
@@ -237,7 +237,7 @@ def test_parquet_with_equal_names_an_unknown_codec_or_nul_is_named(tmp_path: Pat
         return sink.getvalue()
 
     twice = pa.table([["one"], ["two"]], names=["text", "text"])
-    with pytest.raises(CorpusError, match="two columns are called 'text'; rename one"):
+    with pytest.raises(CorpusError, match="two columns are named 'text'; rename one"):
         read(tmp_path, "a.parquet", parquet(twice))
     others = pa.table([["one"], [1], [2]], names=["text", "id", "id"])
     assert read(tmp_path, "a.parquet", parquet(others)) == ["one"]
@@ -252,7 +252,7 @@ def test_parquet_with_equal_names_an_unknown_codec_or_nul_is_named(tmp_path: Pat
             read(tmp_path, "a.parquet", content)
         except CorpusError as error:
             messages.add(str(error))
-    assert any("part of Parquet that Arrow does not read" in message for message in messages)
+    assert any("Parquet feature that Arrow does not support" in message for message in messages)
 
 
 COMPRESSORS: dict[str, Callable[[bytes], bytes]] = {

@@ -100,7 +100,7 @@ def test_a_long_run_without_whitespace_is_an_error_that_names_its_offset(
 ) -> None:
     monkeypatch.setattr(source_files, "LONGEST_RUN", 3 << 20)
     file = source_file(tmp_path, "é ".encode() * 1000 + b"x" * (5 << 20))
-    with pytest.raises(CorpusError, match="3 MiB of text from byte 3,000 on hold no whitespace"):
+    with pytest.raises(CorpusError, match="3 MiB of text from byte 3,000 on contain no whitespace"):
         text_of(file)
 
 
@@ -119,11 +119,11 @@ def test_a_path_with_glob_letters_in_its_name_is_found_as_it_is(tmp_path: Path) 
 
 
 def test_a_missing_path_an_empty_folder_and_a_glob_without_match_are_errors(tmp_path: Path) -> None:
-    with pytest.raises(CorpusError, match=r"no file or folder .*nowhere.txt; correct corpus.path"):
+    with pytest.raises(CorpusError, match=r"no such file or folder: .*nowhere.txt; fix corpus.path"):
         find_source_files(str(tmp_path / "nowhere.txt"))
-    with pytest.raises(CorpusError, match="holds no file"):
+    with pytest.raises(CorpusError, match="contains no files"):
         find_source_files(str(tmp_path))
-    with pytest.raises(CorpusError, match="no file matches"):
+    with pytest.raises(CorpusError, match="no files match"):
         find_source_files(str(tmp_path / "*.txt"))
 
 

@@ -40,8 +40,8 @@ def test_marks_hidden_names_and_descriptions_are_passed_over_and_said(spark: Pat
     found = find_source_files(str(spark))
     assert [file.name for file in found.files] == ["part-0.csv", "year=1/part-1.csv"]
     assert str(found) == (
-        "passed over 10 of the corpus: 6 as descriptions or checksums of the data (LICENSE, README.md, SHA256SUMS, "
-        "part-0.csv.md5, part-3.csv.tmp and 1 more); 4 as names that begin with '_' or '.' (.part-0.csv.crc, _SUCCESS, "
+        "skipped 10 entries of the corpus: 6 as descriptions or checksums of the data (LICENSE, README.md, SHA256SUMS, "
+        "part-0.csv.md5, part-3.csv.tmp and 1 more); 4 as names that start with '_' or '.' (.part-0.csv.crc, _SUCCESS, "
         "_metadata, _temporary)"
     )
 
@@ -68,7 +68,7 @@ def test_any_folder_and_its_patterns_find_the_same_files(
         try:
             found.append(names(path))
         except CorpusError as error:
-            assert "holds no file" in str(error) or "no file matches" in str(error)  # noqa: PT017  # one of two is right
+            assert "contains no files" in str(error) or "no files match" in str(error)  # noqa: PT017  # one of two is right
             found.append([])
     assert found[0] == found[1] == found[2]
 
@@ -97,8 +97,8 @@ def test_linked_folders_are_followed_once_and_never_in_a_circle(tmp_path: Path) 
         found = find_source_files(str(path))
         assert [file.name for file in found.files] == ["2024/b.txt", "a.txt", "linked/c.txt", "linked/deep/d.txt"]
         assert found.passed_over == {
-            "latest/b.txt": "files of a linked folder that are read anyway",
-            "linked/deep/up": "links to a folder above them",
+            "latest/b.txt": "duplicates reached through a linked folder",
+            "linked/deep/up": "links to a parent folder",
             "self": "broken links",
             "gone.txt": "broken links",
         }
@@ -116,7 +116,7 @@ def test_a_linked_folder_outside_the_allowed_ones_is_refused(tmp_path: Path, mon
 def test_pipes_and_files_of_the_kernel_are_no_corpus(tmp_path: Path) -> None:
     write(tmp_path, "a.txt")
     os.mkfifo(tmp_path / "pipe")
-    assert find_source_files(str(tmp_path)).passed_over == {"pipe": "pipes, devices or files of the kernel"}
+    assert find_source_files(str(tmp_path)).passed_over == {"pipe": "pipes, devices or kernel files"}
     for path in (tmp_path / "pipe", Path("/dev/null"), Path("/dev/stdin"), Path("/proc/kmsg"), Path("/proc/meminfo")):
         if not path.is_file() or path.is_relative_to("/proc"):
             with pytest.raises(CorpusError, match=r"cannot be a corpus: it is .* save its content to a file first"):
@@ -128,10 +128,10 @@ def test_pipes_and_files_of_the_kernel_are_no_corpus(tmp_path: Path) -> None:
     [
         ("a" * 300, "too long for a path"),
         (f"{'a' * 300}/*.txt", "too long for a path"),
-        ("~nosuchuser/texts", "no home folder of that user"),
+        ("~nosuchuser/texts", "that user has no home folder"),
         ("/proc/self/**", "part of the kernel's /proc"),
         ("/proc", "part of the kernel's /proc"),
-        ("a\0b", "zero byte"),
+        ("a\0b", "NUL byte"),
     ],
 )
 def test_a_path_that_cannot_be_is_one_clear_error(path: str, message: str) -> None:

@@ -95,12 +95,12 @@ def test_a_missing_column_is_an_error_that_names_those_there_are(tmp_path: Path)
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("id,text\n1,good\n2,so, so\n", r"line 3: the row has 3 fields and the header 2"),
+        ("id,text\n1,good\n2,so, so\n", r"line 3: the row has 3 fields, but the header has 2"),
         (
             'id,text\n1,"never closed\n2,b\n',
-            r"line 2: the quoted field .* would swallow the row of line 3",
+            r"line 2: the quoted field .* would swallow the row in line 3",
         ),
-        ('id,text\n1,"a"b\n', r"line 2: this is not csv"),
+        ('id,text\n1,"a"b\n', r"line 2: this is not valid csv"),
     ],
 )
 def test_malformed_csv_is_an_error_that_names_the_line(tmp_path: Path, content: str, message: str) -> None:
@@ -116,10 +116,10 @@ def test_json_lines_give_one_document_each_and_none_for_null(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ('{"text": "a"', r"line 2: this is not JSON \(.* at letter 13\)"),
+        ('{"text": "a"', r"line 2: invalid JSON \(.* at character 13\)"),
         ('["text"]', r"line 2: found list, expected an object with the key 'text'"),
-        ('{"text": 5}', r"line 2: 'text' holds int, not text; correct corpus.text_column"),
-        ('{"text": "\\ud83d!"}', r"line 2: the text holds half a character \(\\ud83d alone\)"),
+        ('{"text": 5}', r"line 2: 'text' contains int, not text; fix corpus.text_column"),
+        ('{"text": "\\ud83d!"}', r"line 2: the text contains an unpaired surrogate \(\\ud83d\)"),
     ],
 )
 def test_malformed_json_is_an_error_that_names_the_line(tmp_path: Path, line: str, message: str) -> None:
@@ -143,7 +143,7 @@ def test_every_text_type_of_parquet_is_read_and_nulls_are_passed_over(tmp_path: 
 
 def test_a_parquet_column_that_is_not_text_is_an_error(tmp_path: Path) -> None:
     pq.write_table(pa.table({"text": [1, 2]}), tmp_path / "a.parquet")
-    with pytest.raises(CorpusError, match="column 'text' holds int64, not text"):
+    with pytest.raises(CorpusError, match="column 'text' contains int64, not text"):
         documents(find_source_files(str(tmp_path / "a.parquet")).files[0])
 
 
@@ -178,5 +178,5 @@ def test_an_article_of_many_megabytes_keeps_its_lines(tmp_path: Path) -> None:
 
 
 def test_wikiextractor_output_that_is_cut_off_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(CorpusError, match="document that begins in line 7 has no </doc>"):
+    with pytest.raises(CorpusError, match="document that starts in line 7 has no </doc>"):
         documents(source_file(tmp_path, "wiki_00", WIKI.removesuffix("</doc>\n")))

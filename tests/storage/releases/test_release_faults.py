@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from benchmarks.faults import assert_whole, fresh_processes, kill_publishers
+from storage import disk
 from storage.layout import Workspace
 from storage.releases import history as release_history
-from storage.releases import ledger as release_ledger
 from storage.releases import publishing as releases
 from storage.releases.ledger import kept_versions
 from storage.releases.publishing import keep_candidate, list_releases, publish_release
@@ -68,7 +68,7 @@ def do_and_die(action: Action, root: Path, step: int, said: Path) -> None:
         setattr(Path, name, dying(getattr(Path, name)))
     os.link = dying(os.link)
     shutil.rmtree = dying(shutil.rmtree)  # type: ignore[assignment]
-    for module in (releases, release_ledger, release_history):
+    for module in (disk, releases, release_history):
         module.sync_path = dying(module.sync_path)  # type: ignore[attr-defined]
     action(Workspace(root))
     os._exit(0)  # what an interpreter does at its end is no step of the action

@@ -121,7 +121,7 @@ def test_a_full_disk_is_said_and_leaves_what_was_there(
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
     try:
-        with pytest.raises(VectorFileError, match=r"vectors cannot be written: .*large.*; name another place"):
+        with pytest.raises(VectorFileError, match=r"vectors cannot be written: .*large.*; choose another path"):
             export_table(workspace, "news", form, target, force=True)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
@@ -149,11 +149,11 @@ def test_a_folder_that_cannot_be_written_is_named(workspace: Workspace, tmp_path
 
 
 def test_a_place_that_is_not_there_is_named(workspace: Workspace, tmp_path: Path) -> None:
-    with pytest.raises(VectorFileError, match=r"no folder .*none to write vectors\.txt into"):
+    with pytest.raises(VectorFileError, match=r"the folder .*none for vectors\.txt does not exist"):
         export_table(workspace, "news", VectorFormat.GLOVE, tmp_path / "none" / "vectors.txt")
-    with pytest.raises(VectorFileError, match="is there already"):
+    with pytest.raises(VectorFileError, match="already exists"):
         export_table(workspace, "news", VectorFormat.GLOVE, tmp_path)
-    with pytest.raises(VectorFileError, match="null is no file"):
+    with pytest.raises(VectorFileError, match="null is not a file"):
         export_table(workspace, "news", VectorFormat.GLOVE, Path("/dev/null"), force=True)
     with pytest.raises(VectorFileError, match="cannot be written: File name too long"):
         export_table(workspace, "news", VectorFormat.GLOVE, tmp_path / ("x" * 300))

@@ -10,13 +10,13 @@ import pyarrow.parquet as pq
 import pytest
 from gensim.models import KeyedVectors
 
+from storage.disk import sha256_of
 from storage.errors import ReferenceVectorsError, SettingsError, VectorFileError
 from storage.layout import Workspace
 from storage.releases.exporting import export_table, write_vectors
 from storage.releases.importing import import_vectors
 from storage.releases.publishing import current_release
 from storage.releases.reader import check_release_file
-from storage.stages import sha256_of
 from storage.vectors.format_names import VectorFormat
 from storage.vectors.formats import WordVectors, unknown_counts
 from storage.vectors.reference import DEFAULT_REFERENCE, read_reference
@@ -101,12 +101,12 @@ def test_an_export_comes_back_as_it_was(workspace: Workspace, tmp_path: Path, fo
 @pytest.mark.parametrize(
     ("words", "vectors", "message"),
     [
-        (["a", "b", "c"], [[1, 0], [0, 0], [1, 1]], r"line 2, the word 'b': its vector holds only zeros; remove"),
-        (["a", "b", "c"], [[1, 0], [1, 1], ["nan", 1]], r"line 3, the word 'c': its vector holds NaN or infinite"),
-        (["a", "b", "c"], [[1, 0], [1, 1], [1, "1e400"]], r"line 3, the word 'c': its vector holds NaN or infinite"),
+        (["a", "b", "c"], [[1, 0], [0, 0], [1, 1]], r"line 2, the word 'b': its vector contains only zeros; remove"),
+        (["a", "b", "c"], [[1, 0], [1, 1], ["nan", 1]], r"line 3, the word 'c': its vector contains NaN or infinite"),
+        (["a", "b", "c"], [[1, 0], [1, 1], [1, "1e400"]], r"line 3, the word 'c': its vector contains NaN or infinite"),
         (["a", "b", "a"], [[1, 0], [1, 1], [1, 2]], r"line 3, the word 'a': line 1 has the same word"),
         (["a", "caf\udce9", "c"], [[1, 0], [1, 1], [1, 2]], r"line 2, the word 'caf\\udce9': its word is not UTF-8"),
-        (["a", "b\0", "c"], [[1, 0], [1, 1], [1, 2]], r"line 2, the word 'b\\x00': its word holds a zero byte"),
+        (["a", "b\0", "c"], [[1, 0], [1, 1], [1, 2]], r"line 2, the word 'b\\x00': its word contains a NUL byte"),
         (["a", "b" * 70_000, "c"], [[1, 0], [1, 1], [1, 2]], r"line 2, the word 'b{80}': its word is longer"),
     ],
     ids=["zeros", "nan", "too large", "twice", "not UTF-8", "zero byte", "too long"],
@@ -188,7 +188,7 @@ def test_a_package_is_imported_by_its_name(
     assert import_vectors(workspace, "tiny", "tiny-vectors", licence="mine").licence == "mine"
     with pytest.raises(VectorFileError, match="tiny-vectors is a package"):
         import_vectors(workspace, "tiny", "tiny-vectors", form=VectorFormat.GLOVE)
-    with pytest.raises(VectorFileError, match="package numpy does not hold one"):
+    with pytest.raises(VectorFileError, match="package numpy does not contain one"):
         import_vectors(workspace, "tiny", "numpy")
 
 
@@ -197,7 +197,7 @@ def test_what_is_neither_file_nor_package_is_named(workspace: Workspace) -> None
         import_vectors(workspace, "news", "no-such-vectors")
     with pytest.raises(VectorFileError, match="'no-such-vectors' is not installed: pip install"):
         import_vectors(workspace, "news", "package:no-such-vectors")
-    with pytest.raises(SettingsError, match="is no table name"):
+    with pytest.raises(SettingsError, match="is not a valid table name"):
         import_vectors(workspace, "../escape", "no-such-vectors")
     assert not workspace.root.exists()
 

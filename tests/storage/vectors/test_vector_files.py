@@ -94,7 +94,7 @@ def test_a_row_with_a_word_of_blanks_is_told_from_one_that_is_too_long(tmp_path:
     assert read(file_of(tmp_path, GLOVE + b". . . 1 2 3 4\nat home 1 2 3 4\n")).words == [*WORDS, ". . .", "at home"]
     for row, reason in (
         (b"dog 5", "ends in a number"),
-        (b"dog ", "several blanks"),
+        (b"dog ", "consecutive spaces"),
         (b"", "is empty"),
         (b"  ", "is empty"),
     ):
@@ -113,28 +113,28 @@ def test_a_row_with_a_word_of_blanks_is_told_from_one_that_is_too_long(tmp_path:
     ("data", "message"),
     [
         (b"", "the file is empty"),
-        (b"\x1f\x8b", "none of the forms|cut off|end"),
-        (GLOVE[:-20], "line 3 is .*: not a word and 4 numbers .*cut off"),
+        (b"\x1f\x8b", "none of the supported formats|truncated|end"),
+        (GLOVE[:-20], "line 3 is .*: not a word and 4 numbers .*truncated"),
         (GLOVE + b"dog\n", "line 4 is 'dog'"),
         (GLOVE + b"\n" + GLOVE, "line 4 is ''"),
         (GLOVE + b"dog 1 2 3\n", "line 4 is 'dog 1 2 3': not a word and 4 numbers"),
         (GLOVE + b"dog 1 2 x 4\n", "line 4 has 'x' where a number should be"),
         (GLOVE + b"dog 1  3 4\n", "line 4 has '' where a number should be"),
-        (b"4 4\n" + GLOVE, "declares 4 rows and it holds 3"),
-        (b"2 4\n" + GLOVE, "declares 2 rows and it holds 3"),
+        (b"4 4\n" + GLOVE, "declares 4 rows, but it has 3"),
+        (b"2 4\n" + GLOVE, "declares 2 rows, but it has 3"),
         (b"3 5\n" + GLOVE, "line 2 is .*: not a word and 5 numbers"),
         (b"3 3\n" + GLOVE, "line 2 is .*: not a word and 3 numbers"),
         (b"0 4\n" + GLOVE, "declares 0 rows"),
         (b"3 4\nthe 1 x 3 4\nof 1 2 3 4\n", "line 2 has 'x' where a number should be"),
-        (BINARY[:-1], "declares 3 rows of 4 numbers and it ends after 2 whole ones"),
-        (BINARY[:20], "ends after 0 whole ones|ends after 1 whole ones"),
-        (b"4" + BINARY[1:], "declares 4 rows of 4 numbers and it ends after 3"),
-        (b"2" + BINARY[1:], "goes on after row 2, at byte 43, with what is no row"),
-        (BINARY + b"more", "goes on after row 3"),
+        (BINARY[:-1], "declares 3 rows of 4 numbers, but it ends after 2 complete rows"),
+        (BINARY[:20], "ends after 0 complete rows|ends after 1 complete rows"),
+        (b"4" + BINARY[1:], "declares 4 rows of 4 numbers, but it ends after 3"),
+        (b"2" + BINARY[1:], "unexpected data follows row 2, at byte 43"),
+        (BINARY + b"more", "unexpected data follows row 3"),
         (b"3 5\n" + b"".join(ROWS), "ends after"),
-        (b"9 99999999\n" + b"".join(ROWS), "declares 99999999 numbers a word"),
-        (b"999999999 300\n" + os.urandom(2000), "ends after|does not begin where"),
-        (b"just some text\n", "none of the forms"),
+        (b"9 99999999\n" + b"".join(ROWS), "declares 99999999 dimensions"),
+        (b"999999999 300\n" + os.urandom(2000), "ends after|does not start where"),
+        (b"just some text\n", "none of the supported formats"),
         (b"PK\x03\x04\x00\x00", "zip archive.*unpack it"),
         (b"PAR1\x15\x00 and no more", "parquet"),
         (b"\x93NUMPY\x01\x00 and no more", "without words"),
@@ -188,12 +188,12 @@ def test_a_compression_that_is_not_applied_is_refused(form: VectorFormat, name: 
 def test_numbers_of_other_c_libraries_are_read(tmp_path: Path) -> None:
     found = read(file_of(tmp_path, GLOVE + b"dog -1.#IND 1.#QNAN 1.#INF 4\n"))
     np.testing.assert_array_equal(found.vectors[3], np.array([np.nan, np.nan, np.inf, 4], dtype=np.float32))
-    assert [fault.reason for fault in row_faults(found)] == ["its vector holds NaN or infinite numbers"]
+    assert [fault.reason for fault in row_faults(found)] == ["its vector contains NaN or infinite values"]
 
 
 @pytest.mark.parametrize("header", [b"", b"2 4\n"])
 def test_a_tab_and_a_number_in_the_word_are_refused(tmp_path: Path, header: bytes) -> None:
-    with pytest.raises(VectorFileError, match=r"tab and a number in the word|none of the forms"):
+    with pytest.raises(VectorFileError, match=r"tab and a number in the word|none of the supported formats"):
         read(file_of(tmp_path, header + b"the\t0.1 0.2 0.3 0.4\nof\t0.5 -0.2 0.1 0.9\n".replace(b"0.4", b"0.4 0.5")))
     with pytest.raises(VectorFileError, match=r"tab|not a word and 4 numbers"):
         read(file_of(tmp_path, header + b"the\t0.1 0.2 0.3 0.4\nof\t0.5 -0.2 0.1 0.9\n"))
@@ -210,7 +210,7 @@ def test_a_large_file_names_lines_far_from_its_beginning(tmp_path: Path) -> None
 def test_a_cut_archive_is_refused(tmp_path: Path) -> None:
     noise = os.urandom(5000).hex().encode()
     data = gzip.compress(GLOVE + noise)[:-2000]
-    with pytest.raises(VectorFileError, match=r"cut off|line 4"):
+    with pytest.raises(VectorFileError, match=r"truncated|line 4"):
         read(file_of(tmp_path, data))
 
 
@@ -237,7 +237,7 @@ def test_any_bytes_are_read_or_refused_by_name(tmp_path_factory: pytest.TempPath
 def test_a_named_format_overrides_the_content(tmp_path: Path) -> None:
     """One number a word looks like a header to who is not told."""
     path = file_of(tmp_path, b"1 0.5\n2 0.25\n")
-    with pytest.raises(VectorFileError, match="none of the forms"):
+    with pytest.raises(VectorFileError, match="none of the supported formats"):
         read(path)
     assert read(path, VectorFormat.GLOVE).words == ["1", "2"]
     with pytest.raises(VectorFileError, match=r"first line is '1 0\.5', not the number of rows"):
@@ -288,31 +288,33 @@ def test_the_words_of_an_array_lie_beside_it(tmp_path: Path, name: str, content:
 
 def test_the_words_of_an_array_may_be_named(tmp_path: Path) -> None:
     array = numpy_file(tmp_path, name="elsewhere.json")
-    with pytest.raises(VectorFileError, match=r"vectors without words, and none of vocabulary\.json, .* --words"):
+    with pytest.raises(
+        VectorFileError, match=r"vectors without words, and its folder has none of vocabulary\.json, .* --words"
+    ):
         find_vectors(array)
     assert read(array, words=tmp_path / "elsewhere.json").words == WORDS
-    with pytest.raises(VectorFileError, match=r"no file of words .*none\.json"):
+    with pytest.raises(VectorFileError, match=r"no such words file: .*none\.json"):
         find_vectors(array, words=tmp_path / "none.json")
 
 
 @pytest.mark.parametrize(
     ("vectors", "words", "message"),
     [
-        (VECTORS, WORDS[:2], r"holds 3 vectors, and .*vocabulary\.json holds 2 words"),
-        (VECTORS[0], WORDS, r"float32 numbers of shape \(4,\), not rows"),
-        (VECTORS.astype(np.complex64), WORDS, "complex64 numbers"),
-        (np.array(["a"]), WORDS, "numbers of shape"),
-        (VECTORS[:0], [], "mmap|holds no vector"),
-        (VECTORS, "{", "are no JSON"),
+        (VECTORS, WORDS[:2], r"contains 3 vectors, but .*vocabulary\.json contains 2 words"),
+        (VECTORS[0], WORDS, r"float32 values of shape \(4,\), not a real 2-D array"),
+        (VECTORS.astype(np.complex64), WORDS, "complex64 values"),
+        (np.array(["a"]), WORDS, "values of shape"),
+        (VECTORS[:0], [], "mmap|contains no vectors"),
+        (VECTORS, "{", "is not valid JSON"),
         (VECTORS, 3, "neither a list of words nor"),
         (VECTORS, ["the", "of", None], "neither a list of words nor"),
-        (VECTORS, {"the": 0, "of": 2, "cat": 3}, "gives the word 'of' row 2"),
-        (VECTORS, {"the": 0, "of": 0, "cat": 1}, "gives the word 'of' row 0"),
+        (VECTORS, {"the": 0, "of": 2, "cat": 3}, "assigns row 2 to the word 'of'"),
+        (VECTORS, {"the": 0, "of": 0, "cat": 1}, "assigns row 0 to the word 'of'"),
         (VECTORS, {"the": "x"}, "neither a list of words nor"),
-        (VECTORS, {"words": WORDS, "counts": [1, 2]}, "not 3 whole numbers, one a word"),
-        (VECTORS, {"words": WORDS, "counts": [3, 2, -1]}, "not 3 whole numbers, one a word"),
-        (VECTORS, {"words": WORDS, "counts": [3, 2.5, 1]}, "not 3 whole numbers, one a word"),
-        (VECTORS, {"words": WORDS, "counts": [2**70, 2, 1]}, "not 3 whole numbers, one a word"),
+        (VECTORS, {"words": WORDS, "counts": [1, 2]}, "not 3 integers, one per word"),
+        (VECTORS, {"words": WORDS, "counts": [3, 2, -1]}, "not 3 integers, one per word"),
+        (VECTORS, {"words": WORDS, "counts": [3, 2.5, 1]}, "not 3 integers, one per word"),
+        (VECTORS, {"words": WORDS, "counts": [2**70, 2, 1]}, "not 3 integers, one per word"),
     ],
 )
 def test_an_array_and_its_words_must_fit(tmp_path: Path, vectors: object, words: object, message: str) -> None:
@@ -340,7 +342,7 @@ def test_a_cut_array_is_refused(tmp_path: Path) -> None:
 def test_the_tensor_of_vectors_must_be_clear(tmp_path: Path) -> None:
     (tmp_path / "words.json").write_text(json.dumps(WORDS))
     tensors = file_of(tmp_path, safetensors.numpy.save({"a": VECTORS, "b": VECTORS}), "model.safetensors")
-    with pytest.raises(VectorFileError, match="holds 2 tensors with two axes and none named 'vectors'"):
+    with pytest.raises(VectorFileError, match="contains 2 2-D tensors and none named 'vectors'"):
         read(tensors)
     tensors.write_bytes(safetensors.numpy.save({"a": VECTORS + 1, "vectors": VECTORS}))
     np.testing.assert_array_equal(read(tensors).vectors, VECTORS)
@@ -360,12 +362,12 @@ def test_columns_of_parquet_are_told_by_type(tmp_path: Path, kind: pa.DataType) 
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"word": WORDS}, "its columns are word, and 0 of them could be the vectors; name one of them 'vector'"),
-        ({"a": WORDS, "b": WORDS, "vector": [[0.5]] * 3}, "2 of them could be the words; name one of them 'word'"),
+        ({"word": WORDS}, "its columns are word, and 0 of them could be the vectors; rename one of them to 'vector'"),
+        ({"a": WORDS, "b": WORDS, "vector": [[0.5]] * 3}, "2 of them could be the words; rename one of them to 'word'"),
         ({"word": WORDS, "vector": [[0.5, 1.0], [0.5], [1.0, 1.0]]}, "row 2 of column 'vector' has 1 numbers"),
         ({"word": WORDS, "vector": [[0.5], None, [1.0]]}, "row 2 of column 'vector' has 0 numbers"),
         ({"word": ["the", None, "of"], "vector": [[0.5]] * 3}, "'word' has 1 rows without a word"),
-        ({"word": pa.array([], pa.string()), "vector": pa.array([], pa.list_(pa.float32()))}, "holds no vector"),
+        ({"word": pa.array([], pa.string()), "vector": pa.array([], pa.list_(pa.float32()))}, "contains no vectors"),
     ],
 )
 def test_parquet_without_words_or_vectors_is_refused(tmp_path: Path, columns: dict[str, object], message: str) -> None:
@@ -402,7 +404,7 @@ def test_numbers_beside_words_are_counts_or_rows_or_refused(tmp_path: Path) -> N
         found = read_vectors(find_vectors(tmp_path / "v.npy"))
         assert (found.words, found.counts.tolist()) == (["the", "of", "cat"], counts)
     words.write_text("the 5\nof 9\ncat 2\n", "utf-8")
-    with pytest.raises(VectorFileError, match="a number after each word"):
+    with pytest.raises(VectorFileError, match="numbers after the words"):
         read_vectors(find_vectors(tmp_path / "v.npy"))
 
 
@@ -416,9 +418,9 @@ def test_counts_of_parquet_may_be_any_numbers(
     found = read_vectors(find_vectors(path))
     assert found.words == ["the", "of"]
     assert found.counts.tolist() == ([0, 0] if kind == pa.string() else [9, 4])
-    assert ("'count' is ignored" in caplog.text) is (kind == pa.string())
+    assert ("ignoring the column 'count'" in caplog.text) is (kind == pa.string())
     pq.write_table(pa.table(columns | {"count": [1.5, float("nan")]}), path)
-    with pytest.raises(VectorFileError, match="'count' holds numbers that are no counts"):
+    with pytest.raises(VectorFileError, match="'count' contains numbers that are not counts"):
         read_vectors(find_vectors(path))
 
 
