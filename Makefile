@@ -4,8 +4,8 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 DUCKDB2 := .venv-duckdb2
 KERNELS := .venv-kernels
-SQL_TESTS := $(addprefix tests/storage/releases/test_,drift.py format_versions.py querying.py read_only_sql.py \
-	release_diff.py release_file.py release_macros.py)
+SQL_TESTS := $(addprefix tests/storage/releases/test_,attached_releases.py drift.py format_versions.py macro_names.py querying.py \
+	read_only_sql.py release_diff.py release_file.py release_macros.py)
 
 .PHONY: install demo ui test test-long test-duckdb2 test-kernels check bench clean
 
@@ -39,7 +39,8 @@ $(DUCKDB2)-%/.installed: constraints.txt
 	touch $@
 
 test-duckdb2: $(DUCKDB2)-1.4.2/.installed $(DUCKDB2)-2.0.0/.installed
-	$(DUCKDB2)-1.4.2/bin/python -m pytest tests/storage/releases/test_release_macros.py tests/storage/releases/test_drift.py
+	$(DUCKDB2)-1.4.2/bin/python -m pytest $(addprefix tests/storage/releases/test_,attached_releases.py drift.py macro_names.py \
+		release_macros.py)
 	$(DUCKDB2)-2.0.0/bin/python -m pytest -m '' $(SQL_TESTS)
 
 # The GPU kernels, compiled ahead of time and run in Triton's interpreter: no GPU needed. Triton is too large (1 GB) for

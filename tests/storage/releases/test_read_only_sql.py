@@ -33,6 +33,9 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("SELECT count(*) FROM (DESCRIBE word_vectors)", [(4,)]),
         ("SELECT count(*) FROM (PIVOT evaluation ON section IN ('all') USING count(*))", [(3,)]),
         ("SELECT typeof(vector) FROM word_vectors LIMIT 1", [("FLOAT[16]",)]),
+        ("SELECT count(*) FROM (SUMMARIZE word_vectors)", [(4,)]),
+        ("SELECT word FROM word_vectors QUALIFY row_number() OVER (ORDER BY count DESC) = 1", [("word0",)]),
+        ("SELECT count(*) FROM nearest('word3', k := 4) JOIN word_vectors USING (word)", [(4,)]),
     ],
 )
 def test_queries_are_answered(release: Path, sql: str, rows: list[tuple[object, ...]]) -> None:
