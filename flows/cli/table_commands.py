@@ -93,13 +93,9 @@ def diff(
     table: TableArgument,
     older: ReleaseArgument,
     newer: ReleaseArgument,
-<<<<<<< HEAD
     words: Annotated[
         int, typer.Option(min=0, max=MOST_ROWS, help="number of most frequent shared words to compare")
     ] = 1000,
-=======
-    words: Annotated[int, typer.Option(min=0, max=MOST_ROWS, help="number of most frequent shared words")] = 1000,
->>>>>>> sql2
     k: Annotated[int, typer.Option("-k", min=0, max=MOST_ROWS, help="number of neighbours per word")] = 10,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
