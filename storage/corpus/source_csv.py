@@ -162,10 +162,15 @@ def _delimiter_hint(header: Sequence[str], delimiter: str) -> str:
 
 def _same_shape(fields: Sequence[str], row: Sequence[str], text_column: int) -> bool:
     """Whether the key fields, such as numbers, are of the same kind in both rows, and only both or neither have a space
-    after a delimiter (prose does).
+    after a delimiter (prose does). A number where the other row has one outweighs the space.
     """
-    for number, (field, other) in enumerate(zip(fields, row, strict=False)):
-        if field.startswith(" ") and not other.startswith(" "):
+    pairs = list(zip(fields, row, strict=False))
+    keyed = any(
+        number != text_column and _shape(field) == _shape(other) == "number"
+        for number, (field, other) in enumerate(pairs)
+    )
+    for number, (field, other) in enumerate(pairs):
+        if field.startswith(" ") and not other.startswith(" ") and not keyed:
             return False
         if number != text_column and (shape := _shape(other)) != "prose" and _shape(field) != shape:
             return False

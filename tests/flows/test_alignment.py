@@ -116,5 +116,5 @@ def test_a_release_is_turned_onto_the_reference(build: Build, workspace: Workspa
 
 
 def test_without_a_reference_there_is_none_to_align_with(build: Build) -> None:
-    with pytest.raises(SettingsError, match=r"publication\.align=reference needs vectors"):
+    with pytest.raises(SettingsError, match=r"publication\.align=reference needs evaluation\.reference"):
         build("publication.align=reference")

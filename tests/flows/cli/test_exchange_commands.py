@@ -123,7 +123,7 @@ def test_an_import_tells_what_it_published(folder: Path) -> None:
     ("arguments", "error", "message"),
     [
         ("export nothing --format glove -o v.txt", VecmillError, "no table 'nothing'"),
-        ("export movie-reviews --format glove -o workspace", VectorFileError, "workspace is there already"),
+        ("export movie-reviews --format glove -o workspace", VectorFileError, "workspace already exists"),
         ("export movie-reviews --format glove -o v.txt --version 9", VecmillError, "no version 9"),
         ("export movie-reviews --format glov -o v.txt", SystemExit, "'glov' is not one of 'word2vec'"),
         ("export movie-reviews --format glove", SystemExit, "Missing option '-o' / '--output'"),

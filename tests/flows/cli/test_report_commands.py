@@ -70,7 +70,7 @@ def test_learning_curves_are_drawn_into_the_current_folder(
         (
             ["report", "news", "-o", "/no/such/folder/report.html", "--method", "pca"],
             VecmillError,
-            "no folder /no/such",
+            "the folder /no/such",
         ),
         (["plot", "news"], SettingsError, "no words to plot"),
         (["plot", "news", "--words", "word1", "-o", "words.gif"], SettingsError, r"\.png or \.svg"),

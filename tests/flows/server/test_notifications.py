@@ -57,7 +57,7 @@ def test_a_channel_is_switched_on_once_and_off_again(web: WebhookSink) -> None:
         ("{url}/refuse/" + SECRET, "answered the test message with 403"),
         ("http://127.0.0.1:1/" + SECRET, "cannot send the test message by slack"),
         ("http://[" + SECRET, "cannot send the test message by slack"),
-        ("hooks.slack.com/" + SECRET, "begins with https://"),
+        ("hooks.slack.com/" + SECRET, "must start with https://"),
     ],
 )
 def test_a_wrong_address_is_told_at_once_without_the_address(web: WebhookSink, address: str, message: str) -> None:

@@ -58,7 +58,7 @@ def test_what_is_there_is_replaced_only_by_force(workspace: Workspace, tmp_path:
     target = tmp_path / "out" / "vectors"
     target.parent.mkdir()
     first = export_table(workspace, "news", form, target, version=1)
-    with pytest.raises(VectorFileError, match=r"out/vectors is there already; .*--force"):
+    with pytest.raises(VectorFileError, match=r"out/vectors already exists; .*--force"):
         export_table(workspace, "news", form, target)
     second = export_table(workspace, "news", form, target, force=True)
     assert (first.version, second.version) == (1, 2)
@@ -71,7 +71,7 @@ def test_a_folder_with_files_of_the_user_is_never_replaced(workspace: Workspace,
     target = tmp_path / "mine"
     export_table(workspace, "news", VectorFormat.NUMPY, target)
     (target / "thesis.tex").write_text("years of work")
-    with pytest.raises(VectorFileError, match=r"mine holds other files too, such as thesis\.tex"):
+    with pytest.raises(VectorFileError, match=r"mine contains other files, such as thesis\.tex"):
         export_table(workspace, "news", VectorFormat.NUMPY, target, force=True)
     with pytest.raises(VectorFileError, match="mine is no file"):
         export_table(workspace, "news", VectorFormat.GLOVE, target, force=True)
