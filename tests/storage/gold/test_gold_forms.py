@@ -138,11 +138,11 @@ def test_columns_that_are_named_or_numbered_are_read() -> None:
 @pytest.mark.parametrize(
     ("columns", "said"),
     [
-        (["pair", "a", "b"], "column 1 holds numbers and cannot be words"),
-        (["a", "b", "c"], "there is no column 'c'"),
+        (["pair", "a", "b"], "column 1 contains numbers and cannot be words"),
+        (["a", "b", "c"], "no column 'c'"),
         (["a", "a", "similarity"], "not all different"),
-        (["similarity", "a", "b"], "column 4 holds numbers and cannot be words"),
-        (["1", "2", "9"], "there is no column '9'"),
+        (["similarity", "a", "b"], "column 4 contains numbers and cannot be words"),
+        (["1", "2", "9"], "no column '9'"),
     ],
 )
 def test_columns_that_cannot_be_read_are_refused(columns: list[str], said: str) -> None:

@@ -58,7 +58,7 @@ def test_what_is_there_is_replaced_only_by_force(workspace: Workspace, tmp_path:
     target = tmp_path / "out" / "vectors"
     target.parent.mkdir()
     first = export_table(workspace, "news", form, target, version=1)
-    with pytest.raises(VectorFileError, match=r"out/vectors is there already; .*--force"):
+    with pytest.raises(VectorFileError, match=r"out/vectors already exists; .*--force"):
         export_table(workspace, "news", form, target)
     second = export_table(workspace, "news", form, target, force=True)
     assert (first.version, second.version) == (1, 2)

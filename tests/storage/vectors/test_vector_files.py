@@ -428,7 +428,7 @@ def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "v.parquet"
     arrays = [pa.array(["a"]), pa.array(["b"]), pa.array([[1.0, 2.0]])]
     pq.write_table(pa.Table.from_arrays(arrays, ["word", "word", "vector"]), path)
-    with pytest.raises(VectorFileError, match="2 columns are called 'word'"):
+    with pytest.raises(VectorFileError, match="2 columns are named 'word'"):
         read_vectors(find_vectors(path))
 
 
