@@ -128,14 +128,17 @@ class _RowLines:
     def _check_no_row(self, line: str) -> None:
         """Raise CorpusError if a line inside a quoted field looks like a row.
 
-        Prose has no tabs, so with tabs the number of fields decides. With commas, the key fields must also be of the
-        same kind as in the previous row, or in the line where the field opens.
+        Prose has no tabs, so with tabs the number of fields decides. With commas, a key field must also count on from the
+        line where the field opens, or all key fields be of the same kind as in the previous row.
         """
         fields = line.split(self.delimiter)
         if self.columns < 2 or len(fields) != self.columns:
             return
-        if self.delimiter == "\t" or _same_shape(
-            fields, self.last_row or self._opening.split(self.delimiter), self.position
+        opening = self._opening.split(self.delimiter)
+        if (
+            self.delimiter == "\t"
+            or _continues_count(fields, opening, self.position, self._lines_of_row)
+            or _same_shape(fields, self.last_row or opening, self.position)
         ):
             raise CorpusError(
                 f"{self._file.shown}, line {self.row_line:,}: the quoted field that opens here would swallow the row "
@@ -162,19 +165,24 @@ def _delimiter_hint(header: Sequence[str], delimiter: str) -> str:
 
 def _same_shape(fields: Sequence[str], row: Sequence[str], text_column: int) -> bool:
     """Whether the key fields, such as numbers, are of the same kind in both rows, and only both or neither have a space
-    after a delimiter (prose does). A number where the other row has one outweighs the space.
+    after a delimiter (prose does).
     """
-    pairs = list(zip(fields, row, strict=False))
-    keyed = any(
-        number != text_column and _shape(field) == _shape(other) == "number"
-        for number, (field, other) in enumerate(pairs)
-    )
-    for number, (field, other) in enumerate(pairs):
-        if field.startswith(" ") and not other.startswith(" ") and not keyed:
+    for number, (field, other) in enumerate(zip(fields, row, strict=False)):
+        if field.startswith(" ") and not other.startswith(" "):
             return False
         if number != text_column and (shape := _shape(other)) != "prose" and _shape(field) != shape:
             return False
     return True
+
+
+def _continues_count(fields: Sequence[str], opening: Sequence[str], text_column: int, lines: int) -> bool:
+    """Whether a key field counts on from the line where the quoted field opens, as the numbers of rows do."""
+    return any(
+        number != text_column
+        and _shape(field) == _shape(other) == "number"
+        and float(field.strip(QUOTE)) - float(other.strip(QUOTE)) == lines
+        for number, (field, other) in enumerate(zip(fields, opening, strict=False))
+    )
 
 
 def _shape(field: str) -> Literal["empty", "number", "key", "prose"]:

@@ -1,6 +1,6 @@
-"""Find the columns of a gold file: the two words and the score, or the four words of a question and their section.
+"""Detect the columns of a gold file: two words and a score, or the four words of a question and their section.
 
-The heading decides where it has names that are known; otherwise the content does. What fits in two ways is refused.
+Known names in the heading decide; otherwise the content does. Ambiguous files are rejected.
 """
 
 import re
@@ -11,7 +11,7 @@ from itertools import pairwise
 from storage.gold.table import DELIMITER_NAMES, GoldTable, Row
 from storage.gold.written_numbers import AmbiguousNumbersError, column_numbers, looks_numeric, whole_number
 
-# Heading names, compared in lower case without anything but letters and digits.
+# Heading names, compared in lower case with only letters and digits.
 _WORD = "(?:the)?(?:word|w|term|token|item|lemma|verb|noun|concept|phrase|entity|wort|mot|palabra|parola|단어|target)"
 FIRST = re.compile(f"{_WORD}(?:1|a|i|one|x)|first(?:word)?|(?:1st)word|word|target")
 SECOND = re.compile(f"{_WORD}(?:2|b|ii|two|y)|second(?:word)?|(?:2nd)word|context")
@@ -22,7 +22,7 @@ BEST_SCORE = re.compile(
     r"|bewertung|mittelwert|점수"
 )
 SCORE = re.compile(r".*(?:score|similarity|relatedness|rating|mean|human|gold).*")
-# Numbers that belong to a row and are not its score.
+# Numeric columns other than the score.
 AUXILIARY = re.compile(
     r"(?:sd|std|stdev|stddev|var|variance|stderr|sem|conc|assoc|simassoc|freq|count|min|max|median|rank|num).*|.*(?:std|stdev|deviation)"
     r"|n|k|(?:r|rater|annotator|subject|judge|worker|s|a)?\d+"
@@ -46,18 +46,18 @@ FEWEST_RATERS = 3
 
 
 class ColumnsError(ValueError):
-    """The columns of a gold file cannot be decided. The message names no file and ends with what was found."""
+    """The columns of a gold file are ambiguous. The message doesn't name the file and ends with the columns."""
 
 
 class NoRowsError(ValueError):
-    """No line is a usable row."""
+    """There are no usable rows."""
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Which columns are read, from 0. score: None for questions.  section: None for pairs, and where lines name it.
+    """Columns to read, counted from 0. score: None for questions.  section: None for pairs, and if section lines exist.
 
-    heading: the row that holds their names, None without one; it is not data.
+    heading: the row with the column names, if any; it is not data.
     """
 
     words: tuple[int, ...]
@@ -67,13 +67,13 @@ class Columns:
     names: tuple[str, ...]
 
     def describe(self, table: GoldTable) -> str:
-        """What is read, for people: `words in columns 2 (word1) and 3 (word2), score in column 4 (score)`."""
+        """Description for people: `words in columns 2 (word1) and 3 (word2), score in column 4 (score)`."""
         numbered = [self._name(column) for column in self.words]
-        said = f"words in columns {', '.join(numbered[:-1])} and {numbered[-1]}"
-        said += "" if self.score is None else f", score in column {self._name(self.score)}"
-        said += "" if self.section is None else f", section in column {self._name(self.section)}"
+        text = f"words in columns {', '.join(numbered[:-1])} and {numbered[-1]}"
+        text += "" if self.score is None else f", score in column {self._name(self.score)}"
+        text += "" if self.section is None else f", section in column {self._name(self.section)}"
         heading = f"; heading in line {self.heading.line}" if self.heading else ""
-        return f"{said}; separated by {DELIMITER_NAMES[table.delimiter]}{heading}"
+        return f"{text}; separated by {DELIMITER_NAMES[table.delimiter]}{heading}"
 
     def _name(self, column: int) -> str:
         name = self.names[column] if self.names else ""
@@ -81,9 +81,9 @@ class Columns:
 
 
 def choose_columns(table: GoldTable, named: Sequence[str], *, pairs: bool, questions: bool) -> Columns:
-    """The columns of a table. named: those that the user asks for, by name or by number from 1; empty to find them.
+    """The columns of a table. named: selected by the user, by name or by number from 1; empty to detect them.
 
-    Raises NoRowsError where no line has a usable form, ColumnsError where the columns are not clear.
+    Raises NoRowsError if no line is usable, ColumnsError if the columns are ambiguous.
     """
     if not table.rows:
         raise NoRowsError
@@ -103,12 +103,12 @@ def choose_columns(table: GoldTable, named: Sequence[str], *, pairs: bool, quest
 
 
 def plain_name(name: str) -> str:
-    """A heading name in the form in which names are compared."""
+    """A heading name, normalised for comparison."""
     return NOT_COMPARED.sub("", name.casefold())
 
 
 class _Finder:
-    """The columns of the data rows, each sorted into numbers, index, labels and words."""
+    """Columns of the data rows, classified as numbers, index, labels and words."""
 
     def __init__(self, width: int, cells: list[list[str]], names: tuple[str, ...]) -> None:
         self.cells = cells
@@ -132,7 +132,7 @@ class _Finder:
         if len(texts) == 5 and len(named) == 1:
             return tuple(column for column in texts if column != named[0]), None, named[0]
         if len(texts) == 5 and not has_sections:
-            # A section goes on for many rows; words change more often.
+            # A section spans many rows; words change more often.
             section = min(
                 (texts[0], texts[-1]), key=lambda column: sum(a != b for a, b in pairwise(self.cells[column]))
             )
@@ -142,7 +142,7 @@ class _Finder:
             if len(words) == 4 and len(named) <= 1:
                 return tuple(words), None, named[0] if named else None
         if len(texts) != 4:
-            raise ColumnsError(f"{len(texts)} columns hold text, and a question has 4 words and at most one section")
+            raise ColumnsError(f"{len(texts)} columns contain text, but a question has 4 words and at most one section")
         return tuple(texts), None, None
 
     def word_columns(self) -> tuple[int, int]:
@@ -156,7 +156,7 @@ class _Finder:
                 if first[0] in texts and second[0] in texts:
                     return first[0], second[0]
                 wrong = first[0] if first[0] not in texts else second[0]
-                raise ColumnsError(f"column {wrong + 1} ({self.names[wrong]}) is named as words and holds numbers")
+                raise ColumnsError(f"column {wrong + 1} ({self.names[wrong]}) is named as words but contains numbers")
         for is_label in (self._is_part_of_speech, self._is_named_label, self._is_sentence, self._is_label):
             if len(texts) > 2:
                 texts = [column for column in texts if not is_label(column)]
@@ -175,7 +175,7 @@ class _Finder:
                 ]
                 if len(fitting) == 1 and fitting[0] not in self.numeric:
                     raise ColumnsError(
-                        f"column {fitting[0] + 1} ({self.names[fitting[0]]}) is named as the score and holds no numbers"
+                        f"column {fitting[0] + 1} ({self.names[fitting[0]]}) is named as the score but has no numbers"
                     )
                 if len(fitting) == 1:
                     return fitting[0]
@@ -184,7 +184,7 @@ class _Finder:
             else:
                 numbers = [column for column in numbers if not AUXILIARY.fullmatch(self.plain[column])] or numbers
         if not numbers or (not self.names and self._lone_number_is_an_index()):
-            raise ColumnsError("its only numbers look like row numbers, and no column can be the score")
+            raise ColumnsError("its only numbers look like row numbers, so no column can be the score")
         if len(numbers) > 1 and not self._is_mean_of_others(numbers):
             raise ColumnsError(f"{len(numbers)} columns can be the score")
         return numbers[0]
@@ -203,14 +203,14 @@ class _Finder:
         return min(whole) in (0, 1) and max(whole) - min(whole) == len(whole) - 1
 
     def _lone_number_is_an_index(self) -> bool:
-        """Whether the only numbers are different whole ones in front of the words, as those of a sample are."""
+        """Whether the only numbers are distinct integers in front of the words, such as row numbers of a sample."""
         if len(self.numbers) != 1 or self.index or (self.texts and self.numbers[0] > self.texts[0]):
             return False
         values = [whole_number(cell) for cell in self.cells[self.numbers[0]]]
         return None not in values and len(set(values)) == len(values)
 
     def _is_mean_of_others(self, numbers: Sequence[int]) -> bool:
-        """Whether the first column is the mean of the others: the scores of single raters follow it."""
+        """Whether the first column is the mean of the others, which are then scores of single raters."""
         if len(numbers) <= FEWEST_RATERS:
             return False
         try:
@@ -234,7 +234,7 @@ class _Finder:
         return sum(cell.count(" ") + 1 for cell in cells) >= WORDS_OF_A_SENTENCE * len(cells)
 
     def _is_label(self, column: int) -> bool:
-        """Whether a column holds names of classes or of rows rather than words."""
+        """Whether a column contains names of classes or rows rather than words."""
         cells = [cell for cell in self.cells[column] if cell]
         if all(len(cell) > 1 and cell.isupper() for cell in cells):
             return True
@@ -249,7 +249,7 @@ def _is_numeric(cells: Sequence[str]) -> bool:
 
 
 def _heading(table: GoldTable, named: Sequence[str]) -> Row | None:
-    """The first row of the file if it names columns and is not data."""
+    """The first row of the file if it contains column names rather than data."""
     first = min((*table.rows[:1], *table.others[:1]), key=lambda row: row.line)
     plain = [plain_name(field) for field in first.fields]
     if named and {plain_name(name) for name in named if whole_number(name) is None} & set(plain):
@@ -258,7 +258,7 @@ def _heading(table: GoldTable, named: Sequence[str]) -> Row | None:
     known = sum(any(pattern.fullmatch(name) for pattern in patterns) for name in plain if name)
     if known < 2 or (len(table.rows) == 1 and all(len(name) == 1 for name in plain)):
         return None
-    # Data below a number: a heading has none where the rows have theirs.
+    # A heading has no numbers in numeric columns.
     below = table.rows[1:] if first is table.rows[0] else table.rows
     for column in range(table.width if first is table.rows[0] else 0):
         if looks_numeric(first.fields[column]) and not whole_number(first.fields[column]):
@@ -274,11 +274,11 @@ def _heading(table: GoldTable, named: Sequence[str]) -> Row | None:
 
 
 def _names(table: GoldTable, heading: Row | None) -> tuple[str, ...]:
-    """The names of all columns, empty where the file has no heading of that width."""
+    """The names of all columns; empty without a heading of the same width."""
     if heading is not None:
         if len(heading.fields) == table.width:
             return heading.fields
-        # R writes row names in front of the rows, and nothing above them.
+        # R writes row names without a heading for them.
         if len(heading.fields) == table.width - 1 and _is_row_names(table.column(0)):
             return ("", *heading.fields)
         return ()
@@ -301,11 +301,11 @@ def _named_columns(found: _Finder, named: Sequence[str], heading: Row | None) ->
     words = columns[:2] if has_score else columns[-4:]
     wrong = next((column for column in words if column in found.numeric), None)
     if wrong is not None:
-        raise ColumnsError(f"column {wrong + 1} holds numbers and cannot be words")
+        raise ColumnsError(f"column {wrong + 1} contains numbers and cannot be words")
     if not has_score:
         return Columns(tuple(words), None, columns[0] if len(columns) == 5 else None, heading, found.names)
     if columns[2] not in found.numeric:
-        raise ColumnsError(f"column {columns[2] + 1} holds no numbers and cannot be the score")
+        raise ColumnsError(f"column {columns[2] + 1} contains no numbers and cannot be the score")
     return Columns(tuple(words), columns[2], None, heading, found.names)
 
 
@@ -315,8 +315,8 @@ def _named_column(found: _Finder, name: str) -> int:
         if len(fitting) == 1:
             return fitting[0]
         if fitting:
-            raise ColumnsError(f"{len(fitting)} columns are called {name!r}; name it by its number, from 1")
+            raise ColumnsError(f"{len(fitting)} columns are named {name!r}; select one by its number, from 1")
     number = whole_number(name)
     if number is None or not 1 <= number <= len(found.cells):
-        raise ColumnsError(f"there is no column {name!r}")
+        raise ColumnsError(f"no column {name!r}")
     return number - 1

@@ -1,7 +1,7 @@
-"""The pairs or questions of a gold file, whatever its columns are and whatever separates them.
+"""The pairs or questions of a gold file, whatever its columns and separators.
 
-A byte order mark, empty lines, comments and one heading are passed over. A row that is not of the expected form is
-left out and its line remembered, so that one slip in a long list does not cost the whole of it.
+A byte order mark, empty lines, comments and one heading are skipped. Malformed rows are skipped too and their line
+numbers recorded, so that one mistake doesn't make a long list unusable.
 """
 
 import re
@@ -13,12 +13,12 @@ from storage.gold.columns import Columns, ColumnsError, NoRowsError, choose_colu
 from storage.gold.table import GoldTable, read_table
 from storage.gold.written_numbers import AmbiguousNumbersError, column_numbers
 
-# What tags the words of some lists, such as `sun-n` in the lemmatised form of MEN.
+# Part-of-speech tags of some lists, such as `sun-n` in the lemmatised form of MEN.
 PART_OF_SPEECH = re.compile(r"(.+)[-_#/](?:[nvjar]|NN|VB|JJ|RB|NOUN|VERB|ADJ|ADV)")
 
 
 class Pair(NamedTuple):
-    """Two words and how like each other people find them."""
+    """Two words and the similarity that people assigned."""
 
     first: str
     second: str
@@ -36,9 +36,9 @@ class Question(NamedTuple):
 
 @dataclass(frozen=True)
 class GoldRows:
-    """What a gold file holds: pairs, or questions by section, and neither where no line is usable.
+    """Content of a gold file: pairs, or questions by section; neither if no line is usable.
 
-    bad: the numbers of the lines that are none.  columns: which columns were read, for people.
+    bad: numbers of the malformed lines.  columns: description of the columns, for people.
     """
 
     pairs: list[Pair]
@@ -50,11 +50,11 @@ class GoldRows:
 def parse_gold(
     text: str, first_section: str, columns: Sequence[str] = (), *, pairs: bool = True, questions: bool = True
 ) -> GoldRows:
-    """The rows of a text. pairs, questions: what it may hold; both where its columns are to decide.
+    """Parse a text. pairs, questions: what it may contain; if both, the columns decide.
 
-    first_section: of questions that name none.  columns: the names, or numbers from 1, of the columns to read: word,
-    word and score, four words, or the section and four words; empty to find them.
-    Raises ValueError where it is not clear which columns to read or how its numbers are written.
+    first_section: section of questions without one.  columns: names, or numbers from 1, of the columns to read: two
+    words and the score, four words, or the section and four words; empty to detect them.
+    Raises ValueError if the columns or the number format are ambiguous.
     """
     pairs, questions = (pairs and len(columns) in (0, 3)), (questions and len(columns) in (0, 4, 5))
     table = read_table(text, pairs=pairs, questions=questions)
@@ -70,7 +70,7 @@ def parse_gold(
     if chosen.score is None:
         return _questions(table, chosen, first_section)
     if table.has_sections:
-        # Pairs have no sections: a line that begins with a colon is a row like any other.
+        # Pairs have no sections: a line that starts with a colon is an ordinary row.
         return parse_gold(text, first_section, columns, questions=False)
     return _pairs(table, chosen)
 
@@ -83,7 +83,7 @@ def _pairs(table: GoldTable, columns: Columns) -> GoldRows:
     try:
         scores = column_numbers([row.fields[columns.score] for row in rows])
     except AmbiguousNumbersError as error:
-        raise ValueError(f"the scores in column {columns.score + 1} are not clear: {error}") from error
+        raise ValueError(f"the scores in column {columns.score + 1} are ambiguous: {error}") from error
     pairs = []
     for row, score in zip(rows, scores, strict=True):
         if score is not None and row.fields[first] and row.fields[second]:
@@ -109,7 +109,7 @@ def _questions(table: GoldTable, columns: Columns, first_section: str) -> GoldRo
 
 
 def _without_heading(text: str, bad: list[int]) -> list[int]:
-    """The bad lines of a text without any usable row, but for a heading in the first of them."""
+    """The bad lines of a text without usable rows, except a heading in the first."""
     lines = text.splitlines()
     is_heading = bad and bad[0] <= len(lines) and re.match(r"\W*word ?_?1|type\b", lines[bad[0] - 1], re.IGNORECASE)
     return bad[1:] if is_heading else bad

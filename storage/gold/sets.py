@@ -1,6 +1,6 @@
-"""Gold sets: word pairs with a human score, and analogy questions, read from the files they are shared as.
+"""Gold sets: word pairs with human scores, and analogy questions, in their original file formats.
 
-WordSim-353, SimLex-999 and the Google analogies come with gensim's wheel, so the default evaluation needs no network.
+WordSim-353, SimLex-999 and the Google analogies are part of gensim's wheel, so the default evaluation needs no network.
 """
 
 import hashlib
@@ -39,10 +39,10 @@ READ_KINDS = UNDECIDED | {FileKind.EMPTY}
 
 @dataclass(frozen=True)
 class WordPairs:
-    """Word pairs that people scored by similarity; pair i is first[i], second[i], scores[i].
+    """Word pairs with human similarity scores; pair i is first[i], second[i], scores[i].
 
-    scores: (P,) float64, on whatever scale the file has.  digest: sha256 of the file.
-    left_out: numbers of the lines that are no pair.  columns: which columns were read, for people.
+    scores: (P,) float64, on the scale of the file.  digest: sha256 of the file.
+    left_out: numbers of the malformed lines.  columns: description of the columns, for people.
     """
 
     name: str
@@ -59,7 +59,7 @@ class Analogies:
     """Analogy questions "a is to b as c is to d", by section.
 
     sections: section name -> its questions (a, b, c, d), in the order of the file.  digest: sha256 of the file.
-    left_out: numbers of the lines that are no question.  columns: which columns were read, for people.
+    left_out: numbers of the malformed lines.  columns: description of the columns, for people.
     """
 
     name: str
@@ -135,10 +135,10 @@ def split_columns(spec: str) -> tuple[str, tuple[str, ...]]:
 
 
 def read_gold_sets(files: Sequence[str] = ()) -> GoldSets:
-    """The default sets and those in further files, pairs or analogies as their rows show.
+    """The default sets and those in further files, each detected as pairs or analogies.
 
-    files: each a path, or `PATH:word1,word2,score` where the columns are named.
-    Raises GoldSetError for a file that cannot be read, has no usable row or no clear columns, or two of the same name.
+    files: each a path, or `PATH:word1,word2,score` to select columns.
+    Raises GoldSetError for an unreadable file, one without usable rows or with ambiguous columns, and duplicate names.
     """
     default = read_default_gold_sets()
     similarity, analogies = list(default.similarity), list(default.analogies)
@@ -157,18 +157,18 @@ def read_gold_sets(files: Sequence[str] = ()) -> GoldSets:
 def read_word_pairs(path: Path, name: str | None = None, columns: Sequence[str] = ()) -> WordPairs:
     """Read rows of two words and a score; see `parse_gold`.
 
-    Bad rows are left out, and named by file and line in the log.
-    Raises GoldSetError for a file that cannot be read, has no usable row or no clear columns.
+    Malformed rows are skipped and logged with file and line.
+    Raises GoldSetError for an unreadable file, or one without usable rows or with ambiguous columns.
     """
     rows, digest = _read_rows(path, path.stem, columns, questions=False)
     return _word_pairs(name or path.stem, rows, digest)
 
 
 def read_analogies(path: Path, name: str | None = None, columns: Sequence[str] = ()) -> Analogies:
-    """Read questions in Google's form, or with their section in a column of its own; see `parse_gold`.
+    """Read questions in Google's format, or with the section in a separate column; see `parse_gold`.
 
-    Bad rows are left out, and named by file and line in the log.
-    Raises GoldSetError for a file that cannot be read, has no usable row or no clear columns.
+    Malformed rows are skipped and logged with file and line.
+    Raises GoldSetError for an unreadable file, or one without usable rows or with ambiguous columns.
     """
     rows, digest = _read_rows(path, name or path.stem, columns, pairs=False)
     return _analogies(name or path.stem, rows, digest)
@@ -177,14 +177,14 @@ def read_analogies(path: Path, name: str | None = None, columns: Sequence[str] =
 def _read_rows(
     path: Path, first_section: str, columns: Sequence[str], *, pairs: bool = True, questions: bool = True
 ) -> tuple[GoldRows, str]:
-    """The rows of a file, and the digest of its bytes and of the columns that were asked for."""
+    """The rows of a file, and a digest of its content and the selected columns."""
     text, digest = _read_text(path)
     try:
         rows = parse_gold(text, first_section, columns, pairs=pairs, questions=questions)
     except ValueError as error:
         raise GoldSetError(
-            f"the gold set {path} cannot be read: {error}; name the columns to read, as {path}:word1,word2,score, "
-            f"or number them from 1, as {path}:1,2,3 (analogies: four words, or the section and four words)"
+            f"the gold set {path} cannot be read: {error}; select the columns by name, as in {path}:word1,word2,score, "
+            f"or by number, as in {path}:1,2,3 (analogies: four words, or the section and four words)"
         ) from error
     expected = [form for form, wanted in ((PAIR_FORM, pairs), (QUESTION_FORM, questions)) if wanted]
     if rows.pairs or rows.sections:
@@ -192,7 +192,7 @@ def _read_rows(
     usable = len(rows.pairs) + sum(map(len, rows.sections.values()))
     _warn_of_bad_rows(path, rows.bad, usable, " or ".join(expected))
     if columns:
-        # The same file read by other columns is another gold set.
+        # The same file with other columns is a different gold set.
         digest = hashlib.sha256(f"{digest}:{','.join(columns)}".encode()).hexdigest()
     return rows, digest
 
@@ -215,21 +215,21 @@ def _analogies(name: str, rows: GoldRows, digest: str) -> Analogies:
 
 
 def _without_compression(name: str) -> str:
-    """The stem of a file name, without the suffix of a compression."""
+    """The stem of a file name, without a compression suffix."""
     path = Path(name)
     return Path(path.stem if path.suffix.lower() in COMPRESSION_SUFFIXES else path.name).stem
 
 
 def _gensim_test_data() -> Path:
-    # Importing gensim takes a second; finding its folder takes none.
+    # Importing gensim takes a second; locating its folder doesn't.
     spec = find_spec("gensim")
     if spec is None or not spec.submodule_search_locations:
-        raise GoldSetError("the gold sets come with gensim, which is not installed: pip install gensim")
+        raise GoldSetError("the gold sets are part of gensim, which is not installed: pip install gensim")
     return Path(spec.submodule_search_locations[0], "test", "test_data")
 
 
 def _read_text(path: Path) -> tuple[str, str]:
-    """A file's text, decompressed if it is compressed, and the sha256 of its bytes."""
+    """The text of a file, decompressed if necessary, and the sha256 of its bytes."""
     try:
         kind = recognize_file(path).kind
         with open_decompressed(path) as file:
@@ -242,12 +242,12 @@ def _read_text(path: Path) -> tuple[str, str]:
     if kind not in READ_KINDS:
         raise GoldSetError(f"the gold set {path} is {describe(kind)}, not rows of text; {remedy(kind)}")
     if len(data) > LARGEST_FILE:
-        raise GoldSetError(f"the gold set {path} is larger than {LARGEST_FILE >> 20} MB; name a list of word pairs")
+        raise GoldSetError(f"the gold set {path} is larger than {LARGEST_FILE >> 20} MiB; use a list of word pairs")
     try:
         return data.decode("utf-8-sig"), digest
     except UnicodeDecodeError as error:
         raise GoldSetError(
-            f"the gold set {path} is not UTF-8 text: bad byte at offset {error.start}; convert it to UTF-8"
+            f"the gold set {path} is not UTF-8 text: invalid byte at offset {error.start}; convert it to UTF-8"
         ) from error
 
 
@@ -255,7 +255,7 @@ def _warn_of_bad_rows(path: Path, bad: Sequence[int], usable: int, expected: str
     lines = ", ".join(f"{path}:{number}" for number in bad[:BAD_ROWS_SHOWN])
     more = f" and {len(bad) - BAD_ROWS_SHOWN} more" if len(bad) > BAD_ROWS_SHOWN else ""
     if not usable:
-        found = f"; its bad rows are {lines}{more}" if bad else ""
-        raise GoldSetError(f"the gold set {path} has no row (expected {expected}){found}; correct it or name another")
+        shown = f"; malformed rows: {lines}{more}" if bad else ""
+        raise GoldSetError(f"the gold set {path} has no usable rows (expected {expected}){shown}; fix it")
     if bad:
-        logger.warning("left out %d bad rows of a gold set: %s%s (expected %s)", len(bad), lines, more, expected)
+        logger.warning("skipped %d malformed rows of a gold set: %s%s (expected %s)", len(bad), lines, more, expected)

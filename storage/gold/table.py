@@ -1,7 +1,7 @@
-"""The rows of a gold file as one table, whatever separates its columns.
+"""The rows of a gold file as a table, with any separator.
 
-The delimiter and the number of columns are those with which most lines form a usable row. A line with another number
-of fields is left out and its number remembered, so a decimal comma in a file of commas never shifts a score.
+The delimiter and the number of columns are chosen to maximise the number of usable rows. Lines with a different number
+of fields are skipped and recorded, so a decimal comma in a comma-separated file never shifts a score.
 """
 
 import csv
@@ -15,10 +15,10 @@ from storage.gold.written_numbers import looks_numeric
 
 SECTION = ":"
 COMMENTS = ("#", "//")
-# In the order of preference where two fit equally.
+# In order of preference, for ties.
 DELIMITERS = ("\t", ";", "|", ",", " ")
-DELIMITER_NAMES = {"\t": "tabs", ";": "semicolons", ",": "commas", "|": "vertical bars", " ": "blanks"}
-# Characters. csv has a limit too, but it is one for the whole process, and readers of long texts raise it.
+DELIMITER_NAMES = {"\t": "tabs", ";": "semicolons", ",": "commas", "|": "vertical bars", " ": "spaces"}
+# Characters. csv's own limit is global to the process, and readers of long texts raise it.
 LONGEST_ROW = 1 << 16
 LEADING_WORD = re.compile(r"#\w")
 BLANKS = re.compile(r"\s+")
@@ -26,7 +26,7 @@ BLANKS = re.compile(r"\s+")
 
 @dataclass(frozen=True)
 class Row:
-    """A line of a gold file. line: its number, from 1.  section: the one that it is in, None before any."""
+    """A line of a gold file. line: number, from 1.  section: current section; None before the first."""
 
     line: int
     fields: tuple[str, ...]
@@ -35,9 +35,9 @@ class Row:
 
 @dataclass(frozen=True)
 class GoldTable:
-    """Rows of one width, and the numbers of the lines that have another.
+    """Rows of equal width, and the other rows.
 
-    comments: the fields of comment lines, where a heading may be.
+    comments: fields of comment lines, which may contain a heading.
     """
 
     delimiter: str
@@ -48,14 +48,14 @@ class GoldTable:
     has_sections: bool
 
     def column(self, number: int) -> list[str]:
-        """The cells of a column, counted from 0."""
+        """The cells of a column; number counts from 0."""
         return [row.fields[number] for row in self.rows]
 
 
 def read_table(text: str, *, pairs: bool = True, questions: bool = True) -> GoldTable:
-    """The table of a text. pairs, questions: which of the two kinds of rows are looked for.
+    """Parse a text into a table. pairs, questions: the kinds of rows to look for.
 
-    A table without columns (width 0) if no line is such a row.
+    The width is 0 if there are no such rows.
     """
     lines = list(_content_lines(text, pairs_only=not questions))
     best: tuple[int, str, int] = (0, " ", 0)
@@ -75,7 +75,7 @@ def read_table(text: str, *, pairs: bool = True, questions: bool = True) -> Gold
     for number, line in _comment_lines(text):
         comments.append(tuple(split_line(line.lstrip("#/ \t"), delimiter)))
         values = tuple(split_line(line, delimiter))
-        # `#word` begins a row as well as a comment: such a line is named, not passed over.
+        # `#word` may start a row or a comment, so such a line is reported rather than skipped.
         if LEADING_WORD.match(line) and len(values) == width and pairs and looks_numeric(values[-1]):
             hidden.append(Row(number, values, None))
     others = [row for row in everything if len(row.fields) != width or not width]
@@ -90,7 +90,7 @@ def read_table(text: str, *, pairs: bool = True, questions: bool = True) -> Gold
 
 
 def split_line(line: str, delimiter: str) -> list[str]:
-    """The fields of a line without the blanks around them; quotes around a field are removed."""
+    """The fields of a line, stripped of surrounding spaces and quotes."""
     if len(line) > LONGEST_ROW:
         return []
     if delimiter == " ":
@@ -111,9 +111,9 @@ def _comment_lines(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _content_lines(text: str, *, pairs_only: bool) -> Iterator[tuple[int, str, str | None]]:
-    """Number from 1, content and section of the lines that say something."""
+    """Number (from 1), content and section of the non-empty lines."""
     section = None
-    # str.splitlines would also split at characters that words may hold, such as a line separator.
+    # str.splitlines would also split at characters that words may contain, such as U+2028.
     for number, raw in enumerate(io.StringIO(text, newline=None), start=1):
         line = raw.strip(" \r\n")
         if not line.strip() or line.strip().startswith(COMMENTS):
@@ -126,6 +126,6 @@ def _content_lines(text: str, *, pairs_only: bool) -> Iterator[tuple[int, str, s
 
 def _is_candidate(fields: Sequence[str], pairs: bool, questions: bool) -> bool:
     numbers = sum(map(looks_numeric, fields))
-    # `gem jewel 3` in front of `,94` is a row of blanks and decimal commas, split at the wrong mark.
+    # `gem jewel 3` before `,94` is a space-separated row with a decimal comma, split at the comma.
     texts = sum(bool(field) and not any(map(looks_numeric, field.split())) for field in fields)
     return (pairs and numbers >= 1 and texts >= 2) or (questions and texts >= 4)

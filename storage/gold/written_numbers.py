@@ -1,4 +1,4 @@
-"""Numbers as people write them in gold files: decimal points or commas, with or without thousands separators."""
+"""Parse numbers in gold files: decimal points or commas, with or without thousands separators."""
 
 import math
 import re
@@ -16,23 +16,23 @@ THOUSANDS = {
 
 
 class AmbiguousNumbersError(ValueError):
-    """A column of numbers can be read in two ways. The message shows one of them."""
+    """A column of numbers is ambiguous. The message has an example."""
 
 
 def looks_numeric(cell: str) -> bool:
-    """Whether a cell is a number in any of the spellings."""
+    """Whether a cell is a number in any of these formats."""
     return NUMBER_LIKE.fullmatch(cell) is not None
 
 
 def whole_number(cell: str) -> int | None:
-    """The value of a cell of ASCII digits, None for anything else."""
+    """The value of an integer in ASCII digits, else None."""
     return int(cell) if len(cell) < 20 and WHOLE.fullmatch(cell) else None
 
 
 def column_numbers(cells: Sequence[str]) -> list[float | None]:
-    """The values of a column, None for a cell that is no number in the spelling that most cells have.
+    """The values of a column; None for cells that are not numbers in the format of the majority.
 
-    Raises AmbiguousNumbersError where commas or points may be decimal marks or thousands separators.
+    Raises AmbiguousNumbersError if commas or points may be decimal marks or thousands separators.
     """
     point, comma = ([_number(cell, mark) for cell in cells] for mark in ".,")
     read_point, read_comma = (sum(value is not None for value in values) for values in (point, comma))
@@ -49,10 +49,10 @@ def column_numbers(cells: Sequence[str]) -> list[float | None]:
             continue
         if not (decimals_shown if mark in cell else thousands_shown):
             raise AmbiguousNumbersError(
-                f"{cell!r} may be {value:g} or {other:g}; write decimal points and no thousands separators"
+                f"{cell!r} may mean {value:g} or {other:g}; write decimal points and no thousands separators"
             )
     if mark == "." and read_point == read_comma:
-        raise AmbiguousNumbersError("as many numbers have a decimal comma as a decimal point; write points")
+        raise AmbiguousNumbersError("equally many numbers have decimal commas and decimal points; write points")
     return values
 
 

@@ -1,4 +1,4 @@
-"""How a model differs from the release before: rows as in storage/models/evaluations.py, and the rotation."""
+"""Comparison of a model with the previous release: rows as in storage/models/evaluations.py, and the rotation."""
 
 import re
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-# What a release says of the one before it, and of the reference it is aligned with.
+# Metrics against the previous release, and against the reference it is aligned with.
 CHANGE_METRICS = (
     "stability_overlap", "stability_rbo", "new_words", "lost_words", "version_cosine", "version_cosine_before",
 )  # fmt: skip
@@ -16,7 +16,7 @@ FILE = "rotation.npy"
 
 
 def version_name(version: int) -> str:
-    """What `compared_words` calls the release before."""
+    """Name of the previous release in `compared_words`."""
     return f"version {version}"
 
 
@@ -26,7 +26,7 @@ def write_rotation(folder: Path, rotation: NDArray[np.float64]) -> None:
 
 
 def read_rotation(folder: Path) -> NDArray[np.float64] | None:
-    """The rotation in a folder, None if the model stays as it was trained."""
+    """The rotation in a folder; None if the model is not rotated."""
     path = folder / FILE
     if not path.exists():
         return None

@@ -1,6 +1,6 @@
-"""The scores of a model, one row for each metric and section, as the release's `evaluation` table takes them.
+"""The scores of a model, one row per metric and section, as in the release's `evaluation` table.
 
-Beside them lie the words that agree most and least with each reference, as its `compared_words` table takes them.
+The same folder has the words that agree most and least with each reference, as in its `compared_words` table.
 """
 
 from collections.abc import Sequence
@@ -16,14 +16,14 @@ FILE = "evaluation.parquet"
 SCHEMA = pa.schema(
     [
         pa.field("metric", pa.string(), nullable=False),
-        pa.field("section", pa.string(), nullable=False),  # part of the gold set, or the whole
-        pa.field("value", pa.float64()),  # null: it could not be measured
+        pa.field("section", pa.string(), nullable=False),  # part of the gold set, or all of it
+        pa.field("value", pa.float64()),  # null: could not be measured
         pa.field("coverage", pa.float64()),  # share of test pairs, questions or words that are known, in 0..1
-        pa.field("gold_digest", pa.string()),  # sha256 of what was compared with, then the settings that count
-        pa.field("low", pa.float64()),  # ends of the 95 % interval; null: it has none
+        pa.field("gold_digest", pa.string()),  # sha256 of the reference data, then the relevant settings
+        pa.field("low", pa.float64()),  # ends of the 95 % interval; null: none
         pa.field("high", pa.float64()),
-        pa.field("covered", pa.int64()),  # pairs, questions or words that the value is made of
-        pa.field("lost", pa.int64()),  # those left out because a word of theirs is not known
+        pa.field("covered", pa.int64()),  # pairs, questions or words that the value is based on
+        pa.field("lost", pa.int64()),  # those skipped because of an unknown word
     ]
 )
 WORDS_FILE = "compared_words.parquet"
@@ -33,8 +33,8 @@ WORDS_SCHEMA = pa.schema(
         pa.field("word", pa.string(), nullable=False),
         pa.field("rank", pa.int64(), nullable=False),  # 1 = most frequent
         pa.field("overlap", pa.float64(), nullable=False),  # share of neighbours in both, in 0..1
-        pa.field("rank_overlap", pa.float64(), nullable=False),  # the same with regard to their order, in 0..1
-        pa.field("only_here", pa.list_(pa.string()), nullable=False),  # neighbours, the nearest first
+        pa.field("rank_overlap", pa.float64(), nullable=False),  # the same, weighted by rank, in 0..1
+        pa.field("only_here", pa.list_(pa.string()), nullable=False),  # neighbours, nearest first
         pa.field("only_there", pa.list_(pa.string()), nullable=False),
     ]
 )

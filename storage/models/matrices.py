@@ -1,8 +1,8 @@
-"""Trained vectors and the checkpoints on the way to them, as safetensors files (never pickle).
+"""Trained vectors and checkpoints as safetensors files (never pickle).
 
-A model's folder holds `vectors.safetensors` with both matrices, rows in the order of the vocabulary. While training
-runs, its partial folder holds `checkpoint.safetensors`: the same matrices, and in the file's own header the place in
-the corpus as JSON, so that one rename replaces both at once.
+A model's folder contains `vectors.safetensors` with both matrices, rows in vocabulary order. During training, its
+partial folder contains `checkpoint.safetensors`: the same matrices, with the position in the corpus as JSON in the
+file's header, so that one rename replaces both.
 """
 
 import json
@@ -25,13 +25,13 @@ PROGRESS = "progress"
 # A few megabytes: enough to keep the disk busy.
 ROWS_PER_WRITE = 1 << 13
 
-# Which of a model's two matrices is meant, or the mean of both.
+# One of a model's two matrices, or the mean of both.
 Matrix = Literal["center", "context", "mean"]
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Both (V, D) float32 matrices, writable, and where training stood, as plain JSON values."""
+    """Both (V, D) float32 matrices, writable, and the progress of training as JSON values."""
 
     center_vectors: NDArray[np.float32]
     context_vectors: NDArray[np.float32]
@@ -39,13 +39,13 @@ class Checkpoint:
 
 
 def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
-    """Replace the checkpoint of a training stage in one step: a kill at any moment leaves the old or the new one."""
+    """Replace the checkpoint of a training stage atomically: a kill at any time leaves the old or the new one."""
     with replaced_file(folder / CHECKPOINT) as written:
         _write(written, checkpoint, {PROGRESS: json.dumps(checkpoint.progress)})
 
 
 def read_checkpoint(folder: Path) -> Checkpoint | None:
-    """The checkpoint an interrupted run left, or None if there is none or it is damaged."""
+    """The checkpoint of an interrupted run; None if there is none or it is damaged."""
     path = folder / CHECKPOINT
     if not path.is_file():
         return None
@@ -62,14 +62,14 @@ def read_checkpoint(folder: Path) -> Checkpoint | None:
 
 
 def write_vectors(folder: Path, center_vectors: NDArray[np.float32], context_vectors: NDArray[np.float32]) -> None:
-    """Write the finished matrices and remove what was only needed on the way."""
+    """Write the finished matrices and remove checkpoints."""
     _write(folder / VECTORS, Checkpoint(center_vectors, context_vectors, {}), {})
     for leftover in folder.glob(f"*{CHECKPOINT}*"):
         leftover.unlink(missing_ok=True)
 
 
 def read_vectors(folder: Path, matrix: Matrix = "center") -> NDArray[np.float32]:
-    """The (V, D) float32 vectors of a finished model that are to be published.
+    """The (V, D) float32 vectors of a finished model to publish.
 
     matrix: "mean" is the mean of each word's two vectors, both scaled to unit length first.
     """
@@ -87,7 +87,10 @@ def read_matrices(folder: Path) -> tuple[NDArray[np.float32], NDArray[np.float32
 
 
 def _unit_rows(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Rows scaled to length 1; a zero row stays as it is."""
+    """Rows scaled to length 1; zero rows are unchanged.
+
+    Lengths are float32: published means, and so their checksums, depend on these bits.
+    """
     lengths: NDArray[np.float32] = np.linalg.norm(vectors, axis=1, keepdims=True)
     lengths[lengths == 0] = 1
     unit: NDArray[np.float32] = np.divide(vectors, lengths)
@@ -95,7 +98,7 @@ def _unit_rows(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _write(path: Path, matrices: Checkpoint, header: dict[str, str]) -> None:
-    """Write the safetensors format a block of rows at a time: the library's writer holds each matrix twice more.
+    """Write the safetensors format in blocks of rows: the library's writer would hold two more copies of each matrix.
 
     Source: https://github.com/huggingface/safetensors, "Format": the header's length, the header as JSON, the values.
     """
@@ -103,10 +106,10 @@ def _write(path: Path, matrices: Checkpoint, header: dict[str, str]) -> None:
     entries: dict[str, Any] = {"__metadata__": header} if header else {}
     end = 0
     for name, matrix in tensors.items():
-        begin, end = end, end + 4 * matrix.size
-        entries[name] = {"dtype": "F32", "shape": matrix.shape, "data_offsets": (begin, end)}
+        start, end = end, end + 4 * matrix.size
+        entries[name] = {"dtype": "F32", "shape": matrix.shape, "data_offsets": (start, end)}
     text = json.dumps(entries).encode()
-    text += b" " * (-len(text) % 8)  # the values begin at a multiple of 8 bytes
+    text += b" " * (-len(text) % 8)  # values are aligned to 8 bytes
     with path.open("wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
         for matrix in tensors.values():

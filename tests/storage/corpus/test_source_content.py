@@ -223,7 +223,7 @@ def test_json_of_any_depth_and_any_number_is_read_or_named(tmp_path: Path) -> No
     for line, message in (
         ('{"text": "hello", "x": ' + "[" * 100_000 + "]" * 100_000 + "}", "line 2: the JSON is nested too deeply"),
         ('{"id": 2, "deleted": true}', "line 2: no column 'text'; found 'id', 'deleted'"),
-        ('{"data": {"text": "hello"}}', "line 2: there is no column 'text'; found 'data'"),
+        ('{"data": {"text": "hello"}}', "line 2: no column 'text'; found 'data'"),
         ('{"text": ["hello", "there"]}', "line 2: 'text' contains list, not text"),
         ('{"text": "a\\u0000b"}', r"line 2: letter 2 of the text is NUL"),
         ('{"text": ' + "9" * 5000 + "}", "line 2: 'text' contains int, not text"),

@@ -85,10 +85,10 @@ def test_a_missing_column_is_an_error_that_names_those_there_are(tmp_path: Path)
         documents(source_file(tmp_path, "a.csv", "id,review\n1,good\n"))
     with pytest.raises(CorpusError, match="found none"):
         documents(source_file(tmp_path, "empty.csv", ""))
-    with pytest.raises(CorpusError, match=r"a\.jsonl, line 2: there is no column 'text'; found 'body'"):
+    with pytest.raises(CorpusError, match=r"a\.jsonl, line 2: no column 'text'; found 'body'"):
         documents(source_file(tmp_path, "a.jsonl", '{"text": "a"}\n{"body": "b"}\n'))
     pq.write_table(pa.table({"body": ["b"]}), tmp_path / "a.parquet")
-    with pytest.raises(CorpusError, match=r"a\.parquet: there is no column 'text'; found 'body'"):
+    with pytest.raises(CorpusError, match=r"a\.parquet: no column 'text'; found 'body'"):
         documents(find_source_files(str(tmp_path / "a.parquet")).files[0])
 
 

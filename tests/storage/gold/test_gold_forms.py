@@ -138,11 +138,11 @@ def test_columns_that_are_named_or_numbered_are_read() -> None:
 @pytest.mark.parametrize(
     ("columns", "said"),
     [
-        (["pair", "a", "b"], "column 1 holds numbers and cannot be words"),
-        (["a", "b", "c"], "there is no column 'c'"),
+        (["pair", "a", "b"], "column 1 contains numbers and cannot be words"),
+        (["a", "b", "c"], "no column 'c'"),
         (["a", "a", "similarity"], "not all different"),
-        (["similarity", "a", "b"], "column 4 holds numbers and cannot be words"),
-        (["1", "2", "9"], "there is no column '9'"),
+        (["similarity", "a", "b"], "column 4 contains numbers and cannot be words"),
+        (["1", "2", "9"], "no column '9'"),
     ],
 )
 def test_columns_that_cannot_be_read_are_refused(columns: list[str], said: str) -> None:
@@ -157,7 +157,7 @@ def test_columns_that_cannot_be_read_are_refused(columns: list[str], said: str) 
         ("0,tiger,cat\n1,love,sex\n2,day,dawn\n", "row numbers"),
         ("17,tiger,cat\n3,love,sex\n200,day,dawn\n", "row numbers"),
         ("tiger,cat,1,3\nlove,sex,2,4\nday,dawn,9,9\n", "2 columns can be the score"),
-        ('tiger,cat,"1,234"\nlove,sex,3\n', "may be 1234 or 1.234"),
+        ('tiger,cat,"1,234"\nlove,sex,3\n', "may mean 1234 or 1.234"),
         ("aa,bb,cc,1\ndd,ee,ff,2.5\n", "3 columns can be the two words"),
         ("word1,word2,score\n1,2,3\n4,5,6\n7,8,9\n", "no row"),
     ],

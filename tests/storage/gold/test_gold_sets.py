@@ -100,19 +100,19 @@ def test_a_bad_pair_is_left_out_and_named_by_file_and_line(
 def test_many_bad_rows_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     pairs = read_word_pairs(written(tmp_path, "love sex 6.77\n" + "tiger cat\n" * 9))
     assert pairs.left_out == tuple(range(2, 11))
-    assert "left out 9 bad rows" in caplog.text
+    assert "skipped 9 malformed rows" in caplog.text
     assert "gold.txt:6 and 4 more" in caplog.text
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n\n", "word1,word2,score\n"])
 def test_a_file_without_a_pair_is_refused(tmp_path: Path, text: str) -> None:
-    with pytest.raises(GoldSetError, match="has no row"):
+    with pytest.raises(GoldSetError, match="has no usable rows"):
         read_word_pairs(written(tmp_path, text))
 
 
 def test_a_file_of_bad_rows_is_refused_and_names_them(tmp_path: Path) -> None:
     path = written(tmp_path, "word1 word2 score\ntiger cat\ntiger cat high\n")
-    with pytest.raises(GoldSetError, match=rf"has no row .* bad rows are {path}:2, {path}:3; correct it"):
+    with pytest.raises(GoldSetError, match=rf"has no usable rows .* malformed rows: {path}:2, {path}:3; fix it"):
         read_word_pairs(path)
 
 
@@ -137,7 +137,7 @@ def test_simverb_with_its_tag_and_its_relation_is_read(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_not_utf8_is_refused_with_the_offset(tmp_path: Path) -> None:
-    with pytest.raises(GoldSetError, match="not UTF-8 text: bad byte at offset 4"):
+    with pytest.raises(GoldSetError, match="not UTF-8 text: invalid byte at offset 4"):
         read_word_pairs(written(tmp_path, b"caf \xe9 1\n"))
 
 
@@ -206,7 +206,7 @@ def test_two_gold_sets_of_one_name_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_file_without_a_question_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(GoldSetError, match="has no row"):
+    with pytest.raises(GoldSetError, match="has no usable rows"):
         read_analogies(written(tmp_path, ": family\n"))
 
 

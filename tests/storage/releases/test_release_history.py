@@ -181,7 +181,7 @@ def test_a_table_that_does_not_exist_is_named_and_not_made(workspace: Workspace,
         lambda: find_release(workspace, table, "1"),
     ]
     for call in calls:
-        with pytest.raises((ReleaseError, SettingsError), match="no table|not a valid table name"):
+        with pytest.raises((ReleaseError, SettingsError), match=r"no table|not a valid table name"):
             call()
     assert files(workspace) == before
 

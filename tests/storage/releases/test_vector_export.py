@@ -73,7 +73,7 @@ def test_a_folder_with_files_of_the_user_is_never_replaced(workspace: Workspace,
     (target / "thesis.tex").write_text("years of work")
     with pytest.raises(VectorFileError, match=r"mine contains other files, such as thesis\.tex"):
         export_table(workspace, "news", VectorFormat.NUMPY, target, force=True)
-    with pytest.raises(VectorFileError, match="mine is no file"):
+    with pytest.raises(VectorFileError, match="mine is not a file"):
         export_table(workspace, "news", VectorFormat.GLOVE, target, force=True)
     file = tmp_path / "file"
     file.write_text("text")

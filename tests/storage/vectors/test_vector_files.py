@@ -250,7 +250,7 @@ def test_a_named_format_overrides_the_content(tmp_path: Path) -> None:
 def test_what_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(VectorFileError, match=r"no such file: .*none\.txt"):
         find_vectors(tmp_path / "none.txt")
-    with pytest.raises(VectorFileError, match=r"holds 0 of the files vectors\.npy"):
+    with pytest.raises(VectorFileError, match=r"contains 0 of the files vectors\.npy"):
         find_vectors(tmp_path)
 
 
