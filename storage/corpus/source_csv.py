@@ -128,8 +128,8 @@ class _RowLines:
     def _check_no_row(self, line: str) -> None:
         """Raise CorpusError if a line inside a quoted field looks like a row.
 
-        Prose has no tabs, so with tabs the number of fields decides. With commas, a key field must also count on from the
-        line where the field opens, or all key fields be of the same kind as in the previous row.
+        Prose has no tabs, so with tabs the number of fields decides. With commas, a key field must also count on from
+        the line where the field opens, or all key fields be of the same kind as in the previous row.
         """
         fields = line.split(self.delimiter)
         if self.columns < 2 or len(fields) != self.columns:

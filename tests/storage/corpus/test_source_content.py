@@ -225,7 +225,7 @@ def test_json_of_any_depth_and_any_number_is_read_or_named(tmp_path: Path) -> No
         ('{"id": 2, "deleted": true}', "line 2: no column 'text'; found 'id', 'deleted'"),
         ('{"data": {"text": "hello"}}', "line 2: no column 'text'; found 'data'"),
         ('{"text": ["hello", "there"]}', "line 2: 'text' contains list, not text"),
-        ('{"text": "a\\u0000b"}', r"line 2: letter 2 of the text is NUL"),
+        ('{"text": "a\\u0000b"}', r"line 2: character 2 of the text is NUL"),
         ('{"text": ' + "9" * 5000 + "}", "line 2: 'text' contains int, not text"),
     ):
         with pytest.raises(CorpusError, match=message):

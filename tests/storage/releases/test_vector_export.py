@@ -77,7 +77,7 @@ def test_a_folder_with_files_of_the_user_is_never_replaced(workspace: Workspace,
         export_table(workspace, "news", VectorFormat.GLOVE, target, force=True)
     file = tmp_path / "file"
     file.write_text("text")
-    with pytest.raises(VectorFileError, match="file is no folder"):
+    with pytest.raises(VectorFileError, match="file is not a folder"):
         export_table(workspace, "news", VectorFormat.NUMPY, file, force=True)
     assert (target / "thesis.tex").read_text() == "years of work"
 
