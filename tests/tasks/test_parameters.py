@@ -1,0 +1,27 @@
+"""Settings that a release stores are read back, whatever its format called them."""
+
+import json
+
+import pytest
+
+from tasks.corpus import CorpusConfig
+from tasks.parameters import model_parameters
+from tasks.trainers.config import CbowConfig, SkipGramConfig
+
+
+@pytest.mark.parametrize(
+    ("stored", "expected"),
+    [
+        ({"training.model": "cbow", "training.epochs": 3}, CbowConfig(epochs=3)),
+        ({"skipgram.architecture": "skip_gram", "skipgram.dimension": 50}, SkipGramConfig(dimension=50)),
+        (
+            {"skipgram.architecture": "cbow", "skipgram.centers_in_flight": None, "skipgram.epochs": 2},
+            CbowConfig(epochs=2),
+        ),
+        ({"skipgram.epochs": 4}, SkipGramConfig(epochs=4)),
+        ({}, SkipGramConfig()),
+    ],
+)
+def test_training_settings_of_every_format_are_read(stored: dict[str, object], expected: object) -> None:
+    read = model_parameters(json.loads(json.dumps(stored)), CorpusConfig())
+    assert read.training == expected
