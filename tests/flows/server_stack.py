@@ -202,7 +202,7 @@ class ServerStack:
         said = self.output.read_text(encoding="utf-8")
         assert self._process
         assert self._process.poll() is None, said
-        return "Ctrl-C stops all of it" in said
+        return "Ctrl-C stops everything" in said
 
     def _token(self) -> str | None:
         try:
