@@ -121,7 +121,7 @@ def test_two_runs_of_a_table_wait_or_are_refused_on_the_worker(quiet_stack: Serv
     refused = quiet_stack.start_run("adhoc", (*own, "training.epochs=1", "publication.when_busy=refuse"))
     state = quiet_stack.ended(refused)
     assert state["type"] == "FAILED"
-    assert "another run of the table 'busy' is at work" in state["message"]
+    assert "another run of the table 'busy' is active" in state["message"]
     waiting = quiet_stack.start_run("adhoc", (*own, "training.epochs=1", "training.seed=2"))
     for run in (first, waiting):
         assert quiet_stack.ended(run)["type"] == "COMPLETED", quiet_stack.log_of(run)
