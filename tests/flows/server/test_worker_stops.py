@@ -94,7 +94,7 @@ def test_a_server_with_a_password_is_stopped_while_a_run_trains(
     wait_for_checkpoint(stack, run)
     second = stack.vecmill("up")
     assert second.returncode == 0, second.stderr
-    assert f"up already, at http://127.0.0.1:{stack.port}" in second.stdout
+    assert f"vecmill is already up, at http://127.0.0.1:{stack.port}" in second.stdout
     mine, now = stack.processes(), time.time()
     assert len(mine) >= 3
     if kind == "sqlite":
