@@ -27,7 +27,7 @@ test: install
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-long: install
-	$(BIN)/python -m pytest -m long
+	$(BIN)/python -m pytest -m long -n 2 --dist loadfile
 
 # Releases must also answer in the oldest and the newest DuckDB: an environment each, the other versions as in
 # constraints.txt.

@@ -106,6 +106,7 @@ def test_another_dimension_is_a_new_beginning(build: Build) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.usefixtures("releases")
 def test_a_release_is_turned_onto_the_reference(build: Build, workspace: Workspace) -> None:
     settings = ("publication.align=reference", f"evaluation.reference={workspace.release_file('news', 1, '.parquet')}")
     turned = build("publication.table=referred", "training.seed=2", *settings)
