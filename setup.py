@@ -8,7 +8,7 @@ from setuptools.command.build_py import build_py
 
 
 class BuildWithDeployments(build_py):
-    """Copy prefect.yaml, which a checkout keeps at its top, beside the code that reads it."""
+    """Copy prefect.yaml, which a checkout keeps at its top, next to the code that reads it."""
 
     def run(self) -> None:
         """Build the packages, then add the file. An editable install reads the one at the top."""
