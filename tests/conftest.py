@@ -16,6 +16,8 @@ _PREFECT_HOME = tempfile.mkdtemp(prefix="vecmill-prefect-")
 atexit.register(shutil.rmtree, _PREFECT_HOME, ignore_errors=True)
 os.environ.pop("PREFECT_API_URL", None)
 os.environ.pop("VECMILL_WORKSPACE", None)
+# Tables are as wide as the terminal says; the tests' widths must not depend on it.
+os.environ.pop("COLUMNS", None)
 os.environ.update(
     PREFECT_HOME=_PREFECT_HOME,
     PREFECT_LOGGING_TO_API_ENABLED="false",
