@@ -75,7 +75,7 @@ def drift_query(own: str, other: str) -> str:
     neighbor = f"{{{{'distance': {distance}, 'word': w.word}}}}"
     nearest = f"list_transform(min({neighbor}, listed.asked_count), lambda x: x.word)"
     return f"""WITH vecmill_asked(asked_words, asked_k, highest) AS (
-             SELECT words, k, coalesce(max_rank, {ALL_RANKS})
+             SELECT words::DOUBLE, k::DOUBLE, coalesce(max_rank, {ALL_RANKS})
          ),
          counted AS (
              SELECT {_whole_number("asked_words", "words", ALL_RANKS)} AS word_count, highest,
@@ -105,18 +105,18 @@ def drift_query(own: str, other: str) -> str:
 
 
 def _nearest(shape: Shape) -> str:
-    return f"""WITH vecmill_asked(asked_word, asked_k, highest) AS (SELECT query, k, coalesce(max_rank, {ALL_RANKS})),
-         aim AS (
+    return f"""WITH aim AS (
              SELECT q.rank AS own_rank, q.vector AS direction, {COSINE_SCALE}::FLOAT AS scale, highest,
                     {_neighbor_count(shape)} AS asked_count
-             FROM vecmill_asked JOIN {shape.table} q ON q.word = {_word(shape, "asked_word")}
+             FROM (SELECT query, k::DOUBLE, coalesce(max_rank, {ALL_RANKS})) vecmill_asked(asked_word, asked_k, highest)
+             JOIN {shape.table} q ON q.word = {_word(shape, "asked_word")}
          ),
     {_best(shape, "w.rank <> aim.own_rank")}"""
 
 
 def _nearest_many(shape: Shape) -> str:
     return f"""WITH vecmill_asked(asked_words, asked_k, highest) AS (
-             SELECT queries, k, coalesce(max_rank, {ALL_RANKS})
+             SELECT queries, k::DOUBLE, coalesce(max_rank, {ALL_RANKS})
          ),
          counted AS (
              SELECT {_word_list("asked_words")} AS listed_words, highest, {_neighbor_count(shape)} AS asked_count
@@ -141,15 +141,15 @@ def _nearest_many(shape: Shape) -> str:
              GROUP BY aim.place, aim.asked_word
          ),
          flat AS (SELECT place, asked_word, unnest(packed) AS found FROM best)
-    SELECT flat.asked_word AS query, w.word, {_unpacked()} AS similarity, w.rank
-    FROM flat JOIN {shape.table} w ON w.rank = {_unpacked_rank()} ORDER BY flat.place, flat.found DESC"""
+    SELECT flat.asked_word AS query, w.word, {_unpacked("flat")} AS similarity, w.rank
+    FROM flat JOIN {shape.table} w ON w.rank = {_unpacked_rank("flat")} ORDER BY flat.place, flat.found DESC"""
 
 
 def _nearest_to(shape: Shape) -> str:
     # Divided by its largest number first: the squares of 1e30 or 1e-30 are beyond a float.
     refusal = f"nearest_to: a vector is {shape.dimension} numbers, and none of them NULL"
     return f"""WITH vecmill_asked(asked_vector, asked_k, highest) AS (
-             SELECT query_vector, k, coalesce(max_rank, {ALL_RANKS})
+             SELECT query_vector, k::DOUBLE, coalesce(max_rank, {ALL_RANKS})
          ),
          wide AS (
              SELECT asked_vector::DOUBLE[{shape.dimension}]::DOUBLE[] AS numbers, asked_k, highest FROM vecmill_asked
@@ -175,7 +175,7 @@ def _nearest_to(shape: Shape) -> str:
 
 def _analogy(shape: Shape) -> str:
     return f"""WITH vecmill_asked(a_word, b_word, c_word, asked_k, highest) AS (
-             SELECT a, b, c, k, coalesce(max_rank, {ALL_RANKS})
+             SELECT a, b, c, k::DOUBLE, coalesce(max_rank, {ALL_RANKS})
          ),
          known AS (
              SELECT one.rank AS a_rank, two.rank AS b_rank, three.rank AS c_rank, highest,
@@ -224,24 +224,23 @@ def _doesnt_match(shape: Shape) -> str:
 def _best(shape: Shape, condition: str) -> str:
     """The end of a search: the best words for the one row of `aim` (direction, scale, highest, asked_count)."""
     return f"""best AS (
-             SELECT max({_key()}, aim.asked_count) AS packed
+             SELECT unnest(max({_key()}, aim.asked_count)) AS found
              FROM {shape.table} w, aim WHERE {condition} AND w.rank <= aim.highest AND aim.asked_count > 0
-         ),
-         flat AS (SELECT unnest(packed) AS found FROM best)
-    SELECT w.word, {_unpacked()} AS similarity, w.rank
-    FROM flat JOIN {shape.table} w ON w.rank = {_unpacked_rank()} ORDER BY flat.found DESC"""
+         )
+    SELECT w.word, {_unpacked("best")} AS similarity, w.rank
+    FROM best JOIN {shape.table} w ON w.rank = {_unpacked_rank("best")} ORDER BY best.found DESC"""
 
 
 def _key() -> str:
     return f"((array_inner_product(w.vector, aim.direction) * aim.scale)::BIGINT & {~RANK_MASK}) - w.rank"
 
 
-def _unpacked_rank() -> str:
-    return f"((-flat.found) & {RANK_MASK})::INTEGER"
+def _unpacked_rank(keys: str) -> str:
+    return f"((-{keys}.found) & {RANK_MASK})::INTEGER"
 
 
-def _unpacked() -> str:
-    return f"((flat.found + w.rank)::DOUBLE * {2.0**-60!r})::FLOAT"
+def _unpacked(keys: str) -> str:
+    return f"(({keys}.found + w.rank)::DOUBLE * {2.0**-60!r})::FLOAT"
 
 
 def _neighbor_count(shape: Shape) -> str:
@@ -249,17 +248,15 @@ def _neighbor_count(shape: Shape) -> str:
 
 
 def _whole_number(value: str, name: str, rows: int) -> str:
-    """How many of `rows` things an argument asks for: NULL means all of them, as in LIMIT."""
+    """How many of `rows` things an argument, a DOUBLE, asks for: NULL means all of them, as in LIMIT."""
     refusal = quoted(f"{name} is a whole number, 0 or more; NULL means all")
-    too_many = quoted(f"{name} is at most {MOST_NEIGHBORS:,}")
-    limit = (
-        f"WHEN coalesce({value}::DOUBLE, {rows}) > {MOST_NEIGHBORS} THEN error({too_many})"
-        if MOST_NEIGHBORS < rows < ALL_RANKS
-        else ""
-    )
-    number = f"{value}::DOUBLE"
-    return f"""CASE WHEN {number} < 0 OR NOT isfinite({number}) OR {number} <> floor({number}) THEN error({refusal})
-                    {limit} ELSE least(coalesce({number}, {rows}), {rows})::BIGINT END"""
+    chosen, all_rows = f"least({value}, {rows})::BIGINT", str(rows)
+    if MOST_NEIGHBORS < rows < ALL_RANKS:
+        too_many = f"error({quoted(f'{name} is at most {MOST_NEIGHBORS:,}')})"
+        chosen, all_rows = f"CASE WHEN {value} > {MOST_NEIGHBORS} THEN {too_many} ELSE {chosen} END", too_many
+    # NaN and infinity have no remainder of 0.
+    return f"""CASE WHEN {value} >= 0 AND {value} % 1 = 0 THEN {chosen}
+                    WHEN {value} IS NULL THEN {all_rows} ELSE error({refusal}) END"""
 
 
 def _word(shape: Shape, value: str) -> str:
