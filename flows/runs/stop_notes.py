@@ -36,7 +36,13 @@ from tasks.events import emit_run_failed
 
 logger = logging.getLogger(__name__)
 
-OUTCOMES = {StateType.FAILED: "failed", StateType.CANCELLED: "stopped", StateType.CRASHED: "killed"}
+OUTCOMES = {
+    StateType.FAILED: "failed",
+    StateType.CRASHED: "killed",
+    # The hook of a cancellation runs before the run has ended.
+    StateType.CANCELLING: "stopped",
+    StateType.CANCELLED: "stopped",
+}
 # Digests and ids differ between runs.
 ONE_RUN = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|[0-9a-f]{12,}")
 # Runs of a deployment that are searched for the previous run of the same table.

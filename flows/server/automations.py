@@ -21,8 +21,6 @@ WAITING = frozenset(f"prefect.flow-run.{state}" for state in ("Scheduled", "Awai
 HEARTBEAT = "prefect.flow-run.heartbeat"
 # State name of a scheduled run that no worker has picked up in time.
 LATE = "Late"
-# Prefect marks a run late after 15 seconds; a busy worker may start it shortly after.
-LATE_FOR = timedelta(seconds=45)
 NOT_STARTED = timedelta(seconds=100)
 NEVER_STARTED = "it never started: the worker exited after it picked up the run and before it started the run's process"
 SILENT = (

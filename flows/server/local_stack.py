@@ -138,6 +138,8 @@ def _services(options: StackOptions, record: StackRecord) -> tuple[Service, Serv
         "DO_NOT_TRACK": "1",
         # Poll every two seconds instead of ten: the server is on the same machine.
         "PREFECT_WORKER_QUERY_SECONDS": "2",
+        # Prefect marks runs late after 15 seconds; a busy worker may start one shortly after.
+        "PREFECT_SERVER_SERVICES_LATE_RUNS_AFTER_SECONDS": "60",
     }.items():
         environment.setdefault(name, value)
     prefect = [sys.executable, "-m", "prefect"]

@@ -28,7 +28,7 @@ from prefect.exceptions import PrefectException
 from prefect.states import Crashed
 
 from flows.runs.stop_notes import has_stop_note, write_stop_note
-from flows.server.automations import HEARTBEAT, LATE, LATE_FOR, NEVER_STARTED, SILENCE, SILENT
+from flows.server.automations import HEARTBEAT, LATE, NEVER_STARTED, SILENCE, SILENT
 from flows.server.marked_processes import run_ids
 from storage.layout import Workspace
 from tasks.events import failure_event
@@ -70,7 +70,7 @@ class LostRuns:
             if HOOKS < now - state.timestamp < RECENT:
                 self._note(client, run, state)
         for run, state in self._found(client, StateType.SCHEDULED, LATE):
-            if now - max(state.timestamp, self._since) > LATE_FOR:
+            if now - max(state.timestamp, self._since) > HOOKS:
                 self._note(client, run, state.model_copy(update={"message": NO_WORKER}))
 
     def _found(

@@ -12,13 +12,13 @@ from uuid import UUID
 import httpx
 from prefect.blocks.core import Block
 from prefect.blocks.webhook import Webhook
-from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.orchestration import get_client
 from prefect.events.actions import ActionTypes, CallWebhook, SendNotification
-from prefect.events.schemas.automations import Automation, AutomationCore, EventTrigger, Posture
+from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 from prefect.types import SecretDict
 from pydantic import SecretStr
 
-from flows.server.automations import ENDED, LATE, LATE_FOR, OUR_RUNS, apply_automations, find_automations
+from flows.server.automations import LATE, OUR_RUNS, apply_automations, find_automations
 from flows.server.mail import MailNotification
 from storage.errors import NotificationError
 from tasks.events import RUN_FAILED
@@ -30,7 +30,8 @@ BLOCKS: Mapping[Channel, type[Block]] = {"slack": Webhook, "webhook": Webhook, "
 # Jinja templates rendered by Prefect's server, where `flow_run` is the run of the event.
 TABLE = "((flow_run.parameters.publication or {}).table or flow_run.name)"
 REFUSED = "('GateRefusedError' in (flow_run.state.message or ''))"
-LATE_RUN = f"(flow_run.state.name == '{LATE}')"
+# By the time the message is rendered, a late run may have started.
+LATE_RUN = f"('{LATE}' in (flow_run.state.name, event.event|replace('prefect.flow-run.', '')))"
 ENDED_AS = f"('was refused by its gates' if {REFUSED} else 'ended as ' ~ flow_run.state.name)"
 WHAT = f"('is late' if {LATE_RUN} else {ENDED_AS})"
 SUBJECT = f"'vecmill: ' ~ flow_run.name ~ ' ' ~ {WHAT}"
@@ -70,9 +71,8 @@ def switch_on(channel: Channel, block: Block) -> str:
     document = block._block_document_id
     assert document is not None
     with get_client(sync_client=True) as client:
-        wanted = _automations(channel, document)
-        done = apply_automations(client, wanted)[_automation_name(channel)]
-        for found in _found(client, channel):
+        done = apply_automations(client, [_automation(channel, document)])[_automation_name(channel)]
+        for found in find_automations(client, _automation_name(channel)):
             if not found.enabled:
                 client.resume_automation(found.id)
     return done
@@ -81,7 +81,7 @@ def switch_on(channel: Channel, block: Block) -> str:
 def switch_off(channel: Channel) -> bool:
     """Delete the channel and its credentials; returns whether it existed."""
     with get_client(sync_client=True) as client:
-        automations = _found(client, channel)
+        automations = find_automations(client, _automation_name(channel))
         for automation in automations:
             client.delete_automation(automation.id)
     try:
@@ -94,12 +94,11 @@ def switch_off(channel: Channel) -> bool:
 def channels_on() -> list[Channel]:
     """Channels enabled on the server."""
     with get_client(sync_client=True) as client:
-        return [channel for channel in BLOCKS if any(found.enabled for found in _found(client, channel))]
-
-
-def _found(client: SyncPrefectClient, channel: Channel) -> list[Automation]:
-    names = (_automation_name(channel), _late_automation_name(channel))
-    return [found for name in names for found in find_automations(client, name)]
+        return [
+            channel
+            for channel in BLOCKS
+            if any(found.enabled for found in find_automations(client, _automation_name(channel)))
+        ]
 
 
 def _block_name(channel: Channel) -> str:
@@ -110,43 +109,24 @@ def _automation_name(channel: Channel) -> str:
     return f"vecmill: notify about refused and failed runs by {channel}"
 
 
-def _late_automation_name(channel: Channel) -> str:
-    return f"vecmill: notify about late runs by {channel}"
-
-
-def _automations(channel: Channel, block: UUID) -> list[AutomationCore]:
+def _automation(channel: Channel, block: UUID) -> AutomationCore:
     action: ActionTypes = (
         SendNotification(block_document_id=block, subject=f"{{{{ {SUBJECT} }}}}", body=f"{{{{ {BODY} }}}}")
         if channel == "email"
         else CallWebhook(block_document_id=block, payload=PAYLOADS[channel])
     )
-    ended = AutomationCore(
+    return AutomationCore(
         name=_automation_name(channel),
         description="Set up by `vecmill notify`; a refused release ends its run as Failed.",
         trigger=EventTrigger(
-            # A crashed run cannot emit an event itself.
+            # Crashed and late runs cannot emit an event themselves.
             match_related=OUR_RUNS,
-            expect={RUN_FAILED, "prefect.flow-run.Crashed"},
+            expect={RUN_FAILED, "prefect.flow-run.Crashed", f"prefect.flow-run.{LATE}"},
             posture=Posture.Reactive,
             threshold=1,
         ),
         actions=[action],
     )
-    late = AutomationCore(
-        name=_late_automation_name(channel),
-        description="Set up by `vecmill notify`; a run is late if no worker starts it.",
-        trigger=EventTrigger(
-            match_related=OUR_RUNS,
-            for_each={"prefect.resource.id"},
-            after={f"prefect.flow-run.{LATE}"},
-            expect={"prefect.flow-run.Pending", "prefect.flow-run.Running", *ENDED},
-            posture=Posture.Proactive,
-            threshold=1,
-            within=LATE_FOR,
-        ),
-        actions=[action],
-    )
-    return [ended, late]
 
 
 def _send_test_message(channel: Channel, block: Block) -> None:
