@@ -174,7 +174,7 @@ def fetch_corpus(config: CorpusConfig, workspace: Workspace) -> Manifest[CorpusF
         return CorpusFacts(
             documents=documents,
             text_bytes=sum(row.size for row in rows),
-            source=source.description,
+            source=f"{source.description}{_without(source.files, skipped)}",
             licence=source.licence,
             files=len(files),
             new_files=len(fresh),
@@ -187,6 +187,15 @@ def fetch_corpus(config: CorpusConfig, workspace: Workspace) -> Manifest[CorpusF
     manifest = complete_stage(workspace, stage, build)
     _report(manifest.facts)
     return manifest
+
+
+def _without(files: Sequence[SourceFile], skipped: Mapping[int, str]) -> str:
+    """Which files are missing from the corpus, for everybody who reads where the text of a release came from."""
+    if not skipped:
+        return ""
+    names = [files[number].name for number in sorted(skipped)]
+    more = f" and {len(names) - SHOWN_FILES:,} more" if len(names) > SHOWN_FILES else ""
+    return f", without {len(names):,} unreadable: {', '.join(names[:SHOWN_FILES])}{more}"
 
 
 def _report(facts: CorpusFacts) -> None:

@@ -105,7 +105,7 @@ def test_nothing_new_is_nothing_to_do(build: Build, folder: Path, tmp_path: Path
     assert build("corpus.train_on=all_if_changed").version == 2  # a file is gone, so all others are trained
 
 
-def test_a_bad_file_in_a_growing_folder_blocks_nothing_and_is_named(build: Build, folder: Path) -> None:
+def test_a_bad_file_in_a_growing_folder_blocks_nothing_and_is_named(build: Build, folder: Path, tmp_path: Path) -> None:
     build("corpus.train_on=new", "corpus.on_bad_file=skip")
     (folder / "bad.txt").write_bytes("the police and the fire\n".encode("utf-16"))
     with pytest.raises(CorpusError, match=r"bad\.txt is UTF-16 text"):
@@ -120,6 +120,9 @@ def test_a_bad_file_in_a_growing_folder_blocks_nothing_and_is_named(build: Build
     everything = build("corpus.train_on=all", "corpus.on_bad_file=skip", "training.seed=7")
     assert everything.outcome == "published"
     assert "1 unreadable and skipped: worse.txt" in summary_markdown(everything)
+    release = current_release(Workspace(tmp_path / "workspace"), "news")
+    assert release
+    assert release.row.corpus_source.endswith(", without 1 unreadable: worse.txt")
 
 
 def test_the_run_is_completed_under_a_name_of_its_own(folder: Path, tmp_path: Path, build: Build) -> None:

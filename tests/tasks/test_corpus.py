@@ -167,6 +167,7 @@ def test_a_bad_file_is_left_out_named_and_tried_again_when_it_changes(
         assert texts(corpus.path) == ["one river"]
         assert list(corpus.facts.skipped_files) == ["b.jsonl", "d.txt"]
         assert "b.jsonl, line 2: invalid JSON" in corpus.facts.skipped_files["b.jsonl"]
+        assert corpus.facts.source.endswith(", without 2 unreadable: b.jsonl, d.txt")
         assert corpus.facts.files_without_text == ["c.jsonl"]
         assert "skipped 2 of 4 files, which cannot be read" in caplog.text
         assert "d.txt is UTF-16 text" in caplog.text
