@@ -126,9 +126,11 @@ def _tried(stage: Stage, path: Path, case: str) -> tuple[str, list[str]]:
     at = ["--workspace", str(stage.workspace)]
     table = Workspace(stage.workspace)
     is_current = path == table.table_file(TABLE)
+    # The build may publish one release more.
     commands = [
         ["verify", TABLE, *at], ["releases", TABLE, *at], stage.build_arguments(RELEASES - 1), ["verify", TABLE, *at],
-        ["rollback", TABLE, "2", *at], ["prune", TABLE, "--keep", "3", *at], ["clean", "--keep-days", "0", *at],
+        ["rollback", TABLE, "2", *at], ["prune", TABLE, "--keep", str(RELEASES + 1), *at],
+        ["clean", "--keep-days", "0", *at],
     ]  # fmt: skip
     if path.is_relative_to(table.tables_root):
         commands.append(stage.build_arguments(RELEASES + 1))
