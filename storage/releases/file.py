@@ -232,7 +232,10 @@ def _write_vectors(connection: duckdb.DuckDBPyConnection, table: str, content: R
     connection.execute("COMMIT")
     connection.execute(f"CREATE VIEW word_vectors AS SELECT rank, word, count, vector FROM {table}")
     connection.execute(f"COMMENT ON TABLE {table} IS 'The words and their vectors; word_vectors is its stable name'")
-    connection.execute("COMMENT ON VIEW word_vectors IS 'The words and their vectors, most frequent first'")
+    connection.execute(
+        "COMMENT ON VIEW word_vectors IS 'The words and their vectors, most frequent first; the macros need DuckDB "
+        f"{OLDEST_DUCKDB} or later'"
+    )
     for name in (table, "word_vectors"):
         connection.execute(f"COMMENT ON COLUMN {name}.rank IS 'Place by frequency, 1 = most frequent'")
         connection.execute(f"COMMENT ON COLUMN {name}.word IS 'The word; every word has one row'")

@@ -46,9 +46,10 @@ def free_port() -> int:
 class ServerStack:
     """One `vecmill up`, started when it is first needed, and again after it was stopped or killed."""
 
-    def __init__(self, folder: Path, password: str = "", **variables: str) -> None:
-        """password: of the server, in the form user:password.  variables: more of the environment."""
+    def __init__(self, folder: Path, password: str = "", command: Sequence[str] = VECMILL, **variables: str) -> None:
+        """password: of the server, in the form user:password.  command: vecmill's.  variables: of the environment."""
         self.password = password
+        self.command = list(command)
         self.home = folder / "prefect home"
         self.workspace = folder / "workspace"
         self.output = folder / "up.log"
@@ -68,7 +69,7 @@ class ServerStack:
         """Have it running, and wait until it says so.  wrapper: a command in front, such as nohup."""
         if self._process and self._process.poll() is None:
             return self
-        command = [*wrapper, *VECMILL, "up", "--port", str(self.port)]
+        command = [*wrapper, *self.command, "up", "--port", str(self.port)]
         with self.output.open("wb") as output:
             # A process group of its own: a Ctrl-C can be sent to it as a terminal does, without the tests.
             self._process = subprocess.Popen(
@@ -136,8 +137,8 @@ class ServerStack:
     def vecmill(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Call the command from a folder of its own; the caller looks at the exit code."""
         return subprocess.run(
-            [*VECMILL, *arguments], env=self.environment | variables, cwd=self.workspace.parent, capture_output=True,
-            text=True, check=False, timeout=PATIENCE_SECONDS,
+            [*self.command, *arguments], env=self.environment | variables, cwd=self.workspace.parent,
+            capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS,
         )  # fmt: skip
 
     def start_run(self, deployment: str, settings: Sequence[str]) -> str:

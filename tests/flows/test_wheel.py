@@ -1,4 +1,4 @@
-"""A real wheel, installed without the checkout, lists and builds from any folder."""
+"""A real wheel, installed without the checkout, lists, builds and deploys from any folder."""
 
 import json
 import os
@@ -9,6 +9,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+
+from tests.flows.server_stack import ServerStack
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -22,7 +24,8 @@ def run(*command: str | Path, cwd: Path) -> str:
 
 
 @pytest.mark.long
-def test_a_wheel_lists_and_builds_from_any_folder(news_file: Path, tmp_path: Path) -> None:
+@pytest.mark.timeout(600)
+def test_a_wheel_lists_builds_and_deploys_from_any_folder(news_file: Path, tmp_path: Path) -> None:
     source = tmp_path / "source"
     files = run("git", "ls-files", "--cached", "--others", "--exclude-standard", cwd=ROOT).splitlines()
     for name in files:
@@ -55,3 +58,11 @@ def test_a_wheel_lists_and_builds_from_any_folder(news_file: Path, tmp_path: Pat
     built = json.loads(run(vecmill, "build", "adhoc", "--json", *options, cwd=tmp_path).splitlines()[-1])
     assert (built["outcome"], built["version"]) == ("published", 1)
     assert (tmp_path / "workspace" / "tables" / "news.duckdb").is_file()
+    stack = ServerStack(tmp_path, command=[str(vecmill)])
+    try:
+        finished = stack.start().start_run("adhoc", (*settings, "training.seed=2"))
+        assert stack.ended(finished)["type"] == "COMPLETED", stack.log_of(finished)
+        assert "unchanged" in stack.vecmill("deploy").stdout
+    finally:
+        stack.clean_up()
+    assert (tmp_path / "workspace" / "tables" / "news" / "v000002.duckdb").is_file()
