@@ -1,15 +1,15 @@
 """SQL that somebody typed, run against one release: it can ask everything of it and touch nothing else.
 
 Three locks, because none of them is enough: the file is opened read-only; DuckDB may use no other file, extension or
-Python variable, and cannot be told otherwise (it still leaves the paths of the opened database and of its log open to
-COPY); so only SELECTs of allowed functions are run. A query
-has a time limit and a memory limit.
+Python variable, and refuses to change that (COPY may still write to the paths of the opened database and of its log);
+so only SELECTs of allowed functions run. A query has a time limit and a memory limit.
 """
 
 import json
 import tempfile
 import threading
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,12 @@ TABLE_FUNCTIONS = frozenset(
         "pragma_version",
     ]
 )
-REFUSED_FUNCTIONS = frozenset({"write_log", "sleep_ms", "nextval", "currval", "getenv", "getvariable", "setseed"})
+# Of the functions that DuckDB calls volatile, those that only return a value.
+VOLATILE_FUNCTIONS = frozenset(
+    {"random", "uuid", "uuidv4", "uuidv7", "gen_random_uuid", "error", "stats", "current_query", "txid_current"}
+)
+# They are not volatile, but read outside the release, or wait.
+REFUSED_FUNCTIONS = frozenset({"getenv", "getvariable", "pg_sleep"})
 
 
 @dataclass(frozen=True)
@@ -110,7 +115,7 @@ def _check_asking(sql: str) -> None:
     if not is_unicode(sql):
         raise QueryError("the query is not valid UTF-8")
     try:
-        with duckdb.connect(":memory:", config={"enable_external_access": False}) as parser:
+        with _parser().cursor() as parser:
             answer = parser.execute("SELECT CAST(json_serialize_sql(?) AS VARCHAR)", [sql]).fetchone()
         parsed = json.loads(answer[0]) if answer else {"error": True}
     except duckdb.Error as error:
@@ -139,8 +144,25 @@ def _check_node(node: dict[str, Any]) -> None:
         name = str(node["function"]["function_name"]).lower()
         if name not in TABLE_FUNCTIONS:
             raise QueryError(f"the table function {name} is not allowed; allowed: {', '.join(sorted(TABLE_FUNCTIONS))}")
-    elif node.get("class") == "FUNCTION" and str(node.get("function_name")).lower() in REFUSED_FUNCTIONS:
+    elif node.get("class") == "FUNCTION" and str(node.get("function_name")).lower() in _refused_functions():
         raise QueryError(f"the function {node['function_name']} is not allowed: it does more than compute a value")
+
+
+@cache
+def _parser() -> duckdb.DuckDBPyConnection:
+    """A database without tables and files, which only parses. Opening one costs more than parsing a query."""
+    return duckdb.connect(":memory:", config={"enable_external_access": False})
+
+
+@cache
+def _refused_functions() -> frozenset[str]:
+    """All functions of this DuckDB but those that compute a value from their arguments, and harmless volatile ones.
+
+    A function that DuckDB does not know cannot run either: extensions are not loaded.
+    """
+    with _parser().cursor() as catalog:
+        volatile = catalog.execute("SELECT DISTINCT function_name FROM duckdb_functions() WHERE stability = 'VOLATILE'")
+        return REFUSED_FUNCTIONS | {str(name) for (name,) in volatile.fetchall()} - VOLATILE_FUNCTIONS
 
 
 def _distinct(names: list[str]) -> list[str]:

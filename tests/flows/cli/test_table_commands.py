@@ -170,6 +170,11 @@ def test_sql_is_answered_as_a_table_and_as_json(vecmill: Command) -> None:
     code, shown, said = vecmill("sql", "news", "from word_vectors")
     assert shown.count("\n") == 101
     assert "100 of 151 rows" in said
+    code, _, said = vecmill(
+        "sql", "news", "select sum(a.i) from range(10000000) a(i), range(10000000)", "--timeout", "0.2"
+    )
+    assert code == 1
+    assert "no answer within 0.2 s; see --timeout" in said
     code, _, said = vecmill("sql", "news", "delete from word_vectors_v2")
     assert code == 1
     assert "read-only: only SELECT" in said
