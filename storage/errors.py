@@ -18,6 +18,9 @@ VecmillError
 └── GateRefusedError        the release failed its gates and is kept as a candidate
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from storage.redaction import without_credentials
 
 
@@ -26,6 +29,24 @@ class VecmillError(Exception):
 
     def __init__(self, message: str = "") -> None:
         super().__init__(without_credentials(message))
+
+
+@contextmanager
+def errors_without_credentials() -> Iterator[None]:
+    """Raise VecmillError in place of any error of a library whose text repeats a URL with its credentials.
+
+    Prefect stores the text of an exception in the state of its task and flow run, and shows it to everybody.
+    """
+    try:
+        yield
+    except Exception as error:
+        text = f"{type(error).__name__}: {error}"
+        if without_credentials(text) == text:
+            raise
+    else:
+        return
+    # Outside the handler: the new error has no __context__ that a traceback would print.
+    raise VecmillError(text)
 
 
 class SettingsError(VecmillError):

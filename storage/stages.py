@@ -21,6 +21,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from storage.disk import disk_errors, sha256_of, sync_path
+from storage.errors import errors_without_credentials
 from storage.layout import Workspace
 from storage.locks import held_lock
 
@@ -185,7 +186,8 @@ def _reused_or_built(
         partial.mkdir(exist_ok=True)
         started = time.perf_counter()
         try:
-            facts = build(partial)
+            with errors_without_credentials():
+                facts = build(partial)
         except BaseException:
             if not resumable:
                 shutil.rmtree(partial, ignore_errors=True)

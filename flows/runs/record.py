@@ -15,7 +15,7 @@ from prefect.runtime import flow_run
 
 from flows.runs.result import BuildResult, StageReport, stage_report
 from flows.runs.stop_signal import stopped_once
-from storage.errors import GateRefusedError, WorkspaceError
+from storage.errors import GateRefusedError, WorkspaceError, errors_without_credentials
 from storage.layout import Workspace
 from storage.redaction import redact_logs, without_credentials
 from storage.run_history import RunRow, forget_run, is_recorded, start_of, write_run
@@ -75,7 +75,8 @@ def recorded_run(workspace: Workspace, table: str) -> Iterator[RunRecorder]:
     _write(workspace, run)
     with collected_stages() as stages:
         try:
-            yield recorder
+            with errors_without_credentials():
+                yield recorder
         except GateRefusedError:
             raise
         except Exception as error:

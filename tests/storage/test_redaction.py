@@ -2,16 +2,25 @@
 
 import json
 import logging
+from pathlib import Path
 from urllib.parse import quote, urlsplit
 
+import duckdb
 import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
+from prefect import flow, task
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 
 from flows.deployments import build_parameters, find_deployment
+from flows.runs.record import recorded_run
 from storage.errors import SettingsError
+from storage.layout import Workspace
 from storage.named_paths import named_path
 from storage.redaction import redact_logs, redacted, without_credentials
+from storage.stages import complete_stage
+from tests.storage.sample_stages import SampleFacts, sample_stage
 
 SECRET = "hunter2"
 SCHEMES = st.sampled_from(["https", "http", "HTTPS", "s3", "postgresql+psycopg", "ftp", "ws"])
@@ -109,3 +118,44 @@ def test_errors_and_nested_values_are_redacted() -> None:
     assert json.dumps(redacted(value), ensure_ascii=False) == json.dumps(
         {"corpus": {"path": ["https:/…@host/x", 3, None]}, "name": "news"}, ensure_ascii=False
     )
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_an_error_of_a_library_reaches_no_state_and_no_record_with_its_secret(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    address = f"https://user:{SECRET}@127.0.0.1:9/x.duckdb"
+
+    def build(folder: Path) -> SampleFacts:
+        duckdb.connect(address, read_only=True)
+        return SampleFacts(rows=1)
+
+    @task
+    def fetch() -> None:
+        complete_stage(workspace, sample_stage("tokens"), build)
+
+    @task
+    def ask() -> None:
+        raise ValueError(address)
+
+    @flow
+    def leaking(fails: bool) -> None:
+        with recorded_run(workspace, "news"):
+            if fails:
+                fetch()
+            ask.fn()
+
+    for fails in (True, False):
+        state = leaking(fails, return_state=True)
+        assert state.is_failed()
+        assert "…@127.0.0.1" in (state.message or "")
+        with get_client(sync_client=True) as client:
+            run = state.state_details.flow_run_id
+            assert run
+            tasks = client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run])))
+            stored = [
+                client.read_flow_run(run).model_dump_json() if run else "",
+                *(it.model_dump_json() for it in tasks),
+            ]
+        assert len(stored) == 1 + fails
+        assert SECRET not in "".join(stored)
+    assert SECRET not in "".join(path.read_text("utf-8") for path in tmp_path.rglob("*.json"))
