@@ -77,7 +77,8 @@ def promote(workspace: Workspace, table: str, candidate: str) -> Release:
 def prune(workspace: Workspace, table: str, keep: int, *, candidates: bool = False) -> list[str]:
     """Remove all but the `keep` highest versions and the current one; their numbers are not used again.
 
-    A version that cannot be read is not counted among those kept, and goes with those older than they are.
+    A version that cannot be read is not counted among those kept, and goes if it is older than all of them. With fewer
+    than `keep` readable versions nothing goes: what is damaged may be the last copy of something.
     candidates: remove the refused ones too. Returns the names of what was removed, lowest version first.
     Raises ValueError if keep is not positive.
     """
@@ -88,7 +89,7 @@ def prune(workspace: Workspace, table: str, keep: int, *, candidates: bool = Fal
     with publishing(workspace, table) as ledger:
         versions = kept_versions(workspace, table)
         whole = [version for version in versions if is_release(workspace, table, version)]
-        lowest = whole[-keep:][0] if whole else 0
+        lowest = whole[-keep] if len(whole) >= keep else 0
         going = [version for version in versions if version < lowest and version != current_version(workspace, table)]
         files = {f"v{version}": workspace.release_file(table, version) for version in going}
         if candidates:

@@ -130,6 +130,19 @@ def test_a_report_goes_with_its_release(workspace: Workspace) -> None:
     assert [report.exists() for report in reports] == [False, False, True]
 
 
+@pytest.mark.parametrize("suffix", [".duckdb", ".json"])
+def test_pruning_leaves_a_damaged_version_until_enough_later_ones_can_be_read(
+    workspace: Workspace, suffix: str
+) -> None:
+    damaged = workspace.release_file("news", 1, suffix)
+    damaged.chmod(0o644)
+    damaged.write_text("[" * 1000)
+    for keep in (4, 3):
+        assert prune(workspace, "news", keep) == []
+        assert workspace.release_file("news", 1, ".parquet").exists()
+    assert prune(workspace, "news", 2) == ["v1"]
+
+
 def test_a_report_without_its_release_goes_with_the_next_publish(workspace: Workspace) -> None:
     left = [workspace.release_file("news", 9, REPORT_SUFFIX), workspace.candidate_file("news", "gone", REPORT_SUFFIX)]
     kept = [
