@@ -150,7 +150,7 @@ def write_vectors(form: VectorFormat, path: Path, found: WordVectors, facts: Map
 
 
 def _write_gensim(path: Path, found: WordVectors) -> None:
-    """Write what `KeyedVectors.load` reads, as one file: gensim keeps large arrays in files beside it otherwise."""
+    """Write what `KeyedVectors.load` reads, as one file; gensim would store large arrays separately."""
     # Deferred: gensim takes a second to import.
     from gensim.models import KeyedVectors
 

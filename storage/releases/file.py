@@ -95,7 +95,7 @@ def vectors_table(row: ReleaseRow) -> str:
     """Name of the table that holds the vectors of a release; a candidate has no version.
 
     Macros look it up in the caller's search path, so no two releases with other vectors may share it, whatever their
-    files are called and wherever they come from. The digest tells apart what the readable part does not: tables of
+    files are called and wherever they come from. The digest distinguishes what the readable part does not: tables of
     one name from two workspaces, candidates, and `a-b` from `a_b`.
     """
     number = "candidate" if row.version is None else f"v{row.version}"
@@ -121,7 +121,7 @@ def write_release_file(path: Path, table_name: str, version: int | None, content
         rows=len(content.words),
         sha256=content_sha256(content),
     )
-    # What does not fit into memory spills beside the file, where the next publish cleans up.
+    # Data that does not fit into memory spills into the file's folder, where the next publish cleans up.
     with duckdb.connect(config={"temp_directory": str(path.with_suffix(".spill"))}) as connection:
         connection.execute("SET enable_progress_bar = false")
         # The size of row groups can only be given here. The name is not kept in the file.
@@ -155,13 +155,13 @@ def write_parquet_copy(path: Path, content: ReleaseContent) -> None:
 def check_words(words: Sequence[str]) -> None:
     """Raises ReleaseError unless there are words, all distinct, that can be stored as text."""
     if not words:
-        raise ReleaseError("there is no word to publish; lower vocabulary.min_count or give more text")
+        raise ReleaseError("no words to publish; lower vocabulary.min_count or use more text")
     seen: set[str] = set()
     for word in words:
         if UNSTORABLE.search(word):
             raise ReleaseError(f"the word {word[:80]!r} holds a zero byte or half a character; clean the corpus of it")
         if word in seen:
-            raise ReleaseError(f"the word {word[:80]!r} stands twice in the vocabulary; each word needs one row")
+            raise ReleaseError(f"the word {word[:80]!r} occurs twice in the vocabulary; each word must have one row")
         seen.add(word)
 
 
@@ -180,7 +180,7 @@ def row_lengths(vectors: NDArray[np.float32], words: Sequence[str]) -> NDArray[n
             f"the vector of {word[:80]!r} is zero or not finite, and so are {len(useless) - 1} more; "
             "such a word has no neighbours. Train again, with a lower training.learning_rate if the loss diverged"
         )
-    # What has length 1 already, as float32 can tell, keeps its bits: a candidate is promoted with its checksum.
+    # Vectors of length 1 within float32 precision keep their bits, so promotion preserves a candidate's checksum.
     lengths[np.abs(lengths - 1) < FLOAT32_UNIT] = 1
     return lengths
 

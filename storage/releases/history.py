@@ -67,7 +67,7 @@ def promote(workspace: Workspace, table: str, candidate: str) -> Release:
     """
     path = find_release(workspace, table, candidate)
     if path.parent != workspace.candidates_folder(table):
-        raise ReleaseError(f"{candidate} is a published version of {table!r}; `vecmill rollback` makes it current")
+        raise ReleaseError(f"{candidate} is a published version of {table!r}; use `vecmill rollback` instead")
     check_kept_release(path)
     release = publish_release(workspace, table, read_content(path))
     remove_release(path)

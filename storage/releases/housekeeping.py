@@ -1,6 +1,6 @@
 """Remove the stages that nothing needs any more, so that weekly runs do not fill the disk.
 
-A stage is needed if a kept release or candidate was made from it, a run that is at work uses it, or it was used in the
+A stage is needed if a kept release or candidate derives from it, an active run uses it, or it was used in the
 last days. Every stage is removed under its own lock.
 """
 
@@ -24,7 +24,7 @@ from storage.runs import oldest_run
 from storage.stages import DIGEST_LETTERS, MANIFEST
 
 STAGE_FOLDER = re.compile(rf"([0-9a-f]{{{DIGEST_LETTERS}}})(\.partial)?")
-# The model that a training began with is not needed once it is over; else each model would keep all before it.
+# The model that a training started from is not needed afterwards; otherwise each model would keep all before it.
 NOT_NEEDED = {"start"}
 SECONDS_A_DAY = 86_400
 
@@ -65,8 +65,8 @@ class _StageFolder:
 def clean_stages(workspace: Workspace, keep_days: float = 7, *, dry_run: bool = False) -> list[Removed]:
     """Remove the stages that no kept release needs, and what interrupted runs left, if not used for `keep_days`.
 
-    dry_run: remove nothing, only tell. Returns what was (or would be) removed.
-    Raises ReleaseError if a release cannot be read: nobody knows then what it needs.
+    dry_run: only report. Returns what was (or would be) removed.
+    Raises ReleaseError if a release cannot be read, because what it needs is then unknown.
     """
     # A second, because file times lag behind the clock.
     cutoff = time.time() - keep_days * SECONDS_A_DAY - 1
@@ -121,7 +121,7 @@ def _released(workspace: Workspace) -> set[str]:
 
 
 def _current_alone(workspace: Workspace, current: Path) -> set[Path]:
-    """The file under a table's name, where the version it is has no file of its own any more."""
+    """The file under a table's name, if its version no longer has a separate file."""
     version = current_version(workspace, current.stem)
     kept = version and workspace.release_file(current.stem, version)
     return set() if not kept or kept.exists() else {current}
@@ -137,7 +137,7 @@ def _needed(folders: Iterable[_StageFolder], released: set[str]) -> set[str]:
         if digest not in needed:
             needed.add(digest)
             waiting |= set(by_digest[digest].inputs.values() if digest in by_digest else ())
-    # What was made of a released model, its evaluation, is found again when gates change.
+    # The evaluation of a released model is reused when gates change.
     return needed | {digest for digest, folder in by_digest.items() if folder.inputs.get("model") in needed}
 
 

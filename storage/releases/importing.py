@@ -1,4 +1,4 @@
-"""Publish word vectors that were made elsewhere as a release: a file of them, or an installed package."""
+"""Publish word vectors from another program as a release: a file of them, or an installed package."""
 
 import logging
 from collections.abc import Callable, Mapping

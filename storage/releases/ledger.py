@@ -1,6 +1,6 @@
 """Which versions of a table exist, which is current, and what interrupted publishes left behind.
 
-Version numbers are never used twice, also when every file of a version is gone. `versions.json` beside the releases
+Version numbers are never reused, even if every file of a version is gone. `versions.json` next to the releases
 holds the highest one, the versions that are being written or removed, and a checksum of itself. Cleaning up removes
 the files of those versions alone: a ledger that is damaged, missing, or restored from a backup names none of them, so
 no published release is removed. Such a ledger is rebuilt from the releases.
@@ -56,7 +56,7 @@ def existing_table(workspace: Workspace, table: str) -> Path:
     """The folder of a table's releases. Raises ReleaseError if there is no such table."""
     folder = workspace.releases_folder(table)
     if not folder.is_dir():
-        raise ReleaseError(f"there is no table {table!r} in {workspace.root}; `vecmill build` makes one")
+        raise ReleaseError(f"no table {table!r} in {workspace.root}; create it with `vecmill build`")
     return folder
 
 
@@ -76,7 +76,7 @@ def current_version(workspace: Workspace, table: str) -> int | None:
     Raises ReleaseError if the file under the table's name is not a release of this table.
     """
     current = workspace.table_file(table)
-    # Without DuckDB first: that also tells the version of a file that is damaged or open for writing.
+    # Without DuckDB first, which also works for a file that is damaged or open for writing.
     kept = {version: workspace.release_file(table, version) for version in _versions_of_files(workspace, table)}
     try:
         if not current.exists():
@@ -91,11 +91,11 @@ def current_version(workspace: Workspace, table: str) -> int | None:
             row = read_release_row(connection, current)
     except (OSError, ReleaseError) as error:
         raise ReleaseError(
-            f"{current} is in the way: it is not a release of {table!r} that vecmill can read ({error}); move it away"
+            f"{current} is not a release of {table!r} that vecmill can read ({error}); move it away"
         ) from error
     if row.table_name != table or row.version is None:
         raise ReleaseError(
-            f"{current} is in the way: it says it is {row.table_name!r} version {row.version}; move it away"
+            f"{current} contains {row.table_name!r} version {row.version}, which is not this table; move it away"
         )
     return row.version
 
@@ -132,7 +132,7 @@ def ledger_problem(workspace: Workspace, table: str) -> str | None:
         return f"{path} is damaged: {error}; {remedy}"
     newer = [v for v in _versions_of_files(workspace, table) if v > ledger.highest_published]
     if set(newer) - set(ledger.unfinished):
-        return f"{path} ends at version {ledger.highest_published}, but version {newer[-1]} is there; {remedy}"
+        return f"{path} ends at version {ledger.highest_published}, but version {newer[-1]} exists; {remedy}"
     return None
 
 
@@ -197,7 +197,7 @@ def _left_over(ledger: Ledger, current: int | None) -> set[int]:
 
 
 def remove_release(path: Path) -> None:
-    """Remove a kept release or candidate, named by its database, with all that lies beside it."""
+    """Remove a kept release or candidate, identified by its database, with its other files."""
     # The database first: without it the rest is cleaned by the next publish, should this one be killed.
     for suffix in reversed(ALL_SUFFIXES):
         path.with_suffix(suffix).unlink(missing_ok=True)
@@ -212,7 +212,7 @@ def _remove_leftovers(workspace: Workspace, table: str, versions: set[int]) -> N
         shutil.rmtree(staging)
     left = [workspace.release_file(table, number, suffix) for number in versions for suffix in ALL_SUFFIXES]
     for report in workspace.releases_folder(table).glob(f"v*{REPORT_SUFFIX}"):
-        # A report is no release: what a release was made of is in its other files.
+        # A report is not a release; the inputs of a release are recorded in its other files.
         release = report.with_name(report.name.removesuffix(REPORT_SUFFIX))
         left += [] if any(release.with_suffix(suffix).exists() for suffix in SUFFIXES) else [report]
     candidates = [file for file in workspace.candidates_folder(table).glob("*.*") if file.name.endswith(ALL_SUFFIXES)]
@@ -224,7 +224,7 @@ def _remove_leftovers(workspace: Workspace, table: str, versions: set[int]) -> N
 
 
 def _versions_of_files(workspace: Workspace, table: str) -> list[int]:
-    """The versions whose database is there, lowest first."""
+    """Versions whose database exists, lowest first."""
     folder = workspace.releases_folder(table)
     if not folder.is_dir():
         return []

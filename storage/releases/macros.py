@@ -1,7 +1,7 @@
 """The SQL that people call: the macros of a release file.
 
-Each is an exact scan. Rows lie in rank order, so `max_rank` skips the blocks beyond it; vectors have unit length, so
-an inner product is the cosine. Rules that the shape of every macro follows:
+Each is an exact scan. Rows are stored in rank order, so `max_rank` skips the blocks beyond it. Vectors have unit
+length, so an inner product is the cosine. Rules that the shape of every macro follows:
 
 - Arguments are read once, in a first `vecmill_asked` whose columns are named in its head: a macro is expanded in
   place, and an argument such as `x.word` would otherwise be caught by a column or alias of the macro's own.
@@ -9,9 +9,9 @@ an inner product is the cosine. Rules that the shape of every macro follows:
   vocabulary for each row of a LATERAL join (118 ms and 16 MB a row), the former into one pass.
 - Cosine and rank are packed into one integer, so that the aggregate compares numbers and breaks ties by rank: the more
   frequent word comes first. A pair {cosine, rank} takes a third longer. Cosines nearer than 2e-10 count as equal.
-- The word is joined, not looked up by a scalar subquery: a missing word then gives no row (NULL from a scalar).
+- The word is joined, not looked up by a scalar subquery: a missing word then yields no row (NULL from a scalar).
 - Tables are named with table, version and checksum: after ATTACH without USE, a macro that is looked up in another
-  release's catalog fails loudly instead of reading that one's vectors. `drift` is told the other catalog's name.
+  release's catalog fails loudly instead of reading that one's vectors. `drift` takes the other catalog's name.
 """
 
 from collections.abc import Callable, Iterator
@@ -42,8 +42,8 @@ class Shape:
 class Macro:
     """One macro of a release file.
 
-    parameters: as CREATE MACRO takes them.  scalar: it gives one value, not a table.  since: the first format with it.
-    check: a query of one value about it, whose parameters are the most frequent words; `answer` gives the value that
+    parameters: as CREATE MACRO takes them.  scalar: returns one value, not a table.  since: the first format with it.
+    check: a query of one value about it, whose parameters are the most frequent words; `answer` computes the value that
     it has in a table of so many rows.
     """
 
@@ -58,7 +58,7 @@ class Macro:
 
 
 def macro_statements(shape: Shape) -> Iterator[str]:
-    """The SQL that makes every macro, with its comment."""
+    """The SQL that creates every macro, with its comment."""
     for macro in MACROS:
         body = f"({macro.sql(shape)})" if macro.scalar else f"TABLE {macro.sql(shape)}"
         yield f"CREATE MACRO {macro.name}({macro.parameters}) AS {body}"

@@ -1,4 +1,4 @@
-"""Words and their vectors with a name, wherever they come from: a release of a table, or a file made elsewhere."""
+"""Words and their vectors with a name, from any source: a release of a table, or a file of another program."""
 
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ from storage.vectors.files import find_vectors
 class NamedVectors:
     """V words, most frequent first, and their (V, D) vectors.
 
-    name: as people are told.  source: where they come from.  release: the release that holds them, None for outside
+    name: for messages.  source: where they come from.  release: the release that holds them, None for outside
     vectors.
     """
 

@@ -2,7 +2,7 @@
 
 Files are written into a staging folder and checked, renamed into the folder of releases, and only then does a hard
 link replace the file under the table's name. A file that exists under its final name is complete and never changes;
-its mode allows nobody to write it.
+its mode forbids writing.
 """
 
 import logging
@@ -61,7 +61,7 @@ def publish_release(workspace: Workspace, table: str, content: ReleaseContent) -
             sync_path(workspace.releases_folder(table))
             make_current(workspace, table, version)
         except BaseException:
-            # The number was seen by nobody yet, so it is free again.
+            # No reader has seen the number yet, so it is free again.
             if current_version(workspace, table) != version:
                 for suffix in SUFFIXES:
                     workspace.release_file(table, version, suffix).unlink(missing_ok=True)
@@ -76,7 +76,7 @@ def publish_release(workspace: Workspace, table: str, content: ReleaseContent) -
 
 
 def keep_candidate(workspace: Workspace, table: str, content: ReleaseContent) -> Release:
-    """Write a release that the gates refused beside the others, without a number; the current one stays.
+    """Write a release that the gates refused as a candidate, without a number; the current one stays.
 
     A candidate of the same model is replaced: its gates may have changed. Raises like `publish_release`.
     """
@@ -125,7 +125,7 @@ def list_releases(workspace: Workspace, table: str) -> list[ReleaseSummary]:
 
 @contextmanager
 def publishing(workspace: Workspace, table: str) -> Iterator[Ledger]:
-    """Hold the table's lock over a clean staging folder, and give the numbers used so far."""
+    """Hold the table's lock over a clean staging folder, and yield the numbers used so far."""
     with disk_errors(workspace.root, kept="the current release is untouched"):
         workspace.releases_folder(table).mkdir(parents=True, exist_ok=True)
         with held_lock(workspace.table_lock(table), f"a release of {table!r}"):
@@ -199,9 +199,9 @@ def _make_read_only(file: Path) -> None:
 def _refuse_writers(workspace: Workspace, table: str) -> None:
     """Have DuckDB refuse to write through the table's name for root, who may open any file for writing.
 
-    DuckDB keeps changes in a write-ahead log beside the name that was opened. A program that opened one release and
-    writes after the next was published would leave its log beside that one, and no reader could open it any more.
-    A link that leads nowhere is no log to readers, and a log that cannot be made to writers: their commit fails.
+    DuckDB writes changes to a write-ahead log named after the opened path. A program that opened one release and
+    writes after the next was published would leave its log next to that one, and no reader could open it any more.
+    Readers ignore a dangling link in place of the log; writers cannot create the log through it, so their commit fails.
     """
     log = log_file(workspace.table_file(table))
     if log.is_file():

@@ -38,7 +38,7 @@ def nearest(workspace: Workspace, table: str, word: str, k: int = 10) -> list[Ne
 
 
 def find_nearest(workspace: Workspace, table: str, word: str, k: int = 10) -> Nearest:
-    """The k words most like `word`, the nearest first. A word that differs only in capitals stands in for it.
+    """The k words most like `word`, the nearest first. If it is unknown, a word that differs only in capitals is used.
 
     Raises ReleaseError, which suggests words spelt alike, for a word that the table does not hold, and for a table that
     is not published.
@@ -84,7 +84,7 @@ def _words_spelt_alike(connection: duckdb.DuckDBPyConnection, word: str, limit: 
 def example_neighbors(path: Path, words: int = 5, k: int = 5) -> list[tuple[str, list[Neighbor]]]:
     """Some content words of a release file with their k neighbours, the most frequent word first.
 
-    The words lie at the ranks 150, 300, 600 …, nearer together in a small vocabulary: common enough to be known,
+    The words have the ranks 150, 300, 600 …, closer together in a small vocabulary: common enough to be known,
     past most of the grammar, and one of them rarer than the other.
     """
     with open_release(path) as connection:

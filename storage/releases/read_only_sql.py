@@ -61,7 +61,7 @@ REFUSED_FUNCTIONS = frozenset({"getenv", "getvariable", "pg_sleep"})
 
 @dataclass(frozen=True)
 class QueryResult:
-    """Column names, made distinct, and rows of Python values. Vectors come as tuples."""
+    """Column names, made distinct, and rows of Python values. Vectors are tuples."""
 
     columns: list[str]
     rows: list[tuple[Any, ...]]

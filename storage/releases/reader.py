@@ -137,7 +137,7 @@ def read_content(path: Path) -> ReleaseContent:
 def check_release_file(path: Path) -> ReleaseRow:
     """Read a whole file back: row count, checksum, unit lengths, and an answer from every macro.
 
-    Returns its `release` row. Raises ReleaseError that names the first thing found wrong.
+    Returns its `release` row. Raises ReleaseError naming the first problem.
     """
     with open_release(path) as connection:
         row = read_release_row(connection, path)
@@ -168,7 +168,7 @@ def _check_macros(connection: duckdb.DuckDBPyConnection, row: ReleaseRow, path: 
         ((found,),) = connection.execute(statement, values).fetchall()
         answer = macro.answer(row.rows)
         if found != answer:
-            raise ReleaseError(f"{path} is damaged: {statement} gives {found}, not {answer}")
+            raise ReleaseError(f"{path} is damaged: {statement} returns {found}, not {answer}")
 
 
 def _column_blocks(connection: duckdb.DuckDBPyConnection, row: ReleaseRow, column: str) -> Iterator[pa.ChunkedArray]:

@@ -91,7 +91,7 @@ class ReleaseSummary(BaseModel):
 
 
 class ReleaseManifest(BaseModel):
-    """The `.json` beside a release: its tables for programs without DuckDB, and the checksums of its files."""
+    """The `.json` file of a release: its tables for programs without DuckDB, and the checksums of its files."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -1,4 +1,4 @@
-"""What a report is made from, read out of a release, and where its page lies: beside the release."""
+"""The content of a report, read from a release, and the path of its page, next to the release."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,7 +62,7 @@ def neighbors_of(path: Path, words: list[str], k: int) -> list[tuple[str, str]]:
 
 
 def read_settings(path: Path) -> list[SettingRow]:
-    """Every setting of the run that made a release file."""
+    """Every setting of the run that produced a release file."""
     with open_release(path) as connection:
         return read_rows(connection, "settings", SettingRow)
 
@@ -90,7 +90,7 @@ def compare_with(workspace: Workspace, release: Release, older: Release) -> Rele
 
 
 def report_file(release: Release) -> Path:
-    """Where the report of a release or candidate lies."""
+    """The path of the report of a release or candidate."""
     return release.path.with_suffix(REPORT_SUFFIX)
 
 

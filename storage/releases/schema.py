@@ -1,4 +1,4 @@
-"""What a release file holds beside the vectors: one model per table, whose fields are the columns.
+"""What a release file contains besides the vectors: one model per table, whose fields are the columns.
 
 The description of a field is the comment on its column, so that `DESCRIBE` and this file never disagree. A change of
 any table or macro raises FORMAT_VERSION; files of earlier versions stay readable, and one of each is kept in
@@ -37,7 +37,7 @@ SQL_TYPES: dict[Any, str] = {
 
 
 class Provenance(Row):
-    """What a model was made of, as its maker knows it."""
+    """The origin of a model, as its producer knows it."""
 
     model_digest: str = Field(pattern=r"^[0-9A-Za-z_-]{1,128}$", description="digest of the trained model's stage")
     architecture: str = Field(description="skip_gram, or what else the model is")
@@ -45,7 +45,7 @@ class Provenance(Row):
     seed: int = Field(description="seed of the training")
     corpus_digest: str = Field(description="digest of the corpus")
     config_digest: str = Field(description="digest of all settings")
-    library_versions: str = Field(description="versions of the libraries that made the model, as a JSON object")
+    library_versions: str = Field(description="versions of the libraries that trained the model, as a JSON object")
     corpus_source: str = Field(description="where the text comes from")
     corpus_licence: str = Field(description="what is known about the rights in the text")
     reference_source: str = Field(description="where the reference vectors of the evaluation come from")
@@ -111,7 +111,7 @@ class SettingRow(Row):
 
 
 TABLES: dict[str, tuple[type[Row], str]] = {
-    "release": (ReleaseRow, "What this release is and what it was made of: one row"),
+    "release": (ReleaseRow, "What this release is and where it comes from: one row"),
     "training": (TrainingRow, "The training, epoch by epoch"),
     "evaluation": (EvaluationRow, "How the vectors score against gold sets and reference vectors"),
     "gates": (GateRow, "What the release had to reach, and whether it did"),
@@ -119,7 +119,7 @@ TABLES: dict[str, tuple[type[Row], str]] = {
         ComparedWordRow,
         "Words that agree most and least with reference vectors and the release before",
     ),
-    "settings": (SettingRow, "Every setting of the run that made this release"),
+    "settings": (SettingRow, "Every setting of the run that produced this release"),
 }
 
 
@@ -134,7 +134,7 @@ def installed_versions(packages: Sequence[str]) -> str:
 
 
 def schema_statements() -> Iterator[str]:
-    """The SQL that makes the tables above, with their comments."""
+    """The SQL that creates the tables above, with their comments."""
     for table, (model, meaning) in TABLES.items():
         columns = ", ".join(f"{name} {_sql_type(field.annotation)}" for name, field in model.model_fields.items())
         yield f"CREATE TABLE {table} ({columns})"

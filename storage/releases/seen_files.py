@@ -1,4 +1,4 @@
-"""Which source files a release has seen: those of the corpus it was made from."""
+"""The source files that a release was trained on."""
 
 import logging
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ def seen_files(workspace: Workspace, release: Release, corpus_config: Mapping[st
     """
     manifest = read_manifest(workspace.stage_folder("corpora", release.corpus_digest), StageFacts)
     if manifest is None:
-        logger.warning("nobody knows which files %s has seen: its corpus is not in the workspace", _named(release))
+        logger.warning("cannot know which files %s was trained on: its corpus is not in the workspace", _named(release))
         return {}
     if any(corpus_config.get(name) != value for name, value in manifest.config.items() if name not in IRRELEVANT):
         logger.warning("%s has read its files with other settings of the corpus", _named(release))

@@ -28,7 +28,7 @@ class StartPoint:
     """Vectors that were found and not read yet.
 
     digest: changes with what would be read.  release: the file of the release.  model, vocabulary: the folders of the
-    stages that made it, both None if one of them is gone; only they hold the context vectors and the lengths.
+    stages that produced it, both None if one of them is gone; only they hold the context vectors and the lengths.
     """
 
     digest: str

@@ -44,9 +44,9 @@ class Verified(BaseModel):
 
 
 def verify_table(workspace: Workspace, table: str) -> list[Verified]:
-    """Check the current release, every kept one and every candidate of a table; problems are told, not raised.
+    """Check the current release, every kept one and every candidate of a table; problems are returned, not raised.
 
-    A write-ahead log that a program left beside the current release is removed, with a warning.
+    A write-ahead log that a program left next to the current release is removed, with a warning.
     Raises ReleaseError if there is no such table.
     """
     existing_table(workspace, table)
@@ -95,17 +95,15 @@ def verify_table(workspace: Workspace, table: str) -> list[Verified]:
 
 
 def check_kept_release(path: Path) -> ReleaseRow:
-    """Check a kept release or candidate against the manifest beside it, then its own content.
+    """Check a kept release or candidate against its manifest, then its own content.
 
-    Returns its `release` row. Raises ReleaseError that names the first thing found wrong.
+    Returns its `release` row. Raises ReleaseError naming the first problem.
     """
     manifest_file = path.with_suffix(".json")
     try:
         manifest = read_manifest(manifest_file)
     except FileNotFoundError:
-        raise ReleaseError(
-            f"{manifest_file} is missing; without it nobody can tell whether {path} was changed"
-        ) from None
+        raise ReleaseError(f"{manifest_file} is missing; without it, changes of {path} cannot be detected") from None
     except (OSError, ValueError) as error:
         raise ReleaseError(f"{manifest_file} is damaged: {error}") from error
     for suffix, record in manifest.files.items():
@@ -123,11 +121,11 @@ def check_kept_release(path: Path) -> ReleaseRow:
         if stray.exists() or stray.is_symlink():
             raise ReleaseError(f"{stray} is no part of the release, and DuckDB may read it with it; remove it")
     row = check_release_file(path)
-    told = [manifest.training, manifest.evaluation, manifest.gates]
+    recorded = [manifest.training, manifest.evaluation, manifest.gates]
     with open_release(path) as connection:
         tables = (("training", TrainingRow), ("evaluation", EvaluationRow), ("gates", GateRow))
         stored = [read_rows(connection, name, model) for name, model in tables]
-    if row != manifest.release or told != stored:
+    if row != manifest.release or recorded != stored:
         raise ReleaseError(f"{path} says it is another release than {manifest_file}")
     return row
 

@@ -65,7 +65,7 @@ def test_learning_curves_are_drawn_into_the_current_folder(
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        (["report", "other"], VecmillError, "there is no table 'other'"),
+        (["report", "other"], VecmillError, "no table 'other'"),
         (["report", "news", "--version", "7"], VecmillError, "the versions are 1, 2"),
         (
             ["report", "news", "-o", "/no/such/folder/report.html", "--method", "pca"],

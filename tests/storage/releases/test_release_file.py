@@ -121,10 +121,10 @@ def test_any_words_keep_their_checksum(tmp_path_factory: pytest.TempPathFactory,
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "no word to publish.*min_count"),
+        ([], "no words to publish.*min_count"),
         (["fine", "ze\0ro"], r"'ze\\x00ro' holds a zero byte"),
         (["fine", "half\ud800"], "half a character"),
-        (["fine", "twice", "twice"], "'twice' stands twice"),
+        (["fine", "twice", "twice"], "'twice' occurs twice"),
     ],
 )
 def test_words_that_cannot_be_published_are_named(tmp_path: Path, words: list[str], message: str) -> None:
@@ -184,7 +184,7 @@ def test_the_checksum_is_that_of_the_content_alone(tmp_path: Path) -> None:
         ("DELETE FROM release", "0 rows, not one"),
         ("UPDATE release SET format_version = 99", "format version 99.*update"),
         ("DROP TABLE release", "cannot be read as a release"),
-        ("CREATE OR REPLACE MACRO similarity(a, b) AS 0.0", "gives 0.0, not 1.0"),
+        ("CREATE OR REPLACE MACRO similarity(a, b) AS 0.0", "returns 0.0, not 1.0"),
     ],
 )
 def test_a_changed_release_is_found_out(tmp_path: Path, change: str, message: str) -> None:

@@ -318,12 +318,12 @@ def test_a_foreign_file_under_the_tables_name_is_found_and_stays(workspace: Work
     current = workspace.table_file("news")
     current.unlink()
     current.write_text("my notes")
-    assert "in the way" in problems(workspace)["news.duckdb"]
+    assert "move it away" in problems(workspace)["news.duckdb"]
     changes: list[Callable[[], object]] = [
         lambda: rollback(workspace, "news", 1),
         lambda: promote(workspace, "news", "refused"),
     ]
     for change in changes:
-        with pytest.raises(ReleaseError, match="in the way"):
+        with pytest.raises(ReleaseError, match="move it away"):
             change()
     assert current.read_text() == "my notes"

@@ -215,7 +215,7 @@ def test_a_foreign_file_under_the_tables_name_is_not_replaced(workspace: Workspa
             keep_candidate(workspace, "other", content())
             shutil.copy(workspace.candidate_file("other", "abc123"), current)
     before = unread(current.stat())
-    with pytest.raises(ReleaseError, match=r"news\.duckdb is in the way.*move it away"):
+    with pytest.raises(ReleaseError, match=r"news\.duckdb .*; move it away"):
         publish_release(workspace, "news", content())
     assert unread(current.stat()) == before
     shutil.rmtree(current) if obstacle == "folder" else current.unlink()
@@ -225,7 +225,7 @@ def test_a_foreign_file_under_the_tables_name_is_not_replaced(workspace: Workspa
 def test_a_file_where_the_folder_of_releases_belongs_is_named(workspace: Workspace) -> None:
     workspace.tables_root.mkdir(parents=True)
     (workspace.tables_root / "news").write_text("in the way")
-    with pytest.raises(WorkspaceError, match=r"in the way.*current release is untouched"):
+    with pytest.raises(WorkspaceError, match=r"an unexpected file blocks.*current release is untouched"):
         publish_release(workspace, "news", content())
 
 
