@@ -1,6 +1,7 @@
 """Word pieces: BPE or Unigram models trained on the words of a corpus, by Hugging Face `tokenizers`."""
 
 from collections.abc import Iterator
+from itertools import chain
 
 import numpy as np
 import pyarrow as pa
@@ -32,9 +33,12 @@ def train_pieces(counted: WordCounts, config: TokenizerConfig) -> str:
     models, trainers = tokenizers.models, tokenizers.trainers
     # Half of the pieces at most are single characters; rarer ones are unknown.
     options = {"vocab_size": config.pieces, "special_tokens": [UNKNOWN], "show_progress": False}
+    alphabet = sorted(set().union(*counted.words.to_pylist()))
     if bpe:
         model = models.BPE(unk_token=UNKNOWN, continuing_subword_prefix=CONTINUES, fuse_unk=True)
-        trainer = trainers.BpeTrainer(**options, continuing_subword_prefix=CONTINUES, limit_alphabet=config.pieces // 2)
+        trainer = trainers.BpeTrainer(
+            **options, min_frequency=2, continuing_subword_prefix=CONTINUES, limit_alphabet=config.pieces // 2
+        )
     else:
         model = models.Unigram()
         trainer = trainers.UnigramTrainer(**options, unk_token=UNKNOWN)
@@ -44,7 +48,9 @@ def train_pieces(counted: WordCounts, config: TokenizerConfig) -> str:
         tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Sequence(
             [tokenizers.pre_tokenizers.WhitespaceSplit(), tokenizers.pre_tokenizers.Metaspace(STARTS, "always")]
         )
-    tokenizer.train_from_iterator(_repeated(counted), trainer)
+    # Twice, so that each character is known both at the start of a word and inside it.
+    doubled = (letter * 2 for letter in alphabet)
+    tokenizer.train_from_iterator(chain(doubled, _repeated(counted)), trainer)
     content: str = tokenizer.to_str()
     return content
 
