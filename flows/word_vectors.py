@@ -21,7 +21,7 @@ from tasks.publication_config import PublicationConfig, check_publication
 from tasks.publishing import judge_release, publish_vectors
 from tasks.release_report import ReportConfig
 from tasks.reporting import report_release
-from tasks.text.tokenizers import TokenizerConfig
+from tasks.text.options import TokenizerConfig
 from tasks.text.vocabulary import VocabularyConfig
 from tasks.tokenizing import check_tokenizer
 from tasks.trainers.config import SkipGramConfig, TrainingConfig
