@@ -40,7 +40,7 @@ def choose_documents(folder: Path, files: Collection[int], config: TokenizerConf
     if not (config.min_characters or config.languages or config.duplicates != "keep"):
         return dropped
     finder = DuplicateFinder(config.near_similarity if config.duplicates == "near" else None)
-    for key, text in _whole_documents(folder, files):
+    for key, text in whole_documents(folder, files):
         if reason := _reason(text, config, finder):
             dropped.documents.add(key)
             dropped.reasons[reason] += 1
@@ -88,7 +88,8 @@ def _reason(text: str, config: TokenizerConfig, finder: DuplicateFinder) -> str 
     return f"{repetition} repetitions of an earlier document" if repetition else None
 
 
-def _whole_documents(folder: Path, files: Collection[int]) -> Iterator[tuple[tuple[int, int], str]]:
+def whole_documents(folder: Path, files: Collection[int]) -> Iterator[tuple[tuple[int, int], str]]:
+    """Each document of these files with its file and document_id, its parts joined."""
     key, parts = (-1, -1), [""]
     for batch in read_documents(folder, files):
         for file, document, _, text in _rows(batch):
