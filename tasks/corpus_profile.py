@@ -11,8 +11,8 @@ from storage.layout import Workspace
 from tasks.corpus import CorpusConfig, fetch_corpus
 from tasks.documents import whole_documents
 from tasks.text.options import TokenizerConfig
-from tasks.text.profile import TextProfile
 from tasks.text.reading import unsegmented_warning
+from tasks.text.text_profile import TextProfile
 from tasks.text.vocabulary import WordCounts, add_counts
 from tasks.tokens import tokenize_corpus
 

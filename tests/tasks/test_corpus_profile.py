@@ -13,8 +13,7 @@ from storage.layout import Workspace
 from tasks.corpus import CorpusConfig
 from tasks.corpus_profile import CorpusProfile, describe_corpus
 from tasks.text.options import TokenizerConfig
-from tasks.text.profile import SCRIPTS, TextProfile
-
+from tasks.text.text_profile import SCRIPTS, TextProfile
 
 LINE = "All rights reserved by the site"
 
