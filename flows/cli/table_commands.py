@@ -56,7 +56,7 @@ def _cut_like_corpus(release: Path, word: str) -> list[str]:
     from tasks.release_reader import release_word_reader
 
     reader = release_word_reader(release)
-    return reader.cut(word) if reader else []
+    return reader.cut([word])[0] if reader else []
 
 
 def sql(

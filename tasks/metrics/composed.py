@@ -18,11 +18,11 @@ from tasks.metrics.lookup import fold_case, rows_by_folded_word
 class WordCutter(Protocol):
     """Cuts words as the corpus was cut."""
 
-    def spellings(self, word: str) -> list[str]:
-        """What a vocabulary may call the word, most exact first."""
+    def spellings(self, word: str, tokens: list[str]) -> list[str]:
+        """What a vocabulary may call a word that has these tokens, most exact first."""
 
-    def cut(self, word: str) -> list[str]:
-        """The tokens of the word."""
+    def cut(self, words: list[str]) -> list[list[str]]:
+        """The tokens of each word."""
 
 
 @dataclass(frozen=True)
@@ -51,12 +51,14 @@ def compose_words(
     rows = rows_by_folded_word(words)
     names: dict[str, str] = {}
     means: dict[str, NDArray[np.float32]] = {}
-    for word in dict.fromkeys(asked):
-        known = [name for name in cutter.spellings(word) if fold_case(name) in rows]
+    distinct = list(dict.fromkeys(asked))
+    # All at once: a call takes milliseconds, whatever it cuts.
+    for word, cut in zip(distinct, cutter.cut(distinct), strict=True):
+        known = [name for name in cutter.spellings(word, cut) if fold_case(name) in rows]
         if known:
             names[word] = known[0]
             continue
-        tokens = [rows.get(fold_case(token), -1) for token in cutter.cut(word)]
+        tokens = [rows.get(fold_case(token), -1) for token in cut]
         if len(tokens) > 1 and min(tokens) >= 0:
             means[word] = unit_rows(vectors, np.array(tokens)).mean(axis=0)
     if means:

@@ -50,14 +50,13 @@ class TextReader:
         kept = drop_tokens(words, self._stop_words)
         return self._pieces.cut(kept) if self._pieces else kept
 
-    def cut(self, word: str) -> list[str]:
-        """The tokens of a word of a gold set or query."""
-        found: list[str] = self.tokens(pa.array([word], pa.string())).to_pylist()[0]
+    def cut(self, words: list[str]) -> list[list[str]]:
+        """The tokens of each of some words of a gold set or query."""
+        found: list[list[str]] = self.tokens(pa.array(words, pa.string())).to_pylist()
         return found
 
-    def spellings(self, word: str) -> list[str]:
-        """What a table may call the word, most exact first: as it is, its only token, its tokens joined as a phrase."""
-        tokens = self.cut(word)
+    def spellings(self, word: str, tokens: list[str]) -> list[str]:
+        """What a table may call a word, most exact first: as it is, its tokens joined as a phrase, its only token."""
         joined = [self.config.phrase_delimiter.join(tokens)] if self.config.phrases and tokens else []
         return [word, *joined, *(tokens if len(tokens) == 1 else [])]
 

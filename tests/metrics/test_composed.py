@@ -9,11 +9,12 @@ VECTORS = np.array([[2, 0], [0, 3], [1, 1], [-1, 0]], np.float32)
 
 
 class Cutter:
-    def spellings(self, word: str) -> list[str]:
+    def spellings(self, word: str, tokens: list[str]) -> list[str]:
         return [word, word.replace(" ", "_"), *(["run"] if word == "ran" else [])]
 
-    def cut(self, word: str) -> list[str]:
-        return {"unknown": ["un", "##known"], "half": ["un", "##x"], "ran": ["run"]}.get(word, [])
+    def cut(self, words: list[str]) -> list[list[str]]:
+        tokens = {"unknown": ["un", "##known"], "half": ["un", "##x"], "ran": ["run"]}
+        return [tokens.get(word, []) for word in words]
 
 
 def test_a_word_has_its_row_its_spelling_its_mean_or_nothing() -> None:

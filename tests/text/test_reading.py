@@ -241,8 +241,9 @@ def test_settings_that_cannot_act_are_refused() -> None:
 
 def test_a_gold_word_has_the_spelling_of_its_phrase_or_piece() -> None:
     reader = TextReader(TokenizerConfig(phrases=1))
-    assert reader.spellings("New York") == ["New York", "new_york"]
+    assert reader.spellings("New York", *reader.cut(["New York"])) == ["New York", "new_york"]
     content = train_pieces(
         count_words([pa.array([["lowest"] * 9], pa.list_(pa.string()))]), TokenizerConfig(name="bpe")
     )
-    assert TextReader(TokenizerConfig(name="bpe"), content).spellings("Lowest") == ["Lowest", "lowest"]
+    reader = TextReader(TokenizerConfig(name="bpe"), content)
+    assert reader.spellings("Lowest", *reader.cut(["Lowest"])) == ["Lowest", "lowest"]
