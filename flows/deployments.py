@@ -19,6 +19,7 @@ from tasks.corpus import check_source
 from tasks.evaluation import EvaluationConfig
 from tasks.parameters import BuildParameters as BuildParameters
 from tasks.publication_config import PublicationConfig, check_publication
+from tasks.tokenizing import check_tokenizer
 from tasks.trainers.config import FAMILIES
 
 # Former name of a section or setting -> current name.
@@ -95,8 +96,9 @@ def build_parameters(deployment: Deployment, assignments: Iterable[str] = ()) ->
 
 
 def check_paths(parameters: BuildParameters) -> None:
-    """Check the corpus before anything slow starts. Raises CorpusError or NotAllowedError as the run would."""
+    """Check corpus and tokenizer before anything slow starts. Raises the error that the run would."""
     check_source(parameters.corpus)
+    check_tokenizer(parameters.tokenizer)
 
 
 def deployed_table(table: str) -> tuple[PublicationConfig, EvaluationConfig] | None:

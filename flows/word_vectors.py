@@ -21,8 +21,9 @@ from tasks.publication_config import PublicationConfig, check_publication
 from tasks.publishing import judge_release, publish_vectors
 from tasks.release_report import ReportConfig
 from tasks.reporting import report_release
-from tasks.text.tokenizers import TokenizerConfig
+from tasks.text.options import TokenizerConfig
 from tasks.text.vocabulary import VocabularyConfig
+from tasks.tokenizing import check_tokenizer
 from tasks.trainers.config import SkipGramConfig, TrainingConfig
 
 # Prefect forwards the records of these loggers to the run's log. Without an explicit level, INFO records are dropped.
@@ -82,6 +83,7 @@ def build_word_vectors(
     with recorded_build(resolved_workspace, publication) as run:
         check_reference(evaluation)
         check_publication(publication, evaluation)
+        check_tokenizer(tokenizer)
         current = current_release(resolved_workspace, publication.table)
         arrivals = look_for_new_text(corpus, publication.table, current, resolved_workspace)
         if arrivals.nothing_to_do:

@@ -23,7 +23,9 @@ from tasks.metrics.downstream import STARTS, Classified, Examples, classify, pad
 from tasks.metrics.lookup import rows_by_word
 from tasks.parameters import model_parameters, settings_section
 from tasks.pipeline import build_model
-from tasks.text.tokenizers import TokenizerConfig, tokenize
+from tasks.release_reader import release_reader
+from tasks.text.reading import TextReader
+from tasks.text.tokenizers import TokenizerConfig
 
 logger = logging.getLogger(__name__)
 
@@ -68,11 +70,11 @@ def score_downstream(
     parts = split_texts(texts, SHARES, seed)
     words, vectors = named.words, named.vectors
     settings = setting_values(read_settings(named.release.path)) if named.release else {}
-    tokenizer = TokenizerConfig.model_validate(settings_section(settings, "tokenizer"))
+    reader = release_reader(named.release.path) if named.release else TextReader(TokenizerConfig())
     own = np.sort(np.concatenate(parts[:2]))
     if unseen:
         words, vectors = _train_alone([texts[row] for row in own.tolist()], settings, workspace)
-    rows, lengths = _rows(reviews.texts, tokenizer, words)
+    rows, lengths = _rows(reviews.texts, reader, words)
     examples = Examples(padded_ids(rows, lengths, LONGEST_TEXT), reviews.labels)
     train, validation, held_out = (examples.part(part) for part in parts)
     scores = []
@@ -90,11 +92,9 @@ def score_downstream(
     )
 
 
-def _rows(
-    texts: pa.Array, tokenizer: TokenizerConfig, words: Sequence[str]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _rows(texts: pa.Array, reader: TextReader, words: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Row of each token of all texts, -1 if unknown, and the number of tokens of each text."""
-    tokens = tokenize(texts, tokenizer)
+    tokens = reader.tokens(texts)
     index = rows_by_word(words)
     rows = np.fromiter((index.get(token, -1) for token in tokens.flatten().to_pylist()), dtype=np.int64)
     return rows, tokens.value_lengths().to_numpy(zero_copy_only=False).astype(np.int64)

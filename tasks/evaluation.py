@@ -17,6 +17,7 @@ from storage.models.evaluations import write_evaluation
 from storage.models.matrices import Matrix, read_vectors
 from storage.stages import Manifest, Stage, StageFacts, complete_stage
 from storage.vectors.reference import ReferenceVectors, is_downloaded, read_reference, reference_digest
+from tasks.release_reader import corpus_reader
 from tasks.scoring import EvaluationConfig as EvaluationConfig
 from tasks.scoring import Scored, score_vectors, total_digests, total_metrics
 from tasks.training import AnyVocabulary, ModelFacts
@@ -121,7 +122,8 @@ def evaluate_vectors(
 
     def build(folder: Path) -> EvaluationFacts:
         words = read_vocabulary(vocabulary.path).words
-        scored = score_vectors(words, read_vectors(model.path, matrix), gold, read_references(config), config)
+        cutter = corpus_reader(vocabulary, workspace)
+        scored = score_vectors(words, read_vectors(model.path, matrix), gold, read_references(config), config, cutter)
         write_evaluation(folder, scored.rows, scored.compared_words)
         return _facts(scored, gold)
 

@@ -13,6 +13,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from pydantic import BaseModel, ConfigDict
 
+from storage.corpus.trained_tokenizer import read_tokenizer
 from storage.corpus.vocabularies import read_vocabulary
 from storage.layout import Workspace
 from storage.models.comparisons import CHANGE_METRICS, read_rotation
@@ -191,6 +192,7 @@ def _content(
         evaluation=_evaluation_rows(lineage),
         compared_words=[word for stage in _measuring_stages(lineage) for word in read_compared_words(stage.path)],
         gates=[GateRow(**row) for row in verdict_rows(verdicts)],
+        tokenizer=read_tokenizer(lineage.tokens.path),
         settings={section: model.model_dump(mode="json") for section, model in settings.items()},
     )
 

@@ -12,6 +12,7 @@ from storage.layout import TABLE_NAME, Workspace
 from storage.models.rows import ComparedWordRow, EvaluationRow
 from storage.releases.named_vectors import NamedVectors, read_outside_vectors, read_release_vectors
 from tasks.evaluation import read_references
+from tasks.release_reader import release_word_reader
 from tasks.scoring import EvaluationConfig, score_vectors
 
 logger = logging.getLogger(__name__)
@@ -78,7 +79,8 @@ def evaluate_target(target: TargetConfig, config: EvaluationConfig, workspace: W
     """
     gold = read_gold_sets(config.gold)
     named = read_target(target, workspace)
-    scored = score_vectors(named.words, named.vectors, gold, read_references(config), config)
+    cutter = release_word_reader(named.release.path) if named.release else None
+    scored = score_vectors(named.words, named.vectors, gold, read_references(config), config, cutter)
     return TargetEvaluation(
         name=named.name,
         source=named.source,

@@ -15,6 +15,7 @@ from storage.gold.sets import Analogies, GoldSets, WordPairs, gold_metrics, metr
 from storage.models.rows import WHOLE, ComparedWordRow, EvaluationRow
 from storage.vectors.reference import DEFAULT_REFERENCE, ReferenceVectors, split_spec
 from tasks.metrics.analogies import AnalogyMethod, AnalogyScore, score_analogies, sum_by_kind
+from tasks.metrics.composed import WordCutter, compose_words
 from tasks.metrics.intervals import Interval
 from tasks.metrics.neighbors import NeighborOverlap, WordAgreement, compare_neighbors
 from tasks.metrics.similarity import score_similarity
@@ -22,6 +23,8 @@ from tasks.metrics.similarity import score_similarity
 logger = logging.getLogger(__name__)
 
 OVERLAP, RANK_OVERLAP, RANDOM = "neighbor_overlap", "neighbor_rbo", "_random"
+# Part of a score's digest where words of gold sets were cut like the corpus.
+CUT = ";words=cut"
 # Method of solving an analogy -> suffix of its metric.
 METHODS: dict[AnalogyMethod, str] = {"3CosAdd": "", "3CosMul": "_3cosmul"}
 
@@ -94,18 +97,20 @@ def score_vectors(
     gold: GoldSets,
     references: Iterable[tuple[str, ReferenceVectors]],
     config: EvaluationConfig,
+    cutter: WordCutter | None = None,
 ) -> Scored:
     """All scores of V words, most frequent first, and their (V, D) vectors.
 
     references: metric suffix and vectors of each; consumed lazily, so that only one is in memory.
+    cutter: cuts words of gold sets as the corpus was cut, where that is not into plain words.
     What cannot be measured, such as English gold sets on a Korean vocabulary, has no value and coverage 0.
     Raises ReferenceVectorsError if a reference shares no word with `words`.
     """
     scored = Scored()
-    scored.rows += [_similarity_row(words, vectors, pairs) for pairs in gold.similarity]
+    scored.rows += [_similarity_row(words, vectors, pairs, cutter) for pairs in gold.similarity]
     for analogies in gold.analogies:
         for method in METHODS:
-            scored.rows += _analogy_rows(words, vectors, analogies, config, method)
+            scored.rows += _analogy_rows(words, vectors, analogies, config, method, cutter)
     compared = False
     for suffix, reference in references:
         _add_reference(scored, suffix, reference, words, vectors, config)
@@ -165,8 +170,14 @@ def total_digests(rows: Sequence[EvaluationRow]) -> dict[str, str]:
     return {row.metric: row.gold_digest for row in rows if row.section == WHOLE and row.gold_digest}
 
 
-def _similarity_row(words: Sequence[str], vectors: NDArray[np.float32], pairs: WordPairs) -> EvaluationRow:
-    score = score_similarity(words, vectors, pairs.first, pairs.second, pairs.scores)
+def _similarity_row(
+    words: Sequence[str], vectors: NDArray[np.float32], pairs: WordPairs, cutter: WordCutter | None
+) -> EvaluationRow:
+    first, second = pairs.first, pairs.second
+    if cutter:
+        composed = compose_words(words, vectors, [*first, *second], cutter)
+        words, vectors, first, second = composed.words, composed.vectors, composed.named(first), composed.named(second)
+    score = score_similarity(words, vectors, first, second, pairs.scores)
     return EvaluationRow(
         metric=pairs.name,
         value=score.spearman,
@@ -174,7 +185,7 @@ def _similarity_row(words: Sequence[str], vectors: NDArray[np.float32], pairs: W
         coverage=score.coverage,
         covered=score.covered,
         lost=score.total - score.covered,
-        gold_digest=pairs.digest,
+        gold_digest=pairs.digest + (CUT if cutter else ""),
     )
 
 
@@ -184,12 +195,24 @@ def _analogy_rows(
     analogies: Analogies,
     config: EvaluationConfig,
     method: AnalogyMethod,
+    cutter: WordCutter | None,
 ) -> list[EvaluationRow]:
-    """Rows for the whole set, its semantic and syntactic parts, then each section."""
-    sections = score_analogies(words, vectors, analogies.sections, config.analogy_max_rank, method)
+    """Rows for the whole set, its semantic and syntactic parts, then each section.
+
+    Answers are words of the vocabulary, so a word that several tokens compose is unknown here.
+    """
+    questions = analogies.sections
+    if cutter:
+        asked = [word for section in questions.values() for question in section for word in question]
+        names = compose_words(words, vectors, asked, cutter).names
+        questions = {
+            name: [tuple(names.get(word, word) for word in question) for question in section]  # type: ignore[misc]
+            for name, section in questions.items()
+        }
+    sections = score_analogies(words, vectors, questions, config.analogy_max_rank, method)
     whole = sum(sections.values(), start=AnalogyScore(0, 0, 0))
     # Scores are comparable only under the same rank limit, so the digest includes it.
-    digest = f"{analogies.digest};max_rank={config.analogy_max_rank}"
+    digest = f"{analogies.digest};max_rank={config.analogy_max_rank}" + (CUT if cutter else "")
     return [
         EvaluationRow(
             metric=f"{analogies.name}{METHODS[method]}",

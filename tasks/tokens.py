@@ -9,16 +9,20 @@ from typing import ClassVar
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
+from pydantic import Field
 
 from storage.corpus.documents import read_documents
+from storage.corpus.finished_batches import clear_interrupted
 from storage.corpus.known_rows import link_known_rows, write_rows
 from storage.corpus.segments import Batch, read_index
 from storage.corpus.tokens import TOKENS, read_segment_tokens, write_counts
 from storage.layout import Workspace
 from storage.stages import Manifest, Stage, StageFacts, complete_stage
 from tasks.corpus import CorpusFacts
+from tasks.documents import choose_documents
 from tasks.text.tokenizers import TokenizerConfig, tokenize
 from tasks.text.vocabulary import count_words
+from tasks.tokenizing import check_tokenizer, token_batches, warn_of_unsegmented_text
 from tasks.trainers.backends import available_cores
 
 logger = logging.getLogger(__name__)
@@ -29,7 +33,10 @@ MOST_WORKERS = 8
 
 
 class TokensFacts(StageFacts):
-    """A tokenized corpus. new_files: files not tokenized with these settings before."""
+    """A tokenized corpus. new_files: files not tokenized with these settings before.
+
+    dropped: why documents of the new files were left out -> how many.
+    """
 
     label: ClassVar[str] = "tokens"
     unit: ClassVar[str] = "tokens"
@@ -38,6 +45,7 @@ class TokensFacts(StageFacts):
     tokens: int
     files: int
     new_files: int
+    dropped: dict[str, int] = Field(default_factory=dict)
 
     @property
     def row_count(self) -> int:
@@ -47,7 +55,7 @@ class TokensFacts(StageFacts):
 
 def tokens_stage(corpus: Stage[CorpusFacts] | Manifest[CorpusFacts], config: TokenizerConfig) -> Stage[TokensFacts]:
     """The stage for this corpus and these settings."""
-    return Stage("tokens", STAGE_VERSION, config.model_dump(), {"corpus": corpus.digest}, TokensFacts)
+    return Stage("tokens", STAGE_VERSION, config.identity, {"corpus": corpus.digest}, TokensFacts)
 
 
 @task(name="tokenize corpus", cache_policy=NO_CACHE)
@@ -58,13 +66,25 @@ def tokenize_corpus(
 
     The parts of a document stay in order, and no token spans two parts.
     """
+    check_tokenizer(config)
     stage = tokens_stage(corpus, config)
+    # Of a corpus with another text, no rows can be reused then.
+    suffix = f" {corpus.digest}" if config.depends_on_all_text else ""
 
     def build(folder: Path) -> TokensFacts:
-        files = [(rows.name, rows.key) for rows in read_index(corpus.path)]
+        clear_interrupted(folder)
+        index = read_index(corpus.path)
+        files = [(rows.name, f"{rows.key}{suffix}") for rows in index]
         known = link_known_rows(workspace, stage, folder, [key for _, key in files])
         fresh = [file for file in range(len(files)) if file not in known]
-        rows = write_rows(folder, TOKENS, stage.digest, files, known, _tokenized(corpus.path, fresh, config))
+        warn_of_unsegmented_text(corpus.path, fresh, config)
+        dropped = choose_documents(corpus.path, fresh, config)
+        if config.is_plain:
+            batches = _tokenized(corpus.path, fresh, config)
+        else:
+            size = sum(index[file].size for file in fresh)
+            batches = token_batches(corpus.path, fresh, config, folder, dropped, size)
+        rows = write_rows(folder, TOKENS, stage.digest, files, known, batches)
         counted = count_words(read_segment_tokens(folder, stage.digest))
         write_counts(folder, stage.digest, counted.words, counted.counts)
         return TokensFacts(
@@ -72,9 +92,10 @@ def tokenize_corpus(
             tokens=sum(row.size for row in rows),
             files=len(files),
             new_files=len(fresh),
+            dropped=dict(dropped.reasons),
         )
 
-    manifest = complete_stage(workspace, stage, build)
+    manifest = complete_stage(workspace, stage, build, resumable=config.keeps_batches)
     logger.info("%s tokens in %s documents", f"{manifest.facts.tokens:,}", f"{manifest.facts.documents:,}")
     return manifest
 

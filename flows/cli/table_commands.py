@@ -1,5 +1,6 @@
 """Commands for published tables: query them, inspect releases, change the current release, clean up."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -39,7 +40,7 @@ def nearest(
     from flows.cli.table_views import neighbor_table
     from storage.releases.querying import find_nearest
 
-    found = find_nearest(resolve_workspace(workspace), table, word, k)
+    found = find_nearest(resolve_workspace(workspace), table, word, k, _cut_like_corpus)
     neighbors = found.neighbors
     if found.word != word:
         said = f"{table} has no word {printable(word)!r}; showing neighbours of {printable(found.word)!r}"
@@ -48,6 +49,14 @@ def nearest(
         print_json([{"word": n.word, "similarity": n.similarity, "rank": n.rank} for n in neighbors])
     else:
         print_table(neighbor_table(neighbors))
+
+
+def _cut_like_corpus(release: Path, word: str) -> list[str]:
+    """The tokens of a word that a table lacks, if its tokenizer cuts words."""
+    from tasks.release_reader import release_word_reader
+
+    reader = release_word_reader(release)
+    return reader.cut([word])[0] if reader else []
 
 
 def sql(

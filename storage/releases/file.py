@@ -59,6 +59,7 @@ class ReleaseContent:
     words: V distinct words, most frequent first.  counts: (V,) int64, occurrences, never rising.
     vectors: (V, D) float32 of any length above 0; they are published with length 1.
     settings: nested or flat; stored under dotted names as JSON.
+    tokenizer: JSON of Hugging Face `tokenizers`, if the tokenizer was trained on the corpus.
     """
 
     words: Sequence[str]
@@ -70,6 +71,7 @@ class ReleaseContent:
     gates: Sequence[GateRow] = ()
     compared_words: Sequence[ComparedWordRow] = ()
     settings: Mapping[str, Any] | None = None
+    tokenizer: str | None = None
 
     def __post_init__(self) -> None:
         """Check the shapes. Raises ValueError."""
@@ -141,6 +143,8 @@ def write_release_file(path: Path, table_name: str, version: int | None, content
         _insert(connection, "gates", content.gates)
         _insert(connection, "compared_words", content.compared_words)
         _insert(connection, "settings", flattened_settings(content.settings or {}))
+        if content.tokenizer is not None:
+            _write_tokenizer(connection, content.tokenizer)
         connection.execute("CHECKPOINT")
         connection.execute("USE memory")
         connection.execute("DETACH written")
@@ -265,6 +269,15 @@ def _insert(connection: duckdb.DuckDBPyConnection, table: str, rows: Sequence[Ro
     places = ", ".join("?" * len(model.model_fields))
     if rows:
         connection.executemany(f"INSERT INTO {table} VALUES ({places})", [sql_values(row) for row in rows])
+
+
+def _write_tokenizer(connection: duckdb.DuckDBPyConnection, content: str) -> None:
+    """The table `tokenizer`, in releases whose tokenizer was trained. Readers that do not know it pass it over."""
+    connection.execute("CREATE TABLE tokenizer (format VARCHAR NOT NULL, content VARCHAR NOT NULL)")
+    connection.execute("COMMENT ON TABLE tokenizer IS 'The trained model that cuts words into pieces'")
+    connection.execute("COMMENT ON COLUMN tokenizer.format IS 'huggingface: content is read by tokenizers.Tokenizer'")
+    connection.execute("COMMENT ON COLUMN tokenizer.content IS 'The model as JSON'")
+    connection.execute("INSERT INTO tokenizer VALUES ('huggingface', ?)", [content])
 
 
 def word_bytes(words: Sequence[str]) -> bytes:

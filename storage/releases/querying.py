@@ -1,9 +1,11 @@
 """Ask a published table from Python: the same macros that SQL users call, read-only."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
+import numpy as np
 
 from storage.errors import ReleaseError
 from storage.layout import TABLE_NAME, Workspace
@@ -37,8 +39,12 @@ def nearest(workspace: Workspace, table: str, word: str, k: int = 10) -> list[Ne
     return find_nearest(workspace, table, word, k).neighbors
 
 
-def find_nearest(workspace: Workspace, table: str, word: str, k: int = 10) -> Nearest:
+def find_nearest(
+    workspace: Workspace, table: str, word: str, k: int = 10, cut: Callable[[Path, str], list[str]] | None = None
+) -> Nearest:
     """The k words most like `word`, the nearest first. If it is unknown, a word that differs only in capitals is used.
+
+    cut: release file and word -> its tokens; if the table holds them all, an unknown word is replaced by their mean.
 
     Raises ReleaseError, which suggests words spelt alike, for a word that the table does not hold, and for a table that
     is not published.
@@ -53,12 +59,31 @@ def find_nearest(workspace: Workspace, table: str, word: str, k: int = 10) -> Ne
                ORDER BY word <> $1, word <> nfc_normalize($1), rank LIMIT 1""",
             [word],
         ).fetchone()
+        if spelt is None and cut and (tokens := cut(path, word)):
+            composed = _nearest_to_mean(connection, tokens, k)
+            if composed is not None:
+                return Nearest(" ".join(tokens), composed)
         if spelt is None:
             alike = _words_spelt_alike(connection, word)
             hint = f"did you mean {', '.join(alike)}?" if alike else "words below vocabulary.min_count are left out"
             raise ReleaseError(f"{table!r} has no word {word[:80]!r}; {hint}")
         found = connection.execute("SELECT word, similarity, rank FROM nearest(?, k := ?)", [spelt[0], k]).fetchall()
     return Nearest(spelt[0], [Neighbor(*row) for row in found])
+
+
+def _nearest_to_mean(connection: duckdb.DuckDBPyConnection, tokens: list[str], k: int) -> list[Neighbor] | None:
+    """The k words nearest to the mean of several, without these; None unless the table holds all."""
+    found = connection.execute("SELECT word, vector FROM word_vectors WHERE word IN (SELECT unnest(?))", [tokens])
+    vectors = {word: np.array(vector, np.float32) for word, vector in found.fetchall()}
+    if not all(token in vectors for token in tokens):
+        return None
+    mean = np.mean([vectors[token] for token in tokens], axis=0)
+    rows = connection.execute(
+        f"""SELECT word, array_cosine_similarity(vector, ?::FLOAT[{len(mean)}]) AS similarity, rank FROM word_vectors
+            WHERE word NOT IN (SELECT unnest(?)) ORDER BY similarity DESC, rank LIMIT ?""",
+        [mean.tolist(), tokens, k],
+    ).fetchall()
+    return [Neighbor(*row) for row in rows]
 
 
 def is_unicode(text: str) -> bool:

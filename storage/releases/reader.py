@@ -131,7 +131,24 @@ def read_content(path: Path) -> ReleaseContent:
                 read_rows(connection, "compared_words", ComparedWordRow) if row.format_version >= 3 else []
             ),
             settings=setting_values(settings),
+            tokenizer=_trained_tokenizer(connection),
         )
+
+
+def read_trained_tokenizer(path: Path) -> str | None:
+    """The JSON of a tokenizer that was trained on the corpus of a release, None if it needed no training."""
+    with open_release(path) as connection:
+        return _trained_tokenizer(connection)
+
+
+def _trained_tokenizer(connection: duckdb.DuckDBPyConnection) -> str | None:
+    present = connection.execute(
+        "SELECT count(*) FROM duckdb_tables() WHERE database_name = current_database() AND table_name = 'tokenizer'"
+    ).fetchall()
+    if not present[0][0]:
+        return None
+    ((content,),) = connection.execute("SELECT content FROM tokenizer").fetchall()
+    return str(content)
 
 
 def check_release_file(path: Path) -> ReleaseRow:

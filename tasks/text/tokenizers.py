@@ -3,14 +3,15 @@
 import re
 import unicodedata
 from collections.abc import Callable
-from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import BaseModel, ConfigDict, Field
 
-TokenizerName = Literal["unicode_words", "basic_english", "whitespace"]
+from tasks.text.options import TokenizerConfig as TokenizerConfig
+from tasks.text.options import WordTokenizer
+
+TokenizerName = WordTokenizer
 
 # Invisible characters that neither join nor part words: soft hyphens, word joiners, directional marks, variation
 # selectors and tags, and the frames around keycaps. UAX #29 ignores them as "Format" and "Extend".
@@ -37,24 +38,12 @@ BETWEEN_WORDS = rf"(?:[^{INSIDE}']|'{NO_START}){NO_START}*"
 JOINERS_AT_THE_END = rf"[{''.join(JOINERS)}]+ "
 
 
-class TokenizerConfig(BaseModel):
-    """How text is split into tokens."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: TokenizerName = Field(
-        default="unicode_words",
-        description="unicode_words: lower-case letters and digits of any script, with inner apostrophes; "
-        "basic_english: torchtext's; whitespace: for text that is already tokenized",
-    )
-
-
 def tokenize(texts: pa.Array, config: TokenizerConfig) -> pa.Array:
-    """Split each text into tokens.
+    """Split each text into words, by a tokenizer of words; tasks/text/reading.py has all tokenizers and options.
 
     texts: (N,) strings without nulls.  Returns (N,) lists of non-empty strings.
     """
-    return TOKENIZERS[config.name](texts)
+    return TOKENIZERS[config.words](texts)  # type: ignore[index]
 
 
 def unicode_words(texts: pa.Array) -> pa.Array:
