@@ -78,16 +78,16 @@ def count_cooccurrences(
     def build(folder: Path) -> CooccurrenceFacts:
         from tasks.trainers.cpu.cooccurrences import count_cooccurrences, decoded
 
-        counts = read_vocabulary(vocabulary.path).counts
-        _check_disk(workspace, counts, encoded.facts.tokens, config)
+        words = read_vocabulary(vocabulary.path)
+        _check_disk(workspace, words.counts * words.keep_probability, encoded.facts, config)
         runs = SpilledRuns(folder)
 
         def pairs() -> Iterator[tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]]:
             for keys, sums in runs.merged(memory):
-                yield decoded(keys, sums, len(counts), radius)
+                yield decoded(keys, sums, len(words.words), radius)
 
         chunks = EncodedCorpus(encoded.path).read_chunks()
-        count_cooccurrences(chunks, len(counts), radius, memory, workers, runs.add)
+        count_cooccurrences(chunks, words.keep_probability, radius, memory, workers, runs.add)
         written = write_cooccurrences(folder, pairs())
         runs.remove()
         if not written:
@@ -102,8 +102,13 @@ def count_cooccurrences(
     return manifest
 
 
-def _check_disk(workspace: Workspace, counts: NDArray[np.int64], tokens: int, config: GloveConfig) -> None:
-    """Log the resources that counting may use. Raises TrainingError if the disk space is too small."""
+def _check_disk(workspace: Workspace, counts: NDArray[np.float64], encoded: EncodedFacts, config: GloveConfig) -> None:
+    """Log the resources that counting may use. Raises TrainingError if the disk space is too small.
+
+    counts: (V,) float64, occurrences of each word after subsampling.
+    """
+    # The counts are those of the whole corpus, and the encoded one may be a part of it.
+    tokens = min(encoded.tokens, int(counts.sum()))
     pairs, spilled = expected_pairs(counts, tokens * config.window_radius, config.cooccurrence_megabytes * MEGABYTE)
     needed = -(-(pairs * BYTES_PER_PAIR + spilled * BYTES_PER_SPILLED_PAIR) // MEGABYTE)
     free = shutil.disk_usage(workspace.root).free // MEGABYTE

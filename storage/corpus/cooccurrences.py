@@ -66,6 +66,8 @@ class SpilledRuns:
             (np.load(file, mmap_mode="r"), np.load(file.with_name(file.name.replace("keys", "sums")), mmap_mode="r"))
             for file in sorted(self._folder.glob("run-*.keys.npy"))
         ]
+        if not runs:
+            return
         ranges = max(1, -(-self.pairs * MERGE_BYTES_PER_PAIR // memory_bytes))
         bounds = np.array([(number << 64) // ranges for number in range(1, ranges)], np.uint64)
         cuts = [[0, *np.searchsorted(keys, bounds), len(keys)] for keys, _ in runs]

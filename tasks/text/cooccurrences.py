@@ -8,10 +8,10 @@ CLASSES = 256
 BYTES_PER_TABLE_PAIR = 128
 
 
-def expected_pairs(counts: NDArray[np.int64], occurrences: int, memory_bytes: int) -> tuple[int, int]:
+def expected_pairs(counts: NDArray[np.float64], occurrences: int, memory_bytes: int) -> tuple[int, int]:
     """Different pairs in the corpus, and the sum of those in the parts of it that fit into the memory.
 
-    counts: (V,) int64.  occurrences: pairs with their repetitions.
+    counts: (V,) float64, > 0.  occurrences: pairs with their repetitions.
     The estimate assumes independent words. Real text repeats its pairs more often, so it has fewer different ones.
     """
     pairs = _different(counts, occurrences)
@@ -19,9 +19,9 @@ def expected_pairs(counts: NDArray[np.int64], occurrences: int, memory_bytes: in
     return pairs, min(occurrences, parts * _different(counts, occurrences / parts))
 
 
-def _different(counts: NDArray[np.int64], occurrences: float) -> int:
+def _different(counts: NDArray[np.float64], occurrences: float) -> int:
     """Expected number of different unordered pairs among independent draws."""
-    classes = np.linspace(0, np.log(counts.max()) + 1e-9, CLASSES)
+    classes = np.linspace(np.log(counts.min()), np.log(counts.max()) + 1e-9, CLASSES)
     of_word = np.digitize(np.log(counts), classes)
     sizes = np.bincount(of_word, minlength=CLASSES + 1).astype(np.float64)
     means = np.bincount(of_word, counts, minlength=CLASSES + 1) / np.maximum(sizes, 1) / counts.sum()

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from tasks.trainers.bookkeeping import check_chunk
 from tasks.trainers.interface import TokenRun
+from tasks.trainers.sampling import probability_thresholds
 
 Keys = NDArray[np.uint64]
 Sums = NDArray[np.int64]
@@ -31,6 +32,7 @@ SMALLEST_TABLE = 1 << 10
 LARGEST_LOAD = 0.6
 # The finaliser of splitmix64 (Steele et al. 2014): two multiplications between three shifts.
 SHIFTS = (30, 27, 31)
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 FACTORS = (0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
 
 
@@ -101,6 +103,24 @@ def _count(
     return len(token_ids), used
 
 
+def subsampled(chunk: TokenRun, keep_thresholds: NDArray[np.uint32]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """The tokens of a chunk that survive, and the offsets of its sentences among them.
+
+    keep_thresholds: (V,) uint32.  The draws are functions of a token's position in the corpus alone.
+    """
+    positions = np.arange(chunk.start, chunk.start + len(chunk.token_ids), dtype=np.uint64)
+    draws = (_mixed_array((positions + np.uint64(1)) * GOLDEN) >> np.uint64(32)).astype(np.uint32)
+    kept = draws <= keep_thresholds[chunk.token_ids]
+    before = np.concatenate([np.zeros(1, np.int64), np.cumsum(kept, dtype=np.int64)])
+    return np.require(chunk.token_ids[kept], np.int32, "C"), before[chunk.sentence_offsets]
+
+
+def _mixed_array(keys: Keys) -> Keys:
+    for shift, factor in zip(SHIFTS, (*FACTORS, 1), strict=True):
+        keys = (keys ^ (keys >> np.uint64(shift))) * np.uint64(factor)
+    return keys
+
+
 class _Table:
     """A hash table of one thread."""
 
@@ -119,7 +139,7 @@ class _Table:
 
 def count_cooccurrences(
     chunks: Iterable[TokenRun],
-    words: int,
+    keep_probability: NDArray[np.float64],
     radius: int,
     memory_bytes: int,
     workers: int,
@@ -127,11 +147,13 @@ def count_cooccurrences(
 ) -> None:
     """Count the pairs of all chunks within a fixed amount of memory.
 
-    words: size of the vocabulary.  radius: words to each side, within a sentence.
+    keep_probability: (V,) float64, chance that one occurrence survives subsampling.
+    radius: surviving words to each side, within a sentence.
     spill: receives ascending keys with their sums whenever a table is full and at the end, from several threads; the
     same key may come several times. `decoded` converts merged keys and sums.
     Raises ValueError for a malformed chunk.
     """
+    words, keep_thresholds = len(keep_probability), probability_thresholds(keep_probability)
     slots = max(SMALLEST_TABLE, 1 << (memory_bytes // (workers * BYTES_PER_SLOT)).bit_length() - 1)
     weights = integer_weights(radius)
     free: SimpleQueue[_Table] = SimpleQueue()
@@ -142,7 +164,7 @@ def count_cooccurrences(
         check_chunk(chunk, words)
         table = free.get()
         try:
-            token_ids, offsets = np.require(chunk.token_ids, np.int32, "C"), np.asarray(chunk.sentence_offsets)
+            token_ids, offsets = subsampled(chunk, keep_thresholds)
             position = 0
             while position < len(token_ids):
                 position, table.used = _count(

@@ -92,7 +92,7 @@ class Workers(Generic[Chunk]):
     ) -> None:
         self._source, self._config, self._state, self._train, self._length = source, config, state, train, length
         self._threads = config.workers or 1
-        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="training")
+        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix=config.model.replace("_", "-"))
         self._running: deque[tuple[int, Chunk, Future[ChunkResult]]] = deque()
         self._tokens_done = 0
         self._counted_until = time.perf_counter()
