@@ -78,7 +78,7 @@ class GloveConfig(TrainerConfig):
     """GloVe: fits the logarithms of cooccurrence counts (Pennington et al. 2014)."""
 
     model: Literal["glove"] = Field("glove", description="fits the logarithms of cooccurrence counts")
-    epochs: int = Field(25, ge=1, le=1000, description="passes over the cooccurrences")
+    epochs: int = Field(15, ge=1, le=1000, description="passes over the cooccurrences")
     window_radius: int = Field(10, ge=1, le=20, description="words on each side; one at distance d counts 1 / d")
     x_max: float = Field(10.0, gt=0, le=1e9, description="count from which all pairs weigh the same")
     alpha: float = Field(0.75, ge=0, le=2, description="power of count / x_max by which rarer pairs weigh less")
