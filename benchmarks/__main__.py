@@ -4,6 +4,7 @@ import typer
 
 from benchmarks.defaults import search_defaults
 from benchmarks.evaluation import measure_evaluation
+from benchmarks.families import measure_families
 from benchmarks.fault_report import measure_faults
 from benchmarks.gates import measure_gates
 from benchmarks.queries import measure_queries
@@ -14,6 +15,7 @@ from benchmarks.warm_start import measure_warm_start
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Measure vecmill beside its peers.")
 app.command("defaults")(search_defaults)
 app.command("evaluation")(measure_evaluation)
+app.command("families")(measure_families)
 app.command("faults")(measure_faults)
 app.command("gates")(measure_gates)
 app.command("queries")(measure_queries)

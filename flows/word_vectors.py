@@ -79,6 +79,7 @@ def build_word_vectors(
         corpus=corpus, tokenizer=tokenizer, vocabulary=vocabulary, training=training,
         evaluation=evaluation, publication=publication, report=report,
     )  # fmt: skip
+    publication = parameters.publication
     resolved_workspace = resolve_workspace(workspace)
     with recorded_build(resolved_workspace, publication) as run:
         check_reference(evaluation)

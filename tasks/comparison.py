@@ -76,7 +76,7 @@ def comparison_stage(
         inputs["release"] = current.row.sha256
     if spec:
         inputs["reference"] = reference_digest(spec)
-    config = {"align": publication.align, "matrix": publication.matrix}
+    config = {"align": publication.align, "matrix": publication.published_matrix}
     config |= evaluation.model_dump(include={"neighbors", "neighbor_words"})
     return Stage("comparisons", STAGE_VERSION, config, inputs, ComparisonFacts)
 
@@ -98,7 +98,7 @@ def compare_with_current(
     stage = comparison_stage(model, vocabulary, evaluation, publication, release)
     if stage is None:
         return None
-    table, align, matrix = publication.table, publication.align, publication.matrix
+    table, align, matrix = publication.table, publication.align, publication.published_matrix
     current = _other_release(model, publication, release)
     spec = evaluation.reference if align == "reference" else None
 
@@ -130,7 +130,7 @@ def compare_with_current(
 
 def _other_release(model: AnyModel, publication: PublicationConfig, current: Release | None) -> Release | None:
     """The current release, unless it is this model."""
-    return None if current and is_same_model(current, model.digest, publication.matrix) else current
+    return None if current and is_same_model(current, model.digest, publication.published_matrix) else current
 
 
 def is_same_model(release: Release, model_digest: str, matrix: Matrix) -> bool:
@@ -138,7 +138,7 @@ def is_same_model(release: Release, model_digest: str, matrix: Matrix) -> bool:
     if release.model_digest != model_digest:
         return False
     settings = setting_values(read_settings(release.path))
-    return bool(settings.get("publication.matrix", "center") == matrix)
+    return bool(settings.get("publication.published_matrix", "center") == matrix)
 
 
 def _reference(spec: str) -> NamedVectors:

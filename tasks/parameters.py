@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from tasks.corpus import CorpusConfig
 from tasks.publication_config import PublicationConfig
@@ -11,7 +11,7 @@ from tasks.release_report import ReportConfig
 from tasks.scoring import EvaluationConfig
 from tasks.text.tokenizers import TokenizerConfig
 from tasks.text.vocabulary import VocabularyConfig
-from tasks.trainers.config import SkipGramConfig, TrainingConfig
+from tasks.trainers.config import GloveConfig, SkipGramConfig, TrainingConfig
 
 
 class ModelParameters(BaseModel):
@@ -29,8 +29,17 @@ class BuildParameters(ModelParameters):
     """The parameters of `build_word_vectors`, validated before any work starts."""
 
     evaluation: EvaluationConfig = EvaluationConfig()
-    publication: PublicationConfig = PublicationConfig()
+    publication: PublicationConfig = Field(PublicationConfig(), validate_default=True)
     report: ReportConfig = ReportConfig()
+
+    @field_validator("publication")
+    @classmethod
+    def _matrix_of_the_family(cls, publication: PublicationConfig, info: ValidationInfo) -> PublicationConfig:
+        """The matrix that the model family publishes, unless one is set."""
+        if publication.matrix is not None:
+            return publication
+        matrix = "sum" if isinstance(info.data.get("training"), GloveConfig) else "center"
+        return publication.model_copy(update={"matrix": matrix})
 
     @property
     def sections(self) -> dict[str, BaseModel]:

@@ -15,10 +15,12 @@ from storage.releases.records import Release
 from storage.releases.start_vectors import find_start
 from storage.stages import Manifest
 from tasks.comparison import ComparisonFacts, compare_with_current
+from tasks.cooccurrences import CooccurrenceFacts, count_cooccurrences
 from tasks.corpus import CorpusFacts, fetch_corpus
 from tasks.evaluation import EvaluationFacts, evaluate_vectors
 from tasks.parameters import BuildParameters, ModelParameters
 from tasks.tokens import TokensFacts, tokenize_corpus
+from tasks.trainers.config import GloveConfig
 from tasks.training import ModelFacts, start_spec, train_vectors
 from tasks.vocabulary import EncodedFacts, VocabularyFacts, build_vocabulary, encode_corpus
 
@@ -28,12 +30,16 @@ R = TypeVar("R")
 
 @dataclass(frozen=True)
 class ModelLineage:
-    """The manifests of the stages that produced a model, in the order they ran."""
+    """The manifests of the stages that produced a model, in the order they ran.
+
+    cooccurrences: None for model families that train on the encoded corpus itself.
+    """
 
     corpus: Manifest[CorpusFacts]
     tokens: Manifest[TokensFacts]
     vocabulary: Manifest[VocabularyFacts]
     encoded: Manifest[EncodedFacts]
+    cooccurrences: Manifest[CooccurrenceFacts] | None
     training: Manifest[ModelFacts]
 
     @property
@@ -81,8 +87,11 @@ def build_model(
     if not encoded.facts.tokens:
         raise NothingToTrainError(corpus, len(only or ()))
     start = find_start(start_spec(parameters.corpus, parameters.training), current, workspace)
-    training = _run(train_vectors, encoded, vocabulary, parameters.training, workspace, start)
-    return ModelLineage(corpus, tokens, vocabulary, encoded, training)
+    cooccurrences = None
+    if isinstance(parameters.training, GloveConfig):
+        cooccurrences = _run(count_cooccurrences, encoded, vocabulary, parameters.training, workspace)
+    training = _run(train_vectors, encoded, vocabulary, parameters.training, workspace, start, cooccurrences)
+    return ModelLineage(corpus, tokens, vocabulary, encoded, cooccurrences, training)
 
 
 def evaluate_model(
@@ -90,7 +99,8 @@ def evaluate_model(
 ) -> Lineage:
     """Score a model, and compare it with the current release of its table if there is one."""
     evaluation, publication = parameters.evaluation, parameters.publication
-    scores = _run(evaluate_vectors, model.training, model.vocabulary, evaluation, workspace, publication.matrix)
+    matrix = publication.published_matrix
+    scores = _run(evaluate_vectors, model.training, model.vocabulary, evaluation, workspace, matrix)
     changes = _run(compare_with_current, model.training, model.vocabulary, evaluation, publication, current, workspace)
     return Lineage(**vars(model), evaluation=scores, comparison=changes)
 

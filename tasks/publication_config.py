@@ -20,8 +20,10 @@ class PublicationConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     table: str = Field("word-vectors", pattern=f"^{TABLE_NAME.pattern}$", description="name of the published table")
-    matrix: Matrix = Field(
-        "center", description="vectors to publish: center (as word2vec does), context, or the mean of both"
+    matrix: Matrix | None = Field(
+        None,
+        description="vectors to publish: center (as word2vec does; default of skip_gram and cbow), context, the mean "
+        "of both, or their sum (as GloVe does; default of glove)",
     )
     align: Align = Field(
         "none",
@@ -41,6 +43,11 @@ class PublicationConfig(BaseModel):
     def _none_is_no_gate(cls, gates: object) -> object:
         """`publication.gates=none` means no gates."""
         return {} if gates is None else gates
+
+    @property
+    def published_matrix(self) -> Matrix:
+        """The vectors to publish; `BuildParameters` resolves the default of a model family."""
+        return self.matrix or "center"
 
     @property
     def active_gates(self) -> dict[str, Gate]:

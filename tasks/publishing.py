@@ -116,7 +116,7 @@ def publish_vectors(
     started = time.perf_counter()
     config, table = parameters.publication, parameters.publication.table
     refusals = [verdict.note for verdict in verdicts if not verdict.passed]
-    content = _content(lineage, verdicts, _settings(lineage, parameters), config.matrix)
+    content = _content(lineage, verdicts, _settings(lineage, parameters), config.published_matrix)
     path = workspace.table_file(table)
     if refusals:
         release = keep_candidate(workspace, table, content)
@@ -147,7 +147,7 @@ def _settings(lineage: Lineage, parameters: BuildParameters) -> dict[str, BaseMo
 
 def _is_published(current: Release, content: ReleaseContent, lineage: Lineage, config: PublicationConfig) -> bool:
     """Whether the current release holds this model. One that was aligned with its predecessor has other vectors."""
-    aligned = config.align == "previous" and is_same_model(current, lineage.training.digest, config.matrix)
+    aligned = config.align == "previous" and is_same_model(current, lineage.training.digest, config.published_matrix)
     return aligned or current.row.sha256 == content_sha256(content)
 
 

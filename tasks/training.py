@@ -10,6 +10,7 @@ from typing import ClassVar
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from storage.corpus.cooccurrences import CooccurrenceCorpus
 from storage.corpus.encoded import EncodedCorpus
 from storage.corpus.vocabularies import read_vocabulary
 from storage.errors import TrainingError
@@ -18,11 +19,12 @@ from storage.models.matrices import Checkpoint, read_checkpoint, write_checkpoin
 from storage.releases.start_vectors import PREVIOUS, StartPoint, read_start
 from storage.stages import Manifest, Stage, StageFacts, complete_stage
 from tasks.artifacts import training_progress
+from tasks.cooccurrences import CooccurrenceFacts
 from tasks.corpus import CorpusConfig
 from tasks.trainers.backends import explain_backend, resolve_config, train
-from tasks.trainers.config import TrainingConfig, training_config
+from tasks.trainers.bookkeeping import first_state
+from tasks.trainers.config import GloveConfig, TrainingConfig, training_config
 from tasks.trainers.interface import DivergenceError, EpochResult, TrainingState, TrainingStep, Vocabulary
-from tasks.trainers.sampling import initial_state
 from tasks.trainers.warm_start import start_from
 from tasks.vocabulary import EncodedFacts, VocabularyFacts
 
@@ -31,6 +33,10 @@ logger = logging.getLogger(__name__)
 STAGE_VERSION = 1
 # Up to version 1 the torch backend trained with .04 times the learning rate that was set.
 TORCH_STAGE_VERSION = 2
+# Settings that cannot change the vectors.
+NOT_IN_DIGEST = {
+    "start_from", "checkpoint_every_seconds", "cooccurrence_megabytes", "cooccurrence_disk_megabytes",
+}  # fmt: skip
 
 
 class ModelFacts(StageFacts):
@@ -81,14 +87,17 @@ def training_stage(
     vocabulary: AnyVocabulary,
     config: TrainingConfig,
     start: StartPoint | None = None,
+    cooccurrences: Stage[CooccurrenceFacts] | Manifest[CooccurrenceFacts] | None = None,
 ) -> Stage[ModelFacts]:
     """The stage for these inputs and settings: everything that can change the vectors, with `auto` resolved."""
     inputs = {"encoded": encoded.digest, "vocabulary": vocabulary.digest}
+    if cooccurrences:
+        inputs["cooccurrences"] = cooccurrences.digest
     config = resolved(config, vocabulary)
     return Stage(
         kind="models",
         version=TORCH_STAGE_VERSION if config.backend == "torch" else STAGE_VERSION,
-        config=config.model_dump(exclude={"start_from", "checkpoint_every_seconds"}),
+        config=config.model_dump(exclude=NOT_IN_DIGEST),
         inputs=inputs | ({"start": start.digest} if start else {}),
         facts=ModelFacts,
     )
@@ -106,14 +115,16 @@ def train_vectors(
     config: TrainingConfig,
     workspace: Workspace,
     start: StartPoint | None = None,
+    cooccurrences: Manifest[CooccurrenceFacts] | None = None,
 ) -> Manifest[ModelFacts]:
     """Train vectors on the encoded corpus, resuming from the checkpoint of an interrupted run.
 
     start: vectors of an earlier release to start from; None: random vectors.
+    cooccurrences: those of the corpus, for the families that train on them instead.
     """
     requested = config
     config = resolved(config, vocabulary)
-    source = EncodedCorpus(encoded.path)
+    source = CooccurrenceCorpus(cooccurrences.path) if cooccurrences else EncodedCorpus(encoded.path)
     words = read_vocabulary(vocabulary.path)
     counts = Vocabulary(words.counts, words.keep_probability, words.noise_probability)
     corpus_tokens = encoded.facts.corpus_tokens
@@ -132,7 +143,9 @@ def train_vectors(
                     logger.info(_epoch_line(step.epoch_result, corpus_tokens))
         if state is None:
             raise TrainingError("training ended without a single step; this is a bug in the backend")
-        write_vectors(folder, state.center_vectors, state.context_vectors)
+        # Sums of squared gradients only slow down a training that starts from this one.
+        kept = {name: values for name, values in state.optimizer.items() if not name.endswith("squares")}
+        write_vectors(folder, state.center_vectors, state.context_vectors, kept)
         seconds = sum(epoch.seconds for epoch in epochs)
         return ModelFacts(
             backend=config.backend,
@@ -143,15 +156,24 @@ def train_vectors(
             dimension=config.dimension,
         )
 
-    return complete_stage(workspace, training_stage(encoded, vocabulary, config, start), build, resumable=True)
+    stage = training_stage(encoded, vocabulary, config, start, cooccurrences)
+    return complete_stage(workspace, stage, build, resumable=True)
 
 
 def _initial_state(start: StartPoint, words: list[str], counts: Vocabulary, config: TrainingConfig) -> TrainingState:
     """An initial state that contains the vectors of the start point."""
-    state = initial_state(counts, config.dimension, config.seed)
+    if isinstance(config, GloveConfig) and (start.family != config.model or start.model is None):
+        what = "its model is gone from the workspace" if start.family == config.model else f"it is {start.family}"
+        raise TrainingError(
+            f"training.start_from: GloVe continues only with both matrices and the biases of a GloVe model, and "
+            f"{start.release} does not have them ({what}); set training.start_from=none and corpus.train_on=all"
+        )
+    state = first_state(counts, config)
     earlier = read_start(start)
     try:
-        overlap = start_from(state, words, earlier.words, earlier.center_vectors, earlier.context_vectors)
+        overlap = start_from(
+            state, words, earlier.words, earlier.center_vectors, earlier.context_vectors, earlier.optimizer
+        )
     except ValueError as error:
         raise TrainingError(f"{start.release}: {error}") from error
     what = "both matrices" if earlier.context_vectors is not None else "unit center vectors only"
@@ -189,7 +211,7 @@ def _with_checkpoints(
 def _save(folder: Path, state: TrainingState, epochs: list[EpochResult]) -> None:
     position = {name: getattr(state, name) for name in ("epoch", "next_chunk", "loss_sum", "pairs", "seconds")}
     progress = {"state": position, "epochs": [vars(epoch) for epoch in epochs]}
-    write_checkpoint(folder, Checkpoint(state.center_vectors, state.context_vectors, progress))
+    write_checkpoint(folder, Checkpoint(state.center_vectors, state.context_vectors, progress, state.optimizer))
 
 
 def _restored(folder: Path) -> tuple[TrainingState | None, list[EpochResult]]:
@@ -197,7 +219,12 @@ def _restored(folder: Path) -> tuple[TrainingState | None, list[EpochResult]]:
     checkpoint = read_checkpoint(folder)
     if checkpoint is None:
         return None, []
-    state = TrainingState(checkpoint.center_vectors, checkpoint.context_vectors, **checkpoint.progress["state"])
+    state = TrainingState(
+        checkpoint.center_vectors,
+        checkpoint.context_vectors,
+        **checkpoint.progress["state"],
+        optimizer=checkpoint.optimizer,
+    )
     logger.info("resuming from a checkpoint: epoch %d, chunk %d", state.epoch + 1, state.next_chunk)
     return state, [EpochResult(**epoch) for epoch in checkpoint.progress["epochs"]]
 

@@ -11,9 +11,11 @@ from storage.releases.start_vectors import find_start
 from storage.stages import Stage, find_stage
 from tasks.arrivals import Arrivals, find_arrivals
 from tasks.comparison import comparison_stage
+from tasks.cooccurrences import cooccurrence_stage
 from tasks.corpus import corpus_stage
 from tasks.evaluation import evaluation_stage
 from tasks.tokens import tokens_stage
+from tasks.trainers.config import GloveConfig
 from tasks.training import start_spec, training_stage
 from tasks.vocabulary import encoded_stage, vocabulary_stage
 
@@ -42,14 +44,17 @@ def plan_stages(parameters: BuildParameters, workspace: Workspace) -> tuple[Arri
     vocabulary = vocabulary_stage(tokens, parameters.vocabulary)
     encoded = encoded_stage(tokens, vocabulary, arrivals.only)
     start = find_start(start_spec(parameters.corpus, parameters.training), release, workspace)
-    training = training_stage(encoded, vocabulary, parameters.training, start)
-    evaluation = evaluation_stage(training, vocabulary, parameters.evaluation, parameters.publication.matrix)
+    glove = parameters.training if isinstance(parameters.training, GloveConfig) else None
+    cooccurrences = cooccurrence_stage(encoded, vocabulary, glove) if glove else None
+    training = training_stage(encoded, vocabulary, parameters.training, start, cooccurrences)
+    evaluation = evaluation_stage(training, vocabulary, parameters.evaluation, parameters.publication.published_matrix)
     comparison = comparison_stage(training, vocabulary, parameters.evaluation, parameters.publication, release)
     named: dict[str, Stage[Any] | None] = {
         "corpus": corpus,
         "tokens": tokens,
         "vocabulary": vocabulary,
         "encoded": encoded,
+        "cooccurrences": cooccurrences,
         "training": training,
         "evaluation": evaluation,
         "comparison": comparison,

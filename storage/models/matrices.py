@@ -7,8 +7,10 @@ file's header, so that one rename replaces both.
 
 import json
 import logging
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
@@ -22,20 +24,25 @@ logger = logging.getLogger(__name__)
 VECTORS = "vectors.safetensors"
 CHECKPOINT = "checkpoint.safetensors"
 PROGRESS = "progress"
+MATRICES = ("center_vectors", "context_vectors")
 # A few megabytes: enough to keep the disk busy.
 ROWS_PER_WRITE = 1 << 13
 
-# One of a model's two matrices, or the mean of both.
-Matrix = Literal["center", "context", "mean"]
+# One of a model's two matrices, the mean of both, or their sum.
+Matrix = Literal["center", "context", "mean", "sum"]
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Both (V, D) float32 matrices, writable, and the progress of training as JSON values."""
+    """Both (V, D) float32 matrices, writable, and the progress of training as JSON values.
+
+    optimizer: more float32 arrays that the model family trains or accumulates, by name.
+    """
 
     center_vectors: NDArray[np.float32]
     context_vectors: NDArray[np.float32]
     progress: dict[str, Any]
+    optimizer: dict[str, NDArray[np.float32]] = field(default_factory=dict)
 
 
 def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
@@ -55,15 +62,21 @@ def read_checkpoint(folder: Path) -> Checkpoint | None:
                 center_vectors=file.get_tensor("center_vectors"),
                 context_vectors=file.get_tensor("context_vectors"),
                 progress=json.loads(file.metadata()[PROGRESS]),
+                optimizer={name: file.get_tensor(name) for name in file.keys() if name not in MATRICES},  # noqa: SIM118
             )
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         logger.warning("%s cannot be read (%s); training starts from the beginning", path, error)
         return None
 
 
-def write_vectors(folder: Path, center_vectors: NDArray[np.float32], context_vectors: NDArray[np.float32]) -> None:
-    """Write the finished matrices and remove checkpoints."""
-    _write(folder / VECTORS, Checkpoint(center_vectors, context_vectors, {}), {})
+def write_vectors(
+    folder: Path,
+    center_vectors: NDArray[np.float32],
+    context_vectors: NDArray[np.float32],
+    optimizer: Mapping[str, NDArray[np.float32]] = MappingProxyType({}),
+) -> None:
+    """Write the finished matrices and the arrays that a warm start continues with, and remove checkpoints."""
+    _write(folder / VECTORS, Checkpoint(center_vectors, context_vectors, {}, dict(optimizer)), {})
     for leftover in folder.glob(f"*{CHECKPOINT}*"):
         leftover.unlink(missing_ok=True)
 
@@ -71,9 +84,11 @@ def write_vectors(folder: Path, center_vectors: NDArray[np.float32], context_vec
 def read_vectors(folder: Path, matrix: Matrix = "center") -> NDArray[np.float32]:
     """The (V, D) float32 vectors of a finished model to publish.
 
-    matrix: "mean" is the mean of each word's two vectors, both scaled to unit length first.
+    matrix: "mean" is the mean of each word's two vectors, both scaled to unit length first; "sum" adds them as trained.
     """
     center_vectors, context_vectors = read_matrices(folder)
+    if matrix == "sum":
+        return center_vectors + context_vectors
     if matrix == "mean":
         mean: NDArray[np.float32] = (_unit_rows(center_vectors) + _unit_rows(context_vectors)) / np.float32(2)
         return mean
@@ -84,6 +99,12 @@ def read_matrices(folder: Path) -> tuple[NDArray[np.float32], NDArray[np.float32
     """The (V, D) float32 center and context vectors of a finished model."""
     with safe_open(folder / VECTORS, framework="np") as file:
         return file.get_tensor("center_vectors"), file.get_tensor("context_vectors")
+
+
+def read_optimizer(folder: Path) -> dict[str, NDArray[np.float32]]:
+    """The other arrays of a finished model, by name."""
+    with safe_open(folder / VECTORS, framework="np") as file:
+        return {name: file.get_tensor(name) for name in file.keys() if name not in MATRICES}  # noqa: SIM118
 
 
 def _unit_rows(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -102,7 +123,7 @@ def _write(path: Path, matrices: Checkpoint, header: dict[str, str]) -> None:
 
     Source: https://github.com/huggingface/safetensors, "Format": the header's length, the header as JSON, the values.
     """
-    tensors = {"center_vectors": matrices.center_vectors, "context_vectors": matrices.context_vectors}
+    tensors = dict(zip(MATRICES, (matrices.center_vectors, matrices.context_vectors), strict=True)) | matrices.optimizer
     entries: dict[str, Any] = {"__metadata__": header} if header else {}
     end = 0
     for name, matrix in tensors.items():

@@ -7,9 +7,9 @@ from importlib.util import find_spec
 from typing import Any, Literal, Protocol
 
 from tasks.trainers.bookkeeping import MODELS, first_learning_rate
-from tasks.trainers.config import SkipGramConfig, TrainingConfig
+from tasks.trainers.config import SkipGramConfig, TrainingConfig, WindowConfig
 from tasks.trainers.gpu.status import device_name, memory_obstacle, obstacle
-from tasks.trainers.interface import TokenSource, TrainingState, TrainingStep, Vocabulary
+from tasks.trainers.interface import ChunkSource, TrainingState, TrainingStep, Vocabulary
 
 BackendName = Literal["triton", "numba", "torch"]
 
@@ -28,7 +28,7 @@ class Trainer(Protocol):
 
     def __call__(
         self,
-        source: TokenSource,
+        source: Any,  # noqa: ANN401  # of tokens or of pairs, as the family needs
         vocabulary: Vocabulary,
         config: Any,  # noqa: ANN401  # one of the families that the backend declares
         state: TrainingState | None = None,
@@ -116,10 +116,12 @@ def resolve_config(config: TrainingConfig, words: int | None = None) -> Training
     backend = resolve_backend(config, words)
     resolved: dict[str, object] = {"backend": backend, "learning_rate": first_learning_rate(config)}
     if backend == "numba":
-        resolved |= {"device": "cpu", "workers": resolve_workers(config)}
+        resolved["workers"] = resolve_workers(config)
+        if isinstance(config, WindowConfig):
+            resolved["device"] = "cpu"
     elif backend == "triton":
         resolved |= {"device": "cuda", "workers": 1}
-    else:
+    elif isinstance(config, WindowConfig):
         from tasks.trainers.reference import DEFAULT_LEARNING_RATE, resolve_device
 
         resolved |= {"device": resolve_device(config.device), "workers": 1}
@@ -131,7 +133,7 @@ def resolve_config(config: TrainingConfig, words: int | None = None) -> Training
 
 
 def train(
-    source: TokenSource,
+    source: ChunkSource[Any],
     vocabulary: Vocabulary,
     config: TrainingConfig,
     state: TrainingState | None = None,
@@ -140,6 +142,7 @@ def train(
 ) -> Iterator[TrainingStep]:
     """Train with the backend that the settings name, yielding a step after every unit of work.
 
+    source: an encoded corpus, or for GloVe the cooccurrences of one.
     state: where an earlier run stopped; training resumes from it.
     resumable_every_seconds: interval of resumable steps, in addition to the end of each epoch.
     Raises ValueError if the settings or the state do not match, DivergenceError if the vectors diverged.
@@ -155,7 +158,7 @@ def _triton_status() -> BackendStatus:
 
 
 def _triton_misfit(config: TrainingConfig, words: int | None) -> str | None:
-    if config.device == "cpu":
+    if isinstance(config, WindowConfig) and config.device == "cpu":
         return "training.device is cpu"
     if config.backend == "auto" and config.workers == 1:
         return "training.workers is 1, which asks for vectors that can be reproduced bit by bit"
@@ -175,9 +178,21 @@ def _numba_status() -> BackendStatus:
 
 
 def _load_numba() -> Trainer:
+    from tasks.trainers.cpu.glove import train_glove
     from tasks.trainers.cpu.trainer import train_skip_gram
 
-    return train_skip_gram
+    def train_on_cpu(
+        source: Any,  # noqa: ANN401
+        vocabulary: Vocabulary,
+        config: Any,  # noqa: ANN401
+        state: TrainingState | None = None,
+        *,
+        resumable_every_seconds: float = 60.0,
+    ) -> Iterator[TrainingStep]:
+        trainer: Trainer = train_glove if config.model == "glove" else train_skip_gram
+        return trainer(source, vocabulary, config, state, resumable_every_seconds=resumable_every_seconds)
+
+    return train_on_cpu
 
 
 def _torch_status() -> BackendStatus:
@@ -195,6 +210,6 @@ def _load_torch() -> Trainer:
 # Fastest first.
 BACKENDS = (
     Backend("triton", _triton_status, _load_triton, _triton_misfit, ("skip_gram",)),
-    Backend("numba", _numba_status, _load_numba),
+    Backend("numba", _numba_status, _load_numba, models=(*MODELS, "glove")),
     Backend("torch", _torch_status, _load_torch),
 )

@@ -74,6 +74,23 @@ class CbowConfig(WindowConfig):
     model: Literal["cbow"] = Field("cbow", description="predicts a word from the mean of the words around it")
 
 
+class GloveConfig(TrainerConfig):
+    """GloVe: fits the logarithms of cooccurrence counts (Pennington et al. 2014)."""
+
+    model: Literal["glove"] = Field("glove", description="fits the logarithms of cooccurrence counts")
+    epochs: int = Field(15, ge=1, le=1000, description="passes over the cooccurrences")
+    window_radius: int = Field(10, ge=1, le=20, description="words on each side; one at distance d counts 1 / d")
+    x_max: float = Field(10.0, gt=0, le=1e9, description="count from which all pairs weigh the same")
+    alpha: float = Field(0.75, ge=0, le=2, description="power of count / x_max by which rarer pairs weigh less")
+    learning_rate: float = Field(0.05, gt=0, le=1, description="initial step size of AdaGrad")
+    cooccurrence_megabytes: int = Field(
+        1024, ge=1, le=1 << 24, description="memory for counting cooccurrences; the rest is spilled to the workspace"
+    )
+    cooccurrence_disk_megabytes: int | None = Field(
+        None, ge=1, description="disk space for counting cooccurrences, checked before it starts; none: all free space"
+    )
+
+
 class _AnyOf:
     """JSON schema of a union as `anyOf`: settings without `model` match several families, and `oneOf` refuses that."""
 
@@ -90,12 +107,13 @@ def _with_model(values: Any) -> Any:  # noqa: ANN401  # whatever a user passes
 
 
 TrainingConfig: TypeAlias = Annotated[
-    Annotated[SkipGramConfig | CbowConfig, Field(discriminator="model"), _AnyOf()], BeforeValidator(_with_model)
+    Annotated[SkipGramConfig | CbowConfig | GloveConfig, Field(discriminator="model"), _AnyOf()],
+    BeforeValidator(_with_model),
 ]
-FAMILIES: dict[str, type[WindowConfig]] = {"skip_gram": SkipGramConfig, "cbow": CbowConfig}
-_ADAPTER: TypeAdapter[SkipGramConfig | CbowConfig] = TypeAdapter(TrainingConfig)
+FAMILIES: dict[str, type[TrainerConfig]] = {"skip_gram": SkipGramConfig, "cbow": CbowConfig, "glove": GloveConfig}
+_ADAPTER: TypeAdapter[TrainingConfig] = TypeAdapter(TrainingConfig)
 
 
-def training_config(values: Mapping[str, Any]) -> SkipGramConfig | CbowConfig:
+def training_config(values: Mapping[str, Any]) -> TrainingConfig:
     """The settings of one family. Raises pydantic's ValidationError."""
     return _ADAPTER.validate_python(values)

@@ -6,14 +6,22 @@ stops the training by closing the generator.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 
-class TokenRun(Protocol):
+class StartingRun(Protocol):
+    """A unit of work for one worker. start: units of one pass (tokens or pairs) before it."""
+
+    @property
+    def start(self) -> int:
+        """Units of one pass before this chunk."""
+
+
+class TokenRun(StartingRun, Protocol):
     """Consecutive tokens of the corpus, a unit of work for one worker; any object with these three attributes.
 
     token_ids: (N,) int32, rows of the vocabulary; words outside it are already dropped.
@@ -29,10 +37,6 @@ class TokenRun(Protocol):
     def sentence_offsets(self) -> NDArray[np.int64]:
         """Start of each sentence, and the end of the last one."""
 
-    @property
-    def start(self) -> int:
-        """Encoded tokens before this chunk."""
-
 
 @dataclass(frozen=True)
 class TokenChunk:
@@ -43,19 +47,46 @@ class TokenChunk:
     start: int
 
 
-class TokenSource(Protocol):
-    """An encoded corpus that can be read repeatedly, from any chunk on, always in the same order."""
+class PairRun(StartingRun, Protocol):
+    """Consecutive pairs of words that cooccur, each pair once; any object with these attributes.
+
+    rows, columns: (N,) int32, rows of the vocabulary.  weights: (N,) float32, > 0, the symmetric count of the pair.
+    """
+
+    @property
+    def rows(self) -> NDArray[np.int32]:
+        """The first word of each pair."""
+
+    @property
+    def columns(self) -> NDArray[np.int32]:
+        """The second word of each pair."""
+
+    @property
+    def weights(self) -> NDArray[np.float32]:
+        """The count of each pair."""
+
+
+Run = TypeVar("Run", bound=StartingRun, covariant=True)
+
+
+class ChunkSource(Protocol[Run]):
+    """Work that can be read repeatedly, from any chunk on, always in the same order."""
 
     @property
     def token_count(self) -> int:
-        """Encoded tokens in one pass."""
+        """Units of one pass: encoded tokens, or pairs of words."""
 
     @property
     def chunk_count(self) -> int:
         """Chunks in one pass."""
 
-    def read_chunks(self, first: int = 0) -> Iterator[TokenRun]:
+    def read_chunks(self, first: int = 0) -> Iterator[Run]:
         """Every chunk from number `first` on, in order."""
+
+
+# An encoded corpus, and the cooccurrences of one.
+TokenSource = ChunkSource[TokenRun]
+PairSource = ChunkSource[PairRun]
 
 
 @dataclass(frozen=True)
@@ -83,6 +114,7 @@ class TrainingState:
     center_vectors, context_vectors: (V, D) float32, updated in place while training runs.
     epoch: epochs finished.  next_chunk: first chunk of the current epoch not trained yet.
     loss_sum, pairs: running sums of the current epoch.  seconds: training time of the current epoch so far.
+    optimizer: what else the model family trains or accumulates, by name; float32 arrays with V rows.
     """
 
     center_vectors: NDArray[np.float32]
@@ -92,6 +124,7 @@ class TrainingState:
     loss_sum: float = 0.0
     pairs: int = 0
     seconds: float = 0.0
+    optimizer: dict[str, NDArray[np.float32]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

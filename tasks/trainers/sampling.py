@@ -20,6 +20,22 @@ def initial_state(vocabulary: Vocabulary, dimension: int, seed: int) -> Training
     return TrainingState(center_vectors, np.zeros(shape, np.float32))
 
 
+def initial_glove_state(vocabulary: Vocabulary, dimension: int, seed: int) -> TrainingState:
+    """Both matrices uniform in (-0.5, 0.5) / dimension, as GloVe's C program initialises them.
+
+    The biases are 0 and the sums of squared gradients 1.  Raises ValueError if the vocabulary is empty.
+    """
+    state = initial_state(vocabulary, dimension, seed)
+    state.context_vectors = initial_state(vocabulary, dimension, seed + 1).center_vectors
+    for side in ("center", "context"):
+        state.optimizer |= {
+            f"{side}_biases": np.zeros(len(vocabulary), np.float32),
+            f"{side}_squares": np.ones((len(vocabulary), dimension), np.float32),
+            f"{side}_bias_squares": np.ones(len(vocabulary), np.float32),
+        }
+    return state
+
+
 def probability_thresholds(probabilities: NDArray[np.float64]) -> NDArray[np.uint32]:
     """Thresholds that 32 random bits must not exceed for events of these probabilities; 1 always happens.
 

@@ -56,6 +56,28 @@ def test_the_first_run_publishes_version_1(first: BuildResult, workspace: Path) 
     assert names == ["corpus", "tokens", "vocabulary", "encoded", "training", "evaluation", "release"]
 
 
+def test_glove_publishes_the_sum_and_counts_cooccurrences_once(
+    first: BuildResult, build: Build, workspace: Path, news_file: Path
+) -> None:
+    glove = build("training.model=glove", "publication.table=glove")
+    stages = {stage.name: stage.reused for stage in glove.stages}
+    assert list(stages) == [
+        "corpus", "tokens", "vocabulary", "encoded", "cooccurrences", "training", "evaluation", "release",
+    ]  # fmt: skip
+    assert stages["encoded"]
+    assert not stages["cooccurrences"]
+    with duckdb.connect(glove.release_path, read_only=True) as connection:
+        settings = dict(connection.sql("select name, value from settings").fetchall())
+        assert len(connection.sql("from nearest('the', k := 3)").fetchall()) == 3
+        assert connection.sql("select architecture from release").fetchone() == ("glove",)
+    assert (settings["training.model"], settings["publication.matrix"]) == ('"glove"', '"sum"')
+    again = ["training.model=glove", "training.x_max=3", "publication.table=glove"]
+    assert {stage.name for stage in build(*again).stages if stage.reused} >= {"encoded", "cooccurrences"}
+    parameters = build_parameters(find_deployment("adhoc"), [f"corpus.path={news_file}", *SMALL, *again])
+    planned = plan_stages(parameters, Workspace(workspace))[1]
+    assert all(stage.reused for stage in planned if stage.name != "comparison")
+
+
 def test_the_table_answers_sql(first: BuildResult) -> None:
     with duckdb.connect(first.release_path, read_only=True) as connection:
         rows = connection.sql("select count(*), min(rank), max(rank) from word_vectors").fetchone()

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
-from typing import Self
+from typing import Generic, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,10 +27,12 @@ from tasks.trainers.bookkeeping import (
     finish_epoch,
     learning_rate_at,
 )
-from tasks.trainers.config import WindowConfig
+from tasks.trainers.config import TrainingConfig, WindowConfig
 from tasks.trainers.cpu.kernel import Copies, Radii, Rates, train_chunk
 from tasks.trainers.cpu.vector_code import ROW_MULTIPLE
 from tasks.trainers.interface import (
+    ChunkSource,
+    StartingRun,
     TokenChunk,
     TokenRun,
     TokenSource,
@@ -51,6 +53,7 @@ OUTPUTS_FOR_A_COPY = 24
 ChunkResult = tuple[float, int]
 # Chunk, epoch from 0 and number of the chunk.
 ChunkTrainer = Callable[[TokenRun, int, int], ChunkResult]
+Chunk = TypeVar("Chunk", bound=StartingRun)
 
 
 def train_skip_gram(
@@ -71,19 +74,26 @@ def train_skip_gram(
     check_model(config, "numba")
     state = begin_training(source, vocabulary, config, state)
     train = _chunk_trainer(source, vocabulary, config, state)
-    with _Workers(source, config, state, train) as workers:
+    with Workers(source, config, state, train, lambda chunk: len(chunk.token_ids)) as workers:
         while state.epoch < config.epochs:
             yield from workers.train_epoch(resumable_every_seconds)
 
 
-class _Workers:
-    """Threads that train chunks, and their progress."""
+class Workers(Generic[Chunk]):
+    """Threads that train chunks, and their progress. length: units of work of a chunk, such as tokens."""
 
-    def __init__(self, source: TokenSource, config: WindowConfig, state: TrainingState, train: ChunkTrainer) -> None:
-        self._source, self._config, self._state, self._train = source, config, state, train
+    def __init__(
+        self,
+        source: ChunkSource[Chunk],
+        config: TrainingConfig,
+        state: TrainingState,
+        train: Callable[[Chunk, int, int], ChunkResult],
+        length: Callable[[Chunk], int],
+    ) -> None:
+        self._source, self._config, self._state, self._train, self._length = source, config, state, train, length
         self._threads = config.workers or 1
-        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="skip-gram")
-        self._running: deque[tuple[int, TokenRun, Future[ChunkResult]]] = deque()
+        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix=config.model.replace("_", "-"))
+        self._running: deque[tuple[int, Chunk, Future[ChunkResult]]] = deque()
         self._tokens_done = 0
         self._counted_until = time.perf_counter()
 
@@ -117,7 +127,7 @@ class _Workers:
         result = finish_epoch(state, self._source, self._config)
         yield TrainingStep(state, state.epoch * self._source.token_count, resumable=True, epoch_result=result)
 
-    def _hand_out(self, chunks: Iterator[tuple[int, TokenRun]], until: float) -> bool:
+    def _hand_out(self, chunks: Iterator[tuple[int, Chunk]], until: float) -> bool:
         """Keep every thread busy until the time `until`. Returns whether any chunk is running."""
         while len(self._running) < CHUNKS_PER_WORKER * self._threads and time.perf_counter() < until:
             place = next(chunks, None)
@@ -138,7 +148,7 @@ class _Workers:
             # This line is atomic because it has no call: Python handles signals only between calls.
             state.next_chunk, state.loss_sum, state.pairs = number + 1, state.loss_sum + loss_sum, state.pairs + pairs
         self._running.popleft()
-        self._tokens_done = state.epoch * self._source.token_count + chunk.start + len(chunk.token_ids)
+        self._tokens_done = state.epoch * self._source.token_count + chunk.start + self._length(chunk)
         self._count_seconds()
 
     def _count_seconds(self) -> None:
@@ -155,7 +165,7 @@ def _chunk_trainer(
     words, workers = len(vocabulary), config.workers or 1
     copied_words, exchange_windows = copied_rows(vocabulary, config)
     centers, contexts = (
-        _padded(matrix, copied_words * workers) for matrix in (state.center_vectors, state.context_vectors)
+        padded(matrix, copied_words * workers) for matrix in (state.center_vectors, state.context_vectors)
     )
     state.center_vectors = centers[:words, : config.dimension]
     state.context_vectors = contexts[:words, : config.dimension]
@@ -217,7 +227,7 @@ def copied_rows(vocabulary: Vocabulary, config: WindowConfig) -> tuple[int, int]
     return min(len(vocabulary), windows * outputs // OUTPUTS_FOR_A_COPY), windows
 
 
-def _padded(vectors: NDArray[np.float32], more: int) -> NDArray[np.float32]:
+def padded(vectors: NDArray[np.float32], more: int) -> NDArray[np.float32]:
     """A copy with more rows, aligned to cache lines; the added columns are zero and stay zero."""
     given, dimension = vectors.shape
     rows = given + more

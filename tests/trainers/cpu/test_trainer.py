@@ -120,12 +120,12 @@ def test_a_chunk_counts_once_if_a_signal_comes_while_it_is_counted(monkeypatch: 
     whole, whole_results = run_training(source(), VOCABULARY, CONFIG)
     counted: list[float] = []
 
-    def interrupted(workers: numba_trainer._Workers) -> None:
+    def interrupted(workers: numba_trainer.Workers) -> None:
         counted.append(time.perf_counter())
         if len(counted) == 3:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(numba_trainer._Workers, "_count_seconds", interrupted)
+    monkeypatch.setattr(numba_trainer.Workers, "_count_seconds", interrupted)
     steps = train_skip_gram(source(), VOCABULARY, CONFIG)
     state = next(steps).state
     with pytest.raises(KeyboardInterrupt):
