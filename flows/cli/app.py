@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from flows.cli import (
+    corpora_command,
     downstream_command,
     evaluation_commands,
     exchange_commands,
@@ -156,6 +157,7 @@ def doctor(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> No
 
 
 table_commands.register(app)
+corpora_command.register(app)
 downstream_command.register(app)
 evaluation_commands.register(app)
 exchange_commands.register(app)
