@@ -13,6 +13,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from flows.deployment_file import PREFECT_YAML as PREFECT_YAML
+from storage.corpus.addresses import remember_secrets
 from storage.errors import SettingsError
 from storage.redaction import redacted
 from tasks.corpus import check_source
@@ -151,8 +152,9 @@ def merge_settings(model: type[Model], parameters: Mapping[str, Any], assignment
     for name, value in overrides:
         _assign(merged, name, value)
     try:
-        # Prefect stores the parameters of every run in its database. Files are read from paths, so credentials in URLs
-        # are never needed.
+        # Prefect stores the parameters of every run in its database, so credentials in addresses stay in this process.
+        if isinstance(corpus := merged.get("corpus"), Mapping) and isinstance(path := corpus.get("path"), str):
+            remember_secrets(path)
         return model.model_validate(redacted(merged))
     except ValidationError as error:
         raise SettingsError("\n".join(_explained(problem, model) for problem in error.errors())) from error

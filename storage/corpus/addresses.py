@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from storage.errors import NotAllowedError, SettingsError
 from storage.named_paths import ROOTS_VARIABLE, URL
-from storage.redaction import without_credentials
+from storage.redaction import HIDDEN, without_credentials
 
 HOSTS_VARIABLE = "VECMILL_ALLOWED_HOSTS"
 WEB = frozenset({"http", "https"})
@@ -21,6 +21,26 @@ WEB = frozenset({"http", "https"})
 OBJECT_STORES = {"s3": "s3", "gs": "gcs", "gcs": "gcs", "az": "azure", "abfs": "azure", "hf": "hf"}
 LONGEST_NAME = 120
 UNSAFE = re.compile(r"[\x00-\x1f\x7f/\\:*?\"<>|\[\]]+")
+
+
+# Redacted address -> the address with its credentials, which settings, records and Prefect's database never contain.
+_SECRETS: dict[str, str] = {}
+
+
+def remember_secrets(address: str) -> None:
+    """Keep the credentials of an address in this process only, for `with_secrets`."""
+    if is_address(address) and (shown := without_credentials(address)) != address:
+        _SECRETS[shown] = address
+
+
+def with_secrets(address: str) -> str:
+    """An address with its remembered credentials. Raises SettingsError if they were removed and are unknown here."""
+    if HIDDEN in address and address not in _SECRETS:
+        raise SettingsError(
+            f"corpus.path: the credentials of {address} are not stored with a run; put user and password in ~/.netrc of "
+            "the machine that runs it and leave them out of the address, or use vecmill build"
+        )
+    return _SECRETS.get(address, address)
 
 
 def is_address(path: str) -> bool:

@@ -1,5 +1,6 @@
 """Transfer one file over HTTP: conditional, resumed, retried with jitter."""
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -12,11 +13,13 @@ import httpx
 from pydantic import BaseModel, ConfigDict
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential_jitter
 
-from storage.corpus.addresses import check_address
+from storage.corpus.addresses import check_address, with_secrets
 from storage.redaction import without_credentials
 
 # Statuses that may pass: request timeout, too many requests, and failures of the server or a gateway.
 PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
+# Offline, more would only delay the error.
+CONNECTION_ATTEMPTS = 3
 NO_ANSWER = "no answer"
 HINTS = {
     401: "the server requires credentials",
@@ -149,7 +152,9 @@ class _Transfer:
         self.farthest = max(size, self.farthest)
         error = state.outcome.exception() if state.outcome else None
         too_long = isinstance(error, _PassingError) and (error.wait or 0) > self.patience.longest_wait
-        return too_long or self.failures >= self.patience.attempts
+        unreachable = isinstance(error, _PassingError) and isinstance(error.__cause__, httpx.ConnectError)
+        most = min(self.patience.attempts, CONNECTION_ATTEMPTS) if unreachable else self.patience.attempts
+        return too_long or self.failures >= most
 
     def wait(self, state: RetryCallState) -> float:
         """Seconds until the next attempt; not before the time that the server asks for."""
@@ -164,10 +169,11 @@ class _Transfer:
                 httpx.Client(
                     follow_redirects=True,
                     timeout=self.patience.timeout,
+                    auth=_netrc(),
                     # Also for each redirect.
                     event_hooks={"request": [lambda request: check_address(str(request.url))]},
                 ) as client,
-                client.stream("GET", self.address, headers=self._headers()) as response,
+                client.stream("GET", with_secrets(self.address), headers=self._headers()) as response,
             ):
                 return self._receive(response)
         except httpx.TooManyRedirects as error:
@@ -247,6 +253,12 @@ class _Transfer:
         if answer.total is not None and position != answer.total:
             self.part.unlink()
             raise _PassingError(f"the server sent {position:,} bytes instead of {answer.total:,}")
+
+
+def _netrc() -> httpx.Auth | None:
+    """User and password by host from $NETRC or ~/.netrc, if there is such a file."""
+    path = Path(os.environ.get("NETRC") or "~/.netrc").expanduser()
+    return httpx.NetRCAuth(str(path)) if path.is_file() else None
 
 
 def _content_range(text: str) -> tuple[int, int | None]:
