@@ -62,7 +62,7 @@ class CorpusConfig(BaseModel):
     allow_change: bool = Field(
         default=False, description="use the new content if the file at an address changed since it was downloaded"
     )
-    max_download_gb: float = Field(default=100, gt=0, description="largest download, in GB")
+    max_download_gb: float = Field(default=100.0, gt=0, description="largest download, in GB")
     format: SourceFormat = Field(default="auto", description="file format; auto: detected from content, then extension")
     text_column: str = Field(
         default="text", min_length=1, description="column or key that contains the text, for csv, jsonl and Parquet"

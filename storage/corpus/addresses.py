@@ -37,8 +37,8 @@ def with_secrets(address: str) -> str:
     """An address with its remembered credentials. Raises SettingsError if they were removed and are unknown here."""
     if HIDDEN in address and address not in _SECRETS:
         raise SettingsError(
-            f"corpus.path: the credentials of {address} are not stored with a run; put user and password in ~/.netrc of "
-            "the machine that runs it and leave them out of the address, or use vecmill build"
+            f"corpus.path: the credentials of {address} are not stored with a run; put user and password in ~/.netrc "
+            "of the machine that runs it and leave them out of the address, or use vecmill build"
         )
     return _SECRETS.get(address, address)
 
