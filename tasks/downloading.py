@@ -6,6 +6,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from storage.corpus.downloads import fetch
+from storage.corpus.object_stores import fetch_objects, is_object_address
 from storage.layout import Workspace
 from tasks.corpus import CorpusConfig
 from tasks.progress import progress_listener
@@ -32,6 +33,8 @@ def download_corpus(config: CorpusConfig, workspace: Workspace) -> Path | None:
             progress.advanced(done)
 
     try:
+        if is_object_address(download.address):
+            return fetch_objects(download, workspace, advanced)
         return fetch(download, workspace, advanced)
     finally:
         if is_shown:

@@ -192,7 +192,7 @@ def _tar_members(path: Path, shown: str) -> Iterator[tuple[str, IO[bytes]]]:
                 raise _not_regular(shown, info.name)
             yield info.name, stream
             # Otherwise tarfile keeps the header of every member in memory.
-            archive.members = []
+            archive.members = []  # type: ignore[attr-defined]
         # Damage after the last member would go unnoticed.
         padding = 0
         while padding < MOST_PADDING and (data := content.read(COPY_BYTES)):

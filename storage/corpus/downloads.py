@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 PATIENCE = Patience()
 RECORD = "record.json"
+OBJECTS_RECORD = "objects.json"
+RECORDS = (RECORD, OBJECTS_RECORD)
 PART = ".part"
 PART_RECORD = ".part.json"
 # Start of the names of unpacked archives.
@@ -69,6 +71,17 @@ class Record(BaseModel):
     validators: Validators = Validators()
 
 
+class Listed(BaseModel):
+    """One object of an object store. name: path below its folder.  version: what changes with the content."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    size: int
+    version: str
+    sha256: str = ""
+
+
 class UnusedDownload(NamedTuple):
     """A folder below `downloads/` that was removed, or would be. size: bytes.  complete: not interrupted."""
 
@@ -84,7 +97,7 @@ def unused_downloads(workspace: Workspace, cutoff: float, *, dry_run: bool) -> I
         if not folder.is_dir() or folder.is_symlink() or folder.name.startswith("."):
             continue
         unpacked = folder.name.startswith(UNPACKED)
-        lock = FileLock(_lock(workspace, folder.name.removesuffix(".partial")))
+        lock = FileLock(download_lock(workspace, folder.name.removesuffix(".partial")))
         try:
             lock.acquire(timeout=0)
         except Timeout:
@@ -93,7 +106,9 @@ def unused_downloads(workspace: Workspace, cutoff: float, *, dry_run: bool) -> I
             if folder.stat().st_mtime >= cutoff:
                 continue
             files = [file for file in folder.rglob("*") if file.is_file()]
-            complete = not folder.name.endswith(".partial") if unpacked else (folder / RECORD).is_file()
+            complete = (
+                not folder.name.endswith(".partial") if unpacked else any((folder / name).is_file() for name in RECORDS)
+            )
             unused = UnusedDownload(folder, sum(file.stat().st_size for file in files), complete)
             if not dry_run:
                 trash = folder.with_name(f".{folder.name}.removed")
@@ -144,7 +159,7 @@ def fetch(
     folder = workspace.downloads / download.folder
     with disk_errors(workspace.root, kept="what was downloaded is kept"):
         folder.mkdir(parents=True, exist_ok=True)
-        with held_lock(_lock(workspace, folder.name), f"the download of {download.shown}"):
+        with held_lock(download_lock(workspace, folder.name), f"the download of {download.shown}"):
             # Its time of last use, for cleaning up.
             folder.touch()
             return _fetch(download, folder, advanced, patience)
@@ -156,7 +171,7 @@ def _fetch(download: Download, folder: Path, advanced: Callable[[int, int | None
         return folder / present.file
     if present is not None and not present.address:
         # Put there by hand.
-        _check_digest(download, folder / present.file)
+        check_digest(download, folder / present.file)
         return folder / present.file
     part = folder / PART
     known = present.validators if present is not None else Validators()
@@ -207,7 +222,7 @@ def _fetch(download: Download, folder: Path, advanced: Callable[[int, int | None
         validators=answer.validators,
     )
     try:
-        _check_digest(download, part)
+        check_digest(download, part)
         if present is not None and present.sha256 != record.sha256 and not download.keep_changes:
             raise _changed(download, f"its sha256 is {record.sha256} instead of {present.sha256}")
     except CorpusError:
@@ -236,12 +251,13 @@ def _present(download: Download, folder: Path) -> Record | None:
     if not by_hand.is_file():
         return None
     record = Record(address="", file=by_hand.name, size=by_hand.stat().st_size, sha256=sha256_of(by_hand))
-    _check_digest(download, by_hand)
+    check_digest(download, by_hand)
     _write_record(folder, record)
     return record
 
 
-def _lock(workspace: Workspace, name: str) -> Path:
+def download_lock(workspace: Workspace, name: str) -> Path:
+    """Lock file of a folder below `downloads/`."""
     # Not in the folder, which cleaning up renames.
     return workspace.downloads / f".{name}.lock"
 
@@ -265,7 +281,8 @@ def _part_validators(folder: Path) -> Validators:
         return Validators()
 
 
-def _check_digest(download: Download, path: Path) -> None:
+def check_digest(download: Download, path: Path) -> None:
+    """Raise CorpusError if a file does not have the expected digest."""
     if download.digest is None:
         return
     algorithm, _, expected = download.digest.partition(":")
