@@ -13,6 +13,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from flows.deployment_file import PREFECT_YAML as PREFECT_YAML
+from storage.corpus.addresses import remember_secrets
 from storage.errors import SettingsError
 from storage.redaction import redacted
 from tasks.corpus import check_source
@@ -111,8 +112,18 @@ def deployed_table(table: str) -> tuple[PublicationConfig, EvaluationConfig] | N
     return None
 
 
+# Settings that choose a corpus.
+CORPUS_SETTINGS = ("corpus", "corpus.name", "corpus.path", "corpus.source", "corpus.package")
+
+
 def _names_a_corpus(assignment: str) -> bool:
-    return assignment.partition("=")[0].strip() in ("corpus", "corpus.path", "corpus.source", "corpus.package")
+    return assignment.partition("=")[0].strip() in (
+        "corpus",
+        "corpus.name",
+        "corpus.path",
+        "corpus.source",
+        "corpus.package",
+    )
 
 
 def parameters_of(entrypoint: str) -> type[BaseModel]:
@@ -129,19 +140,23 @@ def parameters_of(entrypoint: str) -> type[BaseModel]:
 def merge_settings(model: type[Model], parameters: Mapping[str, Any], assignments: Iterable[str]) -> Model:
     """Merge `--set section.field=value` into parameters and validate the result.
 
-    `corpus.source=package` on its own clears the deployment's `corpus.path`, which would imply files.
+    `corpus.source=package` or `corpus.name` on its own clears the deployment's `corpus.path`, which would imply files;
+    `corpus.path` clears `corpus.name`.
     Raises SettingsError, which names the setting, the problem and the remedy.
     """
     overrides = [_parsed(assignment) for assignment in assignments]
     names = [name for name, _ in overrides]
-    if ("corpus.source", "package") in overrides and "corpus.path" not in names:
+    if (("corpus.source", "package") in overrides or "corpus.name" in names) and "corpus.path" not in names:
         overrides.append(("corpus.path", None))
+    if "corpus.path" in names and "corpus.name" not in names:
+        overrides.append(("corpus.name", None))
     merged: dict[str, Any] = copy.deepcopy(dict(parameters))
     for name, value in overrides:
         _assign(merged, name, value)
     try:
-        # Prefect stores the parameters of every run in its database. Files are read from paths, so credentials in URLs
-        # are never needed.
+        # Prefect stores the parameters of every run in its database, so credentials in addresses stay in this process.
+        if isinstance(corpus := merged.get("corpus"), Mapping) and isinstance(path := corpus.get("path"), str):
+            remember_secrets(path)
         return model.model_validate(redacted(merged))
     except ValidationError as error:
         raise SettingsError("\n".join(_explained(problem, model) for problem in error.errors())) from error

@@ -14,6 +14,7 @@ from storage.layout import resolve_workspace
 from storage.releases.publishing import current_release
 from tasks.arrivals import look_for_new_text
 from tasks.corpus import CorpusConfig
+from tasks.downloading import download_corpus
 from tasks.evaluation import EvaluationConfig, check_reference
 from tasks.parameters import BuildParameters
 from tasks.pipeline import NothingToTrainError, build_model, evaluate_model
@@ -85,6 +86,7 @@ def build_word_vectors(
         check_reference(evaluation)
         check_publication(publication, evaluation)
         check_tokenizer(tokenizer)
+        download_corpus(corpus, resolved_workspace)
         current = current_release(resolved_workspace, publication.table)
         arrivals = look_for_new_text(corpus, publication.table, current, resolved_workspace)
         if arrivals.nothing_to_do:

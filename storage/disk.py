@@ -65,9 +65,7 @@ def disk_errors(root: Path, *, kept: str) -> Iterator[None]:
         if error.errno in REFUSED:
             raise _refused(root, error, kept) from error
         if error.errno in IN_THE_WAY:
-            raise WorkspaceError(
-                f"an unexpected file blocks {root}: {error}; move it elsewhere ({kept})"
-            ) from error
+            raise WorkspaceError(f"an unexpected file blocks {root}: {error}; move it elsewhere ({kept})") from error
         raise
     except duckdb.Error as error:
         message = str(error)

@@ -8,6 +8,8 @@ A workspace is one folder. Stages are named by digest, releases by table:
                                       stops even root from writing through that name
     tables/<table>/                   every kept release: v000001.duckdb, .parquet, .json, .report.html
     tables/<table>/candidates/        releases that the gates refused
+    downloads/<address>/              what was fetched over a network, with record.json
+    downloads/unpacked-<digest>/      the files of an archive
     runs/<start>-<run>.parquet        duration, memory, metrics and outcome of each run
 """
 
@@ -45,6 +47,11 @@ class Workspace:
     def stage_lock(self, kind: str, digest: str) -> Path:
         """Lock file of one stage; the lock itself dies with its process."""
         return self.stage_root(kind) / f".{digest}.lock"
+
+    @property
+    def downloads(self) -> Path:
+        """Folder of everything fetched over a network or unpacked from archives."""
+        return self.root / "downloads"
 
     @property
     def runs_folder(self) -> Path:

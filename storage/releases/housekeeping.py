@@ -15,6 +15,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict
 
+from storage.corpus.downloads import unused_downloads
 from storage.disk import disk_errors
 from storage.errors import ReleaseError
 from storage.layout import TABLE_NAME, Workspace
@@ -63,7 +64,9 @@ class _StageFolder:
 
 
 def clean_stages(workspace: Workspace, keep_days: float = 7, *, dry_run: bool = False) -> list[Removed]:
-    """Remove the stages that no kept release needs, and what interrupted runs left, if not used for `keep_days`.
+    """Remove the stages that no kept release needs, downloads, and leftovers of runs, if not used for `keep_days`.
+
+    No release needs a download: the documents are in its corpus stage.
 
     dry_run: only report. Returns what was (or would be) removed.
     Raises ReleaseError if a release cannot be read, because what it needs is then unknown.
@@ -83,6 +86,10 @@ def clean_stages(workspace: Workspace, keep_days: float = 7, *, dry_run: bool = 
             size = _remove(workspace, folder, cutoff, dry_run=dry_run)
             if size is not None:
                 removed.append(Removed(kind=folder.kind, path=folder.path, size=size, complete=folder.complete))
+        for download in unused_downloads(workspace, cutoff, dry_run=dry_run):
+            removed.append(
+                Removed(kind="downloads", path=download.path, size=download.size, complete=download.complete)
+            )
         if not dry_run:
             _remove_trash(workspace)
     return removed
