@@ -173,7 +173,8 @@ def total_digests(rows: Sequence[EvaluationRow]) -> dict[str, str]:
 def _similarity_row(
     words: Sequence[str], vectors: NDArray[np.float32], pairs: WordPairs, cutter: WordCutter | None
 ) -> EvaluationRow:
-    first, second = pairs.first, pairs.second
+    first: Sequence[str] = pairs.first
+    second: Sequence[str] = pairs.second
     if cutter:
         composed = compose_words(words, vectors, [*first, *second], cutter)
         words, vectors, first, second = composed.words, composed.vectors, composed.named(first), composed.named(second)

@@ -28,7 +28,7 @@ from tasks.progress import progress_listener
 from tasks.text.cleaning import drop_tokens, stop_words
 from tasks.text.languages import MissingExtraError, import_extra, is_language, required_modules
 from tasks.text.options import PIECES, TokenizerConfig
-from tasks.text.phrases import find_phrases, join_phrases
+from tasks.text.phrases import Phrases, find_phrases, join_phrases
 from tasks.text.pieces import train_pieces
 from tasks.text.reading import TextReader, read_words, unsegmented_warning
 from tasks.text.vocabulary import count_words
@@ -84,7 +84,7 @@ def token_batches(
         return
     kept = FinishedBatches(stage_folder, TOKENS, [sorted(files)])
     _keep_words(documents, config, kept, text_bytes)
-    phrases = []
+    phrases: list[Phrases] = []
 
     def words_of(batch: Batch) -> pa.Array:
         lists = batch.columns[2]

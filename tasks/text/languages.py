@@ -49,7 +49,7 @@ def segment(texts: pa.Array, config: TokenizerConfig) -> pa.Array:
 
     texts: (N,) strings.  Returns (N,) lists of strings.  Raises MissingExtraError.
     """
-    cut = _segmenter(config.words, config.parts_of_speech == "content")  # type: ignore[arg-type]
+    cut = _segmenter(config.words, config.parts_of_speech == "content")
     return pa.array([[token for part in _parts(text) for token in cut(part)] for text in texts.to_pylist()], TOKENS)
 
 

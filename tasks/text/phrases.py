@@ -130,4 +130,5 @@ def _every_other(joins: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Of each run of True the first, third, fifth …: a token joins one neighbour only."""
     positions = np.arange(len(joins))
     before_run = np.maximum.accumulate(np.where(joins, -1, positions)) if len(joins) else positions
-    return joins & ((positions - before_run) % 2 == 1)
+    chosen: NDArray[np.bool_] = joins & ((positions - before_run) % 2 == 1)
+    return chosen
