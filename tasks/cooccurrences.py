@@ -23,7 +23,7 @@ from storage.errors import TrainingError
 from storage.layout import Workspace
 from storage.stages import Manifest, Stage, StageFacts, complete_stage
 from tasks.text.cooccurrences import expected_pairs
-from tasks.trainers.backends import resolve_workers
+from tasks.trainers.backends import resolve_backend, resolve_workers
 from tasks.trainers.config import GloveConfig
 from tasks.vocabulary import EncodedFacts, VocabularyFacts
 
@@ -71,8 +71,12 @@ def count_cooccurrences(
 ) -> Manifest[CooccurrenceFacts]:
     """Count the pairs of words within a window, in bounded memory.
 
-    Raises TrainingError, before it starts, if the disk space that it may use is too small.
+    Raises TrainingError, before it starts, if no backend can train or the disk space that it may use is too small.
     """
+    try:
+        resolve_backend(config)
+    except ValueError as error:
+        raise TrainingError(str(error)) from error
     memory, workers, radius = config.cooccurrence_megabytes * MEGABYTE, resolve_workers(config), config.window_radius
 
     def build(folder: Path) -> CooccurrenceFacts:

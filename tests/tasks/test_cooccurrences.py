@@ -72,6 +72,13 @@ def test_a_corpus_too_large_for_the_disk_is_refused_before_counting(prepared: Pr
         count_cooccurrences.fn(*prepared, config, Workspace(tmp_path))
 
 
+def test_a_backend_without_glove_is_refused_before_counting(prepared: Prepared, tmp_path: Path) -> None:
+    config = CONFIG.model_copy(update={"backend": "torch"})
+    with pytest.raises(TrainingError, match=r"torch cannot run here: it trains skip_gram and cbow, .* is glove"):
+        count_cooccurrences.fn(*prepared, config, Workspace(tmp_path))
+    assert not (tmp_path / "cooccurrences").exists()
+
+
 def test_documents_of_one_word_have_no_cooccurrences(tmp_path: Path) -> None:
     text = tmp_path / "words.txt"
     text.write_text("one\ntwo\n" * 10)
