@@ -10,7 +10,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from storage.corpus.addresses import check_address, is_address
+from storage.corpus.addresses import check_address, is_address, remember_secrets
 from storage.corpus.archives import unpack_archives
 from storage.corpus.documents import DOCUMENTS, document_batches
 from storage.corpus.downloads import Download, download_of, downloaded_file
@@ -25,6 +25,7 @@ from storage.corpus.source_forms import SourceFormat, read_pieces
 from storage.corpus.source_lines import Piece
 from storage.errors import CorpusError
 from storage.layout import Workspace
+from storage.redaction import without_credentials
 from storage.stages import Manifest, Stage, StageFacts, complete_stage
 
 logger = logging.getLogger(__name__)
@@ -105,6 +106,15 @@ class CorpusConfig(BaseModel):
         if isinstance(settings, Mapping) and settings.get("path") is not None:
             return {**settings, "source": "files"}
         return settings
+
+    @field_validator("path")
+    @classmethod
+    def _without_secrets(cls, path: str | None) -> str | None:
+        # Prefect's form hands them over as typed, and the settings are stored with each release.
+        if path is None or not is_address(path):
+            return path
+        remember_secrets(path)
+        return without_credentials(path)
 
     @field_validator("delimiter")
     @classmethod

@@ -1,5 +1,6 @@
 """Transfer one file over HTTP: conditional, resumed, retried with jitter."""
 
+import logging
 import os
 import time
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential_jitter
 
 from storage.corpus.addresses import check_address, with_secrets
-from storage.redaction import without_credentials
+from storage.redaction import RedactingFilter, without_credentials
 
 # Statuses that may pass: request timeout, too many requests, and failures of the server or a gateway.
 PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -27,6 +28,10 @@ HINTS = {
     404: "the server has no such file; check the address",
     410: "the file was removed from the server",
 }
+
+
+# It logs the address of each request.
+logging.getLogger("httpx").addFilter(RedactingFilter())
 
 
 class TransferError(Exception):
@@ -143,7 +148,9 @@ class _Transfer:
         self.shown = without_credentials(address)
         self.farthest = part.stat().st_size if part.exists() else 0
         self.failures = 0
-        self.backoff = wait_exponential_jitter(patience.first_wait, patience.longest_wait, jitter=patience.first_wait)
+        self.backoff = wait_exponential_jitter(
+            multiplier=patience.first_wait, max=patience.longest_wait, jitter=patience.first_wait
+        )
 
     def is_hopeless(self, state: RetryCallState) -> bool:
         """Count attempts in a row that gained little; also end when the server asks for too long a wait."""

@@ -161,6 +161,14 @@ def test_hidden_credentials_are_asked_for_by_name(tmp_path: Path) -> None:
         download_corpus.fn(config, Workspace(tmp_path))
 
 
+def test_settings_never_hold_the_credentials_of_an_address(server: Served, tmp_path: Path) -> None:
+    address = server.address.replace("//", "//me:hunter2@")
+    config = CorpusConfig.model_validate({"path": address})
+    assert "hunter2" not in config.model_dump_json()
+    download_corpus.fn(config, Workspace(tmp_path))
+    assert server.requests[-1][1]["Authorization"].startswith("Basic ")
+
+
 def test_credentials_come_from_netrc(server: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "netrc").write_text("machine 127.0.0.1 login me password hunter2\n")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
