@@ -177,7 +177,8 @@ def _similarity_row(
     second: Sequence[str] = pairs.second
     if cutter:
         composed = compose_words(words, vectors, [*first, *second], cutter)
-        words, vectors, first, second = composed.words, composed.vectors, composed.named(first), composed.named(second)
+        words, vectors = composed.words, composed.vectors
+        first, second = composed.named(first), composed.named(second)
     score = score_similarity(words, vectors, first, second, pairs.scores)
     return EvaluationRow(
         metric=pairs.name,

@@ -39,6 +39,7 @@ def test_auto_takes_numba_and_all_cores() -> None:
     assert resolve_workers(SkipGramConfig()) == len(os.sched_getaffinity(0))
     assert resolve_workers(SkipGramConfig(workers=7)) == 7
     resolved = resolve_config(SkipGramConfig())
+    assert isinstance(resolved, SkipGramConfig)
     assert (resolved.backend, resolved.device, resolved.workers) == ("numba", "cpu", len(os.sched_getaffinity(0)))
     assert [status.name for status in available_backends()] == ["triton", "numba", "torch"]
 

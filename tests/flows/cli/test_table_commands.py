@@ -238,7 +238,7 @@ def test_errors_are_named_and_give_their_exit_code(
 @pytest.mark.parametrize(
     ("typed", "offered"),
     [
-        ("build mo", {"movie-reviews"}),
+        ("build mo", {"movie-reviews", "movie-reviews-glove"}),
         ("nearest ", {"news"}),
         ("rollback news ", {"1", "2"}),
         ("promote news r", {"refused"}),

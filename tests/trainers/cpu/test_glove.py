@@ -14,7 +14,7 @@ from tasks.trainers.bookkeeping import first_state
 from tasks.trainers.config import GloveConfig
 from tasks.trainers.cpu.cooccurrences import count_cooccurrences, decoded
 from tasks.trainers.cpu.glove import train_glove
-from tasks.trainers.interface import ArrayTokenSource, DivergenceError, TrainingState
+from tasks.trainers.interface import ArrayTokenSource, DivergenceError, TrainingState, Vocabulary
 from tests.trainers.corpora import nearest_rows, some_vocabulary, topic_sentences
 from tests.trainers.cpu.plain_glove import both_directions, plain_cost, plain_epoch
 
@@ -43,7 +43,9 @@ class Pairs:
 
     def read_chunks(self, first: int = 0) -> Iterator[PairChunk]:
         for start in range(100 * first, self.token_count, 100):
-            yield PairChunk(*(column[start : start + 100] for column in self.pairs), start=start)
+            chosen = slice(start, start + 100)
+            rows, columns, weights = self.pairs
+            yield PairChunk(rows[chosen], columns[chosen], weights[chosen], start=start)
 
 
 PAIRS = Pairs()
@@ -126,12 +128,7 @@ def test_a_word_outside_the_vocabulary_and_vectors_that_diverged_are_refused() -
         list(
             train_glove(
                 PAIRS,
-                some_vocabulary(SENTENCES, WORDS).__class__(
-                    *(
-                        column[:2]
-                        for column in (VOCABULARY.counts, VOCABULARY.keep_probability, VOCABULARY.noise_probability)
-                    )
-                ),
+                Vocabulary(VOCABULARY.counts[:2], VOCABULARY.keep_probability[:2], VOCABULARY.noise_probability[:2]),
                 CONFIG,
             )
         )

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, log_expit
 from scipy.stats import chisquare
 
-from tasks.trainers.config import training_config
+from tasks.trainers.config import WindowConfig, training_config
 from tasks.trainers.cpu.kernel import (
     Copies,
     Radii,
@@ -256,6 +256,7 @@ def test_a_chunk_is_trained_as_the_plain_trainer_does(
             "final_rate_fraction": 0.2,
         }
     )
+    assert isinstance(config, WindowConfig)
     generator = np.random.default_rng(window_radius)
     words = 60
     # No word twice in a sentence: the second gradient of an input that appears twice sees the first.

@@ -17,6 +17,7 @@ from tasks.trainers.interface import (
     ArrayTokenSource,
     DivergenceError,
     TokenChunk,
+    TokenRun,
     TrainingState,
     TrainingStep,
     Vocabulary,
@@ -120,7 +121,7 @@ def test_a_chunk_counts_once_if_a_signal_comes_while_it_is_counted(monkeypatch: 
     whole, whole_results = run_training(source(), VOCABULARY, CONFIG)
     counted: list[float] = []
 
-    def interrupted(workers: numba_trainer.Workers) -> None:
+    def interrupted(workers: numba_trainer.Workers[TokenRun]) -> None:
         counted.append(time.perf_counter())
         if len(counted) == 3:
             raise KeyboardInterrupt

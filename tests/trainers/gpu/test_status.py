@@ -66,6 +66,7 @@ def test_what_is_lacking_is_said_and_auto_goes_on(set_gpu: SetGpu, lacking: dict
 def test_auto_takes_a_gpu_that_is_there(set_gpu: SetGpu) -> None:
     set_gpu()
     resolved = resolve_config(AUTO, words=70_000)
+    assert isinstance(resolved, SkipGramConfig)
     assert (resolved.backend, resolved.device, resolved.workers) == ("triton", "cuda", 1)
     assert explain_backend(AUTO) == "triton (NVIDIA H200)"
     assert resolve_backend(SkipGramConfig(backend="numba")) == "numba"
