@@ -52,6 +52,14 @@ def unicode_words(texts: pa.Array) -> pa.Array:
     Every token starts with a letter or digit.  Typographic apostrophes become the plain one, so "don’t" and "don't"
     are the same word.  Word boundaries are Unicode's (UAX #29), with the exceptions listed in docs/settings.md.
     """
+    # Deferred: Numba takes half a second to import, and most commands tokenize nothing.
+    from tasks.text.scanning import scan_words
+
+    return scan_words(texts, exact_unicode_words)
+
+
+def exact_unicode_words(texts: pa.Array) -> pa.Array:
+    """The words of `unicode_words`, by Unicode's tables for each letter."""
     # 6 million tokens take 1.3 s this way, and 3.1 s with `regex.findall` on each text.
     beyond_ascii = pc.invert(pc.string_is_ascii(texts))
     visible = pc.replace_with_mask(

@@ -10,7 +10,7 @@ import regex
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.text.tokenizers import TOKENIZERS, TokenizerConfig, TokenizerName, tokenize
+from tasks.text.tokenizers import TOKENIZERS, TokenizerConfig, TokenizerName, exact_unicode_words, tokenize
 
 CORPORA = Path(__file__).parents[3] / "shared" / "data" / "corpora"
 
@@ -124,6 +124,13 @@ def test_words_of_wikipedia_are_those_of_unicode(name: str, size: int) -> None:
 def test_whitespace_tokens_are_those_of_split(texts: list[str]) -> None:
     found = tokenize(pa.array(texts, pa.string()), TokenizerConfig(name="whitespace")).to_pylist()
     assert found == [text.split() for text in texts]
+
+
+@settings(deadline=None)
+@given(texts=st.lists(st.one_of(ANY_TEXT, SPACED_TEXT), max_size=5))
+def test_scanned_words_are_those_of_the_exact_rules(texts: list[str]) -> None:
+    array = pa.array(texts, pa.string())
+    assert tokenize(array, TokenizerConfig()).to_pylist() == exact_unicode_words(array).to_pylist()
 
 
 @settings(deadline=None)
