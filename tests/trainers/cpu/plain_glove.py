@@ -1,7 +1,7 @@
 """GloVe as its C program computes it, one pair at a time in plain NumPy: the specification of the kernels."""
 
 import math
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -13,7 +13,7 @@ from tasks.trainers.interface import TrainingState
 
 def plain_counts(sentences: Iterable[Sequence[int]], radius: int) -> dict[tuple[int, int], float]:
     """The full symmetric matrix: (word, context) -> sum of 1 / distance, each direction added as cooccur.c does."""
-    counts: Counter[tuple[int, int]] = Counter()
+    counts: defaultdict[tuple[int, int], float] = defaultdict(float)
     for sentence in sentences:
         for position, word in enumerate(sentence):
             for distance in range(1, min(radius, position) + 1):
