@@ -12,7 +12,7 @@ The readable specification is `tests/trainers/cpu/plain_glove.py`.
 
 import math
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import NamedTuple
 
@@ -47,7 +47,7 @@ class Cooccurrences(NamedTuple):
     weights: NDArray[np.float32]
 
 
-@numba.njit(inline="always")  # type: ignore[untyped-decorator]
+@numba.njit(inline="always")
 def _mixed(key: np.uint64) -> np.uint64:
     key = (key ^ (key >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     key = (key ^ (key >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -63,7 +63,7 @@ def unmixed(keys: Keys) -> Keys:
     return keys
 
 
-@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(nogil=True, cache=True)
 def _count(
     token_ids: NDArray[np.int32],
     sentence_offsets: NDArray[np.int64],
@@ -179,7 +179,7 @@ def count_cooccurrences(
         waiting = SimpleQueue[None]()
         for _ in range(2 * workers):
             waiting.put(None)
-        running = []
+        running: list[Future[None]] = []
         for chunk in chunks:
             # At most two chunks a worker are in memory.
             waiting.get()

@@ -27,7 +27,7 @@ from tasks.trainers.bookkeeping import (
     finish_epoch,
     learning_rate_at,
 )
-from tasks.trainers.config import TrainingConfig, WindowConfig
+from tasks.trainers.config import FamilyConfig, WindowConfig
 from tasks.trainers.cpu.kernel import Copies, Radii, Rates, train_chunk
 from tasks.trainers.cpu.vector_code import ROW_MULTIPLE
 from tasks.trainers.interface import (
@@ -85,7 +85,7 @@ class Workers(Generic[Chunk]):
     def __init__(
         self,
         source: ChunkSource[Chunk],
-        config: TrainingConfig,
+        config: FamilyConfig,
         state: TrainingState,
         train: Callable[[Chunk, int, int], ChunkResult],
         length: Callable[[Chunk], int],

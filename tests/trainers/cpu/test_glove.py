@@ -43,7 +43,8 @@ class Pairs:
 
     def read_chunks(self, first: int = 0) -> Iterator[PairChunk]:
         for start in range(100 * first, self.token_count, 100):
-            yield PairChunk(*(column[start : start + 100] for column in self.pairs), start=start)
+            part, pairs = slice(start, start + 100), self.pairs
+            yield PairChunk(pairs.rows[part], pairs.columns[part], pairs.weights[part], start)
 
 
 PAIRS = Pairs()
@@ -122,19 +123,9 @@ def test_other_backends_refuse_glove(backend: str) -> None:
 
 
 def test_a_word_outside_the_vocabulary_and_vectors_that_diverged_are_refused() -> None:
+    few = some_vocabulary([np.array([0, 1, 1], np.int32)], 2)
     with pytest.raises(ValueError, match="outside the vocabulary of 2 words"):
-        list(
-            train_glove(
-                PAIRS,
-                some_vocabulary(SENTENCES, WORDS).__class__(
-                    *(
-                        column[:2]
-                        for column in (VOCABULARY.counts, VOCABULARY.keep_probability, VOCABULARY.noise_probability)
-                    )
-                ),
-                CONFIG,
-            )
-        )
+        list(train_glove(PAIRS, few, CONFIG))
     state = first_state(VOCABULARY, CONFIG)
     state.center_vectors[3] = np.nan
     with pytest.raises(DivergenceError, match=r"epoch 1 of 3.*learning_rate"):
