@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from benchmarks.corpora import BenchmarkCorpus, EncodedText
 from tasks.text.vocabulary import keep_probability, noise_probability
 from tasks.trainers.backends import resolve_workers, train
-from tasks.trainers.config import CbowConfig, GloveConfig, SkipGramConfig, training_config
+from tasks.trainers.config import SkipGramConfig, TrainingConfig, training_config
 from tasks.trainers.interface import TrainingState, Vocabulary
 from tasks.trainers.sampling import initial_state
 
@@ -45,11 +45,9 @@ class BenchmarkSettings(BaseModel):
     backend: str = "auto"
 
     @property
-    def training(self) -> SkipGramConfig | CbowConfig:
+    def training(self) -> TrainingConfig:
         """The settings of vecmill's training alone."""
-        config = training_config(self.model_dump(exclude={"subsample_threshold", "min_count"}))
-        assert not isinstance(config, GloveConfig)
-        return config
+        return training_config(self.model_dump(exclude={"subsample_threshold", "min_count"}))
 
 
 @dataclass(frozen=True)

@@ -141,6 +141,6 @@ class CooccurrenceCorpus:
             for number in range(shard.num_row_groups):
                 if chunk >= first:
                     # Copies: Arrow's arrays are read-only, and Numba would compile a second kernel for those.
-                    rows, columns, weights = (np.array(column) for column in shard.read_row_group(number).columns)
-                    yield PairChunk(rows, columns, weights, start=self._starts[chunk])
+                    rows, columns, weights = (np.array(values) for values in shard.read_row_group(number).columns)
+                    yield PairChunk(rows, columns, weights, self._starts[chunk])
                 chunk += 1

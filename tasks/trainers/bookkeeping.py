@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.trainers.config import GloveConfig, TrainingConfig, WindowConfig
+from tasks.trainers.config import FamilyConfig, GloveConfig, WindowConfig
 from tasks.trainers.interface import (
     ChunkSource,
     DivergenceError,
@@ -26,7 +26,7 @@ DIVERGED_LOSS_FACTOR = 8.0
 
 
 def begin_training(
-    source: ChunkSource[StartingRun], vocabulary: Vocabulary, config: TrainingConfig, state: TrainingState | None
+    source: ChunkSource[StartingRun], vocabulary: Vocabulary, config: FamilyConfig, state: TrainingState | None
 ) -> TrainingState:
     """The state to train: the given one or a new one. Raises ValueError if corpus, vocabulary or state do not match."""
     if not source.token_count:
@@ -41,7 +41,7 @@ def begin_training(
     return state
 
 
-def first_state(vocabulary: Vocabulary, config: TrainingConfig) -> TrainingState:
+def first_state(vocabulary: Vocabulary, config: FamilyConfig) -> TrainingState:
     """The random state that training starts from. Raises ValueError if the vocabulary is empty."""
     initial = initial_glove_state if isinstance(config, GloveConfig) else initial_state
     return initial(vocabulary, config.dimension, config.seed)
@@ -53,12 +53,12 @@ def check_model(config: WindowConfig, backend: str, known: Sequence[str] = MODEL
         raise ValueError(f"the {backend} backend trains {' and '.join(known)}, not {config.model}")
 
 
-def first_learning_rate(config: TrainingConfig) -> float:
+def first_learning_rate(config: FamilyConfig) -> float:
     """The step size at the start: as set, else the default."""
     return DEFAULT_LEARNING_RATE if config.learning_rate is None else config.learning_rate
 
 
-def learning_rate_at(progress: float, config: TrainingConfig) -> float:
+def learning_rate_at(progress: float, config: FamilyConfig) -> float:
     """The rate at a training progress of 0..1: linear decay to a fraction of the initial rate.
 
     The base rate of AdaGrad is constant.
@@ -87,7 +87,7 @@ def check_pairs(chunk: PairRun, words: int) -> None:
         raise ValueError(f"the chunk at pair {chunk.start} has a word outside the vocabulary of {words} words")
 
 
-def check_loss(loss_sum: float, pairs: int, state: TrainingState, config: TrainingConfig) -> None:
+def check_loss(loss_sum: float, pairs: int, state: TrainingState, config: FamilyConfig) -> None:
     """Raises DivergenceError if the loss of a unit of work is not finite or far above that of untrained vectors."""
     # The cost of GloVe has no bound that depends on the settings alone.
     largest = np.inf
@@ -97,14 +97,14 @@ def check_loss(loss_sum: float, pairs: int, state: TrainingState, config: Traini
         raise divergence(f"the mean loss per pair of a chunk is {loss_sum / max(pairs, 1):.4g}", state, config)
 
 
-def check_vectors(vectors: NDArray[np.float32], state: TrainingState, config: TrainingConfig) -> None:
+def check_vectors(vectors: NDArray[np.float32], state: TrainingState, config: FamilyConfig) -> None:
     """Raises DivergenceError if a value is not finite."""
     # The sum of squares of finite values may overflow, but then the vectors have diverged as well.
     if not np.isfinite(np.einsum("ij,ij->", vectors, vectors)):
         raise divergence("a vector is no longer finite", state, config)
 
 
-def divergence(found: str, state: TrainingState, config: TrainingConfig) -> DivergenceError:
+def divergence(found: str, state: TrainingState, config: FamilyConfig) -> DivergenceError:
     """The error with symptom, position and remedy."""
     rate = first_learning_rate(config)
     return DivergenceError(
@@ -113,7 +113,7 @@ def divergence(found: str, state: TrainingState, config: TrainingConfig) -> Dive
     )
 
 
-def finish_epoch(state: TrainingState, source: ChunkSource[StartingRun], config: TrainingConfig) -> EpochResult:
+def finish_epoch(state: TrainingState, source: ChunkSource[StartingRun], config: FamilyConfig) -> EpochResult:
     """Summary of the finished epoch; advances the state to the start of the next one."""
     result = EpochResult(
         epoch=state.epoch + 1,

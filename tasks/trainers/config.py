@@ -110,6 +110,8 @@ TrainingConfig: TypeAlias = Annotated[
     Annotated[SkipGramConfig | CbowConfig | GloveConfig, Field(discriminator="model"), _AnyOf()],
     BeforeValidator(_with_model),
 ]
+# The same, with the base class of two families for the trainers that they share.
+FamilyConfig: TypeAlias = WindowConfig | GloveConfig
 FAMILIES: dict[str, type[TrainerConfig]] = {"skip_gram": SkipGramConfig, "cbow": CbowConfig, "glove": GloveConfig}
 _ADAPTER: TypeAdapter[TrainingConfig] = TypeAdapter(TrainingConfig)
 

@@ -27,7 +27,7 @@ from tasks.trainers.bookkeeping import (
     finish_epoch,
     learning_rate_at,
 )
-from tasks.trainers.config import CbowConfig, SkipGramConfig, TrainingConfig, WindowConfig
+from tasks.trainers.config import FamilyConfig, WindowConfig
 from tasks.trainers.cpu.kernel import Copies, Radii, Rates, train_chunk
 from tasks.trainers.cpu.vector_code import ROW_MULTIPLE
 from tasks.trainers.interface import (
@@ -59,7 +59,7 @@ Chunk = TypeVar("Chunk", bound=StartingRun)
 def train_skip_gram(
     source: TokenSource,
     vocabulary: Vocabulary,
-    config: SkipGramConfig | CbowConfig,
+    config: WindowConfig,
     state: TrainingState | None = None,
     *,
     resumable_every_seconds: float = 60.0,
@@ -85,7 +85,7 @@ class Workers(Generic[Chunk]):
     def __init__(
         self,
         source: ChunkSource[Chunk],
-        config: TrainingConfig,
+        config: FamilyConfig,
         state: TrainingState,
         train: Callable[[Chunk, int, int], ChunkResult],
         length: Callable[[Chunk], int],
@@ -159,7 +159,7 @@ class Workers(Generic[Chunk]):
 
 
 def _chunk_trainer(
-    source: TokenSource, vocabulary: Vocabulary, config: SkipGramConfig | CbowConfig, state: TrainingState
+    source: TokenSource, vocabulary: Vocabulary, config: WindowConfig, state: TrainingState
 ) -> ChunkTrainer:
     """A function of chunk, epoch and chunk number that trains `state`, already compiled."""
     words, workers = len(vocabulary), config.workers or 1

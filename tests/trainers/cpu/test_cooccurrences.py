@@ -95,8 +95,8 @@ def test_the_expected_pairs_are_those_of_independent_words(exponent: float) -> N
     chances = 1 / np.arange(1.0, 501) ** exponent
     draws = np.random.default_rng(1).choice(500, 20_001, p=chances / chances.sum())
     pairs = {tuple(sorted(pair)) for pair in zip(draws[1:].tolist(), draws[:-1].tolist(), strict=True)}
-    counts = np.sort(np.bincount(draws, minlength=500))[::-1] + 1.0
-    expected, spilled = expected_pairs(counts.astype(np.float64), 20_000, MEGABYTE)
+    counts = np.sort(np.bincount(draws, minlength=500))[::-1].astype(np.float64) + 1
+    expected, spilled = expected_pairs(counts, 20_000, MEGABYTE)
     assert expected == pytest.approx(len(pairs), rel=0.1)
     assert expected <= spilled <= 20_000
 

@@ -14,7 +14,7 @@ from tasks.trainers.bookkeeping import first_state
 from tasks.trainers.config import GloveConfig
 from tasks.trainers.cpu.cooccurrences import count_cooccurrences, decoded
 from tasks.trainers.cpu.glove import train_glove
-from tasks.trainers.interface import ArrayTokenSource, DivergenceError, TrainingState, Vocabulary
+from tasks.trainers.interface import ArrayTokenSource, DivergenceError, TrainingState
 from tests.trainers.corpora import nearest_rows, some_vocabulary, topic_sentences
 from tests.trainers.cpu.plain_glove import both_directions, plain_cost, plain_epoch
 
@@ -43,9 +43,8 @@ class Pairs:
 
     def read_chunks(self, first: int = 0) -> Iterator[PairChunk]:
         for start in range(100 * first, self.token_count, 100):
-            chosen = slice(start, start + 100)
-            rows, columns, weights = self.pairs
-            yield PairChunk(rows[chosen], columns[chosen], weights[chosen], start=start)
+            part, pairs = slice(start, start + 100), self.pairs
+            yield PairChunk(pairs.rows[part], pairs.columns[part], pairs.weights[part], start)
 
 
 PAIRS = Pairs()
@@ -124,14 +123,9 @@ def test_other_backends_refuse_glove(backend: str) -> None:
 
 
 def test_a_word_outside_the_vocabulary_and_vectors_that_diverged_are_refused() -> None:
+    few = some_vocabulary([np.array([0, 1, 1], np.int32)], 2)
     with pytest.raises(ValueError, match="outside the vocabulary of 2 words"):
-        list(
-            train_glove(
-                PAIRS,
-                Vocabulary(VOCABULARY.counts[:2], VOCABULARY.keep_probability[:2], VOCABULARY.noise_probability[:2]),
-                CONFIG,
-            )
-        )
+        list(train_glove(PAIRS, few, CONFIG))
     state = first_state(VOCABULARY, CONFIG)
     state.center_vectors[3] = np.nan
     with pytest.raises(DivergenceError, match=r"epoch 1 of 3.*learning_rate"):
