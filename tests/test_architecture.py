@@ -24,7 +24,7 @@ FORBIDDEN: dict[str, set[str]] = {
     "flows/server": HEAVY - {"prefect"} | {"flows.cli"},
     "flows/cli": HEAVY - {"prefect"},
     "tasks": HEAVY - {"prefect", "pyarrow"} | {"flows"},
-    "tasks/text": PURE | HEAVY - {"pyarrow"},
+    "tasks/text": PURE | HEAVY - {"pyarrow", "numba"},
     "tasks/metrics": PURE | HEAVY - {"torch", "sklearn"},
     "tasks/report": PURE | HEAVY - {"sklearn", "matplotlib"} | {"pydantic"},
     "tasks/trainers": PURE | HEAVY - {"torch", "numba", "triton"},

@@ -54,8 +54,8 @@ class SpilledRuns:
             number = self._runs
             self._runs += 1
             self.pairs += len(keys)
-        np.save(self._folder / f"run-{number:05d}.keys.npy", keys)
-        np.save(self._folder / f"run-{number:05d}.sums.npy", sums)
+        np.save(self._folder / f"run-{number:05d}.keys.npy", keys, allow_pickle=False)
+        np.save(self._folder / f"run-{number:05d}.sums.npy", sums, allow_pickle=False)
 
     def merged(self, memory_bytes: int) -> Iterator[tuple[NDArray[np.uint64], NDArray[np.int64]]]:
         """All keys in ascending order, each once with its total, in batches that fit into the memory.
@@ -63,7 +63,10 @@ class SpilledRuns:
         The keys must be spread evenly over 64 bits, as hashes are.
         """
         runs = [
-            (np.load(file, mmap_mode="r"), np.load(file.with_name(file.name.replace("keys", "sums")), mmap_mode="r"))
+            (
+                np.load(file, mmap_mode="r", allow_pickle=False),
+                np.load(file.with_name(file.name.replace("keys", "sums")), mmap_mode="r", allow_pickle=False),
+            )
             for file in sorted(self._folder.glob("run-*.keys.npy"))
         ]
         if not runs:

@@ -133,7 +133,10 @@ print(json.dumps([missing, {status.name: status.reason for status in available_b
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     missing, reasons = json.loads(done.stdout)
-    with_numba = {"cpu.kernel", "cpu.trainer", "cpu.vector_code", "cpu.window_code"}
+    with_numba = {
+        f"cpu.{name}"
+        for name in ("cooccurrences", "glove", "glove_kernel", "kernel", "trainer", "vector_code", "window_code")
+    }
     with_triton = {"gpu.kernels", "gpu.model", "gpu.trainer"}
     is_there = importlib.util.find_spec("triton") is not None
     assert set(missing) == with_numba | (set() if is_there else with_triton)
