@@ -110,7 +110,13 @@ def deployed_table(table: str) -> tuple[PublicationConfig, EvaluationConfig] | N
 
 
 def _names_a_corpus(assignment: str) -> bool:
-    return assignment.partition("=")[0].strip() in ("corpus", "corpus.path", "corpus.source", "corpus.package")
+    return assignment.partition("=")[0].strip() in (
+        "corpus",
+        "corpus.path",
+        "corpus.query",
+        "corpus.source",
+        "corpus.package",
+    )
 
 
 def parameters_of(entrypoint: str) -> type[BaseModel]:
@@ -127,12 +133,13 @@ def parameters_of(entrypoint: str) -> type[BaseModel]:
 def merge_settings(model: type[Model], parameters: Mapping[str, Any], assignments: Iterable[str]) -> Model:
     """Merge `--set section.field=value` into parameters and validate the result.
 
-    `corpus.source=package` on its own clears the deployment's `corpus.path`, which would imply files.
+    `corpus.source=package` or `corpus.query` on its own clears the deployment's `corpus.path`, which would imply files
+    or name a database.
     Raises SettingsError, which names the setting, the problem and the remedy.
     """
     overrides = [_parsed(assignment) for assignment in assignments]
     names = [name for name, _ in overrides]
-    if ("corpus.source", "package") in overrides and "corpus.path" not in names:
+    if (("corpus.source", "package") in overrides or "corpus.query" in names) and "corpus.path" not in names:
         overrides.append(("corpus.path", None))
     merged: dict[str, Any] = copy.deepcopy(dict(parameters))
     for name, value in overrides:

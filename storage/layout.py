@@ -8,6 +8,7 @@ A workspace is one folder. Stages are named by digest, releases by table:
                                       stops even root from writing through that name
     tables/<table>/                   every kept release: v000001.duckdb, .parquet, .json, .report.html
     tables/<table>/candidates/        releases that the gates refused
+    spool/                            standard input and query results, until their documents are stored
     runs/<start>-<run>.parquet        duration, memory, metrics and outcome of each run
 """
 
@@ -45,6 +46,11 @@ class Workspace:
     def stage_lock(self, kind: str, digest: str) -> Path:
         """Lock file of one stage; the lock itself dies with its process."""
         return self.stage_root(kind) / f".{digest}.lock"
+
+    @property
+    def spool(self) -> Path:
+        """Folder for sources that are no files, while a run reads them."""
+        return self.root / "spool"
 
     @property
     def runs_folder(self) -> Path:

@@ -80,7 +80,7 @@ def find_arrivals(config: CorpusConfig, table: str, release: Release | None, wor
 
     release: the current release, None if the table has none yet.
     """
-    stage = corpus_stage(config)
+    stage = corpus_stage(config, workspace)
     seen = seen_files(workspace, release, stage.config) if release else {}
     texts, seen_texts = set(stage.inputs.values()), set(seen.values())
     # Dicts keep the order of the corpus, with fast lookups.

@@ -1,18 +1,21 @@
 """Tokenize the corpus: documents in, their tokens out."""
 
 import logging
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import ClassVar
 
+import pyarrow as pa
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from storage.corpus.documents import read_documents
 from storage.corpus.known_rows import link_known_rows, write_rows
 from storage.corpus.segments import Batch, read_index
+from storage.corpus.source_sequences import split_items
 from storage.corpus.tokens import TOKENS, read_segment_tokens, write_counts
 from storage.layout import Workspace
 from storage.stages import Manifest, Stage, StageFacts, complete_stage
@@ -56,15 +59,16 @@ def tokenize_corpus(
 ) -> Manifest[TokensFacts]:
     """Tokenize every document and count the tokens; source files tokenized before are reused.
 
-    The parts of a document stay in order, and no token spans two parts.
+    Items of sequences are tokens as they are. The parts of a document stay in order, and no token spans two parts.
     """
     stage = tokens_stage(corpus, config)
+    split = split_items if corpus.config["format"] == "sequences" else partial(tokenize, config=config)
 
     def build(folder: Path) -> TokensFacts:
         files = [(rows.name, rows.key) for rows in read_index(corpus.path)]
         known = link_known_rows(workspace, stage, folder, [key for _, key in files])
         fresh = [file for file in range(len(files)) if file not in known]
-        rows = write_rows(folder, TOKENS, stage.digest, files, known, _tokenized(corpus.path, fresh, config))
+        rows = write_rows(folder, TOKENS, stage.digest, files, known, _tokenized(corpus.path, fresh, split))
         counted = count_words(read_segment_tokens(folder, stage.digest))
         write_counts(folder, stage.digest, counted.words, counted.counts)
         return TokensFacts(
@@ -79,13 +83,13 @@ def tokenize_corpus(
     return manifest
 
 
-def _tokenized(folder: Path, files: Collection[int], config: TokenizerConfig) -> Iterator[Batch]:
+def _tokenized(folder: Path, files: Collection[int], split: Callable[[pa.Array], pa.Array]) -> Iterator[Batch]:
     """Batches in order, a few at a time on several cores: Arrow's kernels release the GIL."""
     workers = min(available_cores(), MOST_WORKERS)
     batches = read_documents(folder, files)
     with ThreadPoolExecutor(workers) as threads:
         while group := list(islice(batches, workers)):
             texts = [columns[2] for _, columns in group]
-            token_lists = threads.map(lambda text: tokenize(text, config), texts)
+            token_lists = threads.map(split, texts)
             for (rows_files, columns), tokens in zip(group, token_lists, strict=True):
                 yield Batch(rows_files, [columns[0], columns[1], tokens])

@@ -37,7 +37,7 @@ def plan_stages(parameters: BuildParameters, workspace: Workspace) -> tuple[Arri
     arrivals = find_arrivals(parameters.corpus, parameters.publication.table, release, workspace)
     if arrivals.nothing_to_do:
         return arrivals, []
-    corpus = corpus_stage(parameters.corpus)
+    corpus = corpus_stage(parameters.corpus, workspace)
     tokens = tokens_stage(corpus, parameters.tokenizer)
     vocabulary = vocabulary_stage(tokens, parameters.vocabulary)
     encoded = encoded_stage(tokens, vocabulary, arrivals.only)

