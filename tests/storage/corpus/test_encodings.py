@@ -33,7 +33,12 @@ KOREAN, JAPANESE, CHINESE, FRENCH = "다람쥐 헌 쳇바퀴", "日本語の文�
 )
 @pytest.mark.parametrize(
     ("name", "before", "after"),
-    [("a.txt", "", "\n"), ("a.csv", "id,text\n1,", "\n"), ("a.jsonl", '{"text": "', '"}\n'), ("a", '[{"text": "', '"}]')],
+    [
+        ("a.txt", "", "\n"),
+        ("a.csv", "id,text\n1,", "\n"),
+        ("a.jsonl", '{"text": "', '"}\n'),
+        ("a", '[{"text": "', '"}]'),
+    ],
 )
 def test_text_in_an_encoding_is_read(
     tmp_path: Path, encoding: str, text: str, name: str, before: str, after: str

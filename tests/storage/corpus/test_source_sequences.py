@@ -10,7 +10,9 @@ from storage.errors import CorpusError
 from tests.storage.corpus.test_source_rows import FORMS, read, written
 
 
-def sequences(folder: Path, content: bytes | str, options: RowOptions | None = None, name: str = "a") -> list[list[str]]:
+def sequences(
+    folder: Path, content: bytes | str, options: RowOptions | None = None, name: str = "a"
+) -> list[list[str]]:
     texts = read(folder, content, "item", options, "sequences", name)
     return [text.split(SEPARATOR)[:-1] for text in texts]
 
