@@ -121,6 +121,7 @@ def _names_a_corpus(assignment: str) -> bool:
         "corpus",
         "corpus.name",
         "corpus.path",
+        "corpus.query",
         "corpus.source",
         "corpus.package",
     )
@@ -140,13 +141,14 @@ def parameters_of(entrypoint: str) -> type[BaseModel]:
 def merge_settings(model: type[Model], parameters: Mapping[str, Any], assignments: Iterable[str]) -> Model:
     """Merge `--set section.field=value` into parameters and validate the result.
 
-    `corpus.source=package` or `corpus.name` on its own clears the deployment's `corpus.path`, which would imply files;
-    `corpus.path` clears `corpus.name`.
+    `corpus.source=package`, `corpus.name` or `corpus.query` on its own clears the deployment's `corpus.path`, which
+    would imply files or name a database; `corpus.path` clears `corpus.name`.
     Raises SettingsError, which names the setting, the problem and the remedy.
     """
     overrides = [_parsed(assignment) for assignment in assignments]
     names = [name for name, _ in overrides]
-    if (("corpus.source", "package") in overrides or "corpus.name" in names) and "corpus.path" not in names:
+    others = {"corpus.name", "corpus.query"}.intersection(names)
+    if (("corpus.source", "package") in overrides or others) and "corpus.path" not in names:
         overrides.append(("corpus.path", None))
     if "corpus.path" in names and "corpus.name" not in names:
         overrides.append(("corpus.name", None))

@@ -13,7 +13,7 @@ from flows.runs.stop_notes import create_stop_note, emit_failure_event
 from storage.layout import resolve_workspace
 from storage.releases.publishing import current_release
 from tasks.arrivals import look_for_new_text
-from tasks.corpus import CorpusConfig
+from tasks.corpus_config import CorpusConfig
 from tasks.downloading import download_corpus
 from tasks.evaluation import EvaluationConfig, check_reference
 from tasks.parameters import BuildParameters

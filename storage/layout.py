@@ -10,6 +10,7 @@ A workspace is one folder. Stages are named by digest, releases by table:
     tables/<table>/candidates/        releases that the gates refused
     downloads/<address>/              what was fetched over a network, with record.json
     downloads/unpacked-<digest>/      the files of an archive
+    spool/                            standard input and query results, until their documents are stored
     runs/<start>-<run>.parquet        duration, memory, metrics and outcome of each run
 """
 
@@ -52,6 +53,11 @@ class Workspace:
     def downloads(self) -> Path:
         """Folder of everything fetched over a network or unpacked from archives."""
         return self.root / "downloads"
+
+    @property
+    def spool(self) -> Path:
+        """Folder for sources that are no files, while a run reads them."""
+        return self.root / "spool"
 
     @property
     def runs_folder(self) -> Path:

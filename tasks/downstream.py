@@ -18,7 +18,7 @@ from storage.models.matrices import read_vectors
 from storage.releases.named_vectors import read_release_vectors
 from storage.releases.reader import setting_values
 from storage.releases.reports import read_settings
-from tasks.corpus import CorpusConfig
+from tasks.corpus_config import CorpusConfig
 from tasks.metrics.downstream import STARTS, Classified, Examples, classify, padded_ids, split_texts
 from tasks.metrics.lookup import rows_by_word
 from tasks.parameters import model_parameters, settings_section

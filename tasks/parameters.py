@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-from tasks.corpus import CorpusConfig
+from tasks.corpus_config import CorpusConfig
 from tasks.publication_config import PublicationConfig
 from tasks.release_report import ReportConfig
 from tasks.scoring import EvaluationConfig

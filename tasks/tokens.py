@@ -1,12 +1,14 @@
 """Tokenize the corpus: documents in, their tokens out."""
 
 import logging
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import ClassVar
 
+import pyarrow as pa
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from pydantic import Field
@@ -15,6 +17,7 @@ from storage.corpus.documents import read_documents
 from storage.corpus.finished_batches import clear_interrupted
 from storage.corpus.known_rows import link_known_rows, write_rows
 from storage.corpus.segments import Batch, read_index
+from storage.corpus.source_sequences import split_items
 from storage.corpus.tokens import TOKENS, read_segment_tokens, write_counts
 from storage.layout import Workspace
 from storage.stages import Manifest, Stage, StageFacts, complete_stage
@@ -64,12 +67,14 @@ def tokenize_corpus(
 ) -> Manifest[TokensFacts]:
     """Tokenize every document and count the tokens; source files tokenized before are reused.
 
-    The parts of a document stay in order, and no token spans two parts.
+    Items of sequences are tokens as they are. The parts of a document stay in order, and no token spans two parts.
     """
     check_tokenizer(config)
     stage = tokens_stage(corpus, config)
     # Of a corpus with another text, no rows can be reused then.
     suffix = f" {corpus.digest}" if config.depends_on_all_text else ""
+    sequences = corpus.config["format"] == "sequences"
+    split = split_items if sequences else partial(tokenize, config=config)
 
     def build(folder: Path) -> TokensFacts:
         clear_interrupted(folder)
@@ -77,10 +82,11 @@ def tokenize_corpus(
         files = [(rows.name, f"{rows.key}{suffix}") for rows in index]
         known = link_known_rows(workspace, stage, folder, [key for _, key in files])
         fresh = [file for file in range(len(files)) if file not in known]
-        warn_of_unsegmented_text(corpus.path, fresh, config)
-        dropped = choose_documents(corpus.path, fresh, config)
-        if config.is_plain:
-            batches = _tokenized(corpus.path, fresh, config)
+        dropped = Dropped({}) if sequences else choose_documents(corpus.path, fresh, config)
+        if not sequences:
+            warn_of_unsegmented_text(corpus.path, fresh, config)
+        if sequences or config.is_plain:
+            batches = _tokenized(corpus.path, fresh, split)
         else:
             size = sum(index[file].size for file in fresh)
             batches = token_batches(corpus.path, fresh, config, folder, dropped, size)
@@ -100,13 +106,13 @@ def tokenize_corpus(
     return manifest
 
 
-def _tokenized(folder: Path, files: Collection[int], config: TokenizerConfig) -> Iterator[Batch]:
+def _tokenized(folder: Path, files: Collection[int], split: Callable[[pa.Array], pa.Array]) -> Iterator[Batch]:
     """Batches in order, a few at a time on several cores: Arrow's kernels release the GIL."""
     workers = min(available_cores(), MOST_WORKERS)
     batches = read_documents(folder, files)
     with ThreadPoolExecutor(workers) as threads:
         while group := list(islice(batches, workers)):
             texts = [columns[2] for _, columns in group]
-            token_lists = threads.map(lambda text: tokenize(text, config), texts)
+            token_lists = threads.map(split, texts)
             for (rows_files, columns), tokens in zip(group, token_lists, strict=True):
                 yield Batch(rows_files, [columns[0], columns[1], tokens])

@@ -20,7 +20,7 @@ from storage.releases.start_vectors import PREVIOUS, StartPoint, read_start
 from storage.stages import Manifest, Stage, StageFacts, complete_stage
 from tasks.artifacts import training_progress
 from tasks.cooccurrences import CooccurrenceFacts
-from tasks.corpus import CorpusConfig
+from tasks.corpus_config import CorpusConfig
 from tasks.trainers.backends import explain_backend, resolve_config, train
 from tasks.trainers.bookkeeping import first_state
 from tasks.trainers.config import GloveConfig, TrainingConfig, training_config

@@ -16,7 +16,7 @@ from prefect.settings import PREFECT_LOCAL_STORAGE_PATH, temporary_settings
 from flows.runs.stop_notes import resume_command
 from flows.word_vectors import build_word_vectors
 from storage.redaction import without_credentials
-from tasks.corpus import CorpusConfig
+from tasks.corpus_config import CorpusConfig
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = sorted(path for room in ("flows", "tasks", "storage") for path in (ROOT / room).rglob("*.py"))

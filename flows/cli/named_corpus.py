@@ -17,7 +17,7 @@ def check_named_corpus(assignments: Sequence[str]) -> None:
         check_address(named[-1], SETTING)
         return
     # Mappings, lists and glob patterns are checked when they are read.
-    if not named or named[-1].lower() in ("", "none", "null") or named[-1][0] in "[{" or glob.has_magic(named[-1]):
+    if not named or named[-1].lower() in ("", "-", "none", "null") or named[-1][0] in "[{" or glob.has_magic(named[-1]):
         return
     path = named_path(named[-1], SETTING)
     if not path.exists():

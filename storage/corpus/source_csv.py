@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 from storage.corpus.source_files import SourceFile
 from storage.corpus.source_lines import whole_lines
-from storage.corpus.source_rows import missing_column
+from storage.corpus.source_rows import MISSING, RowOptions, Rows, missing_column
 from storage.errors import CorpusError
 from storage.file_signatures import DELIMITERS
 
@@ -38,24 +38,30 @@ class TableForm(NamedTuple):
 AUTOMATIC = TableForm()
 
 
-def csv_texts(file: SourceFile, column: str, errors: str, form: TableForm) -> Iterator[str]:
-    """The text column of each row. Raises CorpusError with the line number of a malformed row."""
+def csv_rows(
+    file: SourceFile,
+    columns: Sequence[str],
+    errors: str,
+    form: TableForm,
+    options: RowOptions,
+) -> Rows:
+    """Fields of each row, numbered by row. Raises CorpusError with the line number of a malformed row."""
+    return Rows(file, "row", _fields(file, columns, errors, form, options))
+
+
+def _fields(
+    file: SourceFile, columns: Sequence[str], errors: str, form: TableForm, options: RowOptions
+) -> Iterator[tuple[int, Sequence[object]]]:
     # The default limit is 128 kB, but a field may be a whole document.
     csv.field_size_limit(2**31 - 1)
-    lines = _RowLines(file, column, errors, form)
+    lines = _RowLines(file, columns[0], errors, form)
     # strict: an unclosed quote is an error instead of swallowing the rest of the file.
     rows = csv.reader(lines, delimiter=lines.delimiter, strict=True, **DIALECTS[form.quoting])  # type: ignore[arg-type]
     try:
         header = next(rows, [])
-        if column not in header:
-            raise missing_column(file.shown, column, header, _delimiter_hint(header, lines.delimiter))
-        if header.count(column) > 1:
-            raise CorpusError(f"{file.shown}: two columns are named {column!r}; rename one of them")
-        position = header.index(column)
-        lines.columns, lines.position = len(header), position
-        for row in lines.numbered(rows):
-            if not row:
-                continue
+        positions = [_position(file, header, column, lines.delimiter, options) for column in columns]
+        lines.columns, lines.position = len(header), positions[0]
+        for number, row in enumerate(filter(None, lines.numbered(rows)), 1):
             if len(row) != len(header):
                 raise CorpusError(
                     f"{file.shown}, line {lines.row_line:,}: the row has {len(row)} fields, but the header "
@@ -63,7 +69,7 @@ def csv_texts(file: SourceFile, column: str, errors: str, form: TableForm) -> It
                     "or set corpus.delimiter or corpus.quoting"
                 )
             lines.last_row = row
-            yield row[position]
+            yield number, [row[position] if position >= 0 else MISSING for position in positions]
     except csv.Error as error:
         if lines.in_quotes(error):
             raise CorpusError(
@@ -75,6 +81,17 @@ def csv_texts(file: SourceFile, column: str, errors: str, form: TableForm) -> It
             "fix the line, set corpus.quoting (none: quotes are plain characters; backslash: quotes are escaped with a "
             "backslash), or set the file's format with corpus.format"
         ) from error
+
+
+def _position(file: SourceFile, header: Sequence[str], column: str, delimiter: str, options: RowOptions) -> int:
+    """The position of a column; -1 without it, if such rows are skipped."""
+    if column not in header:
+        if options.on_missing == "skip":
+            return -1
+        raise missing_column(file.shown, column, header, _delimiter_hint(header, delimiter))
+    if header.count(column) > 1:
+        raise CorpusError(f"{file.shown}: two columns are named {column!r}; rename one of them")
+    return header.index(column)
 
 
 class _RowLines:

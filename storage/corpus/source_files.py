@@ -21,12 +21,14 @@ from storage.compressed_files import (
     open_decompressed,
     recognize_file,
 )
+from storage.corpus.text_encodings import ANY_ENCODING, check_plausible, encoded_content
 from storage.disk import sha256_of
 from storage.errors import CorpusError
 from storage.file_signatures import COMPRESSION_SUFFIXES
 
 logger = logging.getLogger(__name__)
 
+UTF8 = "utf-8"
 BLOCK_BYTES = 1 << 20
 # Text is split only at whitespace, so a run without any is held in memory as a whole.
 LONGEST_RUN = 64 << 20
@@ -40,12 +42,14 @@ class SourceFile:
     """One file of a corpus as listed.
 
     name: path relative to the common folder of all files, with `/`.  size (bytes), modified_ns: to detect changes.
+    encoding: of its text, unless the format prescribes one.
     """
 
     name: str
     path: Path
     size: int
     modified_ns: int
+    encoding: str = UTF8
 
     @property
     def suffix(self) -> str:
@@ -92,13 +96,19 @@ def check_unchanged(files: Sequence[SourceFile]) -> None:
 
 
 def recognized(file: SourceFile) -> FileContent:
-    """Recognise a file by content, then by name. Raises CorpusError if it is unreadable or damaged."""
+    """Recognise a file by content, then by name. Its head is in UTF-8.
+
+    Raises CorpusError if it is unreadable, damaged, or evidently not in the encoding that the settings name.
+    """
     try:
-        return recognize_file(file.path)
+        content = recognize_file(file.path)
     except (UnreadableFileError, DamagedFileError) as error:
         raise CorpusError(f"{file.shown}: {error}") from error
     except OSError as error:
         raise _unreadable(file, error) from error
+    if file.encoding == UTF8 or content.kind not in ANY_ENCODING:
+        return content
+    return encoded_content(file.shown, file.path.name, file.encoding, content)
 
 
 def read_blocks(file: SourceFile, errors: str) -> Iterator[str]:
@@ -110,7 +120,7 @@ def read_blocks(file: SourceFile, errors: str) -> Iterator[str]:
     """
     held: list[str] = []
     size = 0
-    for text, position in _decoded(file, errors):
+    for text, position in decoded_text(file, errors):
         held.append(text)
         size += len(text)
         if size < BLOCK_BYTES:
@@ -132,31 +142,30 @@ def read_blocks(file: SourceFile, errors: str) -> Iterator[str]:
         yield "".join(held)
 
 
-def _decoded(file: SourceFile, errors: str) -> Iterator[tuple[str, int]]:
-    """Pieces of text, each with its end position in bytes of (decompressed) text."""
-    decoder = codecs.getincrementaldecoder("utf-8")(errors)
+def decoded_text(file: SourceFile, errors: str) -> Iterator[tuple[str, int]]:
+    """Pieces of text, each with its end position in bytes of (decompressed) text. Raises as read_blocks."""
+    decoder = codecs.getincrementaldecoder(file.encoding)(errors)
     lines = io.IncrementalNewlineDecoder(decoder, translate=True)
     position = 0
     letters = replaced = 0
     at_start = True
-    for data, final in _with_end(_raw(file)):
+    for data, final in _with_end(raw_blocks(file)):
         waiting = len(decoder.getstate()[0])
-        _check_no_nul(file, data, position)
+        if file.encoding == UTF8:
+            _check_no_nul(file, data, position)
         try:
             text = lines.decode(data, final)
-        except UnicodeDecodeError as error:
-            found = error.object[error.start]
-            raise CorpusError(
-                f"{file.shown} is not UTF-8: byte {position - waiting + error.start:,} of its text is 0x{found:02x} "
-                f"({error.reason}); convert the file, or set corpus.errors=replace to read such bytes as U+FFFD"
-            ) from error
+        except UnicodeError as error:
+            raise _undecodable(file, error, position - waiting) from error
+        if file.encoding != UTF8:
+            check_plausible(file.shown, file.encoding, text)
         if errors == "replace":
             letters += len(text) - sum(map(text.count, " \n\t"))
             replaced += text.count(REPLACEMENT)
             if replaced > MOST_REPLACED * letters:
                 raise CorpusError(
-                    f"{file.shown} is not UTF-8: corpus.errors=replace would replace {replaced:,} of {letters:,} "
-                    f"characters up to byte {position + len(data):,}; convert the file from its encoding with iconv"
+                    f"{file.shown} is not {file.encoding.upper()}: corpus.errors=replace would replace {replaced:,} of "
+                    f"{letters:,} characters up to byte {position + len(data):,}; set corpus.encoding to its encoding"
                 )
         position += len(data)
         if at_start and text:
@@ -164,7 +173,21 @@ def _decoded(file: SourceFile, errors: str) -> Iterator[tuple[str, int]]:
             at_start = False
         yield text, position
     if replaced:
-        logger.warning("%s: %s invalid UTF-8 sequences were replaced by U+FFFD", file.shown, f"{replaced:,}")
+        logger.warning(
+            "%s: %s invalid %s sequences were replaced by U+FFFD", file.shown, f"{replaced:,}", file.encoding.upper()
+        )
+
+
+def _undecodable(file: SourceFile, error: UnicodeError, start: int) -> CorpusError:
+    """start: position in the file of the bytes in `error`."""
+    remedy = "set corpus.encoding to its encoding, or set corpus.errors=replace to read such bytes as U+FFFD"
+    if not isinstance(error, UnicodeDecodeError):
+        return CorpusError(f"{file.shown} is not {file.encoding.upper()} ({error}); {remedy}")
+    found = error.object[error.start]
+    return CorpusError(
+        f"{file.shown} is not {file.encoding.upper()}: byte {start + error.start:,} of its text is 0x{found:02x} "
+        f"({error.reason}); {remedy}"
+    )
 
 
 def _check_no_nul(file: SourceFile, data: bytes, position: int) -> None:
@@ -174,11 +197,12 @@ def _check_no_nul(file: SourceFile, data: bytes, position: int) -> None:
     if not data[found : found + 4096].strip(b"\x00"):
         what = "NUL padding, as after an interrupted copy or download: copy the file again"
     else:
-        what = "not allowed in text. Is the file UTF-16? Convert it with iconv -f UTF-16 -t UTF-8, or remove the byte"
+        what = "not allowed in text. Is the file UTF-16? Set corpus.encoding=utf-16, or remove the byte"
     raise CorpusError(f"{file.shown}: byte {position + found:,} of its text is NUL (0x00); {what}")
 
 
-def _raw(file: SourceFile) -> Iterator[bytes]:
+def raw_blocks(file: SourceFile) -> Iterator[bytes]:
+    """The decompressed bytes of a file. Raises CorpusError if it is unreadable or damaged."""
     if not file.size:
         return
     try:

@@ -12,6 +12,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePath
 
 from storage.compressed_files import UnreadableFileError, check_not_kernel, check_regular
+from storage.corpus.source_datasets import NOT_ROWS, not_rows
 from storage.corpus.source_files import SourceFile, described_files, printable
 from storage.errors import CorpusError
 from storage.named_paths import check_allowed, named_path
@@ -29,6 +30,8 @@ PROSE_SUFFIXES = frozenset({"", ".cff", ".html", ".md", ".pdf", ".rst", ".txt"})
 SIDE_SUFFIXES = frozenset(
     {".asc", ".crc", ".crdownload", ".filepart", ".md5", ".partial", ".sha1", ".sha256", ".sha512", ".sig", ".tmp"}
 )
+# Of a MediaWiki dump: the position of each page.
+DUMP_INDEX = "-multistream-index"
 HIDDEN, SIDE, LOOP, BROKEN, NOT_REGULAR, TWICE = (
     "names that start with '_' or '.'",
     "descriptions or checksums of the data",
@@ -113,6 +116,10 @@ class _Search:
     def files(self) -> list[Path]:
         """The matches, without documentation of the data and without duplicates reached by several paths."""
         unique = list(dict.fromkeys(self.found))
+        if len(unique) > 1 and (others := not_rows(unique)):
+            for path in others:
+                self._pass_over(path, NOT_ROWS)
+            unique = [path for path in unique if path not in others]
         data = [path for path in unique if not _is_description(path)]
         if data and len(unique) > 1:
             for path in unique:
@@ -210,6 +217,6 @@ def _split_pattern(path: Path) -> tuple[Path, tuple[str, ...]]:
 
 def _is_description(path: PurePath) -> bool:
     name = PurePath(path.name.lower())
-    if name.suffix in SIDE_SUFFIXES or name.name.endswith("~"):
+    if name.suffix in SIDE_SUFFIXES or name.name.endswith("~") or DUMP_INDEX in name.name:
         return True
     return name.suffix in PROSE_SUFFIXES and name.stem in DESCRIPTIONS

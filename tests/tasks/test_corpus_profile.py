@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storage.layout import Workspace
-from tasks.corpus import CorpusConfig
+from tasks.corpus_config import CorpusConfig
 from tasks.corpus_profile import CorpusProfile, describe_corpus
 from tasks.text.options import TokenizerConfig
 from tasks.text.text_profile import SCRIPTS, TextProfile

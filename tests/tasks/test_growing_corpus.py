@@ -18,7 +18,8 @@ from storage.corpus.segments import read_index
 from storage.corpus.vocabularies import FILE as VOCABULARY
 from storage.layout import Workspace
 from storage.stages import Manifest
-from tasks.corpus import CorpusConfig, CorpusFacts, fetch_corpus
+from tasks.corpus import CorpusFacts, fetch_corpus
+from tasks.corpus_config import CorpusConfig
 from tasks.text.tokenizers import TokenizerConfig
 from tasks.text.vocabulary import VocabularyConfig
 from tasks.tokens import TokensFacts, tokenize_corpus

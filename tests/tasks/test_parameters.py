@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tasks.corpus import CorpusConfig
+from tasks.corpus_config import CorpusConfig
 from tasks.parameters import model_parameters
 from tasks.trainers.config import CbowConfig, SkipGramConfig
 

@@ -16,7 +16,8 @@ from storage.errors import SettingsError
 from storage.layout import Workspace
 from storage.stages import Manifest
 from tasks import tokenizing
-from tasks.corpus import CorpusConfig, CorpusFacts, fetch_corpus
+from tasks.corpus import CorpusFacts, fetch_corpus
+from tasks.corpus_config import CorpusConfig
 from tasks.text.options import TokenizerConfig
 from tasks.text.pieces import Pieces
 from tasks.tokens import TokensFacts, tokenize_corpus

@@ -8,7 +8,8 @@ import pytest
 from storage.corpus.tokens import read_tokens
 from storage.layout import Workspace
 from storage.stages import Manifest
-from tasks.corpus import CorpusConfig, CorpusFacts, fetch_corpus
+from tasks.corpus import CorpusFacts, fetch_corpus
+from tasks.corpus_config import CorpusConfig
 from tasks.text.tokenizers import TokenizerConfig
 from tasks.tokens import TokensFacts, tokenize_corpus
 

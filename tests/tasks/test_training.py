@@ -15,7 +15,8 @@ from storage.releases.file import ReleaseContent
 from storage.releases.publishing import publish_release
 from storage.releases.start_vectors import find_start
 from storage.stages import Manifest, find_stage
-from tasks.corpus import CorpusConfig, fetch_corpus
+from tasks.corpus import fetch_corpus
+from tasks.corpus_config import CorpusConfig
 from tasks.progress import listening
 from tasks.text.tokenizers import TokenizerConfig
 from tasks.text.vocabulary import VocabularyConfig

@@ -13,7 +13,8 @@ import pytest
 from storage.layout import Workspace
 from storage.models.matrices import CHECKPOINT, read_vectors
 from storage.stages import Manifest, find_stage
-from tasks.corpus import CorpusConfig, fetch_corpus
+from tasks.corpus import fetch_corpus
+from tasks.corpus_config import CorpusConfig
 from tasks.text.tokenizers import TokenizerConfig
 from tasks.text.vocabulary import VocabularyConfig
 from tasks.tokens import tokenize_corpus

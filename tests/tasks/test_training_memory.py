@@ -11,7 +11,8 @@ from storage.corpus.encoded import EncodedCorpus, EncodedRows, write_encoded
 from storage.corpus.vocabularies import read_vocabulary
 from storage.layout import Workspace
 from storage.stages import Manifest
-from tasks.corpus import CorpusConfig, fetch_corpus
+from tasks.corpus import fetch_corpus
+from tasks.corpus_config import CorpusConfig
 from tasks.text.tokenizers import TokenizerConfig
 from tasks.text.vocabulary import VocabularyConfig
 from tasks.tokens import tokenize_corpus

@@ -1,0 +1,33 @@
+"""`python -m benchmarks`: measurements of vecmill beside its peers, on the same text, in one run."""
+
+import typer
+
+from benchmarks.defaults import search_defaults
+from benchmarks.evaluation import measure_evaluation
+from benchmarks.families import measure_families
+from benchmarks.fault_report import measure_faults
+from benchmarks.gates import measure_gates
+from benchmarks.queries import measure_queries
+from benchmarks.training import measure_training
+from benchmarks.training_report import report_training
+from benchmarks.warm_start import measure_warm_start
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Measure vecmill beside its peers.")
+app.command("defaults")(search_defaults)
+app.command("evaluation")(measure_evaluation)
+app.command("families")(measure_families)
+app.command("faults")(measure_faults)
+app.command("gates")(measure_gates)
+app.command("queries")(measure_queries)
+app.command("training")(measure_training)
+app.command("training-report")(report_training)
+app.command("warm-start")(measure_warm_start)
+
+
+@app.callback()
+def main() -> None:
+    """Measure vecmill beside its peers."""
+
+
+if __name__ == "__main__":
+    app(prog_name="python -m benchmarks")

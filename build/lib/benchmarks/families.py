@@ -1,0 +1,150 @@
+"""`python -m benchmarks families`: the model families on the same text: seconds, memory and all scores of each."""
+
+import multiprocessing
+import resource
+import tempfile
+from collections.abc import Callable
+from datetime import UTC, datetime
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from gensim.models import KeyedVectors
+from pydantic import BaseModel
+
+from benchmarks.corpora import BenchmarkCorpus, load_corpus
+from benchmarks.ledger import RESULTS, this_place
+from benchmarks.quality import METRICS, evaluate_quality
+from benchmarks.trainers import BenchmarkSettings, Trained, text_vocabulary, train_gensim, train_vecmill
+from benchmarks.training_plan import WIKIPEDIA
+from storage.corpus.cooccurrences import CooccurrenceCorpus, SpilledRuns, write_cooccurrences
+from tasks.trainers.backends import resolve_config, train
+from tasks.trainers.bookkeeping import first_state
+from tasks.trainers.config import GloveConfig
+from tasks.trainers.cpu.cooccurrences import count_cooccurrences, decoded
+
+# Their skip-gram has vecmill's default rate; GloVe has its own settings.
+SETTINGS = BenchmarkSettings(learning_rate=0.05, final_rate_fraction=1e-4, subsample_threshold=1e-4)
+
+
+class Row(BaseModel):
+    """One family. seconds: training, with what it counts first.  megabytes: peak of the process, text included."""
+
+    family: str
+    epochs: int
+    seconds: float
+    words_per_second: float
+    megabytes: int
+    quality: dict[str, float]
+
+
+def train_glove(corpus: BenchmarkCorpus, settings: BenchmarkSettings) -> Trained:
+    """Count and train with vecmill's GloVe and its default settings; publishes the sum of both matrices."""
+    config = resolve_config(GloveConfig(dimension=settings.dimension, workers=settings.workers, seed=settings.seed))
+    assert isinstance(config, GloveConfig)
+    text = corpus.encode(settings.min_count)
+    vocabulary = text_vocabulary(text, settings)
+    started = datetime.now(UTC)
+    with tempfile.TemporaryDirectory() as name:
+        folder, memory, radius = Path(name), config.cooccurrence_megabytes << 20, config.window_radius
+        runs = SpilledRuns(folder)
+        chunks = text.source.read_chunks()
+        count_cooccurrences(chunks, vocabulary.keep_probability, radius, memory, settings.workers, runs.add)
+        write_cooccurrences(folder, (decoded(*batch, len(vocabulary), radius) for batch in runs.merged(memory)))
+        runs.remove()
+        state = first_state(vocabulary, config)
+        for step in train(CooccurrenceCorpus(folder), vocabulary, config, state):
+            state = step.state
+    seconds = (datetime.now(UTC) - started).total_seconds()
+    vectors = KeyedVectors(settings.dimension)
+    vectors.add_vectors(text.words, np.asarray(state.center_vectors + state.context_vectors))
+    return Trained(seconds, vectors)
+
+
+def train_cbow(corpus: BenchmarkCorpus, settings: BenchmarkSettings) -> Trained:
+    """Train vecmill's CBOW."""
+    return train_vecmill(corpus, settings.model_copy(update={"model": "cbow"}))
+
+
+# Every family, and the peers that train the same; a new family adds its line.
+FAMILIES: dict[str, Callable[[BenchmarkCorpus, BenchmarkSettings], Trained]] = {
+    "skip_gram": train_vecmill,
+    "cbow": train_cbow,
+    "glove": train_glove,
+    "gensim skip-gram": train_gensim,
+}
+
+
+def measure_families(
+    family: Annotated[list[str] | None, typer.Option(help="may be repeated; default: all")] = None,
+    corpus: Annotated[Path | None, typer.Option(help="text; default: text8-like Wikipedia, else movie reviews")] = None,
+    output: Annotated[Path, typer.Option(file_okay=False, help="folder to write into")] = RESULTS,
+) -> None:
+    """Train every family on the same text, each in a new process, and write families.md."""
+    unknown = set(family or ()) - set(FAMILIES)
+    if unknown:
+        raise typer.BadParameter(f"unknown: {', '.join(sorted(unknown))}; use {', '.join(FAMILIES)}")
+    text = corpus or (WIKIPEDIA if WIKIPEDIA.exists() else None)
+    with tempfile.TemporaryDirectory() as folder:
+        rows = [_in_new_process(name, text, Path(folder)) for name in family or FAMILIES]
+    output.mkdir(parents=True, exist_ok=True)
+    (output / "families.md").write_text(write_page(text.name if text else "movie reviews", rows), encoding="utf-8")
+
+
+def measure_family(name: str, text: Path | None, folder: Path) -> Row:
+    """Train one family and score its vectors."""
+    loaded = load_corpus(text, folder)
+    epochs = GloveConfig().epochs if name == "glove" else SETTINGS.epochs
+    trained = FAMILIES[name](loaded, SETTINGS)
+    megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    speed = loaded.token_count * epochs / trained.seconds
+    quality = evaluate_quality(trained.vectors)
+    return Row(
+        family=name,
+        epochs=epochs,
+        seconds=trained.seconds,
+        words_per_second=speed,
+        megabytes=megabytes,
+        quality=quality,
+    )
+
+
+def write_page(corpus: str, rows: list[Row]) -> str:
+    """One row for each family."""
+    place = this_place()
+    metrics = [metric for metric in METRICS if metric in rows[0].quality]
+    lines = [
+        "# Model families",
+        "",
+        f"Written by `python -m benchmarks families` on {datetime.now(UTC).date()}, commit {place.commit}, "
+        f"{place.processor}, {SETTINGS.workers} workers. Corpus: {corpus}; dimension {SETTINGS.dimension}, min count "
+        f"{SETTINGS.min_count}, subsampling {SETTINGS.subsample_threshold:g}, one seed. Seconds include counting "
+        "cooccurrences; memory is the peak of the process, the text included. Words are corpus tokens x epochs.",
+        "",
+        f"| family | epochs | seconds | M words/s | MB | {' | '.join(metrics)} |",
+        f"|---|---:|---:|---:|---:|{'---:|' * len(metrics)}",
+    ]
+    for row in rows:
+        scores = " | ".join(f"{row.quality[metric]:.3f}" for metric in metrics)
+        speed = row.words_per_second / 1e6
+        lines.append(
+            f"| {row.family} | {row.epochs} | {row.seconds:.0f} | {speed:.2f} | {row.megabytes:,} | {scores} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _in_new_process(name: str, text: Path | None, folder: Path) -> Row:
+    """Measure in a process of its own, so that its peak of memory is that of one family."""
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+    process = multiprocessing.get_context("spawn").Process(target=_send_row, args=(sender, name, text, folder))
+    process.start()
+    sender.close()
+    row: Row = receiver.recv()
+    process.join()
+    return row
+
+
+def _send_row(results: Connection, name: str, text: Path | None, folder: Path) -> None:
+    results.send(measure_family(name, text, folder))

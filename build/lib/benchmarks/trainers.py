@@ -1,0 +1,186 @@
+"""vecmill and its peers behind one call: the same text and settings in, seconds and vectors out."""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from importlib.util import find_spec
+from multiprocessing import get_context
+from typing import Any
+
+import numpy as np
+from gensim.models import KeyedVectors, Word2Vec
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from benchmarks.corpora import BenchmarkCorpus, EncodedText
+from tasks.text.vocabulary import keep_probability, noise_probability
+from tasks.trainers.backends import resolve_workers, train
+from tasks.trainers.config import SkipGramConfig, TrainingConfig, training_config
+from tasks.trainers.interface import TrainingState, Vocabulary
+from tasks.trainers.sampling import initial_state
+
+
+class BenchmarkSettings(BaseModel):
+    """What every trainer does, in vecmill's words; the defaults are those of gensim's skip-gram, but all cores.
+
+    The rate ends at an eighth: with two workers gensim's `corpus_file` form never falls below that in 4 epochs.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str = "skip_gram"
+    dimension: int = 100
+    window_radius: int = 5
+    reduced_windows: bool = True
+    negatives_per_pair: int = 5
+    epochs: int = 5
+    learning_rate: float = 0.025
+    final_rate_fraction: float = 0.125
+    subsample_threshold: float = 1e-3
+    min_count: int = 5
+    workers: int = Field(default_factory=lambda: resolve_workers(SkipGramConfig()))
+    seed: int = 1
+    backend: str = "auto"
+
+    @property
+    def training(self) -> TrainingConfig:
+        """The settings of vecmill's training alone."""
+        return training_config(self.model_dump(exclude={"subsample_threshold", "min_count"}))
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Vectors, words most frequent first, and what training alone took: no reading of text, no counting of words."""
+
+    seconds: float
+    vectors: KeyedVectors
+
+
+Trainer = Callable[[BenchmarkCorpus, BenchmarkSettings], Trained]
+
+
+def train_vecmill(corpus: BenchmarkCorpus, settings: BenchmarkSettings) -> Trained:
+    """Train with vecmill; the seconds are those of its epochs."""
+    text = corpus.encode(settings.min_count)
+    vocabulary = text_vocabulary(text, settings)
+    state, seconds = run_epochs(
+        text, vocabulary, settings, initial_state(vocabulary, settings.dimension, settings.seed)
+    )
+    vectors = KeyedVectors(settings.dimension)
+    vectors.add_vectors(text.words, state.center_vectors)
+    return Trained(seconds, vectors)
+
+
+def text_vocabulary(text: EncodedText, settings: BenchmarkSettings) -> Vocabulary:
+    """What vecmill's training knows of the words of a text."""
+    keep = keep_probability(text.counts, settings.subsample_threshold)
+    return Vocabulary(text.counts, keep, noise_probability(text.counts, 0.75))
+
+
+def run_epochs(
+    text: EncodedText, vocabulary: Vocabulary, settings: BenchmarkSettings, state: TrainingState
+) -> tuple[TrainingState, float]:
+    """Train a state to the end; returns it and the seconds of its epochs."""
+    seconds = 0.0
+    for step in train(text.source, vocabulary, settings.training, state):
+        state = step.state
+        seconds += step.epoch_result.seconds if step.epoch_result else 0.0
+    return state, seconds
+
+
+def train_gensim(corpus: BenchmarkCorpus, settings: BenchmarkSettings) -> Trained:
+    """Train with gensim's `corpus_file` form, the faster of its two; the seconds are those of `train`."""
+    model = Word2Vec(
+        sg=int(settings.model == "skip_gram"),
+        hs=0,
+        vector_size=settings.dimension,
+        window=settings.window_radius,
+        shrink_windows=settings.reduced_windows,
+        negative=settings.negatives_per_pair,
+        sample=settings.subsample_threshold,
+        min_count=settings.min_count,
+        alpha=settings.learning_rate,
+        min_alpha=gensim_min_alpha(settings),
+        workers=settings.workers,
+        seed=settings.seed,
+    )
+    model.build_vocab(corpus_file=str(corpus.file))
+    with threadpool_limits(limits=1):
+        started = time.perf_counter()
+        model.train(
+            corpus_file=str(corpus.file),
+            total_examples=model.corpus_count,
+            total_words=model.corpus_total_words,
+            epochs=settings.epochs,
+        )
+        seconds = time.perf_counter() - started
+    return Trained(seconds, model.wv)
+
+
+def gensim_min_alpha(settings: BenchmarkSettings) -> float:
+    """What to tell gensim for its rate to end where the settings say, but not less than its default, 0.0001.
+
+    In its `corpus_file` form each worker holds the lines that it has read against those of the whole file, so the rate
+    goes only part of the way to `min_alpha`, in the mean too (`train_epoch_sg` in word2vec_corpusfile.pyx, gensim 4.4).
+    """
+    way = 1 - (1 - 1 / settings.workers) / settings.epochs
+    return max(1e-4, settings.learning_rate * (1 - (1 - settings.final_rate_fraction) / way))
+
+
+def train_fasttext(corpus: BenchmarkCorpus, settings: BenchmarkSettings) -> Trained:
+    """Train with fastText, without its character n-grams. It takes no seed: each run is another. Its rate falls to 0.
+
+    Its one function counts the words too, so the seconds hold that: about a hundredth of them.
+    """
+    options = {
+        "model": "skipgram" if settings.model == "skip_gram" else "cbow",
+        "dim": settings.dimension,
+        "ws": settings.window_radius,
+        "neg": settings.negatives_per_pair,
+        "epoch": settings.epochs,
+        "lr": settings.learning_rate,
+        "t": settings.subsample_threshold,
+        "minCount": settings.min_count,
+        "thread": settings.workers,
+        "loss": "ns",
+        "minn": 0,
+        "maxn": 0,
+        "bucket": 0,
+        "verbose": 0,
+    }
+    # A process of its own: with fewer than ten threads fastText 0.9.2 leaves the last of its first vectors as it finds
+    # the memory, eight tenths of them with two: zeros in a new process, NaN in one that has trained before.
+    with ProcessPoolExecutor(1, get_context("spawn")) as process:
+        seconds, words, matrix = process.submit(_run_fasttext, str(corpus.file), options).result()
+    vectors = KeyedVectors(settings.dimension)
+    vectors.add_vectors(words, matrix)
+    return Trained(seconds, vectors)
+
+
+def _run_fasttext(file: str, options: dict[str, Any]) -> tuple[float, list[str], NDArray[np.float32]]:
+    from fasttext import train_unsupervised
+
+    started = time.perf_counter()
+    model = train_unsupervised(file, **options)
+    seconds = time.perf_counter() - started
+    return seconds, model.get_words(), model.get_input_matrix()
+
+
+def train_w2v_accel(corpus: BenchmarkCorpus, settings: BenchmarkSettings) -> Trained:
+    """Train with w2v-accel, on a GPU."""
+    from benchmarks import gpu_peers
+
+    return gpu_peers.train_w2v_accel(corpus, settings)
+
+
+PEERS: dict[str, Trainer] = {"gensim": train_gensim, "fasttext": train_fasttext, "w2v-accel": train_w2v_accel}
+# The last is closed and for GPUs alone, so no extra brings it.
+INSTALLED_BY = {"gensim": "-e .", "fasttext": "-e '.[bench]'", "w2v-accel": "w2v-accel==0.0.2"}
+TRAINERS: dict[str, Trainer] = {"vecmill": train_vecmill, **PEERS}
+
+
+def is_installed(trainer: str) -> bool:
+    """Whether the package of a trainer is there; that of vecmill is."""
+    return trainer == "vecmill" or find_spec(trainer.replace("-", "_")) is not None

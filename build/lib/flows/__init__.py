@@ -1,0 +1,1 @@
+"""Orchestration: the Prefect flows, their server, and the `vecmill` command."""

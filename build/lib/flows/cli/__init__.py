@@ -1,0 +1,1 @@
+"""The `vecmill` command: one module per group of commands, and their views."""

@@ -1,0 +1,190 @@
+"""The `vecmill` command: run deployments, inspect and query their releases.
+
+Prefect and the numeric libraries take a second to import, so each command imports what it needs.
+"""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from flows.cli import (
+    corpora_command,
+    corpus_command,
+    downstream_command,
+    evaluation_commands,
+    exchange_commands,
+    history_commands,
+    notify_commands,
+    report_commands,
+    server_commands,
+    table_commands,
+)
+from flows.cli.command_errors import run_guarded
+from flows.cli.console import messages, output, print_table, shown_progress
+from flows.cli.named_corpus import check_named_corpus
+from flows.cli.options import DeploymentArgument, JsonOption, SetOption, WorkspaceOption, print_json
+from flows.cli.printable import printable
+from flows.server.environment import prepare_prefect
+from storage.errors import GateRefusedError
+from storage.layout import resolve_workspace
+
+if TYPE_CHECKING:
+    from flows.runs.result import BuildResult
+
+app = typer.Typer(
+    name="vecmill",
+    help="Turn a text corpus into a published, quality-gated table of word vectors that you query with SQL.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        output.print(f"vecmill {version('vecmill')}", highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def common_options(
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="show the version and exit")
+    ] = False,
+) -> None:
+    """Turn a text corpus into a published, quality-gated table of word vectors that you query with SQL."""
+
+
+@app.command("list")
+def list_deployments(as_json: JsonOption = False) -> None:
+    """List the deployments in prefect.yaml.
+
+    Example: vecmill list --json
+    """
+    from flows.deployments import read_deployments
+
+    deployments = read_deployments().values()
+    if as_json:
+        print_json([{"name": d.name, "description": d.description, "schedules": d.schedules} for d in deployments])
+        return
+    table = Table("name", "description", "schedule", box=None, pad_edge=False, header_style="bold")
+    for deployment in deployments:
+        table.add_row(deployment.name, deployment.description, ", ".join(deployment.schedules))
+    print_table(table)
+
+
+@app.command()
+def build(
+    name: DeploymentArgument,
+    settings: SetOption = None,
+    workspace: WorkspaceOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="show which stages would run or be reused")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Run a deployment locally, without a server, and publish its table.
+
+    Example: vecmill build adhoc --set corpus.path=reviews.txt --set publication.table=reviews
+    """
+    check_named_corpus(settings or [])
+    prepare_prefect()
+    from flows.deployments import build_parameters, check_paths, find_deployment
+
+    parameters = build_parameters(find_deployment(name), settings or [])
+    if dry_run:
+        from flows.runs.planning import plan_stages
+
+        arrivals, plan = plan_stages(parameters, resolve_workspace(workspace))
+        if as_json:
+            print_json([step.model_dump() for step in plan])
+        elif arrivals.nothing_to_do:
+            output.print(f"nothing to do: {arrivals}", markup=False, highlight=False)
+        else:
+            output.print(str(arrivals), style="dim", markup=False, highlight=False)
+            table = Table("stage", "action", "path", box=None, pad_edge=False, header_style="bold")
+            for step in plan:
+                table.add_row(step.name, "reuse" if step.reused else "run", escape(printable(step.path)))
+            print_table(table)
+        return
+    check_paths(parameters)
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
+    from flows.runs.result import BuildResult
+    from flows.server.temporary_server import start_temporary_server
+    from flows.word_vectors import build_word_vectors
+
+    # The heartbeat thread delays the end of a flow by up to a second; locally there is no use for heartbeats.
+    without_heartbeats = temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None})
+    sections = {section: getattr(parameters, section) for section in type(parameters).model_fields}
+    resolved_workspace = resolve_workspace(workspace)
+    try:
+        start_temporary_server()
+        with shown_progress(), without_heartbeats:
+            result = build_word_vectors(**sections, workspace=str(resolved_workspace.root))
+    except GateRefusedError as refusal:
+        if isinstance(refusal.result, BuildResult):
+            _show_result(refusal.result, as_json)
+        raise
+    except KeyboardInterrupt:
+        kept = f"stopped; finished stages are kept in {resolved_workspace.root}; run the same command to resume"
+        messages.print(printable(kept), markup=False)
+        raise
+    _show_result(result, as_json)
+
+
+@app.command()
+def doctor(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
+    """Check versions, training backends, GPU, disk and file system.
+
+    Example: vecmill doctor --workspace /data/vecmill
+    """
+    from flows.cli.diagnosis import diagnose
+
+    findings = diagnose(resolve_workspace(workspace))
+    if as_json:
+        print_json([finding.model_dump() for finding in findings])
+    else:
+        table = Table("check", "result", "", box=None, pad_edge=False, header_style="bold")
+        for finding in findings:
+            table.add_row(
+                finding.name, escape(printable(finding.found)), "[green]ok[/]" if finding.good else "[yellow]check[/]"
+            )
+        print_table(table)
+
+
+table_commands.register(app)
+corpus_command.register(app)
+corpora_command.register(app)
+downstream_command.register(app)
+evaluation_commands.register(app)
+exchange_commands.register(app)
+history_commands.register(app)
+report_commands.register(app)
+server_commands.register(app)
+notify_commands.register(app)
+
+
+def main() -> None:
+    """Run the command and exit. Exit codes: 0 success, 1 failed or refused, 2 usage error."""
+    # Not standalone, so that run_guarded also prints usage errors.
+    sys.exit(run_guarded(lambda: app(prog_name="vecmill", standalone_mode=False)))
+
+
+def _show_result(result: "BuildResult", as_json: bool) -> None:
+    from flows.cli.summary_views import print_summary
+    from storage.releases.querying import example_neighbors
+
+    if as_json:
+        print_json(result.model_dump(mode="json"))
+        return
+    neighbors = (
+        []
+        if result.outcome in ("refused", "nothing to do")
+        else example_neighbors(Path(result.release_path), words=5, k=5)
+    )
+    print_summary(output, result, neighbors)

@@ -1,0 +1,29 @@
+"""Arguments, options and JSON output shared by several commands."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.cli.completion import offer_deployments, offer_tables
+from storage.layout import WORKSPACE_VARIABLE
+
+DeploymentArgument = Annotated[
+    str, typer.Argument(help="deployment name; see `vecmill list`", autocompletion=offer_deployments)
+]
+TableArgument = Annotated[str, typer.Argument(help="a published table", autocompletion=offer_tables)]
+WorkspaceOption = Annotated[
+    Path | None,
+    typer.Option("--workspace", help=f"folder of all artefacts; default: ${WORKSPACE_VARIABLE}, then ./workspace"),
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="SETTING=VALUE", help="override one setting, e.g. training.epochs=3"),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="print the result as JSON on one line")]
+
+
+def print_json(content: object) -> None:
+    """Print one JSON document on the last line of stdout."""
+    print(json.dumps(content, ensure_ascii=False, default=str))  # noqa: T201  # no wrapping, no colour

@@ -1,0 +1,135 @@
+"""`vecmill report` and `vecmill plot`: HTML reports and plots of a release."""
+
+import re
+import webbrowser
+from pathlib import Path
+from typing import Annotated, Literal, cast
+
+import typer
+from rich.markup import escape
+
+from flows.cli.completion import offer_releases
+from flows.cli.console import messages, output, shown_progress
+from flows.cli.options import JsonOption, TableArgument, WorkspaceOption, print_json
+from flows.cli.printable import printable
+from storage.errors import SettingsError
+from storage.layout import resolve_workspace
+
+MOST_PLOTTED = 500
+
+VersionOption = Annotated[
+    str | None,
+    typer.Option(
+        "--version", help="a kept version or candidate prefix; default: the current release",
+        autocompletion=offer_releases,
+    ),
+]  # fmt: skip
+MethodOption = Annotated[Literal["tsne", "pca"], typer.Option("--method", help="projection to two dimensions")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the two commands to the application."""
+    app.command()(report)
+    app.command()(plot)
+
+
+def report(
+    table: TableArgument,
+    version: VersionOption = None,
+    open_browser: Annotated[bool, typer.Option("--open", help="open it in a browser")] = False,
+    target: Annotated[
+        Path | None, typer.Option("-o", "--output", help="output file; default: next to the release")
+    ] = None,
+    map_words: Annotated[int, typer.Option(min=1, max=20_000, help="number of most frequent words on the map")] = 5000,
+    method: MethodOption = "tsne",
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the report of a release as one self-contained HTML file.
+
+    Example: vecmill report movie-reviews --open
+    """
+    from storage.output_files import new_output
+    from storage.releases.history import choose_release
+    from tasks.release_report import ReportConfig, make_report, render_release
+
+    resolved_workspace = resolve_workspace(workspace)
+    release = choose_release(resolved_workspace, table, version)
+    config = ReportConfig(map_words=map_words, map_method=method)
+    with shown_progress():
+        if target is None:
+            path = make_report(release, config, resolved_workspace)
+        else:
+            path = target.expanduser().absolute()
+            with new_output(path, force=True) as written:
+                written.write_text(render_release(release, config, resolved_workspace), encoding="utf-8")
+    if as_json:
+        print_json({"table": table, "version": release.row.version, "path": str(path), "size": path.stat().st_size})
+    else:
+        output.print(
+            f"{escape(printable(str(path)))} ({path.stat().st_size / 1e6:.1f} MB)", highlight=False, soft_wrap=True
+        )
+    if open_browser and not webbrowser.open(path.as_uri()):
+        messages.print("could not start a browser; open the file above manually")
+
+
+def plot(
+    table: TableArgument,
+    words: Annotated[
+        list[str] | None, typer.Option("--words", help="words to show, separated by commas or spaces; repeatable")
+    ] = None,
+    curves: Annotated[bool, typer.Option("--curves", help="plot the learning curves instead of words")] = False,
+    target: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="output file, .png or .svg; default: TABLE.png in the current folder"),
+    ] = None,
+    method: MethodOption = "tsne",
+    neighbors: Annotated[int, typer.Option(min=0, max=50, help="number of nearest words to add for each word")] = 0,
+    version: VersionOption = None,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Plot words of a table on a labelled map, or its learning curves, as PNG or SVG.
+
+    Example: vecmill plot movie-reviews --words "good, bad, new york" -o words.svg
+    """
+    from storage.output_files import new_output
+    from storage.releases.history import choose_release
+    from tasks.plotting import Plot, plot_training, plot_words
+
+    path = (target or Path(f"{table}.png")).expanduser().absolute()
+    form = path.suffix.lower().removeprefix(".")
+    if form not in ("png", "svg"):
+        raise SettingsError(f"{path.name}: unsupported image format; use .png or .svg")
+    picture_form = cast(Literal["png", "svg"], form)
+    asked = [] if curves else _split_words(words or [])
+    release = choose_release(resolve_workspace(workspace), table, version)
+    if curves:
+        if not release.training:
+            raise SettingsError(f"{table} has no learning curves: its vectors were imported; use --words")
+        drawn = Plot(plot_training(release, picture_form), 0, [])
+    else:
+        drawn = plot_words(release, asked, method, picture_form, neighbors)
+    with new_output(path, force=True) as written:
+        written.write_bytes(drawn.picture)
+    if as_json:
+        print_json({"table": table, "path": str(path), "words": drawn.words, "unknown": drawn.unknown})
+        return
+    if drawn.unknown:
+        messages.print(f"not in {table}: {escape(printable(', '.join(drawn.unknown)))}", highlight=False)
+    output.print(f"{escape(printable(str(path)))} ({len(drawn.picture) / 1e3:.0f} kB)", highlight=False, soft_wrap=True)
+
+
+def _split_words(options: list[str]) -> list[str]:
+    """Words of all `--words` options; between commas a word may contain spaces."""
+    words = [
+        word
+        for option in options
+        for word in (re.split(r"\s*,\s*", option.strip()) if "," in option else option.split())
+        if word
+    ]
+    if not words:
+        raise SettingsError("no words to plot; use --words 'king, queen, man, woman' or --curves")
+    if len(words) > MOST_PLOTTED:
+        raise SettingsError(f"{len(words)} words are too many for a readable plot; use at most {MOST_PLOTTED}")
+    return words

@@ -1,0 +1,1 @@
+"""One run: its result, record, summary, stop notes and plan."""

@@ -1,0 +1,70 @@
+"""Dry run: chain the digests of all stages to see what a build would run or reuse."""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from flows.deployments import BuildParameters
+from storage.layout import Workspace
+from storage.releases.publishing import current_release
+from storage.releases.start_vectors import find_start
+from storage.stages import Stage, find_stage
+from tasks.arrivals import Arrivals, find_arrivals
+from tasks.comparison import comparison_stage
+from tasks.cooccurrences import cooccurrence_stage
+from tasks.corpus import corpus_stage
+from tasks.evaluation import evaluation_stage
+from tasks.tokens import tokens_stage
+from tasks.trainers.config import GloveConfig
+from tasks.training import start_spec, training_stage
+from tasks.vocabulary import encoded_stage, vocabulary_stage
+
+
+class PlannedStage(BaseModel):
+    """One stage of a dry run."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    reused: bool
+    path: str
+
+
+def plan_stages(parameters: BuildParameters, workspace: Workspace) -> tuple[Arrivals, list[PlannedStage]]:
+    """New files, and every stage of the build with whether it would be reused; no stages if there is nothing to do.
+
+    Reads the corpus files and writes nothing.
+    """
+    release = current_release(workspace, parameters.publication.table)
+    arrivals = find_arrivals(parameters.corpus, parameters.publication.table, release, workspace)
+    if arrivals.nothing_to_do:
+        return arrivals, []
+    corpus = corpus_stage(parameters.corpus, workspace)
+    tokens = tokens_stage(corpus, parameters.tokenizer)
+    vocabulary = vocabulary_stage(tokens, parameters.vocabulary)
+    encoded = encoded_stage(tokens, vocabulary, arrivals.only)
+    start = find_start(start_spec(parameters.corpus, parameters.training), release, workspace)
+    glove = parameters.training if isinstance(parameters.training, GloveConfig) else None
+    cooccurrences = cooccurrence_stage(encoded, vocabulary, glove) if glove else None
+    training = training_stage(encoded, vocabulary, parameters.training, start, cooccurrences)
+    evaluation = evaluation_stage(training, vocabulary, parameters.evaluation, parameters.publication.published_matrix)
+    comparison = comparison_stage(training, vocabulary, parameters.evaluation, parameters.publication, release)
+    named: dict[str, Stage[Any] | None] = {
+        "corpus": corpus,
+        "tokens": tokens,
+        "vocabulary": vocabulary,
+        "encoded": encoded,
+        "cooccurrences": cooccurrences,
+        "training": training,
+        "evaluation": evaluation,
+        "comparison": comparison,
+    }
+    return arrivals, [
+        PlannedStage(
+            name=name,
+            reused=find_stage(workspace, stage) is not None,
+            path=str(workspace.stage_folder(stage.kind, stage.digest)),
+        )
+        for name, stage in named.items()
+        if stage
+    ]

@@ -1,0 +1,1 @@
+"""Prefect server and worker: the local stack, deployments, automations and notifications."""

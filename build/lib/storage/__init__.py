@@ -1,0 +1,1 @@
+"""Where things live: paths, file formats, schemas and all SQL."""

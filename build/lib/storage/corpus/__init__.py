@@ -1,0 +1,1 @@
+"""Corpora on disk: source files, documents, tokens, vocabularies and encoded text."""

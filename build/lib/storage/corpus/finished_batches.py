@@ -1,0 +1,66 @@
+"""Batches of rows kept while a slow stage runs, so that a killed run resumes, and that are read more than once."""
+
+import hashlib
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from storage.corpus.segments import Batch, RowTable
+
+PREFIX = "unfinished-"
+
+
+def clear_interrupted(stage_folder: Path) -> None:
+    """Remove what an interrupted run has written into the folder of its stage, except its finished batches."""
+    for path in stage_folder.iterdir():
+        if path.is_file():
+            path.unlink()
+
+
+class FinishedBatches:
+    """Numbered batches in a folder of their own, each complete or absent.
+
+    identity: what the batches depend on, besides the stage; batches of another identity are removed.
+    """
+
+    def __init__(self, stage_folder: Path, table: RowTable, identity: Sequence[object]) -> None:
+        name = hashlib.sha256(repr(list(identity)).encode()).hexdigest()[:16]
+        self._folder = stage_folder / f"{PREFIX}{name}"
+        self._schema = table.schema.insert(0, pa.field("file", pa.int64(), nullable=False))
+        for path in stage_folder.glob(f"{PREFIX}*"):
+            if path != self._folder:
+                shutil.rmtree(path)
+        self._folder.mkdir(exist_ok=True)
+
+    def __contains__(self, number: object) -> bool:
+        return isinstance(number, int) and self._path(number).exists()
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self._folder.glob("*.parquet"))
+
+    def write(self, number: int, batch: Batch) -> None:
+        """Keep a batch. Readers see it complete or not at all."""
+        columns = [pa.array(batch.files), *batch.columns]
+        arrays = [column.cast(field.type) for column, field in zip(columns, self._schema, strict=True)]
+        unfinished = self._path(number).with_suffix(".tmp")
+        pq.write_table(pa.Table.from_arrays(arrays, schema=self._schema), unfinished, compression="zstd")
+        unfinished.replace(self._path(number))
+
+    def read(self, number: int) -> Batch:
+        """One batch."""
+        table = pq.read_table(self._path(number), schema=self._schema).combine_chunks()
+        files, *columns = (column.combine_chunks() for column in table.columns)
+        return Batch(files.to_numpy(), columns)
+
+    def __iter__(self) -> Iterator[Batch]:
+        return (self.read(number) for number in range(len(self)))
+
+    def remove(self) -> None:
+        """Delete the batches, once the stage holds their content."""
+        shutil.rmtree(self._folder)
+
+    def _path(self, number: int) -> Path:
+        return self._folder / f"{number:06d}.parquet"

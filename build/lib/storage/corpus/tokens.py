@@ -1,0 +1,85 @@
+"""The tokens of a corpus as Parquet files that DuckDB can query, and token counts."""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from storage.corpus.segments import RowTable, read_index, read_segments
+from storage.corpus.shards import read_row_groups
+from storage.parquet_files import read_table, write_table
+
+SCHEMA = pa.schema(
+    [
+        pa.field("document_id", pa.int64(), nullable=False),  # as in the documents
+        pa.field("part", pa.int32(), nullable=False),  # consecutive parts of a document form one sentence
+        pa.field("tokens", pa.list_(pa.string()), nullable=False),
+    ]
+)
+# One file per segment, so that counts of a grown corpus are a sum.
+COUNTS_SCHEMA = pa.schema(
+    [
+        pa.field("word", pa.string(), nullable=False),
+        pa.field("count", pa.int64(), nullable=False),  # occurrences in the segment
+    ]
+)
+# Roughly the tokens in the few MiB of text that are tokenized together.
+GROUP_TOKENS = 1 << 19
+# Counting and look-up process each distinct token of a row group once.
+READ_DICTIONARY = ["tokens.list.element"]
+
+
+def _token_counts(columns: Sequence[pa.Array]) -> NDArray[np.int64]:
+    lengths: NDArray[np.int64] = columns[2].value_lengths().to_numpy()
+    return lengths
+
+
+TOKENS = RowTable("tokens", SCHEMA, _token_counts, GROUP_TOKENS, {"compression": "zstd"})
+
+
+@dataclass(frozen=True)
+class TokenBatch:
+    """Rows of the token table: document_id and part (R,) integers, tokens (R,) lists of strings.
+
+    document_id: 0, 1, … through the whole corpus.
+    """
+
+    document_ids: pa.Array
+    parts: pa.Array
+    tokens: pa.Array
+
+
+def read_tokens(folder: Path, only: Collection[int] | None = None) -> Iterator[TokenBatch]:
+    """The tokens of all source files, or of the file numbers in `only`, dictionary-encoded."""
+    before = np.cumsum([0, *(rows.documents for rows in read_index(folder))])
+    for files, (ids, parts, tokens) in read_segments(folder, TOKENS, only, read_dictionary=READ_DICTIONARY):
+        yield TokenBatch(pa.array(ids.to_numpy() + before[files]), parts, tokens)
+
+
+def read_segment_tokens(folder: Path, segment: str) -> Iterator[pa.Array]:
+    """The token lists of one segment, dictionary-encoded; nothing if it has no rows."""
+    if any(folder.glob(f"{TOKENS.segment_name(segment)}-*")):
+        for table in read_row_groups(folder, TOKENS.segment_name(segment), SCHEMA, read_dictionary=READ_DICTIONARY):
+            yield from table["tokens"].chunks
+
+
+def write_counts(folder: Path, segment: str, words: pa.Array, counts: NDArray[np.int64]) -> None:
+    """Write the counts of the distinct words of a segment. words, counts: (V,)."""
+    table = pa.table([words, pa.array(counts, pa.int64())], schema=COUNTS_SCHEMA)
+    write_table(table, _counts_file(folder, segment))
+
+
+def read_counts(folder: Path) -> list[tuple[pa.Array, NDArray[np.int64]]]:
+    """Words and their counts, segment by segment. Raises WorkspaceError if a file is missing or has other columns."""
+    found = []
+    for segment in sorted({rows.segment for rows in read_index(folder)}):
+        table = read_table(_counts_file(folder, segment), COUNTS_SCHEMA, "word counts")
+        found.append((table["word"].combine_chunks(), table["count"].to_numpy()))
+    return found
+
+
+def _counts_file(folder: Path, segment: str) -> Path:
+    return folder / f"counts-{segment}-00000.parquet"

@@ -1,0 +1,1 @@
+"""Gold sets: word pairs and analogies to score vectors with."""

@@ -1,0 +1,1 @@
+"""Trained models on disk: matrices, checkpoints, evaluations, comparisons and word maps."""

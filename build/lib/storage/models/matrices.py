@@ -1,0 +1,138 @@
+"""Trained vectors and checkpoints as safetensors files (never pickle).
+
+A model's folder contains `vectors.safetensors` with both matrices, rows in vocabulary order. During training, its
+partial folder contains `checkpoint.safetensors`: the same matrices, with the position in the corpus as JSON in the
+file's header, so that one rename replaces both.
+"""
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+
+from storage.disk import replaced_file
+
+logger = logging.getLogger(__name__)
+
+VECTORS = "vectors.safetensors"
+CHECKPOINT = "checkpoint.safetensors"
+PROGRESS = "progress"
+MATRICES = ("center_vectors", "context_vectors")
+# A few megabytes: enough to keep the disk busy.
+ROWS_PER_WRITE = 1 << 13
+
+# One of a model's two matrices, the mean of both, or their sum.
+Matrix = Literal["center", "context", "mean", "sum"]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Both (V, D) float32 matrices, writable, and the progress of training as JSON values.
+
+    optimizer: more float32 arrays that the model family trains or accumulates, by name.
+    """
+
+    center_vectors: NDArray[np.float32]
+    context_vectors: NDArray[np.float32]
+    progress: dict[str, Any]
+    optimizer: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+
+
+def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
+    """Replace the checkpoint of a training stage atomically: a kill at any time leaves the old or the new one."""
+    with replaced_file(folder / CHECKPOINT) as written:
+        _write(written, checkpoint, {PROGRESS: json.dumps(checkpoint.progress)})
+
+
+def read_checkpoint(folder: Path) -> Checkpoint | None:
+    """The checkpoint of an interrupted run; None if there is none or it is damaged."""
+    path = folder / CHECKPOINT
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(path, framework="np") as file:
+            return Checkpoint(
+                center_vectors=file.get_tensor("center_vectors"),
+                context_vectors=file.get_tensor("context_vectors"),
+                progress=json.loads(file.metadata()[PROGRESS]),
+                optimizer={name: file.get_tensor(name) for name in file.keys() if name not in MATRICES},  # noqa: SIM118
+            )
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        logger.warning("%s cannot be read (%s); training starts from the beginning", path, error)
+        return None
+
+
+def write_vectors(
+    folder: Path,
+    center_vectors: NDArray[np.float32],
+    context_vectors: NDArray[np.float32],
+    optimizer: Mapping[str, NDArray[np.float32]] = MappingProxyType({}),
+) -> None:
+    """Write the finished matrices and the arrays that a warm start continues with, and remove checkpoints."""
+    _write(folder / VECTORS, Checkpoint(center_vectors, context_vectors, {}, dict(optimizer)), {})
+    for leftover in folder.glob(f"*{CHECKPOINT}*"):
+        leftover.unlink(missing_ok=True)
+
+
+def read_vectors(folder: Path, matrix: Matrix = "center") -> NDArray[np.float32]:
+    """The (V, D) float32 vectors of a finished model to publish.
+
+    matrix: "mean" is the mean of each word's two vectors, both scaled to unit length first; "sum" adds them as trained.
+    """
+    center_vectors, context_vectors = read_matrices(folder)
+    if matrix == "sum":
+        return center_vectors + context_vectors
+    if matrix == "mean":
+        mean: NDArray[np.float32] = (_unit_rows(center_vectors) + _unit_rows(context_vectors)) / np.float32(2)
+        return mean
+    return center_vectors if matrix == "center" else context_vectors
+
+
+def read_matrices(folder: Path) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The (V, D) float32 center and context vectors of a finished model."""
+    with safe_open(folder / VECTORS, framework="np") as file:
+        return file.get_tensor("center_vectors"), file.get_tensor("context_vectors")
+
+
+def read_optimizer(folder: Path) -> dict[str, NDArray[np.float32]]:
+    """The other arrays of a finished model, by name."""
+    with safe_open(folder / VECTORS, framework="np") as file:
+        return {name: file.get_tensor(name) for name in file.keys() if name not in MATRICES}  # noqa: SIM118
+
+
+def _unit_rows(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Rows scaled to length 1; zero rows are unchanged.
+
+    Lengths are float32: published means, and so their checksums, depend on these bits.
+    """
+    lengths: NDArray[np.float32] = np.linalg.norm(vectors, axis=1, keepdims=True)
+    lengths[lengths == 0] = 1
+    unit: NDArray[np.float32] = np.divide(vectors, lengths)
+    return unit
+
+
+def _write(path: Path, matrices: Checkpoint, header: dict[str, str]) -> None:
+    """Write the safetensors format in blocks of rows: the library's writer would hold two more copies of each matrix.
+
+    Source: https://github.com/huggingface/safetensors, "Format": the header's length, the header as JSON, the values.
+    """
+    tensors = dict(zip(MATRICES, (matrices.center_vectors, matrices.context_vectors), strict=True)) | matrices.optimizer
+    entries: dict[str, Any] = {"__metadata__": header} if header else {}
+    end = 0
+    for name, matrix in tensors.items():
+        start, end = end, end + 4 * matrix.size
+        entries[name] = {"dtype": "F32", "shape": matrix.shape, "data_offsets": (start, end)}
+    text = json.dumps(entries).encode()
+    text += b" " * (-len(text) % 8)  # values are aligned to 8 bytes
+    with path.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for matrix in tensors.values():
+            for first in range(0, len(matrix), ROWS_PER_WRITE):
+                file.write(np.ascontiguousarray(matrix[first : first + ROWS_PER_WRITE], "<f4").data)

@@ -1,0 +1,1 @@
+"""Published tables: the release file, its ledger, publishing, history, verification and querying."""

@@ -1,0 +1,181 @@
+"""Export a published table to the file formats of other tools: its unit-length vectors, most frequent word first."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+
+from storage.compressed_files import UnreadableFileError, check_output_name, open_compressed
+from storage.errors import ReleaseError, VectorFileError
+from storage.file_signatures import COMPRESSION_SUFFIXES, compression_of_name
+from storage.layout import Workspace
+from storage.output_files import new_output, size_of
+from storage.releases.ledger import kept_versions
+from storage.releases.querying import published_file
+from storage.releases.reader import open_release, read_release_row, read_words
+from storage.releases.schema import ReleaseRow
+from storage.vectors.arrays import (
+    NUMPY_FILE,
+    SAFETENSORS_FILE,
+    VOCABULARY_FILE,
+    write_numpy,
+    write_safetensors,
+)
+from storage.vectors.binary import ENDS_A_WORD as ENDS_A_BINARY_WORD
+from storage.vectors.binary import write_binary
+from storage.vectors.format_names import VectorFormat
+from storage.vectors.formats import WordVectors
+from storage.vectors.tables import write_parquet
+from storage.vectors.text import ENDS_A_WORD, write_glove, write_tab_separated, write_word2vec
+
+PROJECTOR_VECTORS, PROJECTOR_METADATA = "vectors.tsv", "metadata.tsv"
+# The files of the formats that need several; the others are one file.
+FOLDERS: Mapping[VectorFormat, frozenset[str]] = {
+    VectorFormat.NUMPY: frozenset({NUMPY_FILE, VOCABULARY_FILE}),
+    VectorFormat.SAFETENSORS: frozenset({SAFETENSORS_FILE, VOCABULARY_FILE}),
+    VectorFormat.PROJECTOR: frozenset({PROJECTOR_VECTORS, PROJECTOR_METADATA}),
+}
+# What no word may hold, because it would be another word, or none, to who reads the file. Other formats hold any word.
+UNHOLDABLE: Mapping[VectorFormat, re.Pattern[str]] = {
+    VectorFormat.WORD2VEC: re.compile(f"{ENDS_A_WORD.pattern}|^$"),
+    VectorFormat.GLOVE: re.compile(f"{ENDS_A_WORD.pattern}|^$"),
+    VectorFormat.WORD2VEC_BINARY: ENDS_A_BINARY_WORD,
+    VectorFormat.PROJECTOR: re.compile(r"[\t\n\r]|^$"),
+}
+# The formats that are written through a compression where the name asks for it.
+COMPRESSED = (VectorFormat.WORD2VEC, VectorFormat.WORD2VEC_BINARY, VectorFormat.GLOVE)
+BYTE_ORDER_MARK = "\ufeff"
+SHOWN_WORDS = 5
+
+
+@dataclass(frozen=True)
+class VectorExport:
+    """What was written. path: the file, or the folder of the formats that need several.  size in bytes."""
+
+    table: str
+    version: int
+    format: VectorFormat
+    path: Path
+    words: int
+    dimension: int
+    size: int
+
+
+def export_table(
+    workspace: Workspace,
+    table: str,
+    form: VectorFormat,
+    target: Path,
+    *,
+    version: int | None = None,
+    force: bool = False,
+) -> VectorExport:
+    """Write a version of a table, the current one where None, to a new file or folder.
+
+    force: replace what has that name. Word2vec's and GloVe's forms are compressed as the name ends, such as .gz.
+    Raises ReleaseError for a table or version that is not there, VectorFileError for words that the format cannot
+    hold and for a place that is taken or cannot be written.
+    """
+    target = target.expanduser().absolute()
+    check_name(form, target.name)
+    published, row = _read_published(workspace, table, version)
+    check_words_fit(form, published)
+    facts = {
+        "table": row.table_name,
+        "version": str(row.version),
+        "sha256": row.sha256,
+        "source": row.corpus_source,
+        "licence": row.corpus_licence,
+    }
+    with new_output(target, force=force, names=FOLDERS.get(form, frozenset())) as path:
+        write_vectors(form, path, published, facts)
+    words, dimension = published.vectors.shape
+    return VectorExport(row.table_name, cast("int", row.version), form, target, words, dimension, size_of(target))
+
+
+def check_name(form: VectorFormat, name: str) -> None:
+    """Raises VectorFileError for a name that ends in a compression which the file would not have."""
+    try:
+        check_output_name(name)
+    except UnreadableFileError as error:
+        raise VectorFileError(f"{name} is not written: {error}") from error
+    if form not in COMPRESSED and compression_of_name(name) is not None:
+        raise VectorFileError(
+            f"{form} is not compressed, so its name may not end in {Path(name).suffix}; "
+            f"{', '.join(COMPRESSED)} files can end in {', '.join(COMPRESSION_SUFFIXES)}"
+        )
+
+
+def check_words_fit(form: VectorFormat, found: WordVectors) -> None:
+    """Raises VectorFileError that names words which a file of that format would change, lose or split."""
+    pattern = UNHOLDABLE.get(form)
+    unfit = [rank for rank, word in enumerate(found.words, 1) if pattern and pattern.search(word)]
+    if form is VectorFormat.GLOVE and found.words[0].startswith(BYTE_ORDER_MARK):
+        unfit.insert(0, 1)
+    if unfit:
+        shown = ", ".join(f"{found.words[rank - 1][:80]!r} (rank {rank})" for rank in unfit[:SHOWN_WORDS])
+        more = f" and {len(unfit) - SHOWN_WORDS:,} more" if len(unfit) > SHOWN_WORDS else ""
+        raise VectorFileError(
+            f"{form} cannot hold the words {shown}{more}: blanks, tabs or line ends would cut them; "
+            "export gensim, parquet, numpy or safetensors, which hold any word"
+        )
+    if form is VectorFormat.PROJECTOR and found.vectors.shape[1] < 2:
+        raise VectorFileError("the Embedding Projector reads no vectors of one number; export another format")
+
+
+def write_vectors(form: VectorFormat, path: Path, found: WordVectors, facts: Mapping[str, str]) -> None:
+    """Write words that fit the format to a new file, or into an empty folder for the formats in FOLDERS.
+
+    facts: what is known of them, kept by the formats that have a place for it.
+    """
+    words, counts, vectors = found.words, found.counts, found.vectors
+    match form:
+        case VectorFormat.WORD2VEC | VectorFormat.GLOVE | VectorFormat.WORD2VEC_BINARY:
+            write = {VectorFormat.WORD2VEC: write_word2vec, VectorFormat.GLOVE: write_glove}.get(form, write_binary)
+            with open_compressed(path) as file:
+                write(file, words, vectors)
+        case VectorFormat.GENSIM:
+            _write_gensim(path, found)
+        case VectorFormat.PARQUET:
+            write_parquet(path, words, counts, vectors, facts)
+        case VectorFormat.NUMPY:
+            write_numpy(path, words, counts, vectors, facts)
+        case VectorFormat.SAFETENSORS:
+            write_safetensors(path, words, counts, vectors, facts)
+        case VectorFormat.PROJECTOR:
+            _write_projector(path, found)
+
+
+def _write_gensim(path: Path, found: WordVectors) -> None:
+    """Write what `KeyedVectors.load` reads, as one file; gensim would store large arrays separately."""
+    # Deferred: gensim takes a second to import.
+    from gensim.models import KeyedVectors
+
+    keyed = KeyedVectors(vector_size=found.vectors.shape[1])
+    keyed.add_vectors(found.words, found.vectors)
+    keyed.allocate_vecattrs(["count"], [np.int64])
+    keyed.expandos["count"][:] = found.counts
+    keyed.save(str(path), separately=[])
+
+
+def _write_projector(folder: Path, found: WordVectors) -> None:
+    with (folder / PROJECTOR_VECTORS).open("wb") as file:
+        write_tab_separated(file, found.vectors)
+    # With two columns the projector takes the first line for their names; with one it would take it for a word.
+    lines = [f"{word}\t{count}" for word, count in zip(found.words, found.counts.tolist(), strict=True)]
+    (folder / PROJECTOR_METADATA).write_text("\n".join(("word\tcount", *lines, "")), encoding="utf-8", newline="\n")
+
+
+def _read_published(workspace: Workspace, table: str, version: int | None) -> tuple[WordVectors, ReleaseRow]:
+    path = published_file(workspace, table)
+    if version is not None:
+        path = workspace.release_file(table, version)
+        if not path.is_file():
+            kept = ", ".join(map(str, kept_versions(workspace, table))) or "none"
+            raise ReleaseError(f"{table!r} has no version {version}; kept versions: {kept}")
+    with open_release(path) as connection:
+        row = read_release_row(connection, path)
+        return read_words(connection), row

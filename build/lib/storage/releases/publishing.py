@@ -1,0 +1,217 @@
+"""Publishing: a release becomes current in one step, and whatever interrupts it, readers see the old or the new one.
+
+Files are written into a staging folder and checked, renamed into the folder of releases, and only then does a hard
+link replace the file under the table's name. A file that exists under its final name is complete and never changes;
+its mode forbids writing.
+"""
+
+import logging
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from storage.disk import NO_LINKS, disk_errors, sha256_of, sync_path
+from storage.layout import Workspace
+from storage.locks import held_lock
+from storage.releases.file import ReleaseContent, write_parquet_copy, write_release_file
+from storage.releases.ledger import (
+    SUFFIXES,
+    Ledger,
+    current_version,
+    existing_table,
+    kept_versions,
+    settle_ledger,
+    staging_folder,
+    write_ledger,
+)
+from storage.releases.reader import check_release_file, log_file
+from storage.releases.records import (
+    Release,
+    ReleaseManifest,
+    ReleaseSummary,
+    manifest_text,
+    read_release,
+    readable_releases,
+    summarize_release,
+)
+from storage.stages import FileRecord
+
+logger = logging.getLogger(__name__)
+
+NOWHERE = "releases-are-read-only/open-them-with-read_only"
+
+
+def publish_release(workspace: Workspace, table: str, content: ReleaseContent) -> Release:
+    """Write the next version of a table, check it, and make it the current one in a single step.
+
+    The number is the highest ever used + 1. Another run that publishes the same table is waited for.
+    Raises ReleaseError for content that cannot be published or a foreign file under the table's name, WorkspaceError
+    where the disk is full or cannot be written; the message says which release is current then.
+    """
+    with publishing(workspace, table) as ledger:
+        version = ledger.highest_used + 1
+        _write_files(workspace, table, version, content)
+        try:
+            write_ledger(workspace, table, ledger.model_copy(update={"highest_used": version, "unfinished": [version]}))
+            for suffix in SUFFIXES:
+                staged = staging_folder(workspace, table) / f"release{suffix}"
+                staged.replace(workspace.release_file(table, version, suffix))
+            sync_path(workspace.releases_folder(table))
+            make_current(workspace, table, version)
+        except BaseException:
+            # No reader has seen the number yet, so it is free again.
+            if current_version(workspace, table) != version:
+                for suffix in SUFFIXES:
+                    workspace.release_file(table, version, suffix).unlink(missing_ok=True)
+                with suppress(OSError):
+                    write_ledger(workspace, table, ledger)
+            raise
+        with disk_errors(workspace.root, kept=_is_current(table, version)):
+            write_ledger(workspace, table, Ledger(highest_used=version, highest_published=version))
+    release = read_release(workspace.release_file(table, version))
+    logger.info("published %s version %d: %s words", table, version, f"{release.row.rows:,}")
+    return release
+
+
+def keep_candidate(workspace: Workspace, table: str, content: ReleaseContent) -> Release:
+    """Write a release that the gates refused as a candidate, without a number; the current one stays.
+
+    A candidate of the same model is replaced: its gates may have changed. Raises like `publish_release`.
+    """
+    digest = content.provenance.model_digest
+    with publishing(workspace, table):
+        workspace.candidates_folder(table).mkdir(exist_ok=True)
+        _write_files(workspace, table, None, content)
+        # Without its database a candidate is none; so old and new files are never taken for one.
+        workspace.candidate_file(table, digest).unlink(missing_ok=True)
+        for suffix in SUFFIXES:
+            staged = staging_folder(workspace, table) / f"release{suffix}"
+            staged.replace(workspace.candidate_file(table, digest, suffix))
+        sync_path(workspace.candidates_folder(table))
+    return read_release(workspace.candidate_file(table, digest))
+
+
+def current_release(workspace: Workspace, table: str) -> Release | None:
+    """The release that readers of the table get now, None before the first one.
+
+    Raises ReleaseError if the file under the table's name is not a release that can be read.
+    """
+    version = current_version(workspace, table)
+    if version is None:
+        return None
+    kept = workspace.release_file(table, version)
+    return read_release(kept if kept.exists() else workspace.table_file(table))
+
+
+def kept_releases(workspace: Workspace, table: str) -> list[Release]:
+    """Every published release of a table that is kept and can be read, lowest version first."""
+    return readable_releases(workspace.release_file(table, version) for version in kept_versions(workspace, table))
+
+
+def list_releases(workspace: Workspace, table: str) -> list[ReleaseSummary]:
+    """Every kept release of a table, lowest version first, then the refused candidates, oldest first.
+
+    Raises ReleaseError if there is no such table.
+    """
+    existing_table(workspace, table)
+    current = current_version(workspace, table)
+    published = kept_releases(workspace, table)
+    refused = readable_releases(workspace.candidates_folder(table).glob("*.duckdb"))
+    refused.sort(key=lambda candidate: candidate.created_at)
+    return [summarize_release(release, current) for release in [*published, *refused]]
+
+
+@contextmanager
+def publishing(workspace: Workspace, table: str) -> Iterator[Ledger]:
+    """Hold the table's lock over a clean staging folder, and yield the numbers used so far."""
+    with disk_errors(workspace.root, kept="the current release is untouched"):
+        workspace.releases_folder(table).mkdir(parents=True, exist_ok=True)
+        with held_lock(workspace.table_lock(table), f"a release of {table!r}"):
+            ledger = settle_ledger(workspace, table)
+            staging = staging_folder(workspace, table)
+            staging.mkdir()
+            try:
+                yield ledger
+            finally:
+                shutil.rmtree(staging, ignore_errors=True)
+
+
+def _write_files(workspace: Workspace, table: str, version: int | None, content: ReleaseContent) -> None:
+    """Write the release, its Parquet copy and its manifest into the staging folder; read the release back."""
+    staging = staging_folder(workspace, table)
+    duckdb_file, parquet_file, manifest_file = (staging / f"release{s}" for s in (".duckdb", ".parquet", ".json"))
+    write_release_file(duckdb_file, table, version, content)
+    row = check_release_file(duckdb_file)
+    write_parquet_copy(parquet_file, content)
+    manifest = ReleaseManifest(
+        release=row,
+        training=list(content.training),
+        evaluation=list(content.evaluation),
+        gates=list(content.gates),
+        files={
+            file.suffix: FileRecord(size=file.stat().st_size, sha256=sha256_of(file))
+            for file in (duckdb_file, parquet_file)
+        },
+    )
+    manifest_file.write_text(manifest_text(manifest), encoding="utf-8")
+    for file in (duckdb_file, parquet_file, manifest_file):
+        _make_read_only(file)
+        sync_path(file)
+
+
+def make_current(workspace: Workspace, table: str, version: int) -> None:
+    """Put a kept version under the table's name, in one rename. The caller holds the table's lock."""
+    current = workspace.table_file(table)
+    link = staging_folder(workspace, table) / "current.duckdb"
+    release = workspace.release_file(table, version)
+    try:
+        os.link(release, link)
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        shutil.copyfile(release, link)
+        sync_path(link)
+    # Earlier versions of vecmill left releases writable.
+    _make_read_only(link)
+    _refuse_writers(workspace, table)
+    link.replace(current)
+    with disk_errors(workspace.root, kept=_is_current(table, version)):
+        sync_path(workspace.tables_root)
+
+
+def _is_current(table: str, version: int) -> str:
+    """What a failure after the last rename has left."""
+    return f"version {version} of {table} is current already, and the next publish repairs versions.json"
+
+
+def _make_read_only(file: Path) -> None:
+    """Take the right to write from everybody, so that DuckDB refuses to open the file for writing.
+
+    A program that has it open for writing locks out all readers, and they it.
+    """
+    # Another user's file, or a file system without modes: a lock is then possible, as it is for root.
+    with suppress(OSError):
+        file.chmod(file.stat().st_mode & ~0o222)
+
+
+def _refuse_writers(workspace: Workspace, table: str) -> None:
+    """Have DuckDB refuse to write through the table's name for root, who may open any file for writing.
+
+    DuckDB writes changes to a write-ahead log named after the opened path. A program that opened one release and
+    writes after the next was published would leave its log next to that one, and no reader could open it any more.
+    Readers ignore a dangling link in place of the log; writers cannot create the log through it, so their commit fails.
+    """
+    log = log_file(workspace.table_file(table))
+    if log.is_file():
+        logger.warning("removing %s: a program opened the release for writing and left it; open read-only", log)
+    guard = staging_folder(workspace, table) / "current.duckdb.wal"
+    try:
+        guard.symlink_to(NOWHERE)
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        log.unlink(missing_ok=True)
+    else:
+        guard.replace(log)

@@ -1,0 +1,166 @@
+"""Ask a published table from Python: the same macros that SQL users call, read-only."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import numpy as np
+
+from storage.errors import ReleaseError
+from storage.layout import TABLE_NAME, Workspace
+from storage.releases.reader import open_release
+
+# More frequent words are mostly the grammar of a language.
+FIRST_EXAMPLE_RANK = 150
+# Longer ones are no word that somebody mistyped.
+LONGEST_SUGGESTED = 60
+
+
+@dataclass(frozen=True)
+class Neighbor:
+    """A word near another: the cosine of the two, and the word's place by frequency, 1 = most frequent."""
+
+    word: str
+    similarity: float
+    rank: int
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """The neighbours of a word. word: as the table spells it, which may differ in capitals from what was asked for."""
+
+    word: str
+    neighbors: list[Neighbor]
+
+
+def nearest(workspace: Workspace, table: str, word: str, k: int = 10) -> list[Neighbor]:
+    """The k words most like `word` in the current release of a table, the nearest first; as `find_nearest`."""
+    return find_nearest(workspace, table, word, k).neighbors
+
+
+def find_nearest(
+    workspace: Workspace, table: str, word: str, k: int = 10, cut: Callable[[Path, str], list[str]] | None = None
+) -> Nearest:
+    """The k words most like `word`, the nearest first. If it is unknown, a word that differs only in capitals is used.
+
+    cut: release file and word -> its tokens; if the table holds them all, an unknown word is replaced by their mean.
+
+    Raises ReleaseError, which suggests words spelt alike, for a word that the table does not hold, and for a table that
+    is not published.
+    """
+    path = published_file(workspace, table)
+    if not is_unicode(word):
+        raise ReleaseError(f"{word[:80]!r} is not valid UTF-8; {table!r} has no such word")
+    with open_release(path) as connection:
+        spelt = connection.execute(
+            # Text may have its accents as separate characters (NFD), as in file names on macOS.
+            """SELECT word FROM word_vectors WHERE word = $1 OR lower(word) IN (lower($1), lower(nfc_normalize($1)))
+               ORDER BY word <> $1, word <> nfc_normalize($1), rank LIMIT 1""",
+            [word],
+        ).fetchone()
+        if spelt is None and cut and (tokens := cut(path, word)):
+            composed = _nearest_to_mean(connection, tokens, k)
+            if composed is not None:
+                return Nearest(" ".join(tokens), composed)
+        if spelt is None:
+            alike = _words_spelt_alike(connection, word)
+            hint = f"did you mean {', '.join(alike)}?" if alike else "words below vocabulary.min_count are left out"
+            raise ReleaseError(f"{table!r} has no word {word[:80]!r}; {hint}")
+        found = connection.execute("SELECT word, similarity, rank FROM nearest(?, k := ?)", [spelt[0], k]).fetchall()
+    return Nearest(spelt[0], [Neighbor(*row) for row in found])
+
+
+def _nearest_to_mean(connection: duckdb.DuckDBPyConnection, tokens: list[str], k: int) -> list[Neighbor] | None:
+    """The k words nearest to the mean of several, without these; None unless the table holds all."""
+    found = connection.execute("SELECT word, vector FROM word_vectors WHERE word IN (SELECT unnest(?))", [tokens])
+    vectors = {word: np.array(vector, np.float32) for word, vector in found.fetchall()}
+    if not all(token in vectors for token in tokens):
+        return None
+    mean = np.mean([vectors[token] for token in tokens], axis=0)
+    rows = connection.execute(
+        f"""SELECT word, array_cosine_similarity(vector, ?::FLOAT[{len(mean)}]) AS similarity, rank FROM word_vectors
+            WHERE word NOT IN (SELECT unnest(?)) ORDER BY similarity DESC, rank LIMIT ?""",
+        [mean.tolist(), tokens, k],
+    ).fetchall()
+    return [Neighbor(*row) for row in rows]
+
+
+def is_unicode(text: str) -> bool:
+    """False for text with lone surrogates, as which Python keeps bytes that are not UTF-8; DuckDB takes none."""
+    return text == text.encode("utf-8", errors="ignore").decode("utf-8")
+
+
+def _words_spelt_alike(connection: duckdb.DuckDBPyConnection, word: str, limit: int = 3) -> list[str]:
+    """The words with the fewest letters changed, added, left out or swapped, the more frequent first of equals."""
+    most = min(2, (len(word) - 1) // 2)
+    if most < 1 or len(word) > LONGEST_SUGGESTED or "\0" in word:
+        return []
+    rows = connection.execute(
+        """SELECT word FROM (
+               SELECT word, rank, damerau_levenshtein(lower(word), lower($1)) AS edits FROM word_vectors
+               WHERE abs(length(word) - length($1)) <= $2
+           ) WHERE edits <= $2 ORDER BY edits, rank LIMIT $3""",
+        [word, most, limit],
+    ).fetchall()
+    return [found for (found,) in rows]
+
+
+def example_neighbors(path: Path, words: int = 5, k: int = 5) -> list[tuple[str, list[Neighbor]]]:
+    """Some content words of a release file with their k neighbours, the most frequent word first.
+
+    The words have the ranks 150, 300, 600 …, closer together in a small vocabulary: common enough to be known,
+    past most of the grammar, and one of them rarer than the other.
+    """
+    with open_release(path) as connection:
+        chosen = _example_words(connection, words)
+        found: dict[str, list[Neighbor]] = {word: [] for word in chosen}
+        for query, *neighbor in connection.execute(
+            "SELECT query, word, similarity, rank FROM nearest_many(?, k := ?)", [chosen, k]
+        ).fetchall():
+            found[query].append(Neighbor(*neighbor))
+    return list(found.items())
+
+
+def _example_words(connection: duckdb.DuckDBPyConnection, words: int) -> list[str]:
+    """The first words at or after each rank that are letters only, of some length, and no English stop words."""
+    # Deferred: gensim takes a second to import.
+    from gensim.parsing.preprocessing import STOPWORDS
+
+    ranks = [FIRST_EXAMPLE_RANK * 2**place for place in range(words)]
+    ((rows,),) = connection.execute("SELECT count(*) FROM word_vectors").fetchall()
+    scale = min(1.0, rows / (ranks[-1] * 1.25))
+    candidates = connection.execute(
+        """SELECT rank, word FROM word_vectors WHERE rank <= ? AND regexp_full_match(word, '\\p{L}+')
+           ORDER BY length(word) < 5, rank""",
+        [2 * ranks[-1]],
+    ).fetchall()
+    left = [(rank, word) for rank, word in candidates if word.lower() not in STOPWORDS]
+    chosen: list[tuple[int, str]] = []
+    for wanted in ranks:
+        later = [candidate for candidate in left if candidate[0] >= wanted * scale]
+        if left:
+            chosen.append((later or left)[0])
+            left.remove(chosen[-1])
+    return [word for _, word in sorted(chosen)]
+
+
+def published_file(workspace: Workspace, table: str) -> Path:
+    """The current release of a table. Raises ReleaseError that names the tables there are."""
+    path = workspace.table_file(table)
+    if not path.is_file():
+        known = table_names(workspace)
+        tables = f"the tables are {', '.join(known)}" if known else "nothing has been published yet"
+        raise ReleaseError(f"there is no table {table!r} in {workspace.root}: {tables}")
+    return path
+
+
+def table_names(workspace: Workspace) -> list[str]:
+    """The published tables of a workspace, in alphabetical order."""
+    if not workspace.tables_root.is_dir():
+        return []
+    return sorted(
+        file.stem
+        for file in workspace.tables_root.glob("*.duckdb")
+        if file.is_file() and TABLE_NAME.fullmatch(file.stem)
+    )

@@ -1,0 +1,215 @@
+"""Read a release file back: its own tables, and the checks that nothing in it has changed.
+
+Every connection is read-only: a release is never written again, and a reader never keeps a publisher waiting.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from storage.errors import ReleaseError
+from storage.models.rows import ComparedWordRow, EvaluationRow, Row
+from storage.releases.file import BLOCK_ROWS, UNIT_TOLERANCE, ReleaseContent, vectors_table, word_bytes
+from storage.releases.macros import MACROS
+from storage.releases.schema import FORMAT_VERSION, GateRow, Provenance, ReleaseRow, SettingRow, TrainingRow, quoted
+from storage.vectors.formats import WordVectors
+
+AnyRow = TypeVar("AnyRow", bound=Row)
+
+
+@contextmanager
+def open_release(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A read-only connection to a release file. Raises ReleaseError where it, or a query, cannot be read."""
+    if path.exists() and not path.is_file():
+        raise ReleaseError(f"{path} cannot be read as a release: it is no regular file")
+    try:
+        with duckdb.connect(str(path), read_only=True) as connection:
+            # After two seconds DuckDB would draw one on stdout, where programs read JSON.
+            connection.execute("SET enable_progress_bar = false")
+            yield connection
+    except duckdb.Error as error:
+        raise ReleaseError(f"{path} cannot be read as a release: {_reason(path, error)}") from error
+    except (ValueError, OverflowError, pa.ArrowException) as error:
+        # A value that is not what its column holds in every release.
+        raise ReleaseError(f"{path} is damaged: {str(error).splitlines()[0]}") from error
+
+
+def read_rows(connection: duckdb.DuckDBPyConnection, table: str, model: type[AnyRow]) -> list[AnyRow]:
+    """Every row of one of the tables of release_schema.py, in the order it was written.
+
+    Columns that a file of an earlier format does not have get their defaults.
+    """
+    columns = connection.execute(
+        "SELECT column_name FROM duckdb_columns() WHERE database_name = current_database() AND table_name = ?", [table]
+    ).fetchall()
+    present = {name for (name,) in columns}
+    names = [name for name, field in model.model_fields.items() if name in present or field.is_required()]
+    found = connection.execute(f"SELECT {', '.join(names)} FROM {table} ORDER BY rowid").fetchall()
+    return [
+        model(
+            **{
+                name: value.replace(tzinfo=UTC) if isinstance(value, datetime) else value
+                for name, value in zip(names, values, strict=True)
+            }
+        )
+        for values in found
+    ]
+
+
+def read_release_row(connection: duckdb.DuckDBPyConnection, path: Path) -> ReleaseRow:
+    """The `release` row of an open file. Raises ReleaseError if a later vecmill wrote it."""
+    written = connection.execute("SELECT format_version FROM release").fetchall()
+    if len(written) != 1:
+        raise ReleaseError(f"{path} is damaged: its table `release` has {len(written)} rows, not one")
+    if written[0][0] > FORMAT_VERSION:
+        raise ReleaseError(
+            f"{path} has format version {written[0][0]}, this vecmill reads up to {FORMAT_VERSION}; update it"
+        )
+    return read_rows(connection, "release", ReleaseRow)[0]
+
+
+def stored_sha256(connection: duckdb.DuckDBPyConnection, row: ReleaseRow) -> str:
+    """`content_sha256` of what a file holds, read back block by block."""
+    digest = hashlib.sha256()
+    for words in _column_blocks(connection, row, "word"):
+        digest.update(word_bytes(words.to_pylist()))
+    for counts in _column_blocks(connection, row, "count"):
+        digest.update(counts.to_numpy().astype("<i8").tobytes())
+    for vectors in _column_blocks(connection, row, "vector"):
+        digest.update(vectors.combine_chunks().flatten().to_numpy().astype("<f4").tobytes())
+    return digest.hexdigest()
+
+
+def setting_values(rows: Iterable[SettingRow]) -> dict[str, Any]:
+    """Dotted name -> value of each setting."""
+    return {row.name: json.loads(row.value) for row in rows}
+
+
+def read_words(
+    connection: duckdb.DuckDBPyConnection, condition: str = "true", parameters: Sequence[object] = ()
+) -> WordVectors:
+    """The words that meet an SQL condition, with counts and unit vectors, most frequent first.
+
+    condition: SQL of our own, never data. With bound parameters DuckDB 1.5 converts each row to Python objects, about
+    60 times slower.
+    """
+    query = f"SELECT word, count, vector FROM word_vectors WHERE {condition} ORDER BY rank"
+    found = connection.execute(query, list(parameters)) if parameters else connection.sql(query)
+    rows = found.to_arrow_table()
+    dimension = rows.schema.field("vector").type.list_size
+    vectors = rows["vector"].combine_chunks().flatten().to_numpy().reshape(rows.num_rows, dimension)
+    return WordVectors(rows["word"].to_pylist(), vectors, rows["count"].to_numpy())
+
+
+def read_content(path: Path) -> ReleaseContent:
+    """Everything that went into a release file. Written again it has the same checksum."""
+    with open_release(path) as connection:
+        row = read_release_row(connection, path)
+        vectors = np.empty((row.rows, row.dimension), dtype=np.float32)
+        start = 0
+        for block in _column_blocks(connection, row, "vector"):
+            vectors[start : start + len(block)] = block.combine_chunks().flatten().to_numpy().reshape(len(block), -1)
+            start += len(block)
+        settings = read_rows(connection, "settings", SettingRow)
+        return ReleaseContent(
+            words=[word for block in _column_blocks(connection, row, "word") for word in block.to_pylist()],
+            counts=np.concatenate([block.to_numpy() for block in _column_blocks(connection, row, "count")]),
+            vectors=vectors,
+            provenance=Provenance(**row.model_dump(include=set(Provenance.model_fields))),
+            training=read_rows(connection, "training", TrainingRow),
+            evaluation=read_rows(connection, "evaluation", EvaluationRow),
+            gates=read_rows(connection, "gates", GateRow),
+            compared_words=(
+                read_rows(connection, "compared_words", ComparedWordRow) if row.format_version >= 3 else []
+            ),
+            settings=setting_values(settings),
+            tokenizer=_trained_tokenizer(connection),
+        )
+
+
+def read_trained_tokenizer(path: Path) -> str | None:
+    """The JSON of a tokenizer that was trained on the corpus of a release, None if it needed no training."""
+    with open_release(path) as connection:
+        return _trained_tokenizer(connection)
+
+
+def _trained_tokenizer(connection: duckdb.DuckDBPyConnection) -> str | None:
+    present = connection.execute(
+        "SELECT count(*) FROM duckdb_tables() WHERE database_name = current_database() AND table_name = 'tokenizer'"
+    ).fetchall()
+    if not present[0][0]:
+        return None
+    ((content,),) = connection.execute("SELECT content FROM tokenizer").fetchall()
+    return str(content)
+
+
+def check_release_file(path: Path) -> ReleaseRow:
+    """Read a whole file back: row count, checksum, unit lengths, and an answer from every macro.
+
+    Returns its `release` row. Raises ReleaseError naming the first problem.
+    """
+    with open_release(path) as connection:
+        row = read_release_row(connection, path)
+        table = vectors_table(row)
+        ((count, lowest, highest, off_unit),) = connection.execute(
+            f"""SELECT count(*), min(rank), max(rank), max(abs(array_inner_product(vector, vector) - 1))
+                FROM {table}"""
+        ).fetchall()
+        if (count, lowest, highest) != (row.rows, 1, row.rows):
+            raise ReleaseError(f"{path} is damaged: {row.rows} rows were written, {count} are there")
+        if not off_unit < UNIT_TOLERANCE:
+            raise ReleaseError(f"{path} is damaged: a vector has not length 1")
+        if stored_sha256(connection, row) != row.sha256:
+            raise ReleaseError(f"{path} is damaged: the checksum of its vectors is not the one in its release table")
+        _check_macros(connection, row, path)
+    return row
+
+
+def _check_macros(connection: duckdb.DuckDBPyConnection, row: ReleaseRow, path: Path) -> None:
+    words = [word for (word,) in connection.execute("SELECT word FROM word_vectors ORDER BY rank LIMIT 3").fetchall()]
+    first, second, third = (words * 3)[:3]
+    ((catalog,),) = connection.execute("""SELECT '"' || replace(current_database(), '"', '""') || '"'""").fetchall()
+    for macro in MACROS:
+        if macro.since > row.format_version:
+            continue
+        statement = macro.check.format(catalog=quoted(catalog))
+        values = [word for place, word in enumerate((first, second, third), start=1) if f"${place}" in statement]
+        ((found,),) = connection.execute(statement, values).fetchall()
+        answer = macro.answer(row.rows)
+        if found != answer:
+            raise ReleaseError(f"{path} is damaged: {statement} returns {found}, not {answer}")
+
+
+def _column_blocks(connection: duckdb.DuckDBPyConnection, row: ReleaseRow, column: str) -> Iterator[pa.ChunkedArray]:
+    for start in range(1, row.rows + 1, BLOCK_ROWS):
+        # Numbers of our own in the text: with bound ones DuckDB 1.5 builds Python objects on the way, 60 times slower.
+        yield connection.sql(
+            f"SELECT {column} FROM {vectors_table(row)} "
+            f"WHERE rank BETWEEN {start} AND {start + BLOCK_ROWS - 1} ORDER BY rank"
+        ).to_arrow_table()[column]
+
+
+def log_file(path: Path) -> Path:
+    """Where DuckDB keeps what was written to a database and is not in its file yet."""
+    return path.with_name(path.name + ".wal")
+
+
+def _reason(path: Path, error: duckdb.Error) -> str:
+    message = str(error).splitlines()[0]
+    log = log_file(path)
+    if "WAL" in message and log.exists():
+        return (
+            f"a program that opened it without read_only=True has left its changes in {log.name}; "
+            f"remove that file ({message})"
+        )
+    if "Could not set lock" in message:
+        return f"another program has it open for writing; close that, and open it with read_only=True ({message})"
+    return message

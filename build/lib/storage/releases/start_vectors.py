@@ -1,0 +1,93 @@
+"""Vectors of an earlier release, for a training that goes on from them instead of from random ones."""
+
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from storage.corpus.vocabularies import FILE as VOCABULARY_FILE
+from storage.corpus.vocabularies import read_vocabulary
+from storage.errors import ReleaseError
+from storage.layout import Workspace
+from storage.models.matrices import VECTORS, read_matrices, read_optimizer
+from storage.named_paths import named_path
+from storage.releases.reader import open_release, read_release_row, read_words
+from storage.releases.records import Release
+from storage.stages import MANIFEST
+
+logger = logging.getLogger(__name__)
+
+PREVIOUS = "previous"
+
+
+@dataclass(frozen=True)
+class StartPoint:
+    """Vectors that were found and not read yet.
+
+    digest: changes with what would be read.  release: the file of the release.  model, vocabulary: the folders of the
+    stages that produced it, both None if one of them is gone; only they hold the context vectors and the lengths.
+    family: the model family.
+    """
+
+    digest: str
+    release: Path
+    model: Path | None
+    vocabulary: Path | None
+    family: str
+
+
+@dataclass(frozen=True)
+class StartVectors:
+    """V words with (V, D) float32 center vectors and, where they are known, context vectors.
+
+    optimizer: more arrays of V rows that the model family trains, by name.
+    """
+
+    words: list[str]
+    center_vectors: NDArray[np.float32]
+    context_vectors: NDArray[np.float32] | None
+    optimizer: dict[str, NDArray[np.float32]]
+
+
+def find_start(spec: str | None, current: Release | None, workspace: Workspace) -> StartPoint | None:
+    """What `training.start_from` means: None, the table's current release, or the release file at a path.
+
+    None also for "previous" as long as the table has no release. Raises ReleaseError if the path holds no release,
+    NotAllowedError if it is not where VECMILL_ALLOWED_ROOTS allows.
+    """
+    if spec is None:
+        return None
+    if spec == PREVIOUS:
+        if current is None:
+            logger.info("the table has no release yet: training starts from random vectors")
+            return None
+        path, row = current.path, current.row
+    else:
+        path = named_path(spec, "training.start_from")
+        if not path.is_file():
+            raise ReleaseError(f"training.start_from: there is no release file {path.absolute()}")
+        with open_release(path) as connection:
+            row = read_release_row(connection, path)
+    model = workspace.stage_folder("models", row.model_digest)
+    try:
+        inputs = json.loads((model / MANIFEST).read_text(encoding="utf-8"))["inputs"]
+        vocabulary = workspace.stage_folder("vocabularies", inputs["vocabulary"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return StartPoint(row.sha256, path, None, None, row.architecture)
+    if not (model / VECTORS).is_file() or not (vocabulary / VOCABULARY_FILE).is_file():
+        return StartPoint(row.sha256, path, None, None, row.architecture)
+    return StartPoint(row.model_digest, path, model, vocabulary, row.architecture)
+
+
+def read_start(start: StartPoint) -> StartVectors:
+    """The vectors of a start point. From a release alone come unit vectors, and no context vectors."""
+    if start.model is not None and start.vocabulary is not None:
+        center_vectors, context_vectors = read_matrices(start.model)
+        words, optimizer = read_vocabulary(start.vocabulary).words, read_optimizer(start.model)
+        return StartVectors(words, center_vectors, context_vectors, optimizer)
+    with open_release(start.release) as connection:
+        found = read_words(connection)
+    return StartVectors(found.words, found.vectors, None, {})

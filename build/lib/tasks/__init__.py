@@ -1,0 +1,1 @@
+"""How one stage runs: thin Prefect tasks over the pure subpackages and the storage room."""

@@ -1,0 +1,131 @@
+"""Count which words occur near each other: the stage between the encoded corpus and GloVe's training."""
+
+import logging
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from storage.corpus.cooccurrences import (
+    BYTES_PER_PAIR,
+    BYTES_PER_SPILLED_PAIR,
+    SpilledRuns,
+    write_cooccurrences,
+)
+from storage.corpus.encoded import EncodedCorpus
+from storage.corpus.vocabularies import read_vocabulary
+from storage.errors import TrainingError
+from storage.layout import Workspace
+from storage.stages import Manifest, Stage, StageFacts, complete_stage
+from tasks.text.cooccurrences import expected_pairs
+from tasks.trainers.backends import resolve_backend, resolve_workers
+from tasks.trainers.config import GloveConfig
+from tasks.vocabulary import EncodedFacts, VocabularyFacts
+
+logger = logging.getLogger(__name__)
+
+STAGE_VERSION = 1
+MEGABYTE = 1 << 20
+
+
+class CooccurrenceFacts(StageFacts):
+    """Cooccurrence counts. pairs: of different words or of a word with itself, in either order, each once.
+
+    spilled: pairs in the sorted runs that were merged.
+    """
+
+    label: ClassVar[str] = "cooccurrences"
+    unit: ClassVar[str] = "pairs"
+
+    pairs: int
+    spilled: int
+
+    @property
+    def row_count(self) -> int:
+        """Pairs."""
+        return self.pairs
+
+
+def cooccurrence_stage(
+    encoded: Stage[EncodedFacts] | Manifest[EncodedFacts],
+    vocabulary: Stage[VocabularyFacts] | Manifest[VocabularyFacts],
+    config: GloveConfig,
+) -> Stage[CooccurrenceFacts]:
+    """The stage for this corpus and window."""
+    inputs = {"encoded": encoded.digest, "vocabulary": vocabulary.digest}
+    settings = {"window_radius": config.window_radius}
+    return Stage("cooccurrences", STAGE_VERSION, settings, inputs, CooccurrenceFacts)
+
+
+@task(name="count cooccurrences", cache_policy=NO_CACHE)
+def count_cooccurrences(
+    encoded: Manifest[EncodedFacts],
+    vocabulary: Manifest[VocabularyFacts],
+    config: GloveConfig,
+    workspace: Workspace,
+) -> Manifest[CooccurrenceFacts]:
+    """Count the pairs of words within a window, in bounded memory.
+
+    Raises TrainingError, before it starts, if no backend can train or the disk space that it may use is too small.
+    """
+    try:
+        resolve_backend(config)
+    except ValueError as error:
+        raise TrainingError(str(error)) from error
+    memory, workers, radius = config.cooccurrence_megabytes * MEGABYTE, resolve_workers(config), config.window_radius
+
+    def build(folder: Path) -> CooccurrenceFacts:
+        from tasks.trainers.cpu.cooccurrences import count_cooccurrences, decoded
+
+        words = read_vocabulary(vocabulary.path)
+        _check_disk(workspace, words.counts * words.keep_probability, encoded.facts, config)
+        runs = SpilledRuns(folder)
+
+        def pairs() -> Iterator[tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]]:
+            for keys, sums in runs.merged(memory):
+                yield decoded(keys, sums, len(words.words), radius)
+
+        chunks = EncodedCorpus(encoded.path).read_chunks()
+        count_cooccurrences(chunks, words.keep_probability, radius, memory, workers, runs.add)
+        written = write_cooccurrences(folder, pairs())
+        runs.remove()
+        if not written:
+            raise TrainingError(
+                "no two words of the vocabulary occur in the same document, so GloVe has nothing to train on; "
+                "use training.model=skip_gram or longer documents"
+            )
+        return CooccurrenceFacts(pairs=written, spilled=runs.pairs)
+
+    manifest = complete_stage(workspace, cooccurrence_stage(encoded, vocabulary, config), build)
+    logger.info("%s pairs of words cooccur within %d words", f"{manifest.facts.pairs:,}", radius)
+    return manifest
+
+
+def _check_disk(workspace: Workspace, counts: NDArray[np.float64], encoded: EncodedFacts, config: GloveConfig) -> None:
+    """Log the resources that counting may use. Raises TrainingError if the disk space is too small.
+
+    counts: (V,) float64, occurrences of each word after subsampling.
+    """
+    # The counts are those of the whole corpus, and the encoded one may be a part of it.
+    tokens = min(encoded.tokens, int(counts.sum()))
+    pairs, spilled = expected_pairs(counts, tokens * config.window_radius, config.cooccurrence_megabytes * MEGABYTE)
+    needed = -(-(pairs * BYTES_PER_PAIR + spilled * BYTES_PER_SPILLED_PAIR) // MEGABYTE)
+    free = shutil.disk_usage(workspace.root).free // MEGABYTE
+    limit = config.cooccurrence_disk_megabytes
+    logger.info(
+        "counting at most %s pairs of %s words in %s MB of memory and about %s MB of disk (%s MB free)",
+        f"{pairs:,}", f"{len(counts):,}", f"{config.cooccurrence_megabytes:,}", f"{needed:,}", f"{free:,}",
+    )  # fmt: skip
+    allowed, what = (free, f"{workspace.root} has {free:,} MB free") if limit is None else (
+        limit, f"training.cooccurrence_disk_megabytes is {limit:,}"
+    )  # fmt: skip
+    if needed > allowed:
+        raise TrainingError(
+            f"counting the cooccurrences of {tokens:,} tokens and {len(counts):,} words may need {needed:,} MB of "
+            f"disk, and {what}; lower vocabulary.max_size or training.window_radius, or allow more disk space"
+        )

@@ -1,0 +1,169 @@
+"""Evaluate a model: word similarity, analogies, and the overlap of neighbours with reference vectors."""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+from prefect import Task, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+
+from storage.corpus.vocabularies import read_vocabulary
+from storage.errors import DownloadError
+from storage.gold.sets import GoldSets, read_gold_sets
+from storage.layout import Workspace
+from storage.models.evaluations import write_evaluation
+from storage.models.matrices import Matrix, read_vectors
+from storage.stages import Manifest, Stage, StageFacts, complete_stage
+from storage.vectors.reference import ReferenceVectors, is_downloaded, read_reference, reference_digest
+from tasks.release_reader import corpus_reader
+from tasks.scoring import EvaluationConfig as EvaluationConfig
+from tasks.scoring import Scored, score_vectors, total_digests, total_metrics
+from tasks.training import AnyVocabulary, ModelFacts
+from tasks.vocabulary import VocabularyFacts
+
+logger = logging.getLogger(__name__)
+
+STAGE_VERSION = 3
+
+
+class EvaluationFacts(StageFacts):
+    """The scores of a model.
+
+    metrics: name -> value on the whole set, None if not measured.  digests: name -> digest of its gold set or
+    reference.  reference: name, source and licence of the first of `references`.
+    gold_rows_left_out: gold set -> numbers of skipped lines.  gold_columns: gold set -> columns that were read.
+    """
+
+    label: ClassVar[str] = "evaluation"
+    unit: ClassVar[str] = "scores"
+
+    rows: int
+    metrics: dict[str, float | None]
+    digests: dict[str, str]
+    reference: dict[str, str] | None
+    references: list[dict[str, Any]]
+    gold_columns: dict[str, str]
+    gold_rows_left_out: dict[str, list[int]]
+
+    @property
+    def row_count(self) -> int:
+        """Scores."""
+        return self.rows
+
+
+AnyModel = Stage[ModelFacts] | Manifest[ModelFacts]
+
+
+def evaluation_stage(
+    model: AnyModel, vocabulary: AnyVocabulary, config: EvaluationConfig, matrix: Matrix = "center"
+) -> Stage[EvaluationFacts]:
+    """The stage for this model and these settings.
+
+    Raises GoldSetError or ReferenceVectorsError if a gold set or reference does not exist.
+    """
+    return _stage(model, vocabulary, config, matrix, read_gold_sets(config.gold))
+
+
+def _may_succeed_later(task: Task[..., object], run: TaskRun, state: State[object]) -> bool:
+    """Retry network errors; an unknown name stays unknown."""
+    return isinstance(state.result(raise_on_failure=False), DownloadError)
+
+
+@task(
+    name="fetch reference vectors",
+    cache_policy=NO_CACHE,
+    retries=3,
+    retry_delay_seconds=[5, 20, 80],
+    retry_jitter_factor=0.5,
+    retry_condition_fn=_may_succeed_later,
+)
+def fetch_reference_vectors(spec: str) -> None:
+    """Download vectors of torchtext or gensim-data unless cached. Raises ReferenceVectorsError."""
+    read_reference(spec)
+
+
+def check_reference(config: EvaluationConfig) -> None:
+    """Check all gold sets and references, so that a run fails before hours of training and not after.
+
+    Raises GoldSetError or ReferenceVectorsError if one is missing.
+    """
+    for spec in config.all_references:
+        if is_downloaded(spec):
+            fetch_reference_vectors(spec)
+        reference_digest(spec)
+    read_gold_sets(config.gold)
+
+
+def read_references(config: EvaluationConfig) -> Iterator[tuple[str, ReferenceVectors]]:
+    """Metric suffix and vectors of each reference, read lazily.
+
+    Raises ReferenceVectorsError if one cannot be read.
+    """
+    for spec, suffix in config.all_references.items():
+        yield suffix, read_reference(spec)
+
+
+@task(name="evaluate vectors", cache_policy=NO_CACHE)
+def evaluate_vectors(
+    model: Manifest[ModelFacts],
+    vocabulary: Manifest[VocabularyFacts],
+    config: EvaluationConfig,
+    workspace: Workspace,
+    matrix: Matrix = "center",
+) -> Manifest[EvaluationFacts]:
+    """Score the vectors of a model against the gold sets and all reference vectors.
+
+    matrix: the matrix to publish, and therefore the one to score.
+    Raises GoldSetError or ReferenceVectorsError if one cannot be read, or a reference shares no word.
+    """
+    gold = read_gold_sets(config.gold)
+
+    def build(folder: Path) -> EvaluationFacts:
+        words = read_vocabulary(vocabulary.path).words
+        cutter = corpus_reader(vocabulary, workspace)
+        scored = score_vectors(words, read_vectors(model.path, matrix), gold, read_references(config), config, cutter)
+        write_evaluation(folder, scored.rows, scored.compared_words)
+        return _facts(scored, gold)
+
+    manifest = complete_stage(workspace, _stage(model, vocabulary, config, matrix, gold), build)
+    logger.info("evaluation: %s", _summary(manifest.facts.metrics))
+    return manifest
+
+
+def _stage(
+    model: AnyModel, vocabulary: AnyVocabulary, config: EvaluationConfig, matrix: Matrix, gold: GoldSets
+) -> Stage[EvaluationFacts]:
+    inputs = {"model": model.digest, "vocabulary": vocabulary.digest}
+    inputs |= {f"gold_{name}": digest for name, digest in gold.digests.items()}
+    for spec, suffix in config.all_references.items():
+        inputs[f"reference{suffix}"] = reference_digest(spec)
+    # Names and locations of files do not change the scores; their digests and the names of metrics do.
+    compared = config.model_dump(exclude={"reference", "references", "gold"})
+    return Stage("evaluations", STAGE_VERSION, compared | {"matrix": matrix}, inputs, EvaluationFacts)
+
+
+def _facts(scored: Scored, gold: GoldSets) -> EvaluationFacts:
+    """The scores on whole gold sets, the digests behind them, and the sources of the references."""
+    first = scored.references[0] if scored.references else None
+    return EvaluationFacts(
+        rows=len(scored.rows),
+        metrics=total_metrics(scored.rows),
+        digests=total_digests(scored.rows),
+        reference=first and {name: first[name] for name in ("name", "source", "licence")},
+        references=scored.references,
+        gold_columns=gold.columns,
+        gold_rows_left_out={name: list(lines) for name, lines in gold.left_out.items()},
+    )
+
+
+def _summary(metrics: dict[str, float | None]) -> str:
+    names = [name for name in metrics if not name.endswith("_coverage")]
+    return ", ".join(
+        f"{name} {_figure(metrics[name])} ({_figure(metrics[f'{name}_coverage'])} covered)" for name in names
+    )
+
+
+def _figure(value: float | None) -> str:
+    return "not measured" if value is None else f"{value:.4f}"

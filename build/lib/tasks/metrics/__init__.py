@@ -1,0 +1,1 @@
+"""Pure measures of word vectors: similarity, analogies, neighbour overlap, gates."""

@@ -1,0 +1,66 @@
+"""Words of gold sets in the terms of a vocabulary of morphemes, word pieces or phrases.
+
+A word that the vocabulary lacks is cut as the corpus was. If it has one token, that stands for it. If it has several
+and the vocabulary has them all, the mean of their unit vectors does, as in fastText. Else the word stays unknown.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.metrics.cosines import unit_rows
+from tasks.metrics.lookup import fold_case, rows_by_folded_word
+
+
+class WordCutter(Protocol):
+    """Cuts words as the corpus was cut."""
+
+    def spellings(self, word: str, tokens: list[str]) -> list[str]:
+        """What a vocabulary may call a word that has these tokens, most exact first."""
+
+    def cut(self, words: list[str]) -> list[list[str]]:
+        """The tokens of each word."""
+
+
+@dataclass(frozen=True)
+class Composed:
+    """names: word -> its name in `words`, for words that have another one.
+
+    words, vectors: the vocabulary (V), then words that several tokens compose, with their means.
+    """
+
+    names: dict[str, str]
+    words: Sequence[str]
+    vectors: NDArray[np.float32]
+
+    def named(self, words: Iterable[str]) -> list[str]:
+        """The words as `self.words` has them."""
+        return [self.names.get(word, word) for word in words]
+
+
+def compose_words(
+    words: Sequence[str], vectors: NDArray[np.float32], asked: Iterable[str], cutter: WordCutter
+) -> Composed:
+    """Names or mean vectors for the asked words that the vocabulary lacks.
+
+    words, vectors: V words, most frequent first, and their (V, D) vectors.
+    """
+    rows = rows_by_folded_word(words)
+    names: dict[str, str] = {}
+    means: dict[str, NDArray[np.float32]] = {}
+    distinct = list(dict.fromkeys(asked))
+    # All at once: a call takes milliseconds, whatever it cuts.
+    for word, cut in zip(distinct, cutter.cut(distinct), strict=True):
+        known = [name for name in cutter.spellings(word, cut) if fold_case(name) in rows]
+        if known:
+            names[word] = known[0]
+            continue
+        tokens = [rows.get(fold_case(token), -1) for token in cut]
+        if len(tokens) > 1 and min(tokens) >= 0:
+            means[word] = unit_rows(vectors, np.array(tokens)).mean(axis=0)
+    if means:
+        vectors = np.concatenate([vectors, np.stack(list(means.values())).astype(vectors.dtype)])
+    return Composed(names, [*words, *means], vectors)

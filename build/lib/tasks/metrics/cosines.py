@@ -1,0 +1,131 @@
+"""Nearest rows of a table by cosine, in blocks: no normalised copy of the table, no matrix of all pairs."""
+
+from collections.abc import Iterator
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+# 64 MB of scores: large enough for BLAS to run at full speed, small compared with any table.
+BLOCK_SCORES = 1 << 24
+MOST_BLOCK_ROWS = 1 << 14
+
+
+class Candidates(Protocol):
+    """S rows of length 1 among which neighbours are searched."""
+
+    def __len__(self) -> int:
+        """S."""
+
+    def blocks(self, rows: int) -> Iterator[NDArray[np.float32]]:
+        """All rows in order, as arrays of at most `size` rows."""
+
+    def take(self, positions: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The rows at (N,) positions, (N, D)."""
+
+
+class TableRows:
+    """Chosen rows of a table, scaled to length 1 as they are needed. Rows of zeros stay zero."""
+
+    def __init__(self, vectors: NDArray[np.float32], rows: NDArray[np.int64]) -> None:
+        """vectors: (V, D).  rows: (S,), the chosen ones."""
+        self._vectors = vectors
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def blocks(self, rows: int) -> Iterator[NDArray[np.float32]]:
+        """See `Candidates`."""
+        for start in range(0, len(self._rows), rows):
+            yield unit_rows(self._vectors, self._rows[start : start + rows])
+
+    def take(self, positions: NDArray[np.int64]) -> NDArray[np.float32]:
+        """See `Candidates`."""
+        return unit_rows(self._vectors, self._rows[positions])
+
+
+class RandomRows:
+    """A table of random directions, regenerated from the seed on every read and never held in memory as a whole."""
+
+    def __init__(self, rows: int, dimension: int, seed: int) -> None:
+        """rows: S.  dimension: D."""
+        self._shape = (rows, dimension)
+        self._seed = seed
+
+    def __len__(self) -> int:
+        return self._shape[0]
+
+    def blocks(self, rows: int) -> Iterator[NDArray[np.float32]]:
+        """See `Candidates`."""
+        random = np.random.default_rng(self._seed)
+        for start in range(0, len(self), rows):
+            size = (min(rows, len(self) - start), self._shape[1])
+            yield unit_rows(random.standard_normal(size, dtype=np.float32))
+
+    def take(self, positions: NDArray[np.int64]) -> NDArray[np.float32]:
+        """See `Candidates`."""
+        taken = np.empty((len(positions), self._shape[1]), dtype=np.float32)
+        start = 0
+        for block in self.blocks(MOST_BLOCK_ROWS):
+            inside = (positions >= start) & (positions < start + len(block))
+            taken[inside] = block[positions[inside] - start]
+            start += len(block)
+        return taken
+
+
+def unit_rows(vectors: NDArray[np.float32], rows: NDArray[np.int64] | slice = slice(None)) -> NDArray[np.float32]:
+    """The named rows of (V, D) vectors, scaled to length 1, as a new float32 array. Rows of zeros stay zero."""
+    unit = np.array(vectors[rows], dtype=np.float32, order="C")
+    lengths = np.sqrt(np.einsum("ij,ij->i", unit, unit, dtype=np.float32))
+    unit /= np.where(lengths > 0, lengths, 1)[:, None]
+    return unit
+
+
+def nearest_rows(candidates: Candidates, queries: NDArray[np.int64], neighbors: int) -> NDArray[np.int64]:
+    """The rows nearest to each of (N,) rows by cosine, excluding itself: (N, neighbors) positions, nearest first.
+
+    Raises ValueError unless there are more than `neighbors` rows.
+    """
+    if len(candidates) <= neighbors:
+        raise ValueError(f"{len(candidates)} rows have no {neighbors} neighbors each")
+    directions = candidates.take(queries)
+    best = _Best(len(queries), neighbors)
+    start = 0
+    for block in candidates.blocks(max(1, min(BLOCK_SCORES // max(1, len(queries)), MOST_BLOCK_ROWS))):
+        scores = directions @ block.T
+        # A zero row or one with NaN is nobody's neighbour.
+        np.nan_to_num(scores, copy=False, nan=-2.0)
+        inside = np.flatnonzero((queries >= start) & (queries < start + len(block)))
+        scores[inside, queries[inside] - start] = -np.inf
+        best.add(scores, start)
+        start += len(block)
+    return best.rows
+
+
+class _Best:
+    """The best rows of each query so far: (N, k) scores, descending, and rows."""
+
+    def __init__(self, queries: int, neighbors: int) -> None:
+        self.scores = np.full((queries, neighbors), -np.inf, dtype=np.float32)
+        self.rows = np.full((queries, neighbors), -1, dtype=np.int64)
+
+    def add(self, scores: NDArray[np.float32], start: int) -> None:
+        """Merge the (N, B) scores of the rows from `start` on."""
+        neighbors = self.rows.shape[1]
+        if not np.isfinite(self.scores[:, -1]).all():
+            width = min(neighbors, scores.shape[1])
+            found = np.argpartition(scores, -width, axis=1)[:, -width:]
+            query = np.repeat(np.arange(len(scores)), width)
+            row = found.reshape(-1)
+        else:
+            # After the first block few rows beat the worst one kept.
+            query, row = np.nonzero(scores > self.scores[:, -1:])
+        score = np.concatenate([self.scores.reshape(-1), scores[query, row]])
+        query = np.concatenate([np.repeat(np.arange(len(self.rows)), neighbors), query])
+        row = np.concatenate([self.rows.reshape(-1), row + start])
+        order = np.lexsort((row, -score, query))
+        firsts = np.searchsorted(query[order], np.arange(len(self.rows)))
+        chosen = order[(firsts[:, None] + np.arange(neighbors)).reshape(-1)]
+        self.scores = score[chosen].reshape(self.scores.shape)
+        self.rows = row[chosen].reshape(self.rows.shape)

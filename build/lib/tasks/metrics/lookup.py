@@ -1,0 +1,46 @@
+"""Look up words of one list in another, with or without regard to case."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def fold_case(word: str) -> str:
+    """The form in which words are compared: upper case, as in gensim's evaluation."""
+    return word.upper()
+
+
+def rows_by_folded_word(words: Sequence[str]) -> dict[str, int]:
+    """Folded word -> row. Among words that differ only in case the first, most frequent one wins."""
+    rows: dict[str, int] = {}
+    for row, word in enumerate(words):
+        rows.setdefault(fold_case(word), row)
+    return rows
+
+
+def rows_by_word(words: Sequence[str]) -> dict[str, int]:
+    """Exact word -> row; the first of duplicates."""
+    rows: dict[str, int] = {}
+    for row, word in enumerate(words):
+        rows.setdefault(word, row)
+    return rows
+
+
+def find_rows(rows: Mapping[str, int], words: Sequence[str]) -> NDArray[np.int64]:
+    """Row of each word, (N,) int64; -1 for unknown words. rows: from `rows_by_folded_word`."""
+    return np.array([rows.get(fold_case(word), -1) for word in words], dtype=np.int64)
+
+
+def shared_rows(
+    words: Sequence[str], others: Sequence[str], *, fold: bool
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows of the words that both lists have, in the order of the first: (S,) in the first and (S,) in the other.
+
+    fold: ignore case; the first, most frequent spelling in each list then represents all of them.
+    """
+    index = rows_by_folded_word if fold else rows_by_word
+    first, other = index(words), index(others)
+    rows = np.fromiter(first.values(), dtype=np.int64, count=len(first))
+    in_other = np.fromiter((other.get(word, -1) for word in first), dtype=np.int64, count=len(first))
+    return rows[in_other >= 0], in_other[in_other >= 0]

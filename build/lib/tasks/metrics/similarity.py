@@ -1,0 +1,84 @@
+"""Word similarity: do cosines rank word pairs as people do?"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.metrics.cosines import unit_rows
+from tasks.metrics.intervals import Interval, bootstrap_interval
+from tasks.metrics.lookup import find_rows, rows_by_folded_word
+
+
+@dataclass(frozen=True)
+class SimilarityScore:
+    """Spearman's correlation over the covered pairs.
+
+    spearman: None if undefined: fewer than two covered pairs, or constant cosines or scores.
+    interval: 95 % bootstrap interval over pairs, None with fewer than ten pairs.
+    covered, total: pairs with both words known, and all pairs.
+    """
+
+    spearman: float | None
+    interval: Interval | None
+    covered: int
+    total: int
+
+    @property
+    def coverage(self) -> float:
+        """Share of pairs with both words known."""
+        return self.covered / self.total if self.total else 0.0
+
+
+def score_similarity(
+    words: Sequence[str],
+    vectors: NDArray[np.float32],
+    first: Sequence[str],
+    second: Sequence[str],
+    scores: NDArray[np.float64],
+) -> SimilarityScore:
+    """Spearman's rank correlation between people's scores and the cosines of the words' vectors.
+
+    words, vectors: V words, most frequent first, and their (V, D) vectors.
+    first, second, scores: P pairs and their (P,) scores. Case is ignored.
+    Same as gensim's `KeyedVectors.evaluate_word_pairs(..., case_insensitive=True, dummy4unknown=False)`.
+    Raises ValueError if the lengths differ.
+    """
+    if len(words) != len(vectors) or not len(first) == len(second) == len(scores):
+        raise ValueError(
+            f"{len(words)} words, {len(vectors)} vectors; {len(first)}, {len(second)} words in pairs, "
+            f"{len(scores)} scores"
+        )
+    rows = rows_by_folded_word(words)
+    first_rows, second_rows = find_rows(rows, first), find_rows(rows, second)
+    covered = (first_rows >= 0) & (second_rows >= 0)
+    cosines = np.einsum(
+        "ij,ij->i", unit_rows(vectors, first_rows[covered]), unit_rows(vectors, second_rows[covered]), dtype=np.float64
+    )
+    spearman = _spearman(cosines, scores[covered])
+    interval = None if spearman is None else bootstrap_interval(rank_correlations, cosines, scores[covered])
+    return SimilarityScore(spearman, interval, int(covered.sum()), len(scores))
+
+
+def rank_correlations(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Spearman's correlation of each row of (B, P) with the same row of the other, (B,); NaN where undefined.
+
+    Pearson's correlation of the ranks, ties sharing their mean rank, as SciPy's `spearmanr` computes it for one row.
+    """
+    from scipy.stats import rankdata
+
+    ranks = [rankdata(values, axis=1) for values in (first, second)]
+    x, y = (rank - rank.mean(axis=1, keepdims=True) for rank in ranks)
+    lengths = np.sqrt(np.einsum("ij,ij->i", x, x) * np.einsum("ij,ij->i", y, y))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(np.einsum("ij,ij->i", x, y) / lengths, dtype=np.float64)
+
+
+def _spearman(cosines: NDArray[np.float64], scores: NDArray[np.float64]) -> float | None:
+    if not np.isfinite(cosines).all() or np.unique(cosines).size < 2 or np.unique(scores).size < 2:
+        return None
+    # Deferred: scipy.stats takes most of a second to import, which every command would pay.
+    from scipy.stats import spearmanr
+
+    return float(spearmanr(cosines, scores).statistic)

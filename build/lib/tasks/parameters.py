@@ -1,0 +1,78 @@
+"""The settings of a build, one section per stage. This is the one list of sections; everything else derives from it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+
+from tasks.corpus_config import CorpusConfig
+from tasks.publication_config import PublicationConfig
+from tasks.release_report import ReportConfig
+from tasks.scoring import EvaluationConfig
+from tasks.text.tokenizers import TokenizerConfig
+from tasks.text.vocabulary import VocabularyConfig
+from tasks.trainers.config import GloveConfig, SkipGramConfig, TrainingConfig
+
+
+class ModelParameters(BaseModel):
+    """The settings that determine a model."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    corpus: CorpusConfig = CorpusConfig()
+    tokenizer: TokenizerConfig = TokenizerConfig()
+    vocabulary: VocabularyConfig = VocabularyConfig()
+    training: TrainingConfig = SkipGramConfig()
+
+
+class BuildParameters(ModelParameters):
+    """The parameters of `build_word_vectors`, validated before any work starts."""
+
+    evaluation: EvaluationConfig = EvaluationConfig()
+    publication: PublicationConfig = Field(PublicationConfig(), validate_default=True)
+    report: ReportConfig = ReportConfig()
+
+    @field_validator("publication")
+    @classmethod
+    def _matrix_of_the_family(cls, publication: PublicationConfig, info: ValidationInfo) -> PublicationConfig:
+        """The matrix that the model family publishes, unless one is set."""
+        if publication.matrix is not None:
+            return publication
+        matrix = "sum" if isinstance(info.data.get("training"), GloveConfig) else "center"
+        return publication.model_copy(update={"matrix": matrix})
+
+    @property
+    def sections(self) -> dict[str, BaseModel]:
+        """Section -> its settings."""
+        return {name: getattr(self, name) for name in type(self).model_fields}
+
+    @property
+    def released_sections(self) -> dict[str, BaseModel]:
+        """The sections that a release stores: all but the report, which does not affect the release."""
+        return {name: settings for name, settings in self.sections.items() if name != "report"}
+
+
+def settings_section(settings: Mapping[str, Any], section: str) -> dict[str, Any]:
+    """One section of the settings that a release stores under dotted names, empty if it has none."""
+    prefix = f"{section}."
+    return {name.removeprefix(prefix): value for name, value in settings.items() if name.startswith(prefix)}
+
+
+def model_parameters(settings: Mapping[str, Any], corpus: CorpusConfig) -> ModelParameters:
+    """The settings that a release was trained with, applied to another corpus; defaults where it stores none.
+
+    settings: dotted name -> value.  Raises pydantic's ValidationError.
+    """
+    sections = {name: settings_section(settings, name) for name in ModelParameters.model_fields}
+    return ModelParameters.model_validate(sections | {"corpus": corpus, "training": _training_section(settings)})
+
+
+def _training_section(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The training settings of a release; formats before 4 store them as `skipgram` with an `architecture`."""
+    if stored := settings_section(settings, "training"):
+        return stored
+    old = settings_section(settings, "skipgram")
+    model = old.pop("architecture", "skip_gram")
+    if model != "skip_gram":
+        old.pop("centers_in_flight", None)
+    return old | {"model": model}

@@ -1,0 +1,109 @@
+"""The pipeline from a corpus to an evaluated model, and the lineage that its stages build.
+
+Stages run as Prefect tasks inside a flow run and as plain functions outside one, where a task would start a server.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any, ParamSpec, TypeVar
+
+from prefect import Task
+from prefect.context import FlowRunContext
+
+from storage.layout import Workspace
+from storage.releases.records import Release
+from storage.releases.start_vectors import find_start
+from storage.stages import Manifest
+from tasks.comparison import ComparisonFacts, compare_with_current
+from tasks.cooccurrences import CooccurrenceFacts, count_cooccurrences
+from tasks.corpus import CorpusFacts, fetch_corpus
+from tasks.evaluation import EvaluationFacts, evaluate_vectors
+from tasks.parameters import BuildParameters, ModelParameters
+from tasks.tokens import TokensFacts, tokenize_corpus
+from tasks.trainers.config import GloveConfig
+from tasks.training import ModelFacts, start_spec, train_vectors
+from tasks.vocabulary import EncodedFacts, VocabularyFacts, build_vocabulary, encode_corpus
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class ModelLineage:
+    """The manifests of the stages that produced a model, in the order they ran.
+
+    cooccurrences: None for model families that train on the encoded corpus itself.
+    """
+
+    corpus: Manifest[CorpusFacts]
+    tokens: Manifest[TokensFacts]
+    vocabulary: Manifest[VocabularyFacts]
+    encoded: Manifest[EncodedFacts]
+    cooccurrences: Manifest[CooccurrenceFacts] | None
+    training: Manifest[ModelFacts]
+
+    @property
+    def stages(self) -> list[Manifest[Any]]:
+        """The manifests of the stages that ran."""
+        manifests = (getattr(self, field.name) for field in fields(self))
+        return [manifest for manifest in manifests if manifest is not None]
+
+
+@dataclass(frozen=True)
+class Lineage(ModelLineage):
+    """The manifests of the stages that produced a model and its scores.
+
+    comparison: with the current release, None if there was nothing to compare with.
+    """
+
+    evaluation: Manifest[EvaluationFacts]
+    comparison: Manifest[ComparisonFacts] | None = None
+
+
+class NothingToTrainError(Exception):
+    """The files to train on contain no word of the vocabulary. corpus: manifest of the fetched corpus."""
+
+    def __init__(self, corpus: Manifest[CorpusFacts], files: int) -> None:
+        super().__init__(f"no word of the vocabulary in the {files} new files")
+        self.corpus = corpus
+
+
+def build_model(
+    parameters: ModelParameters,
+    workspace: Workspace,
+    current: Release | None = None,
+    only: Sequence[str] | None = None,
+) -> ModelLineage:
+    """Run the stages from the corpus to the trained model, or reuse those that are complete.
+
+    current: the table's current release, which the training may start from.
+    only: names of the source files to train on, None for all; the vocabulary always covers all files.
+    Raises NothingToTrainError if these files contain no word of the vocabulary, and what the stages raise.
+    """
+    corpus = _run(fetch_corpus, parameters.corpus, workspace)
+    tokens = _run(tokenize_corpus, corpus, parameters.tokenizer, workspace)
+    vocabulary = _run(build_vocabulary, tokens, parameters.vocabulary, workspace)
+    encoded = _run(encode_corpus, tokens, vocabulary, workspace, only)
+    if not encoded.facts.tokens:
+        raise NothingToTrainError(corpus, len(only or ()))
+    start = find_start(start_spec(parameters.corpus, parameters.training), current, workspace)
+    cooccurrences = None
+    if isinstance(parameters.training, GloveConfig):
+        cooccurrences = _run(count_cooccurrences, encoded, vocabulary, parameters.training, workspace)
+    training = _run(train_vectors, encoded, vocabulary, parameters.training, workspace, start, cooccurrences)
+    return ModelLineage(corpus, tokens, vocabulary, encoded, cooccurrences, training)
+
+
+def evaluate_model(
+    model: ModelLineage, parameters: BuildParameters, workspace: Workspace, current: Release | None = None
+) -> Lineage:
+    """Score a model, and compare it with the current release of its table if there is one."""
+    evaluation, publication = parameters.evaluation, parameters.publication
+    matrix = publication.published_matrix
+    scores = _run(evaluate_vectors, model.training, model.vocabulary, evaluation, workspace, matrix)
+    changes = _run(compare_with_current, model.training, model.vocabulary, evaluation, publication, current, workspace)
+    return Lineage(**vars(model), evaluation=scores, comparison=changes)
+
+
+def _run(stage: Task[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    return stage(*args, **kwargs) if FlowRunContext.get() else stage.fn(*args, **kwargs)

@@ -1,0 +1,68 @@
+"""The settings of a publication: table, gates, alignment."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from storage.errors import SettingsError
+from storage.layout import TABLE_NAME
+from storage.models.comparisons import CHANGE_METRICS, REFERENCE_METRICS
+from storage.models.matrices import Matrix
+from tasks.metrics.gates import Gate, unknown_gates
+from tasks.scoring import EvaluationConfig, evaluation_metrics
+
+Align = Literal["previous", "reference", "none"]
+
+
+class PublicationConfig(BaseModel):
+    """Which table the release is published to, and the gates it must pass."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    table: str = Field("word-vectors", pattern=f"^{TABLE_NAME.pattern}$", description="name of the published table")
+    matrix: Matrix | None = Field(
+        None,
+        description="vectors to publish: center (as word2vec does; default of skip_gram and cbow), context, the mean "
+        "of both, or their sum (as GloVe does; default of glove)",
+    )
+    align: Align = Field(
+        "none",
+        description="rotate new vectors onto older ones: the current release (previous), the reference vectors, or not "
+        "at all",
+    )
+    gates: dict[str, Gate | None] = Field(
+        default_factory=dict,
+        description="metric -> bounds: minimum, maximum, max_drop, min_factor, strict",
+    )
+    when_busy: Literal["wait", "refuse"] = Field(
+        "wait", description="if another run is building the same table: wait for it, or fail"
+    )
+
+    @field_validator("gates", mode="before")
+    @classmethod
+    def _none_is_no_gate(cls, gates: object) -> object:
+        """`publication.gates=none` means no gates."""
+        return {} if gates is None else gates
+
+    @property
+    def published_matrix(self) -> Matrix:
+        """The vectors to publish; `BuildParameters` resolves the default of a model family."""
+        return self.matrix or "center"
+
+    @property
+    def active_gates(self) -> dict[str, Gate]:
+        """The gates without disabled ones, which are set to none."""
+        return {metric: gate for metric, gate in self.gates.items() if gate is not None}
+
+
+def check_publication(publication: PublicationConfig, evaluation: EvaluationConfig) -> None:
+    """Raise SettingsError for gates on metrics that will not be measured, or if align=reference has no reference."""
+    metrics = [*evaluation_metrics(evaluation), *CHANGE_METRICS]
+    if publication.align == "reference":
+        metrics += REFERENCE_METRICS
+        if not evaluation.reference:
+            raise SettingsError(
+                "publication.align=reference needs evaluation.reference; set it, or set publication.align=none"
+            )
+    if problems := unknown_gates(publication.gates, metrics):
+        raise SettingsError("\n".join(f"publication.gates: {problem}" for problem in problems))

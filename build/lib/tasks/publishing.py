@@ -1,0 +1,214 @@
+"""Judge a model by its gates, then publish it as a release or keep it as a refused candidate."""
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from pydantic import BaseModel, ConfigDict
+
+from storage.corpus.trained_tokenizer import read_tokenizer
+from storage.corpus.vocabularies import read_vocabulary
+from storage.layout import Workspace
+from storage.models.comparisons import CHANGE_METRICS, read_rotation
+from storage.models.evaluations import read_compared_words, read_evaluation
+from storage.models.matrices import Matrix, read_vectors
+from storage.models.rows import WHOLE, EvaluationRow
+from storage.releases.file import ReleaseContent, content_sha256
+from storage.releases.publishing import keep_candidate, publish_release
+from storage.releases.records import Release
+from storage.releases.schema import GateRow, Provenance, TrainingRow, installed_versions, settings_digest
+from storage.releases.seen_files import grew_from
+from storage.stages import Manifest
+from tasks.comparison import ComparisonFacts, is_same_model
+from tasks.evaluation import EvaluationFacts
+from tasks.events import emit_release_published
+from tasks.metrics.alignment import rotate
+from tasks.metrics.gates import Measured, Scores, Verdict, judge, verdict_rows
+from tasks.parameters import BuildParameters
+from tasks.pipeline import Lineage
+from tasks.publication_config import PublicationConfig
+from tasks.training import as_trained
+
+logger = logging.getLogger(__name__)
+
+RECORDED_PACKAGES = ("vecmill", "prefect", "numpy", "numba", "torch", "pyarrow", "duckdb", "gensim")
+
+
+class Outcome(StrEnum):
+    """How a run ended that did not fail or stop."""
+
+    PUBLISHED = "published"
+    REFUSED = "refused"
+    UNCHANGED = "unchanged"
+    NOTHING_TO_DO = "nothing to do"
+
+
+class Publication(BaseModel):
+    """The outcome for one model, and the release that holds it: a new one, a candidate, or the current one.
+
+    path: the file to query, which for a published release is the table's name.  seconds: spent on publishing.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    outcome: Outcome
+    release: Release
+    path: Path
+    message: str
+    verdicts: list[dict[str, Any]]
+    seconds: float
+
+
+def measures(rows: Sequence[EvaluationRow]) -> dict[str, Measured]:
+    """The values that gates can apply to: metrics by name, parts of them as `metric/section`."""
+    return {
+        row.metric if row.section == WHOLE else f"{row.metric}/{row.section}": Measured(row.value, row.low, row.high)
+        for row in rows
+    }
+
+
+@task(name="judge release", cache_policy=NO_CACHE)
+def judge_release(
+    lineage: Lineage, config: PublicationConfig, release: Release | None, workspace: Workspace
+) -> list[Verdict]:
+    """Compare the scores with the gates and, where comparable, with the current release.
+
+    release: the current release, None before the first one.
+    """
+    corpus = lineage.corpus
+    measured = measures(_evaluation_rows(lineage))
+    why_not = "it holds this model, or the dimensions differ" if release else "the table has no release yet"
+    scores = Scores(
+        measured,
+        corpus.digest,
+        {name: digest for stage in _measuring_stages(lineage) for name, digest in stage.facts.digests.items()},
+        {name: f"not compared: {why_not}" for name in CHANGE_METRICS if name not in measured},
+    )
+    previous = None
+    if release:
+        # A grown corpus is a different text, but its vectors must not be worse than before.
+        before = corpus.digest if grew_from(workspace, release, corpus) else release.corpus_digest
+        previous = Scores(measures(release.evaluation), before, release.digests)
+    verdicts = judge(scores, config.active_gates, previous)
+    logger.info("%d of %d gates passed", sum(verdict.passed for verdict in verdicts), len(verdicts))
+    return verdicts
+
+
+@task(name="publish release", cache_policy=NO_CACHE)
+def publish_vectors(
+    lineage: Lineage,
+    verdicts: Sequence[Verdict],
+    parameters: BuildParameters,
+    current: Release | None,
+    workspace: Workspace,
+) -> Publication:
+    """Publish the vectors as the next version, or keep them as a candidate if a gate refused them.
+
+    current: the release that the model was judged against; the same model is not published again.
+    """
+    started = time.perf_counter()
+    config, table = parameters.publication, parameters.publication.table
+    refusals = [verdict.note for verdict in verdicts if not verdict.passed]
+    content = _content(lineage, verdicts, _settings(lineage, parameters), config.published_matrix)
+    path = workspace.table_file(table)
+    if refusals:
+        release = keep_candidate(workspace, table, content)
+        outcome, path = Outcome.REFUSED, release.path
+        message = f"refused, kept as a candidate of {table}: {'; '.join(refusals)}"
+    elif current and _is_published(current, content, lineage, config):
+        release, outcome = current, Outcome.UNCHANGED
+        message = f"version {release.version} already holds this model; {table} is unchanged"
+        logger.info(message)
+    else:
+        release, outcome = publish_release(workspace, table, content), Outcome.PUBLISHED
+        message = f"published version {release.version} of {table}"
+        emit_release_published(workspace, table, release.version)
+    return Publication(
+        outcome=outcome,
+        release=release,
+        path=path,
+        message=message,
+        verdicts=verdict_rows(verdicts),
+        seconds=round(time.perf_counter() - started, 3),
+    )
+
+
+def _settings(lineage: Lineage, parameters: BuildParameters) -> dict[str, BaseModel]:
+    """The settings that the release stores, with the training settings resolved for the machine that trained."""
+    return parameters.released_sections | {"training": as_trained(parameters.training, lineage.training)}
+
+
+def _is_published(current: Release, content: ReleaseContent, lineage: Lineage, config: PublicationConfig) -> bool:
+    """Whether the current release holds this model. One that was aligned with its predecessor has other vectors."""
+    aligned = config.align == "previous" and is_same_model(current, lineage.training.digest, config.published_matrix)
+    return aligned or current.row.sha256 == content_sha256(content)
+
+
+def _measuring_stages(lineage: Lineage) -> list[Manifest[EvaluationFacts] | Manifest[ComparisonFacts]]:
+    return [stage for stage in (lineage.evaluation, lineage.comparison) if stage]
+
+
+def _evaluation_rows(lineage: Lineage) -> list[EvaluationRow]:
+    return [row for stage in _measuring_stages(lineage) for row in read_evaluation(stage.path)]
+
+
+def _vectors(lineage: Lineage, matrix: Matrix) -> NDArray[np.float32]:
+    """The vectors to publish, rotated onto older ones if `align` asks for it."""
+    vectors = read_vectors(lineage.training.path, matrix)
+    rotation = read_rotation(lineage.comparison.path) if lineage.comparison else None
+    return vectors if rotation is None else rotate(vectors, rotation)
+
+
+def _content(
+    lineage: Lineage, verdicts: Sequence[Verdict], settings: Mapping[str, BaseModel], matrix: Matrix
+) -> ReleaseContent:
+    """The content of a release, collected from the stages that led to it."""
+    vocabulary = read_vocabulary(lineage.vocabulary)
+    training = lineage.training
+    tokens = lineage.encoded.facts.corpus_tokens
+    return ReleaseContent(
+        words=vocabulary.words,
+        counts=vocabulary.counts,
+        vectors=_vectors(lineage, matrix),
+        provenance=_provenance(lineage, settings),
+        training=[
+            TrainingRow(
+                epoch=epoch.epoch,
+                mean_loss=epoch.mean_loss,
+                learning_rate=epoch.learning_rate,
+                tokens=tokens,
+                seconds=epoch.seconds,
+                words_per_second=tokens / epoch.seconds,
+            )
+            for epoch in training.facts.epochs
+        ],
+        evaluation=_evaluation_rows(lineage),
+        compared_words=[word for stage in _measuring_stages(lineage) for word in read_compared_words(stage.path)],
+        gates=[GateRow(**row) for row in verdict_rows(verdicts)],
+        tokenizer=read_tokenizer(lineage.tokens.path),
+        settings={section: model.model_dump(mode="json") for section, model in settings.items()},
+    )
+
+
+def _provenance(lineage: Lineage, settings: Mapping[str, BaseModel]) -> Provenance:
+    reference = lineage.evaluation.facts.reference or {}
+    return Provenance(
+        model_digest=lineage.training.digest,
+        architecture=lineage.training.config["model"],
+        backend=lineage.training.facts.backend,
+        seed=lineage.training.config["seed"],
+        corpus_digest=lineage.corpus.digest,
+        config_digest=settings_digest({name: model.model_dump(mode="json") for name, model in settings.items()}),
+        library_versions=installed_versions(RECORDED_PACKAGES),
+        corpus_source=lineage.corpus.facts.source,
+        corpus_licence=lineage.corpus.facts.licence,
+        reference_source=reference.get("source", "none"),
+        reference_licence=reference.get("licence", "none"),
+    )

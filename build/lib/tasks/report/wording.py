@@ -1,0 +1,44 @@
+"""Names and one-line descriptions of the metrics on the page, and removal of local paths from texts."""
+
+import re
+
+# metric -> name, meaning
+MEASURES = {
+    "wordsim353": ("WordSim-353", "Spearman correlation with people's scores of how related two words are"),
+    "simlex999": ("SimLex-999", "Spearman correlation with people's scores of how alike two words are"),
+    "men": ("MEN", "Spearman correlation with people's scores of how related two words are"),
+    "google_analogies": ("Google analogies", "share of “a is to b as c is to …” answered with the expected word"),
+    "google_analogies_3cosmul": ("Google analogies, 3CosMul", "the same by the product of similarities, not their sum"),
+    "neighbor_overlap": ("Neighbours shared with the reference", "mean share of nearest words in common"),
+    "neighbor_overlap_random": ("Neighbours shared by chance", "the same for random vectors, as a baseline"),
+    "neighbor_rbo": ("Neighbours and their order shared", "rank-biased overlap: the nearest words count most"),
+    "neighbor_rbo_random": ("Neighbours and order by chance", "the same for random vectors"),
+    "stability_overlap": ("Neighbours kept", "mean share of nearest words in common with the previous release"),
+    "stability_rbo": ("Neighbours and their order kept", "rank-biased overlap with the previous release"),
+    "new_words": ("New words", "share of the words that the previous release lacks"),
+    "lost_words": ("Lost words", "share of the previous release's words that are gone"),
+    "version_cosine": ("Vectors kept", "mean cosine between the vectors of shared words in both releases"),
+    "version_cosine_before": ("Vectors kept, as trained", "the same before the vectors were rotated"),
+}
+
+# A component of a path. Spaces and apostrophes count between letters: `it's`, `My Texts`.
+_PART = r"(?:[^\s/'\"<>]|(?<=[^\s/])[ '](?=[^\s/'\"<>]))+"
+# The folders of an absolute path, or of one in a home folder. The lookbehind skips `km/h` and `https://`.
+_FOLDERS = re.compile(rf"(?:file://|(?<![\w./~])(?<!:(?=//)))(?:~\w*|[A-Za-z]:)?/+(?:{_PART}/+)+(?=[^\s/'\"<>])")
+
+
+def without_folders(text: str) -> str:
+    """Text with absolute local paths shortened to their last component: `/home/ann/texts/a.txt` to `…/a.txt`."""
+    return _FOLDERS.sub("…/", text)
+
+
+def measure_name(metric: str) -> str:
+    """Display name of a metric: `wordsim353` as `WordSim-353`; an unlisted metric keeps its words."""
+    return MEASURES[metric][0] if metric in MEASURES else metric.replace("_", " ")
+
+
+def section_name(section: str) -> str:
+    """Display name of a section: `gram1-adjective-to-adverb` as `adjective to adverb`."""
+    head, dash, rest = section.partition("-")
+    named = rest if dash and head.startswith("gram") and head[4:].isdecimal() else section
+    return named.replace("-", " ").replace("_", " ")

@@ -1,0 +1,36 @@
+"""Write the report of what a run published or refused."""
+
+import logging
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from storage.layout import Workspace
+from storage.releases.records import Release
+from storage.releases.reports import has_report, report_file
+from tasks.release_report import ReportConfig, make_report
+
+logger = logging.getLogger(__name__)
+
+
+@task(name="write report", cache_policy=NO_CACHE)
+def report_release(release: Release, config: ReportConfig, workspace: Workspace) -> None:
+    """Write the report of a release or candidate, unless it exists already or is disabled.
+
+    A failure is logged with the command to retry, and does not fail the run: its release is already published.
+    """
+    if not config.enabled:
+        return
+    try:
+        if has_report(release):
+            logger.info("report: %s", report_file(release))
+        else:
+            make_report(release, config, workspace)
+    except Exception as error:
+        # Whatever it is, the release is published and the run has done its work.
+        name = release.path.stem if release.row.version is None else str(release.version)
+        logger.error(
+            "cannot write the report of %s %s (%s: %s); the release itself is intact; to retry: "
+            "`vecmill report %s --version %s`",
+            release.table, name, type(error).__name__, error, release.table, name,
+        )  # fmt: skip

@@ -1,0 +1,274 @@
+"""Score words and vectors against gold sets and reference vectors."""
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from storage.errors import ReferenceVectorsError
+from storage.gold.sets import Analogies, GoldSets, WordPairs, gold_metrics, metric_name
+from storage.models.rows import WHOLE, ComparedWordRow, EvaluationRow
+from storage.vectors.reference import DEFAULT_REFERENCE, ReferenceVectors, split_spec
+from tasks.metrics.analogies import AnalogyMethod, AnalogyScore, score_analogies, sum_by_kind
+from tasks.metrics.composed import WordCutter, compose_words
+from tasks.metrics.intervals import Interval
+from tasks.metrics.neighbors import NeighborOverlap, WordAgreement, compare_neighbors
+from tasks.metrics.similarity import score_similarity
+
+logger = logging.getLogger(__name__)
+
+OVERLAP, RANK_OVERLAP, RANDOM = "neighbor_overlap", "neighbor_rbo", "_random"
+# Part of a score's digest where words of gold sets were cut like the corpus.
+CUT = ";words=cut"
+# Method of solving an analogy -> suffix of its metric.
+METHODS: dict[AnalogyMethod, str] = {"3CosAdd": "", "3CosMul": "_3cosmul"}
+
+
+class EvaluationConfig(BaseModel):
+    """How vectors are scored."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    reference: str | None = Field(
+        default=DEFAULT_REFERENCE,
+        min_length=1,
+        description="reference vectors for the comparison of neighbours: package:NAME, torchtext:NAME:DIM, gensim:NAME "
+        "or the path of a file; none: no comparison",
+    )
+    references: list[str] = Field(
+        default_factory=list, description="more reference vectors, each with separate metrics"
+    )
+    gold: list[str] = Field(
+        default_factory=list,
+        description="more files of scored word pairs or analogies, one metric each; FILE:word1,word2,score names the "
+        "columns",
+    )
+    analogy_max_rank: int | None = Field(
+        default=30_000, ge=1, description="only the most frequent words can answer analogies; none: all words"
+    )
+    neighbors: int = Field(default=10, ge=1, le=100, description="nearest words compared for each word")
+    neighbor_words: int = Field(
+        default=1000, ge=1, le=20_000, description="number of frequent content words whose neighbours are compared"
+    )
+
+    @property
+    def all_references(self) -> dict[str, str]:
+        """Spec of each reference -> suffix of its metrics, empty for the first.
+
+        Raises ReferenceVectorsError if the metrics of two references would have the same name.
+        """
+        suffixes = {self.reference: ""} if self.reference else {}
+        for spec in self.references:
+            suffix = f"_{metric_name(_last_part(spec))}"
+            if suffix in suffixes.values() or spec in suffixes:
+                raise ReferenceVectorsError(
+                    f"evaluation.references: {spec} would be called {suffix[1:]}, like another one; rename a file"
+                )
+            suffixes[spec] = suffix
+        return suffixes
+
+
+@dataclass
+class Scored:
+    """All scores. references: source and licence of each reference, and how many of its words matched."""
+
+    rows: list[EvaluationRow] = field(default_factory=list)
+    compared_words: list[ComparedWordRow] = field(default_factory=list)
+    references: list[dict[str, Any]] = field(default_factory=list)
+
+
+def evaluation_metrics(config: EvaluationConfig) -> list[str]:
+    """Names of all metrics that these settings can yield, including 3CosMul for gold files of word pairs."""
+    gold = [f"{name}{suffix}" for name in gold_metrics(config.gold) for suffix in METHODS.values()]
+    suffixes = [suffix for _, suffix in config.all_references.items()] or [""]
+    return gold + [
+        f"{name}{suffix}{random}" for suffix in suffixes for name in (OVERLAP, RANK_OVERLAP) for random in ("", RANDOM)
+    ]
+
+
+def score_vectors(
+    words: Sequence[str],
+    vectors: NDArray[np.float32],
+    gold: GoldSets,
+    references: Iterable[tuple[str, ReferenceVectors]],
+    config: EvaluationConfig,
+    cutter: WordCutter | None = None,
+) -> Scored:
+    """All scores of V words, most frequent first, and their (V, D) vectors.
+
+    references: metric suffix and vectors of each; consumed lazily, so that only one is in memory.
+    cutter: cuts words of gold sets as the corpus was cut, where that is not into plain words.
+    What cannot be measured, such as English gold sets on a Korean vocabulary, has no value and coverage 0.
+    Raises ReferenceVectorsError if a reference shares no word with `words`.
+    """
+    scored = Scored()
+    scored.rows += [_similarity_row(words, vectors, pairs, cutter) for pairs in gold.similarity]
+    for analogies in gold.analogies:
+        for method in METHODS:
+            scored.rows += _analogy_rows(words, vectors, analogies, config, method, cutter)
+    compared = False
+    for suffix, reference in references:
+        _add_reference(scored, suffix, reference, words, vectors, config)
+        compared = True
+    if not compared:
+        names = (OVERLAP, OVERLAP + RANDOM)
+        scored.rows += [EvaluationRow(metric=name, value=None, coverage=0.0) for name in names]
+    return scored
+
+
+def agreement_rows(
+    overlap: str, rank_overlap: str, neighbors: NeighborOverlap, digest: str | None = None
+) -> list[EvaluationRow]:
+    """Mean overlap and rank-biased overlap under these names: of frequent words, of random vectors, by frequency band.
+
+    digest: identifies what both were measured with.
+    """
+    parts = [("", WHOLE, neighbors.frequent), *(("", name, band) for name, band in neighbors.bands.items())]
+    if neighbors.random:
+        parts.insert(1, (RANDOM, WHOLE, neighbors.random))
+    return [
+        EvaluationRow(
+            metric=f"{metric}{random}",
+            section=section,
+            value=agreement.rank_mean if ranked else agreement.mean,
+            **ends(agreement.rank_interval if ranked else agreement.interval),
+            covered=len(agreement.rows),
+            coverage=neighbors.coverage,
+            gold_digest=digest,
+        )
+        for metric, ranked in ((overlap, False), (rank_overlap, True))
+        for random, section, agreement in parts
+    ]
+
+
+def word_rows(compared_with: str, words: Iterable[WordAgreement]) -> list[ComparedWordRow]:
+    """Words and their neighbours as rows of the release's table."""
+    return [ComparedWordRow(compared_with=compared_with, **word._asdict()) for word in words]
+
+
+def ends(interval: Interval | None) -> dict[str, float | None]:
+    """The ends of an interval as columns."""
+    return dict(zip(("low", "high"), interval or (None, None), strict=True))
+
+
+def total_metrics(rows: Sequence[EvaluationRow]) -> dict[str, float | None]:
+    """Metric -> value on its whole gold set, and `<metric>_coverage` -> coverage."""
+    metrics: dict[str, float | None] = {}
+    for row in rows:
+        if row.section == WHOLE:
+            metrics |= {row.metric: row.value, f"{row.metric}_coverage": row.coverage}
+    return metrics
+
+
+def total_digests(rows: Sequence[EvaluationRow]) -> dict[str, str]:
+    """Metric on a whole gold set -> digest of what it was measured with."""
+    return {row.metric: row.gold_digest for row in rows if row.section == WHOLE and row.gold_digest}
+
+
+def _similarity_row(
+    words: Sequence[str], vectors: NDArray[np.float32], pairs: WordPairs, cutter: WordCutter | None
+) -> EvaluationRow:
+    first: Sequence[str] = pairs.first
+    second: Sequence[str] = pairs.second
+    if cutter:
+        composed = compose_words(words, vectors, [*first, *second], cutter)
+        words, vectors = composed.words, composed.vectors
+        first, second = composed.named(first), composed.named(second)
+    score = score_similarity(words, vectors, first, second, pairs.scores)
+    return EvaluationRow(
+        metric=pairs.name,
+        value=score.spearman,
+        **ends(score.interval),
+        coverage=score.coverage,
+        covered=score.covered,
+        lost=score.total - score.covered,
+        gold_digest=pairs.digest + (CUT if cutter else ""),
+    )
+
+
+def _analogy_rows(
+    words: Sequence[str],
+    vectors: NDArray[np.float32],
+    analogies: Analogies,
+    config: EvaluationConfig,
+    method: AnalogyMethod,
+    cutter: WordCutter | None,
+) -> list[EvaluationRow]:
+    """Rows for the whole set, its semantic and syntactic parts, then each section.
+
+    Answers are words of the vocabulary, so a word that several tokens compose is unknown here.
+    """
+    questions = analogies.sections
+    if cutter:
+        asked = [word for section in questions.values() for question in section for word in question]
+        names = compose_words(words, vectors, asked, cutter).names
+        questions = {
+            name: [tuple(names.get(word, word) for word in question) for question in section]  # type: ignore[misc]
+            for name, section in questions.items()
+        }
+    sections = score_analogies(words, vectors, questions, config.analogy_max_rank, method)
+    whole = sum(sections.values(), start=AnalogyScore(0, 0, 0))
+    # Scores are comparable only under the same rank limit, so the digest includes it.
+    digest = f"{analogies.digest};max_rank={config.analogy_max_rank}" + (CUT if cutter else "")
+    return [
+        EvaluationRow(
+            metric=f"{analogies.name}{METHODS[method]}",
+            section=name,
+            value=score.accuracy,
+            **ends(score.interval),
+            coverage=score.coverage,
+            covered=score.covered,
+            lost=score.total - score.covered,
+            gold_digest=digest,
+        )
+        for name, score in ({WHOLE: whole} | sum_by_kind(sections) | sections).items()
+    ]
+
+
+def _add_reference(
+    scored: Scored,
+    suffix: str,
+    reference: ReferenceVectors,
+    words: Sequence[str],
+    vectors: NDArray[np.float32],
+    config: EvaluationConfig,
+) -> None:
+    neighbors = compare_neighbors(
+        words, vectors, reference.words, reference.vectors, config.neighbors, config.neighbor_words
+    )
+    if not neighbors.shared:
+        raise ReferenceVectorsError(
+            f"{reference.source} shares no word with the vocabulary of {len(words)} words (the first are "
+            f"{', '.join(map(repr, words[:3]))}); set evaluation.reference to vectors of the corpus's language, or to "
+            "none to skip the comparison"
+        )
+    logger.info("%s", _matching(reference, neighbors))
+    digest = f"{reference.digest};neighbors={config.neighbors};words={config.neighbor_words}"
+    scored.rows += agreement_rows(OVERLAP + suffix, RANK_OVERLAP + suffix, neighbors, digest)
+    scored.compared_words += word_rows(reference.name, [*neighbors.most, *neighbors.least])
+    scored.references.append(
+        {
+            "name": reference.name,
+            "source": reference.source,
+            "licence": reference.licence,
+            "metric": OVERLAP + suffix,
+            "shared_words": neighbors.shared,
+            "folded_words": neighbors.folded,
+        }
+    )
+
+
+def _matching(reference: ReferenceVectors, neighbors: NeighborOverlap) -> str:
+    text = f"{reference.name} has {neighbors.shared:,} of {neighbors.total:,} words"
+    return f"{text}; {neighbors.folded:,} of them match with different case" if neighbors.folded else text
+
+
+def _last_part(spec: str) -> str:
+    """The part of a spec that names the vectors; for a path, the file name without its extension."""
+    scheme, name = split_spec(spec)
+    return PurePath(name).stem if scheme == "file" else name

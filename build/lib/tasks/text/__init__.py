@@ -1,0 +1,1 @@
+"""Pure text processing: tokenizers, word counts, subsampling and noise probabilities."""

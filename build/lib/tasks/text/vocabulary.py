@@ -1,0 +1,138 @@
+"""The vocabulary: which words are kept, their subsampling and their noise probabilities."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+# Partial counts are merged at this many rows, which keeps memory proportional to the distinct words.
+MERGE_ROWS = 1 << 21
+
+
+class VocabularyConfig(BaseModel):
+    """Which words get a vector, and how frequent words are subsampled."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    min_count: int = Field(default=5, ge=1, description="words with fewer occurrences are dropped")
+    max_size: int | None = Field(
+        default=None, ge=2, description="keep at most this many of the most frequent words; none: no limit"
+    )
+    subsample_threshold: float = Field(
+        default=1e-3,
+        gt=0,
+        le=1,
+        description="word frequency above which occurrences are randomly dropped; 1: almost none",
+    )
+    noise_exponent: float = Field(
+        default=0.75, ge=0, le=1, description="noise words are drawn in proportion to count to this power"
+    )
+
+
+@dataclass(frozen=True)
+class WordCounts:
+    """Distinct words (V,) and how often each occurs (V,) int64, most frequent first, ties by word."""
+
+    words: pa.Array
+    counts: NDArray[np.int64]
+
+    @property
+    def total(self) -> int:
+        """Occurrences of all words."""
+        return int(self.counts.sum())
+
+
+def count_words(token_lists: Iterable[pa.Array]) -> WordCounts:
+    """Count every distinct token. token_lists: arrays of lists of strings, dictionary-encoded or not."""
+    partial = _counts_table([], [])
+    pending: list[pa.Table] = []
+    rows = 0
+    for lists in token_lists:
+        flat = lists.flatten()
+        tokens = flat if pa.types.is_dictionary(flat.type) else flat.dictionary_encode()
+        counts = np.bincount(tokens.indices.to_numpy(), minlength=len(tokens.dictionary))
+        pending.append(_counts_table(tokens.dictionary, counts))
+        rows += len(counts)
+        if rows >= MERGE_ROWS:
+            partial = _merge_counts([partial, *pending])
+            pending, rows = [], 0
+    return _sort_counts(_merge_counts([partial, *pending]))
+
+
+def add_counts(counted: Iterable[WordCounts]) -> WordCounts:
+    """Sum the counts of several texts."""
+    return _sort_counts(_merge_counts([_counts_table(part.words, part.counts) for part in counted]))
+
+
+def select_words(counted: WordCounts, config: VocabularyConfig) -> WordCounts:
+    """Keep the `max_size` most frequent words among those that occur at least `min_count` times."""
+    frequent = int(np.count_nonzero(counted.counts >= config.min_count))
+    kept = min(frequent, config.max_size) if config.max_size else frequent
+    return WordCounts(counted.words[:kept], counted.counts[:kept])
+
+
+def keep_probability(counts: NDArray[np.int64], subsample_threshold: float) -> NDArray[np.float64]:
+    """Chance that one occurrence of each word survives subsampling.
+
+    counts: (V,) int64, occurrences of the words of the vocabulary, all > 0.  subsample_threshold: t in (0, 1].
+    Returns (V,) float64 in (0, 1]: min(1, (sqrt(f / t) + 1) * t / f), where f is a word's count over the sum of
+    `counts`; words outside the vocabulary do not count.  Raises ValueError if a count is not positive.
+    Source: word2vec.c and gensim. The paper (Mikolov et al. 2013, section 2.3) has only sqrt(t / f), which keeps
+    fewer.
+    """
+    if np.any(counts <= 0):
+        raise ValueError("counts must be positive")
+    ratio = subsample_threshold * counts.sum() / counts
+    probability: NDArray[np.float64] = np.minimum(1.0, np.sqrt(ratio) + ratio)
+    return probability
+
+
+def noise_probability(counts: NDArray[np.int64], noise_exponent: float) -> NDArray[np.float64]:
+    """Probability of each word as noise: its count to the power `noise_exponent`, normalised.
+
+    counts: (V,) int64, all > 0.  Returns (V,) float64 that sums to 1.
+    Source: Mikolov et al. 2013, section 2.2, where the exponent is 0.75.
+    """
+    weights = counts.astype(np.float64) ** noise_exponent
+    probability: NDArray[np.float64] = weights / weights.sum()
+    return probability
+
+
+def word_array(words: list[str]) -> pa.Array:
+    """Words (V,) as the Arrow array that `token_ids` expects."""
+    return pa.array(words, pa.string())
+
+
+def token_ids(token_lists: pa.Array, words: pa.Array) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Replace each token by its id and drop tokens outside the vocabulary.
+
+    token_lists: (R,) lists of strings, dictionary-encoded or not.  words: (V,) strings, token_id = position.
+    Returns the ids (N,) int32 of all rows, and offsets (R + 1,) int64: row r is ids[offsets[r]:offsets[r + 1]].
+    """
+    flat = token_lists.flatten()
+    tokens = flat if pa.types.is_dictionary(flat.type) else flat.dictionary_encode()
+    known = pc.index_in(tokens.dictionary, value_set=words).fill_null(-1).to_numpy()
+    ids = known[tokens.indices.to_numpy()].astype(np.int32, copy=False)
+    is_known = ids >= 0
+    before = np.concatenate([[0], np.cumsum(is_known, dtype=np.int64)])
+    lengths = token_lists.value_lengths().to_numpy()
+    return ids[is_known], before[np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])]
+
+
+def _counts_table(words: pa.Array | list[str], counts: NDArray[np.int64] | list[int]) -> pa.Table:
+    return pa.table({"word": pa.array(words, pa.string()), "count": pa.array(counts, pa.int64())})
+
+
+def _sort_counts(table: pa.Table) -> WordCounts:
+    # Arrow sorts strings by bytes, which for UTF-8 is code point order.
+    ordered = table.sort_by([("count", "descending"), ("word", "ascending")])
+    return WordCounts(ordered["word"].combine_chunks(), ordered["count"].to_numpy())
+
+
+def _merge_counts(tables: list[pa.Table]) -> pa.Table:
+    summed = pa.concat_tables(tables).group_by("word").aggregate([("count", "sum")])
+    return summed.rename_columns(["word", "count"])

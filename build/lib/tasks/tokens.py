@@ -1,0 +1,122 @@
+"""Tokenize the corpus: documents in, their tokens out."""
+
+import logging
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import ClassVar
+
+import pyarrow as pa
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from pydantic import Field
+
+from storage.corpus.documents import read_documents
+from storage.corpus.finished_batches import clear_interrupted
+from storage.corpus.known_rows import link_known_rows, write_rows
+from storage.corpus.segments import Batch, read_index
+from storage.corpus.source_sequences import split_items
+from storage.corpus.tokens import TOKENS, read_segment_tokens, write_counts
+from storage.errors import SettingsError
+from storage.layout import Workspace
+from storage.stages import Manifest, Stage, StageFacts, complete_stage
+from tasks.corpus import CorpusFacts
+from tasks.documents import choose_documents
+from tasks.text.tokenizers import TokenizerConfig, tokenize
+from tasks.text.vocabulary import count_words
+from tasks.tokenizing import check_tokenizer, token_batches, warn_of_unsegmented_text
+from tasks.trainers.backends import available_cores
+
+logger = logging.getLogger(__name__)
+
+STAGE_VERSION = 3
+# Each holds a few MiB of text and ten times that in tokens. The single writer thread cannot keep up with more.
+MOST_WORKERS = 8
+
+
+class TokensFacts(StageFacts):
+    """A tokenized corpus. new_files: files not tokenized with these settings before.
+
+    dropped: why documents of the new files were left out -> how many.
+    """
+
+    label: ClassVar[str] = "tokens"
+    unit: ClassVar[str] = "tokens"
+
+    documents: int
+    tokens: int
+    files: int
+    new_files: int
+    dropped: dict[str, int] = Field(default_factory=dict)
+
+    @property
+    def row_count(self) -> int:
+        """Tokens."""
+        return self.tokens
+
+
+def tokens_stage(corpus: Stage[CorpusFacts] | Manifest[CorpusFacts], config: TokenizerConfig) -> Stage[TokensFacts]:
+    """The stage for this corpus and these settings."""
+    return Stage("tokens", STAGE_VERSION, config.identity, {"corpus": corpus.digest}, TokensFacts)
+
+
+@task(name="tokenize corpus", cache_policy=NO_CACHE)
+def tokenize_corpus(
+    corpus: Manifest[CorpusFacts], config: TokenizerConfig, workspace: Workspace
+) -> Manifest[TokensFacts]:
+    """Tokenize every document and count the tokens; source files tokenized before are reused.
+
+    Items of sequences are tokens as they are. The parts of a document stay in order, and no token spans two parts.
+    """
+    check_tokenizer(config)
+    stage = tokens_stage(corpus, config)
+    # Of a corpus with another text, no rows can be reused then.
+    suffix = f" {corpus.digest}" if config.depends_on_all_text else ""
+    sequences = corpus.config["format"] == "sequences"
+    if sequences and not config.is_plain:
+        raise SettingsError("items of corpus.format=sequences are tokens as they are; remove the options of tokenizer")
+    split = split_items if sequences else partial(tokenize, config=config)
+
+    def build(folder: Path) -> TokensFacts:
+        clear_interrupted(folder)
+        index = read_index(corpus.path)
+        files = [(rows.name, f"{rows.key}{suffix}") for rows in index]
+        known = link_known_rows(workspace, stage, folder, [key for _, key in files])
+        fresh = [file for file in range(len(files)) if file not in known]
+        dropped: dict[str, int] = {}
+        if not sequences:
+            warn_of_unsegmented_text(corpus.path, fresh, config)
+            dropped = choose_documents(corpus.path, fresh, config)
+        if config.is_plain:
+            batches = _tokenized(corpus.path, fresh, split)
+        else:
+            size = sum(index[file].size for file in fresh)
+            batches = token_batches(corpus.path, fresh, config, folder, dropped, size)
+        rows = write_rows(folder, TOKENS, stage.digest, files, known, batches)
+        counted = count_words(read_segment_tokens(folder, stage.digest))
+        write_counts(folder, stage.digest, counted.words, counted.counts)
+        return TokensFacts(
+            documents=sum(row.documents for row in rows),
+            tokens=sum(row.size for row in rows),
+            files=len(files),
+            new_files=len(fresh),
+            dropped=dict(dropped.reasons),
+        )
+
+    manifest = complete_stage(workspace, stage, build, resumable=config.keeps_batches)
+    logger.info("%s tokens in %s documents", f"{manifest.facts.tokens:,}", f"{manifest.facts.documents:,}")
+    return manifest
+
+
+def _tokenized(folder: Path, files: Collection[int], split: Callable[[pa.Array], pa.Array]) -> Iterator[Batch]:
+    """Batches in order, a few at a time on several cores: Arrow's kernels release the GIL."""
+    workers = min(available_cores(), MOST_WORKERS)
+    batches = read_documents(folder, files)
+    with ThreadPoolExecutor(workers) as threads:
+        while group := list(islice(batches, workers)):
+            texts = [columns[2] for _, columns in group]
+            token_lists = threads.map(split, texts)
+            for (rows_files, columns), tokens in zip(group, token_lists, strict=True):
+                yield Batch(rows_files, [columns[0], columns[1], tokens])

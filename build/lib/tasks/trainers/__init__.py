@@ -1,0 +1,1 @@
+"""Pure training code: the backends behind one interface."""

@@ -1,0 +1,215 @@
+"""The training backends. A backend's libraries are imported on first use."""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any, Literal, Protocol
+
+from tasks.trainers.bookkeeping import MODELS, first_learning_rate
+from tasks.trainers.config import SkipGramConfig, TrainingConfig, WindowConfig
+from tasks.trainers.gpu.status import device_name, memory_obstacle, obstacle
+from tasks.trainers.interface import ChunkSource, TrainingState, TrainingStep, Vocabulary
+
+BackendName = Literal["triton", "numba", "torch"]
+
+
+@dataclass(frozen=True)
+class BackendStatus:
+    """Whether a backend can run here, and the reason."""
+
+    name: str
+    available: bool
+    reason: str
+
+
+class Trainer(Protocol):
+    """The signature of a backend's training function."""
+
+    def __call__(
+        self,
+        source: Any,  # noqa: ANN401  # of tokens or of pairs, as the family needs
+        vocabulary: Vocabulary,
+        config: Any,  # noqa: ANN401  # one of the families that the backend declares
+        state: TrainingState | None = None,
+        *,
+        resumable_every_seconds: float = 60.0,
+    ) -> Iterator[TrainingStep]:
+        """Train, yielding a step after every unit of work."""
+
+
+@dataclass(frozen=True)
+class Backend:
+    """One way to train: whether it can run here, and its training function.
+
+    misfit: why it cannot train with some settings and vocabulary size (None: unknown); None if it can.
+    models: those that it trains; any other is refused.
+    """
+
+    name: BackendName
+    status: Callable[[], BackendStatus]
+    load: Callable[[], Trainer]
+    misfit: Callable[[TrainingConfig, int | None], str | None] = lambda config, words: None
+    models: tuple[str, ...] = MODELS
+
+
+def available_backends() -> list[BackendStatus]:
+    """Every backend, in the order in which `auto` prefers them."""
+    return [backend.status() for backend in BACKENDS]
+
+
+def resolve_backend(config: TrainingConfig, words: int | None = None) -> BackendName:
+    """The backend that will run. Raises ValueError, with the reason, if it cannot.
+
+    words: size of the vocabulary, if known: `auto` skips a GPU with too little memory for it.
+    """
+    return _choose_backend(config, words)[0].name
+
+
+def explain_backend(config: TrainingConfig, words: int | None = None) -> str:
+    """The backend that will run, and why those that `auto` prefers will not. Raises ValueError."""
+    chosen, refusals = _choose_backend(config, words)
+    reasons = "".join(f"; not {name}: {reason}" for name, reason in refusals.items())
+    return f"{chosen.name} ({chosen.status().reason}){reasons}"
+
+
+def _choose_backend(config: TrainingConfig, words: int | None) -> tuple[Backend, dict[str, str]]:
+    """The backend that will run, and the reasons against those it prefers. Raises ValueError if none can run."""
+    refusals: dict[str, str] = {}
+    for backend in BACKENDS:
+        if config.backend in ("auto", backend.name):
+            status = backend.status()
+            refusal = _misfit(backend, config, words) if status.available else status.reason
+            if refusal is None:
+                return backend, refusals
+            refusals[backend.name] = refusal
+    if config.backend != "auto":
+        raise ValueError(f"training.backend {config.backend} cannot run here: {refusals[config.backend]}")
+    reasons = "; ".join(f"{name}: {reason}" for name, reason in refusals.items())
+    raise ValueError(f"no training backend can run here ({reasons})")
+
+
+def _misfit(backend: Backend, config: TrainingConfig, words: int | None) -> str | None:
+    if config.model not in backend.models:
+        known = " and ".join(backend.models)
+        return f"it trains {known}, and training.model is {config.model}"
+    return backend.misfit(config, words)
+
+
+def resolve_workers(config: TrainingConfig) -> int:
+    """Number of training threads: as set, else every core that this process may use."""
+    if config.workers is not None:
+        return config.workers
+    return available_cores()
+
+
+def available_cores() -> int:
+    """Number of cores that this process may use; containers and `taskset` allow fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def resolve_config(config: TrainingConfig, words: int | None = None) -> TrainingConfig:
+    """The settings with backend, device, workers and learning rate resolved.
+
+    words: size of the vocabulary, if known.  Raises ValueError if the settings cannot be met.
+    """
+    backend = resolve_backend(config, words)
+    resolved: dict[str, object] = {"backend": backend, "learning_rate": first_learning_rate(config)}
+    if backend == "numba":
+        resolved["workers"] = resolve_workers(config)
+        if isinstance(config, WindowConfig):
+            resolved["device"] = "cpu"
+    elif backend == "triton":
+        resolved |= {"device": "cuda", "workers": 1}
+    elif isinstance(config, WindowConfig):
+        from tasks.trainers.reference import DEFAULT_LEARNING_RATE, resolve_device
+
+        resolved |= {"device": resolve_device(config.device), "workers": 1}
+        if config.learning_rate is None:
+            resolved["learning_rate"] = DEFAULT_LEARNING_RATE
+    if isinstance(config, SkipGramConfig) and backend != "triton":
+        resolved["centers_in_flight"] = None
+    return config.model_copy(update=resolved)
+
+
+def train(
+    source: ChunkSource[Any],
+    vocabulary: Vocabulary,
+    config: TrainingConfig,
+    state: TrainingState | None = None,
+    *,
+    resumable_every_seconds: float = 60.0,
+) -> Iterator[TrainingStep]:
+    """Train with the backend that the settings name, yielding a step after every unit of work.
+
+    source: an encoded corpus, or for GloVe the cooccurrences of one.
+    state: where an earlier run stopped; training resumes from it.
+    resumable_every_seconds: interval of resumable steps, in addition to the end of each epoch.
+    Raises ValueError if the settings or the state do not match, DivergenceError if the vectors diverged.
+    """
+    config = resolve_config(config, len(vocabulary))
+    trainer = next(backend for backend in BACKENDS if backend.name == config.backend).load()
+    return trainer(source, vocabulary, config, state, resumable_every_seconds=resumable_every_seconds)
+
+
+def _triton_status() -> BackendStatus:
+    reason = obstacle()
+    return BackendStatus("triton", reason is None, reason or device_name())
+
+
+def _triton_misfit(config: TrainingConfig, words: int | None) -> str | None:
+    if isinstance(config, WindowConfig) and config.device == "cpu":
+        return "training.device is cpu"
+    if config.backend == "auto" and config.workers == 1:
+        return "training.workers is 1, which asks for vectors that can be reproduced bit by bit"
+    return None if words is None else memory_obstacle(words, config.dimension, now=False)
+
+
+def _load_triton() -> Trainer:
+    from tasks.trainers.gpu.trainer import train_on_gpu
+
+    return train_on_gpu
+
+
+def _numba_status() -> BackendStatus:
+    if find_spec("numba") is None:
+        return BackendStatus("numba", False, "the package numba is not installed")
+    return BackendStatus("numba", True, f"{resolve_workers(SkipGramConfig())} cores")
+
+
+def _load_numba() -> Trainer:
+    from tasks.trainers.cpu.glove import train_glove
+    from tasks.trainers.cpu.trainer import train_skip_gram
+
+    def train_on_cpu(
+        source: Any,  # noqa: ANN401
+        vocabulary: Vocabulary,
+        config: Any,  # noqa: ANN401
+        state: TrainingState | None = None,
+        *,
+        resumable_every_seconds: float = 60.0,
+    ) -> Iterator[TrainingStep]:
+        trainer: Trainer = train_glove if config.model == "glove" else train_skip_gram
+        return trainer(source, vocabulary, config, state, resumable_every_seconds=resumable_every_seconds)
+
+    return train_on_cpu
+
+
+def _torch_status() -> BackendStatus:
+    if find_spec("torch") is None:
+        return BackendStatus("torch", False, "the package torch is not installed")
+    return BackendStatus("torch", True, "the slow reference, on any device that torch knows")
+
+
+def _load_torch() -> Trainer:
+    from tasks.trainers.reference import train_reference
+
+    return train_reference
+
+
+# Fastest first.
+BACKENDS = (
+    Backend("triton", _triton_status, _load_triton, _triton_misfit, ("skip_gram",)),
+    Backend("numba", _numba_status, _load_numba, models=(*MODELS, "glove")),
+    Backend("torch", _torch_status, _load_torch),
+)

@@ -1,0 +1,121 @@
+"""Settings of training: one frozen model per model family, a union discriminated by `training.model`."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler, TypeAdapter
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+
+class TrainerConfig(BaseModel):
+    """The settings of every model family. Names follow the papers, spelt out."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str
+    dimension: int = Field(100, ge=8, le=1024, description="length of each vector")
+    epochs: int = Field(5, ge=1, le=1000, description="passes over the corpus")
+    workers: int | None = Field(
+        None, ge=1, le=1024, description="threads; none: all cores. Only 1 is bitwise reproducible"
+    )
+    seed: int = Field(1, ge=0, le=2**31 - 1, description="seed for initial vectors, windows, subsampling and noise")
+    start_from: str | None = Field(
+        None,
+        min_length=1,
+        description="initial vectors: previous (the table's current release) or the path of a release file; "
+        "none: random",
+    )
+    checkpoint_every_seconds: float = Field(60.0, ge=0.1, le=86_400, description="seconds between checkpoints")
+    backend: Literal["auto", "triton", "numba", "torch"] = Field(
+        "auto", description="the trainer; auto: the fastest one available"
+    )
+
+
+class WindowConfig(TrainerConfig):
+    """Families that predict words from the words around them, with negative sampling (Mikolov et al. 2013)."""
+
+    window_radius: int = Field(5, ge=1, le=50, description="maximum words on each side")
+    reduced_windows: bool = Field(
+        True, description="draw each window's radius from 1 to window_radius, so that closer words count more"
+    )
+    negatives_per_pair: int = Field(5, ge=1, le=25, description="noise words drawn for each positive pair")
+    learning_rate: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="initial learning rate, decaying linearly; none: the trainer's default, 0.05 for triton and numba "
+        "and 0.002 for torch, whose Adam keeps it constant",
+    )
+    final_rate_fraction: float = Field(
+        1e-4, ge=0, le=1, description="final learning rate as a fraction of learning_rate"
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="device of the torch backend; cpu also prevents auto from using the GPU"
+    )
+
+
+class SkipGramConfig(WindowConfig):
+    """Skip-gram: predicts the words around a word."""
+
+    model: Literal["skip_gram"] = Field("skip_gram", description="predicts the words around a word")
+    centers_in_flight: int | None = Field(
+        None,
+        ge=16,
+        le=1 << 20,
+        description="words that the triton backend trains at once without seeing each other's updates; "
+        "none: derived from the vocabulary size",
+    )
+
+
+class CbowConfig(WindowConfig):
+    """CBOW: predicts a word from the mean of the words around it."""
+
+    model: Literal["cbow"] = Field("cbow", description="predicts a word from the mean of the words around it")
+
+
+class GloveConfig(TrainerConfig):
+    """GloVe: fits the logarithms of cooccurrence counts (Pennington et al. 2014)."""
+
+    model: Literal["glove"] = Field("glove", description="fits the logarithms of cooccurrence counts")
+    epochs: int = Field(15, ge=1, le=1000, description="passes over the cooccurrences")
+    window_radius: int = Field(10, ge=1, le=20, description="words on each side; one at distance d counts 1 / d")
+    x_max: float = Field(10.0, gt=0, le=1e9, description="count from which all pairs weigh the same")
+    alpha: float = Field(0.75, ge=0, le=2, description="power of count / x_max by which rarer pairs weigh less")
+    learning_rate: float = Field(0.05, gt=0, le=1, description="initial step size of AdaGrad")
+    cooccurrence_megabytes: int = Field(
+        1024, ge=1, le=1 << 24, description="memory for counting cooccurrences; the rest is spilled to the workspace"
+    )
+    cooccurrence_disk_megabytes: int | None = Field(
+        None, ge=1, description="disk space for counting cooccurrences, checked before it starts; none: all free space"
+    )
+
+
+class _AnyOf:
+    """JSON schema of a union as `anyOf`: settings without `model` match several families, and `oneOf` refuses that."""
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        found = handler(schema)
+        found.pop("discriminator", None)
+        found["anyOf"] = found.pop("oneOf")
+        return found
+
+
+def _with_model(values: Any) -> Any:  # noqa: ANN401  # whatever a user passes
+    """Settings without `model` are those of skip-gram."""
+    return {"model": "skip_gram", **values} if isinstance(values, Mapping) else values
+
+
+TrainingConfig: TypeAlias = Annotated[
+    Annotated[SkipGramConfig | CbowConfig | GloveConfig, Field(discriminator="model"), _AnyOf()],
+    BeforeValidator(_with_model),
+]
+# The same, with the base class of two families for the trainers that they share.
+FamilyConfig: TypeAlias = WindowConfig | GloveConfig
+FAMILIES: dict[str, type[TrainerConfig]] = {"skip_gram": SkipGramConfig, "cbow": CbowConfig, "glove": GloveConfig}
+_ADAPTER: TypeAdapter[TrainingConfig] = TypeAdapter(TrainingConfig)
+
+
+def training_config(values: Mapping[str, Any]) -> TrainingConfig:
+    """The settings of one family. Raises pydantic's ValidationError."""
+    return _ADAPTER.validate_python(values)

@@ -1,0 +1,1 @@
+"""Training on the cores of one machine, compiled by Numba."""

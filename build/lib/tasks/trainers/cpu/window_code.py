@@ -1,0 +1,194 @@
+"""The matrix products of one window as vector code: gradients first, then the update of inputs and outputs.
+
+    logits = inputs @ outputs.T,   inputs += gradients @ outputs,   outputs += gradients.T @ inputs
+
+Sums stay in registers: an input block and an output block are multiplied together, and each loaded row serves several
+multiply-adds. `tests/trainers/cpu/test_kernel.py` compares both passes with the same formulas in NumPy.
+"""
+
+# Numba and llvmlite build code from untyped objects. The tests check what the emitted code computes.
+# mypy: disable-error-code="no-untyped-call, no-any-return"
+
+from itertools import pairwise
+
+from llvmlite import ir  # type: ignore[import-untyped]
+from numba.core import cgutils
+
+from tasks.trainers.cpu.vector_code import FLOAT, INDEX, LANES, ROW_MULTIPLE, Emitter, Operand, emitted
+
+# Inputs and outputs handled together: the sums of all their pairs stay in registers and fit into one vector.
+INPUT_BLOCK = 2
+OUTPUT_BLOCK = LANES // INPUT_BLOCK
+
+
+def output_blocks(outputs: int) -> list[tuple[int, int]]:
+    """First output and size of each block, with sizes as equal as possible."""
+    blocks = -(-outputs // OUTPUT_BLOCK)
+    edges = [outputs * block // blocks for block in range(blocks + 1)]
+    return [(first, last - first) for first, last in pairwise(edges)]
+
+
+@emitted
+def window_gradients(
+    emit: Emitter,
+    inputs: Operand,
+    input_rows: Operand,
+    count: Operand,
+    outputs: Operand,
+    output_rows: Operand,
+    slots: Operand,
+    rate: Operand,
+    gradients: Operand,
+    losses: Operand,
+) -> None:
+    """Gradient of every pair of an input and an output of a window: rate * (label - sigmoid(input . output)).
+
+    inputs, outputs: the two matrices.  input_rows, output_rows: where each row starts, in floats.
+    slots: a tuple with one entry for each output; only its type matters. The first output has the label 1.
+    gradients: one vector of LANES floats for each pair of an input block and an output block, input blocks first.
+    losses: two vectors for each output block. The loss -log sigmoid(-x) is max(x, 0) - log(larger), where larger is the
+    larger of sigmoid(x) and sigmoid(-x) and at least 1/2. The first vector sums the first part, the second multiplies
+    the `larger` values, so that one logarithm covers many pairs.
+    """
+    builder, blocks = emit.builder, output_blocks(len(slots.kind))
+    matrix_in, rows_in, matrix_out, rows_out, result, sums_of_losses = (
+        emit.data(array) for array in (inputs, input_rows, outputs, output_rows, gradients, losses)
+    )
+    width, number, rates = emit.width(inputs), count.value, emit.spread(rate.value)
+    linear_sum, products = emit.variable(), emit.variable()
+    last = builder.sub(number, INDEX(1))
+    for block, (first_output, size) in enumerate(blocks):
+        linear_part, product_part = INDEX(2 * block * LANES), INDEX((2 * block + 1) * LANES)
+        builder.store(emit.load(sums_of_losses, linear_part), linear_sum)
+        builder.store(emit.load(sums_of_losses, product_part), products)
+        output_pointers = [emit.row(matrix_out, rows_out, INDEX(first_output + j)) for j in range(size)]
+        labels = emit.constant(*([float(first_output == 0)] + [0.0] * (size - 1)) * INPUT_BLOCK, 0.0)
+        masks = [emit.constant(*[1.0] * size * valid, 0.0) for valid in range(1, INPUT_BLOCK + 1)]
+        with cgutils.for_range_slice(builder, INDEX(0), number, INDEX(INPUT_BLOCK), intp=INDEX) as (first, pair):
+            # The last input of an odd number is paired with itself, and the second one is masked.
+            second = builder.add(first, INDEX(1))
+            paired = builder.icmp_unsigned("<", second, number)
+            numbers = [first, builder.select(paired, second, last)]
+            input_pointers = [emit.row(matrix_in, rows_in, number) for number in numbers]
+            sums = [emit.variable() for _ in range(INPUT_BLOCK * size)]
+            for total in sums:
+                builder.store(emit.zero, total)
+            with emit.columns(width) as (column, _):
+                values = [emit.load(pointer, column) for pointer in input_pointers]
+                for j, pointer in enumerate(output_pointers):
+                    other = emit.load(pointer, column)
+                    for i, value in enumerate(values):
+                        emit.add_to(sums[i * size + j], value, other)
+            x = emit.lane_sums([builder.load(total) for total in sums])
+            chance = emit.sigmoid(x)
+            gradient = builder.fmul(rates, builder.fsub(labels, chance))
+            offset = builder.add(builder.mul(pair, INDEX(LANES * len(blocks))), INDEX(LANES * block))
+            emit.store(gradient, result, offset)
+            mask = builder.select(paired, masks[1], masks[0])
+            loss = builder.fsub(emit.larger(emit.zero, x), builder.fmul(labels, x))
+            emit.add_to(linear_sum, mask, loss)
+            # 1 - mask * (smaller of the two chances)
+            least = emit.smaller(builder.fsub(emit.one, chance), chance)
+            factor = builder.fsub(emit.one, builder.fmul(mask, least))
+            builder.store(builder.fmul(builder.load(products), factor), products)
+        emit.store(builder.load(linear_sum), sums_of_losses, linear_part)
+        emit.store(builder.load(products), sums_of_losses, product_part)
+
+
+@emitted
+def window_update(
+    emit: Emitter,
+    inputs: Operand,
+    input_rows: Operand,
+    count: Operand,
+    outputs: Operand,
+    output_rows: Operand,
+    slots: Operand,
+    gradients: Operand,
+    old: Operand,
+) -> None:
+    """Add the gradients of a window to its input and output rows, both computed from the rows before the update.
+
+    The arguments are those of `window_gradients`.  old: scratch space of count * LANES floats.
+    A row that appears twice receives both gradients.
+    """
+    builder, blocks = emit.builder, output_blocks(len(slots.kind))
+    matrix_in, rows_in, matrix_out, rows_out, factors, saved = (
+        emit.data(array) for array in (inputs, input_rows, outputs, output_rows, gradients, old)
+    )
+    output_pointers = [emit.row(matrix_out, rows_out, INDEX(j)) for j in range(len(slots.kind))]
+    sums = [emit.variable() for _ in slots.kind]
+    with emit.columns(emit.width(inputs)) as (column, _):
+        for block, (first_output, size) in enumerate(blocks):
+            pointers = output_pointers[first_output : first_output + size]
+            others = [emit.load(pointer, column) for pointer in pointers]
+            for total in sums[first_output : first_output + size]:
+                builder.store(emit.zero, total)
+            with cgutils.for_range(builder, count.value, intp=INDEX) as loop:
+                row = emit.row(matrix_in, rows_in, loop.index)
+                before = after = emit.load(row, column)
+                room = builder.mul(loop.index, INDEX(LANES))
+                if len(blocks) > 1 and block == 0:
+                    emit.store(before, saved, room)
+                elif len(blocks) > 1:
+                    before = emit.load(saved, room)
+                pair = builder.mul(builder.udiv(loop.index, INDEX(INPUT_BLOCK)), INDEX(LANES * len(blocks)))
+                lane = builder.mul(builder.urem(loop.index, INDEX(INPUT_BLOCK)), INDEX(size))
+                own = builder.gep(factors, [builder.add(builder.add(pair, lane), INDEX(LANES * block))])
+                for j, other in enumerate(others):
+                    factor = emit.spread(builder.load(builder.gep(own, [INDEX(j)])))
+                    after = emit.multiply_add(factor, other, after)
+                    emit.add_to(sums[first_output + j], factor, before)
+                emit.store(after, row, column)
+        for pointer, total in zip(output_pointers, sums, strict=True):
+            # Loaded again: a noise word that was drawn twice must receive both gradients.
+            emit.store(builder.fadd(emit.load(pointer, column), builder.load(total)), pointer, column)
+
+
+@emitted
+def average_rows(emit: Emitter, matrix: Operand, rows: Operand, count: Operand, mean: Operand) -> None:
+    """Mean of `count` rows of a matrix; row i starts `rows[i]` floats into it.
+
+    mean: (2, W). Both rows receive the mean; `move_rows` compares them after the first one was trained.
+    """
+    builder = emit.builder
+    source, starts, target = (emit.data(array) for array in (matrix, rows, mean))
+    width, total = emit.width(matrix), emit.variable()
+    share = emit.spread(builder.fdiv(FLOAT(1.0), builder.uitofp(count.value, FLOAT)))
+    with emit.columns(width) as (column, _):
+        builder.store(emit.zero, total)
+        with cgutils.for_range(builder, count.value, intp=INDEX) as loop:
+            emit.add_to(total, share, emit.load(emit.row(source, starts, loop.index), column))
+        for position in (column, builder.add(column, width)):
+            emit.store(builder.load(total), target, position)
+
+
+@emitted
+def move_rows(emit: Emitter, matrix: Operand, rows: Operand, count: Operand, mean: Operand) -> None:
+    """Add the change of the mean to every row. word2vec.c does the same and does not divide it by the number of rows.
+
+    The arguments are those of `average_rows`; the first row of `mean` was trained since, the second was not.
+    """
+    builder = emit.builder
+    target, starts, source = (emit.data(array) for array in (matrix, rows, mean))
+    width = emit.width(matrix)
+    with emit.columns(width) as (column, _):
+        change = builder.fsub(emit.load(source, column), emit.load(source, builder.add(column, width)))
+        with cgutils.for_range(builder, count.value, intp=INDEX) as loop:
+            row = emit.row(target, starts, loop.index)
+            emit.store(builder.fadd(emit.load(row, column), change), row, column)
+
+
+@emitted
+def prefetch_row(emit: Emitter, matrix: Operand, offset: Operand) -> None:
+    """Prefetch every cache line of the row that starts `offset` floats into the matrix."""
+    builder = emit.builder
+    width = emit.width(matrix)
+    row = builder.gep(emit.data(matrix), [offset.value])
+    byte = ir.IntType(8).as_pointer()
+    flag = ir.IntType(32)
+    kind = ir.FunctionType(ir.VoidType(), [byte, flag, flag, flag])
+    prefetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+    with cgutils.for_range_slice(builder, INDEX(0), width, INDEX(ROW_MULTIPLE), intp=INDEX) as (column, _):
+        line = builder.bitcast(builder.gep(row, [column]), byte)
+        builder.call(prefetch, [line, flag(1), flag(3), flag(1)])

@@ -1,0 +1,75 @@
+"""The random choices of training: initial vectors, subsampling, noise words, and the keys of their random streams."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.trainers.interface import TrainingState, Vocabulary
+
+
+def initial_state(vocabulary: Vocabulary, dimension: int, seed: int) -> TrainingState:
+    """Center vectors uniform in (-0.5, 0.5) / dimension, context vectors zero, as in word2vec.c.
+
+    Raises ValueError if the vocabulary is empty.
+    """
+    if not len(vocabulary):
+        raise ValueError("the vocabulary is empty, so there is nothing to train")
+    shape = (len(vocabulary), dimension)
+    center_vectors = np.random.default_rng(seed).random(shape, dtype=np.float32)
+    center_vectors -= np.float32(0.5)
+    center_vectors /= np.float32(dimension)
+    return TrainingState(center_vectors, np.zeros(shape, np.float32))
+
+
+def initial_glove_state(vocabulary: Vocabulary, dimension: int, seed: int) -> TrainingState:
+    """Both matrices uniform in (-0.5, 0.5) / dimension, as GloVe's C program initialises them.
+
+    The biases are 0 and the sums of squared gradients 1.  Raises ValueError if the vocabulary is empty.
+    """
+    state = initial_state(vocabulary, dimension, seed)
+    state.context_vectors = initial_state(vocabulary, dimension, seed + 1).center_vectors
+    for side in ("center", "context"):
+        state.optimizer |= {
+            f"{side}_biases": np.zeros(len(vocabulary), np.float32),
+            f"{side}_squares": np.ones((len(vocabulary), dimension), np.float32),
+            f"{side}_bias_squares": np.ones(len(vocabulary), np.float32),
+        }
+    return state
+
+
+def probability_thresholds(probabilities: NDArray[np.float64]) -> NDArray[np.uint32]:
+    """Thresholds that 32 random bits must not exceed for events of these probabilities; 1 always happens.
+
+    Raises ValueError if a probability is outside (0, 1].
+    """
+    if not np.all((probabilities > 0) & (probabilities <= 1)):
+        raise ValueError("a probability is outside (0, 1]")
+    return (np.ceil(probabilities * 2.0**32) - 1).astype(np.uint32)
+
+
+def alias_table(probabilities: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+    """Alias table, for sampling a discrete distribution in constant time.
+
+    probabilities: (V,) float64, positive; they are scaled to sum to 1.
+    Returns (V,) float64 probability of keeping a uniformly drawn row, in (0, 1], and (V,) int32 alias row.
+    Source: Vose 1991, "A linear algorithm for generating random numbers with a given distribution".
+    """
+    if not np.all(np.isfinite(probabilities) & (probabilities > 0)):
+        raise ValueError("a noise probability is not a positive number")
+    size = len(probabilities)
+    # Plain lists: element access is several times faster than on arrays.
+    heights: list[float] = (probabilities * (size / probabilities.sum())).tolist()
+    chances, aliases = [1.0] * size, list(range(size))
+    low = [row for row, height in enumerate(heights) if height < 1]
+    high = [row for row, height in enumerate(heights) if height >= 1]
+    while low and high:
+        row, donor = low.pop(), high[-1]
+        chances[row], aliases[row] = heights[row], donor
+        heights[donor] -= 1 - heights[row]
+        if heights[donor] < 1:
+            low.append(high.pop())
+    return np.array(chances), np.array(aliases, np.int32)
+
+
+def chunk_key(seed: int, epoch: int, chunk: int) -> np.uint64:
+    """Key of all draws for one chunk in one epoch, so that they do not depend on the worker that trains it."""
+    return np.uint64(np.random.SeedSequence((seed, epoch, chunk)).generate_state(1, np.uint64)[0])

@@ -1,0 +1,169 @@
+"""Build the vocabulary from the tokens, and encode the corpus with it."""
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from storage.corpus.encoded import EncodedRows, write_encoded
+from storage.corpus.segments import read_index
+from storage.corpus.tokens import TokenBatch, read_counts, read_tokens
+from storage.corpus.vocabularies import WordTable, read_vocabulary, write_vocabulary
+from storage.errors import VocabularyError
+from storage.layout import Workspace
+from storage.stages import Manifest, Stage, StageFacts, complete_stage
+from tasks.text.vocabulary import (
+    VocabularyConfig,
+    WordCounts,
+    add_counts,
+    keep_probability,
+    noise_probability,
+    select_words,
+    token_ids,
+    word_array,
+)
+from tasks.tokens import TokensFacts
+
+logger = logging.getLogger(__name__)
+
+VOCABULARY_STAGE_VERSION = 1
+ENCODED_STAGE_VERSION = 3
+
+
+class VocabularyFacts(StageFacts):
+    """A vocabulary. corpus_tokens: occurrences of all words.  covered_tokens: occurrences of the words kept."""
+
+    label: ClassVar[str] = "vocabulary"
+    unit: ClassVar[str] = "words"
+
+    words: int
+    distinct_words: int
+    corpus_tokens: int
+    covered_tokens: int
+
+    @property
+    def row_count(self) -> int:
+        """Words."""
+        return self.words
+
+
+class EncodedFacts(StageFacts):
+    """An encoded corpus. tokens: tokens in the vocabulary.  corpus_tokens: all tokens of the selected files."""
+
+    label: ClassVar[str] = "encoded"
+    unit: ClassVar[str] = "tokens"
+
+    tokens: int
+    corpus_tokens: int
+    files: int
+
+    @property
+    def row_count(self) -> int:
+        """Tokens."""
+        return self.tokens
+
+
+def vocabulary_stage(
+    tokens: Stage[TokensFacts] | Manifest[TokensFacts], config: VocabularyConfig
+) -> Stage[VocabularyFacts]:
+    """The stage for these tokens and settings."""
+    inputs = {"tokens": tokens.digest}
+    return Stage("vocabularies", VOCABULARY_STAGE_VERSION, config.model_dump(), inputs, VocabularyFacts)
+
+
+def encoded_stage(
+    tokens: Stage[TokensFacts] | Manifest[TokensFacts],
+    vocabulary: Stage[VocabularyFacts] | Manifest[VocabularyFacts],
+    only: Sequence[str] | None = None,
+) -> Stage[EncodedFacts]:
+    """The stage for these tokens and this vocabulary. only: names of source files, None for all."""
+    inputs = {"tokens": tokens.digest, "vocabulary": vocabulary.digest}
+    config = {} if only is None else {"only": list(only)}
+    return Stage("encoded", ENCODED_STAGE_VERSION, config, inputs, EncodedFacts)
+
+
+@task(name="build vocabulary", cache_policy=NO_CACHE)
+def build_vocabulary(
+    tokens: Manifest[TokensFacts], config: VocabularyConfig, workspace: Workspace
+) -> Manifest[VocabularyFacts]:
+    """Count the words and keep the frequent ones. Raises VocabularyError if fewer than two remain."""
+
+    def build(folder: Path) -> VocabularyFacts:
+        counted = add_counts(WordCounts(words, counts) for words, counts in read_counts(tokens.path))
+        kept = select_words(counted, config)
+        if len(kept.words) < 2:
+            raise _too_few_words(counted, kept, config)
+        write_vocabulary(
+            folder,
+            WordTable(
+                words=kept.words.to_pylist(),
+                counts=kept.counts,
+                frequency=kept.counts / counted.total,
+                keep_probability=keep_probability(kept.counts, config.subsample_threshold),
+                noise_probability=noise_probability(kept.counts, config.noise_exponent),
+            ),
+        )
+        return VocabularyFacts(
+            words=len(kept.words),
+            distinct_words=len(counted.words),
+            corpus_tokens=counted.total,
+            covered_tokens=kept.total,
+        )
+
+    manifest = complete_stage(workspace, vocabulary_stage(tokens, config), build)
+    facts = manifest.facts
+    logger.info(
+        "kept %s of %s distinct words, which cover %.1f %% of %s tokens",
+        f"{facts.words:,}",
+        f"{facts.distinct_words:,}",
+        100 * facts.covered_tokens / facts.corpus_tokens,
+        f"{facts.corpus_tokens:,}",
+    )
+    return manifest
+
+
+@task(name="encode corpus", cache_policy=NO_CACHE)
+def encode_corpus(
+    tokens: Manifest[TokensFacts],
+    vocabulary: Manifest[VocabularyFacts],
+    workspace: Workspace,
+    only: Sequence[str] | None = None,
+) -> Manifest[EncodedFacts]:
+    """Replace each token by its id and drop tokens outside the vocabulary.
+
+    only: names of the source files to train on, None for all. If they contain no word of the vocabulary, `tokens` is 0.
+    """
+
+    def build(folder: Path) -> EncodedFacts:
+        chosen = {
+            file: rows.size for file, rows in enumerate(read_index(tokens.path)) if only is None or rows.name in names
+        }
+        batches = read_tokens(tokens.path, chosen)
+        encoded = write_encoded(folder, _encoded(batches, read_vocabulary(vocabulary).words))
+        return EncodedFacts(tokens=encoded, corpus_tokens=sum(chosen.values()), files=len(chosen))
+
+    names = frozenset(only or ())
+    manifest = complete_stage(workspace, encoded_stage(tokens, vocabulary, only), build)
+    facts = manifest.facts
+    logger.info("encoded %s tokens of %s files", f"{facts.tokens:,}", f"{facts.files:,}")
+    return manifest
+
+
+def _encoded(batches: Iterable[TokenBatch], words: list[str]) -> Iterator[EncodedRows]:
+    known = word_array(words)
+    for batch in batches:
+        ids, offsets = token_ids(batch.tokens, known)
+        yield EncodedRows(batch.document_ids.to_numpy(), batch.parts.to_numpy(), ids, offsets)
+
+
+def _too_few_words(counted: WordCounts, kept: WordCounts, config: VocabularyConfig) -> VocabularyError:
+    size = "1 word" if len(kept.words) else "no word"
+    most = f", the most frequent one {int(counted.counts[0]):,} times" if len(counted.words) else ""
+    remedy = "lower vocabulary.min_count or add text" if config.min_count > 1 else "add text"
+    return VocabularyError(
+        f"the vocabulary has {size} with min_count={config.min_count}, but training needs at least two "
+        f"(the corpus has {counted.total:,} tokens, {len(counted.words):,} distinct{most}); {remedy}"
+    )

@@ -1,0 +1,122 @@
+"""The result of a SQL query as a corpus: written once to a Parquet file, which is then read like any other.
+
+The query can read files and one DuckDB database, and can't change anything or use the network: only SELECT is run,
+the database is opened read-only, and with VECMILL_ALLOWED_ROOTS DuckDB itself refuses paths and links out of those
+folders.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from storage.compressed_files import UnreadableFileError, check_regular
+from storage.errors import CorpusError
+from storage.named_paths import allowed_roots, check_allowed
+
+SETTING = "corpus.query"
+MEMORY_LIMIT = "2GB"
+BATCH_ROWS = 4096
+# Functions that do more than compute a value or read a file.
+REFUSED_FUNCTIONS = frozenset({"getenv", "getvariable", "nextval", "setseed", "sleep_ms", "write_log"})
+
+
+def write_query_result(sql: str, database: Path | None, target: Path, column: str) -> None:
+    """Run a query and write its rows to a Parquet file, in the order of the result.
+
+    A single column of the result is named `column`. One thread runs it, so that equal data give equal rows in equal
+    order, unless the query itself is random.
+    Raises CorpusError for invalid SQL or an unreadable database, NotAllowedError for a file outside
+    VECMILL_ALLOWED_ROOTS.
+    """
+    _check_sql(sql)
+    if database is not None:
+        _check_database(database)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
+    try:
+        with _connected(database, target.parent) as connection:
+            result = connection.execute(sql).to_arrow_reader(BATCH_ROWS)
+            schema = result.schema
+            if len(schema) == 1:
+                schema = pa.schema([schema.field(0).with_name(column)])
+            with pq.ParquetWriter(partial, schema, compression="zstd") as writer:
+                for batch in result:
+                    writer.write_batch(pa.record_batch(batch.columns, schema=schema))
+        partial.replace(target)
+    except duckdb.Error as error:
+        raise CorpusError(f"{SETTING}: DuckDB cannot run the query: {error}") from error
+    except (pa.ArrowException, NotImplementedError) as error:
+        raise CorpusError(
+            f"{SETTING}: a column of the result cannot be stored: {error}; select the text alone"
+        ) from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _connected(database: Path | None, spill: Path) -> duckdb.DuckDBPyConnection:
+    config: dict[str, Any] = {
+        "memory_limit": MEMORY_LIMIT,
+        "temp_directory": str(spill),
+        "threads": 1,
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+        "python_enable_replacements": False,
+    }
+    try:
+        connection = duckdb.connect(
+            str(database) if database else ":memory:", read_only=database is not None, config=config
+        )
+    except duckdb.Error as error:
+        raise CorpusError(f"{database} cannot be opened as a DuckDB database: {error}") from error
+    connection.execute("SET enable_progress_bar = false")
+    roots = allowed_roots()
+    if roots is not None:
+        connection.execute("SET allowed_directories = $folders", {"folders": [f"{root}/" for root in roots]})
+        connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+    return connection
+
+
+def _check_database(database: Path) -> None:
+    check_allowed([database], "corpus.path")
+    try:
+        check_regular(database)
+    except (UnreadableFileError, OSError) as error:
+        raise CorpusError(f"{database} cannot be opened as a DuckDB database: {error}; fix corpus.path") from error
+
+
+def _check_sql(sql: str) -> None:
+    """Raise CorpusError unless DuckDB's parser finds one SELECT, or a function that does more than read."""
+    try:
+        with duckdb.connect(":memory:", config={"enable_external_access": False}) as parser:
+            answer = parser.execute("SELECT CAST(json_serialize_sql(?) AS VARCHAR)", [sql]).fetchone()
+        parsed = json.loads(answer[0]) if answer else {"error": True}
+    except (duckdb.Error, UnicodeError, RecursionError) as error:
+        raise CorpusError(f"{SETTING}: DuckDB cannot parse the query: {error}") from error
+    if parsed["error"]:
+        if parsed.get("error_type") == "not implemented":
+            raise CorpusError(f"{SETTING} only reads: use a SELECT statement")
+        raise CorpusError(f"{SETTING}: DuckDB cannot parse the query: {parsed.get('error_message')}")
+    if len(parsed["statements"]) != 1:
+        raise CorpusError(f"{SETTING} must be one SELECT statement; found {len(parsed['statements'])}")
+    for node in _nodes(parsed["statements"]):
+        if node.get("class") == "FUNCTION" and str(node.get("function_name")).lower() in REFUSED_FUNCTIONS:
+            raise CorpusError(f"{SETTING}: the function {node['function_name']} is not allowed")
+
+
+def _nodes(tree: object) -> Iterator[dict[str, Any]]:
+    # A list instead of recursion: the tree is as deep as the query.
+    unseen = [tree]
+    while unseen:
+        node = unseen.pop()
+        if isinstance(node, list):
+            unseen.extend(node)
+        elif isinstance(node, dict):
+            yield node
+            unseen.extend(node.values())
