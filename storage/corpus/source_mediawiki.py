@@ -115,7 +115,8 @@ def _parts(file: SourceFile) -> Iterator["Dump"]:
             raise _truncated(file)
         yield wikitext.Dump(last, True, names)
         return
-    header, names, waiting = b"", None, b""
+    names: frozenset[str] | None = None
+    waiting = b""
     for block in raw_blocks(file):
         waiting += block
         if names is None:
