@@ -25,6 +25,7 @@ class Arrivals(BaseModel):
     version: of that release, None before the first one, when all files are new.  files: number of files.
     new, changed, gone: file names. A file that was only renamed or copied is in none of them.
     skipped: name of each unreadable file -> the reason; filled once the corpus is fetched.
+    left_out: reason -> rows or pages that are not documents; filled then too.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -37,6 +38,7 @@ class Arrivals(BaseModel):
     gone: tuple[str, ...]
     train_on: Literal["all", "all_if_changed", "new"]
     skipped: dict[str, str] = {}
+    left_out: dict[str, int] = {}
 
     @property
     def unseen(self) -> tuple[str, ...]:
@@ -60,8 +62,9 @@ class Arrivals(BaseModel):
         return self.unseen if self.train_on == "new" and len(self.unseen) < self.files else None
 
     def once_read(self, corpus: Manifest[CorpusFacts]) -> Self:
-        """A copy with the files that turned out to be unreadable."""
-        return self.model_copy(update={"skipped": corpus.facts.skipped_files})
+        """A copy with the files that turned out to be unreadable, and the numbers of rows left out."""
+        facts = corpus.facts
+        return self.model_copy(update={"skipped": facts.skipped_files, "left_out": facts.left_out})
 
     def __str__(self) -> str:
         files = f"{self.files:,} file{'' if self.files == 1 else 's'}"
@@ -70,6 +73,8 @@ class Arrivals(BaseModel):
         else:
             counts = (f"{len(self.new):,} new", f"{len(self.changed):,} changed", f"{len(self.gone):,} gone")
             summary = f"{files}: {', '.join(counts)} since version {self.version} of {self.table}"
+        for reason, number in self.left_out.items():
+            summary += f"; left out {number:,} {reason}"
         if not self.skipped:
             return summary
         names = ", ".join(list(self.skipped)[:SHOWN_NAMES]) + (", …" if len(self.skipped) > SHOWN_NAMES else "")

@@ -22,7 +22,7 @@ from storage.corpus.tokens import TOKENS, read_segment_tokens, write_counts
 from storage.layout import Workspace
 from storage.stages import Manifest, Stage, StageFacts, complete_stage
 from tasks.corpus import CorpusFacts
-from tasks.documents import choose_documents
+from tasks.documents import Dropped, choose_documents
 from tasks.text.tokenizers import TokenizerConfig, tokenize
 from tasks.text.vocabulary import count_words
 from tasks.tokenizing import check_tokenizer, token_batches, warn_of_unsegmented_text
@@ -82,7 +82,7 @@ def tokenize_corpus(
         files = [(rows.name, f"{rows.key}{suffix}") for rows in index]
         known = link_known_rows(workspace, stage, folder, [key for _, key in files])
         fresh = [file for file in range(len(files)) if file not in known]
-        dropped = Dropped({}) if sequences else choose_documents(corpus.path, fresh, config)
+        dropped = Dropped() if sequences else choose_documents(corpus.path, fresh, config)
         if not sequences:
             warn_of_unsegmented_text(corpus.path, fresh, config)
         if sequences or config.is_plain:

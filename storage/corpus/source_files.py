@@ -21,7 +21,7 @@ from storage.compressed_files import (
     open_decompressed,
     recognize_file,
 )
-from storage.corpus.text_encodings import ANY_ENCODING, check_plausible, encoded_content
+from storage.corpus.source_encodings import ANY_ENCODING, check_plausible, encoded_content
 from storage.disk import sha256_of
 from storage.errors import CorpusError
 from storage.file_signatures import COMPRESSION_SUFFIXES

@@ -104,18 +104,19 @@ def _parts(file: SourceFile) -> Iterator["Dump"]:
     from storage.corpus import wikitext
 
     if header := _multistream_header(file):
-        names = wikitext.file_namespaces(header)
+        files = wikitext.file_namespaces(header)
         streams = _bz2_streams(file)
         next(streams)
         last = next(streams)
         for stream in streams:
-            yield wikitext.Dump(last, True, names)
+            yield wikitext.Dump(last, True, files)
             last = stream
         if not bz2.decompress(last).rstrip().endswith(DUMP_END):
             raise _truncated(file)
-        yield wikitext.Dump(last, True, names)
+        yield wikitext.Dump(last, True, files)
         return
-    header, names, waiting = b"", None, b""
+    names: frozenset[str] | None = None
+    waiting = b""
     for block in raw_blocks(file):
         waiting += block
         if names is None:

@@ -96,7 +96,7 @@ def _check_sql(sql: str) -> None:
     try:
         with duckdb.connect(":memory:", config={"enable_external_access": False}) as parser:
             answer = parser.execute("SELECT CAST(json_serialize_sql(?) AS VARCHAR)", [sql]).fetchone()
-        parsed = json.loads(answer[0]) if answer else {"error": True}
+        parsed: dict[str, Any] = json.loads(answer[0]) if answer else {"error": True}
     except (duckdb.Error, UnicodeError, RecursionError) as error:
         raise CorpusError(f"{SETTING}: DuckDB cannot parse the query: {error}") from error
     if parsed["error"]:

@@ -41,10 +41,10 @@ def file_namespaces(header: bytes) -> frozenset[str]:
 
     header: the dump up to the first page.  Raises ElementTree.ParseError.
     """
-    parser = ElementTree.XMLPullParser(["end"])
-    parser.feed(header)
+    # The header is complete but for the end of the dump.
+    root = ElementTree.fromstring(header + b"</mediawiki>")
     names = set(ALWAYS_FILES)
-    for _, element in parser.read_events():
+    for element in root.iter():
         if _name(element) == "namespace" and element.get("key") in FILE_NAMESPACES and element.text:
             names.add(element.text.strip().lower())
     return frozenset(names)

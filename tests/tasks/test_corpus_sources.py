@@ -17,6 +17,7 @@ from storage.errors import CorpusError
 from storage.layout import Workspace
 from storage.models.matrices import read_matrices
 from storage.stages import Manifest
+from tasks.arrivals import find_arrivals
 from tasks.corpus import CorpusFacts, corpus_stage, fetch_corpus
 from tasks.corpus_config import CorpusConfig
 from tasks.text.tokenizers import TokenizerConfig
@@ -119,6 +120,8 @@ def test_rows_left_out_are_in_the_facts(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('{"text": "one"}\n{"id": 2}\n')
     corpus = fetch(tmp_path / "w", path=str(tmp_path / "a.jsonl"), on_missing="skip", on_bad_file="skip")
     assert corpus.facts.left_out == {"rows without the column": 1}
+    arrivals = find_arrivals(CorpusConfig(path=str(tmp_path / "a.jsonl")), "table", None, Workspace(tmp_path / "w"))
+    assert "; left out 1 rows without the column" in str(arrivals.once_read(corpus))
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ def test_a_key_that_contains_the_dots_has_priority(tmp_path: Path, form: str) ->
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_list_of_tokens_is_a_text_with_spaces(tmp_path: Path, form: str) -> None:
-    rows = [{"text": ["New", "York", None, "is"]}, {"text": None}, {"text": []}]
+    rows: list[dict[str, Any]] = [{"text": ["New", "York", None, "is"]}, {"text": None}, {"text": []}]
     assert read(tmp_path, written(rows, form)) == ["New York is", ""]
     with pytest.raises(CorpusError, match=r"'text' contains (a list of int|list<.*int64>), not (of )?text"):
         read(tmp_path, written([{"text": [1]}], form))
@@ -76,7 +76,7 @@ def test_a_list_of_tokens_is_a_text_with_spaces(tmp_path: Path, form: str) -> No
 
 @pytest.mark.parametrize("form", ["jsonl", "json"])
 def test_rows_without_the_key_stop_the_run_or_are_counted(tmp_path: Path, form: str) -> None:
-    rows = [{"text": "one"}, {"id": 2}, {"text": "two"}, {"data": {"text": "no"}}]
+    rows: list[dict[str, Any]] = [{"text": "one"}, {"id": 2}, {"text": "two"}, {"data": {"text": "no"}}]
     with pytest.raises(CorpusError, match=r"(line|item) 2: no column 'text'; .* corpus\.on_missing=skip"):
         read(tmp_path, written(rows, form))
     options = RowOptions("skip")
