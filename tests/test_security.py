@@ -22,8 +22,8 @@ ROOT = Path(__file__).resolve().parent.parent
 SOURCES = sorted(path for room in ("flows", "tasks", "storage") for path in (ROOT / room).rglob("*.py"))
 # Modules that pickle, or that hand objects to other processes as pickles.
 PICKLING = {"pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal", "multiprocessing"}
-# Segmenters hold Python's lock, so they run in processes. What those exchange stays in memory, among themselves.
-IN_MEMORY = {"tasks/tokenizing.py"}
+# Segmenters and parsers hold Python's lock, so they run in processes. What those exchange stays in memory, among themselves.
+IN_MEMORY = {"storage/corpus/source_mediawiki.py", "tasks/tokenizing.py"}
 PICKLING_CALLS = {"torch.save", "torch.load", "np.save", "np.savez", "ProcessPoolExecutor"}
 # What files of pickles begin with: protocols 2 to 5.
 PICKLE = re.compile(rb"\x80[\x02-\x05]")
