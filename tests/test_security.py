@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SOURCES = sorted(path for room in ("flows", "tasks", "storage") for path in (ROOT / room).rglob("*.py"))
 # Modules that pickle, or that hand objects to other processes as pickles.
 PICKLING = {"pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal", "multiprocessing"}
-# Segmenters and parsers hold Python's lock, so they run in processes. What those exchange stays in memory, among themselves.
+# Segmenters and parsers hold Python's lock, so they run in processes, which exchange objects in memory alone.
 IN_MEMORY = {"storage/corpus/source_mediawiki.py", "tasks/tokenizing.py"}
 PICKLING_CALLS = {"torch.save", "torch.load", "np.save", "np.savez", "ProcessPoolExecutor"}
 # What files of pickles begin with: protocols 2 to 5.

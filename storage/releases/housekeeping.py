@@ -64,7 +64,7 @@ class _StageFolder:
 
 
 def clean_stages(workspace: Workspace, keep_days: float = 7, *, dry_run: bool = False) -> list[Removed]:
-    """Remove the stages that no kept release needs, downloads, and leftovers of runs, if not used for `keep_days`.
+    """Remove the stages that no kept release needs, downloads, and leftovers of killed runs, if not used for `keep_days`.
 
     No release needs a download: the documents are in its corpus stage.
 
@@ -90,8 +90,21 @@ def clean_stages(workspace: Workspace, keep_days: float = 7, *, dry_run: bool = 
             removed.append(
                 Removed(kind="downloads", path=download.path, size=download.size, complete=download.complete)
             )
+        removed += _unused_spooled(workspace, cutoff, dry_run=dry_run)
         if not dry_run:
             _remove_trash(workspace)
+    return removed
+
+
+def _unused_spooled(workspace: Workspace, cutoff: float, *, dry_run: bool) -> list[Removed]:
+    """Files of standard input and queries that a killed run left."""
+    removed = []
+    for path in sorted(workspace.spool.glob("*")):
+        state = path.stat()
+        if state.st_mtime < cutoff:
+            removed.append(Removed(kind="spool", path=path, size=state.st_size, complete=False))
+            if not dry_run:
+                path.unlink()
     return removed
 
 

@@ -183,6 +183,19 @@ def test_what_a_killed_cleaning_left_goes_with_the_next(workspace: Workspace) ->
     assert not trash.exists()
 
 
+def test_what_a_killed_run_spooled_is_removed_once_it_is_old(workspace: Workspace) -> None:
+    workspace.spool.mkdir(parents=True)
+    spooled = workspace.spool / "stdin-1"
+    spooled.write_text("text")
+    assert clean_stages(workspace, keep_days=1) == []
+    age(workspace, days=2)
+    for dry_run in (True, False):
+        assert spooled.exists()
+        (removed,) = [it for it in clean_stages(workspace, keep_days=1, dry_run=dry_run) if it.kind == "spool"]
+        assert (removed.path, removed.size, removed.complete) == (spooled, 4, False)
+    assert not spooled.exists()
+
+
 def test_a_run_is_known_while_it_lasts(workspace: Workspace) -> None:
     assert oldest_run(workspace) is None
     with registered_run(workspace):
