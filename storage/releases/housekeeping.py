@@ -64,7 +64,7 @@ class _StageFolder:
 
 
 def clean_stages(workspace: Workspace, keep_days: float = 7, *, dry_run: bool = False) -> list[Removed]:
-    """Remove the stages that no kept release needs, downloads, and leftovers of killed runs, if not used for `keep_days`.
+    """Remove stages that no kept release needs, downloads and leftovers of killed runs, unused for `keep_days`.
 
     No release needs a download: the documents are in its corpus stage.
 
