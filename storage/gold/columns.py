@@ -154,6 +154,11 @@ class _Finder:
             )
             if len(first) == 1 and len(second) == 1:
                 if first[0] in texts and second[0] in texts:
+                    others = [
+                        it for it in texts if it not in (*first, *second) and QUESTION_WORDS.fullmatch(self.plain[it])
+                    ]
+                    if others:
+                        raise ColumnsError(f"{2 + len(others)} columns are named as words")
                     return first[0], second[0]
                 wrong = first[0] if first[0] not in texts else second[0]
                 raise ColumnsError(f"column {wrong + 1} ({self.names[wrong]}) is named as words but contains numbers")

@@ -159,6 +159,7 @@ def test_columns_that_cannot_be_read_are_refused(columns: list[str], said: str) 
         ("tiger,cat,1,3\nlove,sex,2,4\nday,dawn,9,9\n", "2 columns can be the score"),
         ('tiger,cat,"1,234"\nlove,sex,3\n', "may mean 1234 or 1.234"),
         ("aa,bb,cc,1\ndd,ee,ff,2.5\n", "3 columns can be the two words"),
+        ("word1,word2,word3,score\nking,queen,car,1\ndog,cat,bus,2.5\n", "3 columns are named as words"),
         ("word1,word2,score\n1,2,3\n4,5,6\n7,8,9\n", "no row"),
     ],
 )
