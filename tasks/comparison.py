@@ -17,9 +17,8 @@ from storage.models.evaluations import write_evaluation
 from storage.models.matrices import Matrix, read_vectors
 from storage.models.rows import ComparedWordRow, EvaluationRow
 from storage.releases.named_vectors import NamedVectors, read_release_vectors
-from storage.releases.reader import setting_values
 from storage.releases.records import Release
-from storage.releases.reports import read_settings
+from storage.releases.reports import read_setting_values
 from storage.stages import Manifest, Stage, StageFacts, complete_stage
 from storage.vectors.reference import read_reference, reference_digest
 from tasks.evaluation import AnyModel
@@ -137,7 +136,7 @@ def is_same_model(release: Release, model_digest: str, matrix: Matrix) -> bool:
     """Whether a release holds this matrix of this model, rotated or not."""
     if release.model_digest != model_digest:
         return False
-    settings = setting_values(read_settings(release.path))
+    settings = read_setting_values(release.path)
     return bool(settings.get("publication.published_matrix", "center") == matrix)
 
 

@@ -16,8 +16,7 @@ from storage.corpus.vocabularies import read_vocabulary
 from storage.layout import Workspace
 from storage.models.matrices import read_vectors
 from storage.releases.named_vectors import read_release_vectors
-from storage.releases.reader import setting_values
-from storage.releases.reports import read_settings
+from storage.releases.reports import read_setting_values
 from tasks.corpus_config import CorpusConfig
 from tasks.metrics.downstream import STARTS, Classified, Examples, classify, padded_ids, split_texts
 from tasks.metrics.lookup import rows_by_word
@@ -69,7 +68,7 @@ def score_downstream(
     texts: list[str] = reviews.texts.to_pylist()
     parts = split_texts(texts, SHARES, seed)
     words, vectors = named.words, named.vectors
-    settings = setting_values(read_settings(named.release.path)) if named.release else {}
+    settings = read_setting_values(named.release.path) if named.release else {}
     reader = release_reader(named.release.path) if named.release else TextReader(TokenizerConfig())
     own = np.sort(np.concatenate(parts[:2]))
     if unseen:

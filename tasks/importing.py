@@ -10,9 +10,8 @@ from storage.models.comparisons import CHANGE_METRICS
 from storage.releases.file import ReleaseContent
 from storage.releases.named_vectors import NamedVectors, read_release_vectors
 from storage.releases.publishing import kept_releases
-from storage.releases.reader import setting_values
 from storage.releases.records import Release
-from storage.releases.reports import read_settings
+from storage.releases.reports import read_setting_values
 from storage.releases.schema import GateRow
 from tasks.comparison import change_rows
 from tasks.evaluation import check_reference, read_references
@@ -97,6 +96,6 @@ def _gate(row: GateRow) -> Gate:
 
 def _evaluation_settings(release: Release) -> EvaluationConfig:
     """The settings that the release was evaluated with; defaults for those it does not store."""
-    stored = settings_section(setting_values(read_settings(release.path)), "evaluation")
+    stored = settings_section(read_setting_values(release.path), "evaluation")
     known = {name: value for name, value in stored.items() if name in EvaluationConfig.model_fields}
     return EvaluationConfig.model_validate(known)

@@ -33,7 +33,8 @@ class PlannedStage(BaseModel):
 def plan_stages(parameters: BuildParameters, workspace: Workspace) -> tuple[Arrivals, list[PlannedStage]]:
     """New files, and every stage of the build with whether it would be reused; no stages if there is nothing to do.
 
-    Reads the corpus files and writes nothing.
+    Reads the corpus files. Into the workspace it writes only what identifies the corpus: an unpacked archive, standard
+    input or the result of a query.
     """
     release = current_release(workspace, parameters.publication.table)
     arrivals = find_arrivals(parameters.corpus, parameters.publication.table, release, workspace)
@@ -49,22 +50,15 @@ def plan_stages(parameters: BuildParameters, workspace: Workspace) -> tuple[Arri
     training = training_stage(encoded, vocabulary, parameters.training, start, cooccurrences)
     evaluation = evaluation_stage(training, vocabulary, parameters.evaluation, parameters.publication.published_matrix)
     comparison = comparison_stage(training, vocabulary, parameters.evaluation, parameters.publication, release)
-    named: dict[str, Stage[Any] | None] = {
-        "corpus": corpus,
-        "tokens": tokens,
-        "vocabulary": vocabulary,
-        "encoded": encoded,
-        "cooccurrences": cooccurrences,
-        "training": training,
-        "evaluation": evaluation,
-        "comparison": comparison,
-    }
+    stages: tuple[Stage[Any] | None, ...] = (
+        corpus, tokens, vocabulary, encoded, cooccurrences, training, evaluation, comparison,
+    )  # fmt: skip
     return arrivals, [
         PlannedStage(
-            name=name,
+            name=stage.facts.label,
             reused=find_stage(workspace, stage) is not None,
             path=str(workspace.stage_folder(stage.kind, stage.digest)),
         )
-        for name, stage in named.items()
+        for stage in stages
         if stage
     ]

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from storage.models.rows import ComparedWordRow
 from storage.releases.diff import ReleaseDiff, compare_releases
 from storage.releases.ledger import current_version, kept_versions
 from storage.releases.querying import is_unicode
-from storage.releases.reader import open_release, read_release_row, read_rows, read_words
+from storage.releases.reader import open_release, read_release_row, read_rows, read_words, setting_values
 from storage.releases.records import Release, readable_releases
 from storage.releases.schema import SettingRow
 
@@ -65,6 +66,11 @@ def read_settings(path: Path) -> list[SettingRow]:
     """Every setting of the run that produced a release file."""
     with open_release(path) as connection:
         return read_rows(connection, "settings", SettingRow)
+
+
+def read_setting_values(path: Path) -> dict[str, Any]:
+    """Dotted name -> value of each setting of the run that produced a release file."""
+    return setting_values(read_settings(path))
 
 
 def read_compared_words(path: Path) -> list[ComparedWordRow]:
