@@ -126,6 +126,14 @@ def test_whitespace_tokens_are_those_of_split(texts: list[str]) -> None:
     assert found == [text.split() for text in texts]
 
 
+def test_whitespace_at_the_end_of_the_last_text_is_no_word() -> None:
+    texts = ["00\x9f\xad𦽩", "00¿Ã𤳌", "000000000\x80\x80\x80\x8dµࡏࢀࢆ𠆰", "00000000¨\x85"]
+    for _ in range(2000):
+        # Arrow reads what happens to be in memory behind the array.
+        lists = tokenize(pa.array(texts), TokenizerConfig(name="whitespace")).to_pylist()
+        assert lists == [text.split() for text in texts]
+
+
 @settings(deadline=None)
 @given(texts=st.lists(st.one_of(ANY_TEXT, SPACED_TEXT), max_size=5))
 def test_scanned_words_are_those_of_the_exact_rules(texts: list[str]) -> None:
