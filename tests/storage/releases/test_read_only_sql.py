@@ -367,7 +367,7 @@ def test_a_query_that_needs_too_much_memory_is_refused(release: Path, monkeypatc
     monkeypatch.setattr(read_only_sql, "MEMORY_LIMIT", "50MB")
     monkeypatch.setattr(read_only_sql, "SPILL_LIMIT", "1MB")
     with pytest.raises(QueryError, match=r"(?i)memory|temp_directory"):
-        run_read_only(release, "SELECT list(i ORDER BY i DESC) FROM range(100000000) a(i) GROUP BY i % 1000")
+        run_read_only(release, "SELECT list(i) FROM range(100000000) a(i)")
 
 
 def test_a_query_that_takes_too_long_is_interrupted(release: Path) -> None:
