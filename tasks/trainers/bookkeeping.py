@@ -50,7 +50,8 @@ def first_state(vocabulary: Vocabulary, config: FamilyConfig) -> TrainingState:
 def check_model(config: WindowConfig, backend: str, known: Sequence[str] = MODELS) -> None:
     """Raises ValueError for a model that the backend does not train."""
     if config.model not in known:
-        raise ValueError(f"the {backend} backend trains {' and '.join(known)}, not {config.model}")
+        remedy = "" if backend == "numba" else "; set training.backend numba"
+        raise ValueError(f"the {backend} backend trains {' and '.join(known)}, not {config.model}{remedy}")
 
 
 def first_learning_rate(config: FamilyConfig) -> float:
