@@ -58,6 +58,9 @@ class WindowConfig(TrainerConfig):
 class SkipGramConfig(WindowConfig):
     """Skip-gram: predicts the words around a word."""
 
+    # Prefect's form shows it.
+    model_config = ConfigDict(title="Skip-gram")
+
     model: Literal["skip_gram"] = Field("skip_gram", description="predicts the words around a word")
     centers_in_flight: int | None = Field(
         None,
@@ -71,11 +74,17 @@ class SkipGramConfig(WindowConfig):
 class CbowConfig(WindowConfig):
     """CBOW: predicts a word from the mean of the words around it."""
 
+    # Prefect's form shows it.
+    model_config = ConfigDict(title="CBOW")
+
     model: Literal["cbow"] = Field("cbow", description="predicts a word from the mean of the words around it")
 
 
 class GloveConfig(TrainerConfig):
     """GloVe: fits the logarithms of cooccurrence counts (Pennington et al. 2014)."""
+
+    # Prefect's form shows it.
+    model_config = ConfigDict(title="GloVe")
 
     model: Literal["glove"] = Field("glove", description="fits the logarithms of cooccurrence counts")
     epochs: int = Field(15, ge=1, le=1000, description="passes over the cooccurrences")
