@@ -10,10 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import typer
 from gensim.models import KeyedVectors
-from numpy.typing import NDArray
 from rich.progress import track
 
 from benchmarks.corpora import BenchmarkCorpus, EncodedText, load_corpus
@@ -21,6 +19,7 @@ from benchmarks.quality import METRICS, evaluate_quality
 from benchmarks.trainers import BenchmarkSettings, run_epochs, text_vocabulary
 from benchmarks.training import CorpusOption
 from benchmarks.training_summary import score
+from tasks.metrics.cosines import unit_rows
 from tasks.trainers.interface import TrainingState
 from tasks.trainers.sampling import initial_state
 from tasks.trainers.warm_start import start_from
@@ -100,10 +99,5 @@ def _started(
     if start == BOTH:
         start_from(state, text.words, earlier_text.words, earlier.center_vectors, earlier.context_vectors)
     elif start == CENTER:
-        start_from(state, text.words, earlier_text.words, _unit_rows(earlier.center_vectors), None)
+        start_from(state, text.words, earlier_text.words, unit_rows(earlier.center_vectors), None)
     return state
-
-
-def _unit_rows(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    unit: NDArray[np.float32] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    return unit
