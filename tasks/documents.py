@@ -45,7 +45,7 @@ def choose_documents(folder: Path, files: Collection[int], config: TokenizerConf
             dropped.documents.add(key)
             dropped.reasons[reason] += 1
     for reason, count in dropped.reasons.most_common():
-        logger.info("left out %s documents: %s", f"{count:,}", reason)
+        logger.info("left out %s document%s: %s", f"{count:,}", "" if count == 1 else "s", reason)
     return dropped
 
 

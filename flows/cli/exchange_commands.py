@@ -104,7 +104,7 @@ def import_vectors(
         print_json(asdict(done))
         return
     state = "" if done.published else ", which held the same already"
-    left_out = f", {done.left_out:,} rows left out" if done.left_out else ""
+    left_out = f", {done.left_out:,} row{'' if done.left_out == 1 else 's'} left out" if done.left_out else ""
     output.print(
         f"{done.table} version {done.version}{state}: {done.words:,} words x {done.dimension} from "
         f"{escape(printable(done.source))} ({done.format}{left_out}); licence: {escape(printable(done.licence))}",

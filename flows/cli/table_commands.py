@@ -238,7 +238,8 @@ def clean(
     if removed:
         print_table(removed_table(removed))
     size = sum(folder.size for folder in removed) / 1e6
-    output.print(f"{'would remove' if dry_run else 'removed'} {len(removed)} folders, {size:,.1f} MB")
+    folders = f"{len(removed):,} folder{'' if len(removed) == 1 else 's'}"
+    output.print(f"{'would remove' if dry_run else 'removed'} {folders}, {size:,.1f} MB")
 
 
 def _print_outcome(message: str, facts: dict[str, object], as_json: bool) -> None:

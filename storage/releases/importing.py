@@ -188,7 +188,8 @@ def _usable_rows(found: FoundVectors, skip_bad_rows: bool) -> tuple[WordVectors,
             raise VectorFileError(f"{said}{more}; remove such rows, or leave them out with --skip-bad-rows")
         if len(faults) == len(read.words):
             raise VectorFileError(f"{said}, and so no row of {len(faults):,} can be used")
-        logger.warning("left out %s rows that cannot be used; the first: %s", f"{len(faults):,}", said)
+        rows = f"{len(faults):,} row{'' if len(faults) == 1 else 's'}"
+        logger.warning("left out %s that cannot be used; the first: %s", rows, said)
         kept = np.ones(len(read.words), dtype=np.bool_)
         kept[[fault.row for fault in faults]] = False
         words = [word for word, keep in zip(read.words, kept, strict=True) if keep]

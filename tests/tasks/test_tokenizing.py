@@ -72,7 +72,7 @@ def test_other_languages_are_left_out(tmp_path: Path, caplog: pytest.LogCaptureF
     text = "This is a sentence in English.\n이것은 한국어로 쓴 문장입니다.\n"
     with caplog.at_level("INFO"):
         assert documents(tokenized(tmp_path, text, languages=["ko"])) == ["이것은 한국어로 쓴 문장입니다"]
-    assert "left out 1 documents: in another language (en)" in caplog.text
+    assert "left out 1 document: in another language (en)" in caplog.text
 
 
 def test_default_settings_keep_the_digest_of_earlier_versions() -> None:

@@ -116,7 +116,7 @@ def test_an_import_tells_what_it_published(folder: Path) -> None:
     }
     said = " ".join(succeeded(*arguments).stdout.split())
     assert "glove version 1, which held the same already: 2 words x 2 from file" in said
-    assert "(glove, 1 rows left out); licence: CC0" in said
+    assert "(glove, 1 row left out); licence: CC0" in said
 
 
 @pytest.mark.parametrize(

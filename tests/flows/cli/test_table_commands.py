@@ -202,7 +202,7 @@ def test_clean_tells_what_it_removes(vecmill: Command, workspace: Workspace) -> 
         os.utime(path, (0, 0))
     code, shown, _ = vecmill("clean", "--dry-run")
     assert code == 0
-    assert "would remove 1 folders" in shown
+    assert "would remove 1 folder," in shown
     (removed,) = answer(vecmill("clean", "--keep-days", "0", "--json"))
     assert (removed["kind"], removed["path"]) == ("tokens", str(made.path))
     assert not made.path.exists()
