@@ -54,7 +54,8 @@ class ServerStack:
         self.workspace = folder / "workspace"
         self.output = folder / "up.log"
         self.port = free_port()
-        self.environment = dict(os.environ) | {
+        # Another server that a test of this process has started is not ours.
+        self.environment = {name: value for name, value in os.environ.items() if name != "PREFECT_API_URL"} | {
             "PREFECT_HOME": str(self.home),
             "PREFECT_LOGGING_TO_API_ENABLED": "true",
             "PREFECT_WORKER_QUERY_SECONDS": "1",

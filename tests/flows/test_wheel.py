@@ -13,11 +13,12 @@ import pytest
 from tests.flows.server_stack import ServerStack
 
 ROOT = Path(__file__).resolve().parents[2]
+# Nothing of this checkout, and no server of another test, may be found by way of the environment.
+FOREIGN = {"PYTHONPATH", "VIRTUAL_ENV", "PREFECT_API_URL"}
 
 
 def run(*command: str | Path, cwd: Path) -> str:
-    # Nothing of this checkout may be found by way of the environment.
-    environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    environment = {name: value for name, value in os.environ.items() if name not in FOREIGN}
     ended = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr[-3000:]
     return ended.stdout
