@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: measurements of vecmill beside its peers, on the same text, in one run."""
+"""`python -m benchmarks`: measurements of vecmill and its peers on the same text, in one run."""
 
 import typer
 
@@ -12,7 +12,7 @@ from benchmarks.training import measure_training
 from benchmarks.training_report import report_training
 from benchmarks.warm_start import measure_warm_start
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Measure vecmill beside its peers.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Compare vecmill with its peers.")
 app.command("defaults")(search_defaults)
 app.command("evaluation")(measure_evaluation)
 app.command("families")(measure_families)
@@ -26,7 +26,7 @@ app.command("warm-start")(measure_warm_start)
 
 @app.callback()
 def main() -> None:
-    """Measure vecmill beside its peers."""
+    """Compare vecmill with its peers."""
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`python -m benchmarks defaults`: the search behind vecmill's default settings, beside gensim's defaults.
+"""`python -m benchmarks defaults`: the search for vecmill's default settings, compared with gensim's defaults.
 
 Every candidate trains the same words: 5 epochs, as gensim does by default. Speed plays no part, so the machine may be
 busy.
@@ -50,7 +50,7 @@ def search_defaults(
     repeat: Annotated[int, typer.Option(min=1, help="seeds")] = 3,
     fresh: Annotated[bool, typer.Option("--fresh", help="forget the runs of a search that was stopped")] = False,
 ) -> None:
-    """Score many settings of vecmill beside gensim's defaults; takes an hour or two, also on a busy machine.
+    """Score many settings of vecmill and gensim's defaults; takes an hour or two, also on a busy machine.
 
     Every run is kept in defaults.partial.json at once, and the same command goes on from there.
     """

@@ -136,7 +136,7 @@ def write_page(corpus: str, rows: list[Row]) -> str:
 
 
 def _in_new_process(name: str, text: Path | None, folder: Path) -> Row:
-    """Measure in a process of its own, so that its peak of memory is that of one family."""
+    """Measure in a separate process, so that its peak memory is that of one family."""
     receiver, sender = multiprocessing.Pipe(duplex=False)
     process = multiprocessing.get_context("spawn").Process(target=_send_row, args=(sender, name, text, folder))
     process.start()

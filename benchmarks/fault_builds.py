@@ -103,12 +103,12 @@ def refuse_writes(places: tuple[str, ...] = PLACES) -> FaultRow:
             end = stage.run(stage.build_arguments(10 + number))
             folder.chmod(0o755)
             wrong += _judged(stage, end.wrong(), 10 + number, f"{place} read-only")
-            found["told" if end.code else "built all the same"] += 1
+            found["refused" if end.code else "built anyway"] += 1
         return _row("a folder that cannot be written, in every stage", len(places), found, wrong, started)
 
 
 def fill_disks(places: tuple[str, ...] = PLACES) -> FaultRow:
-    """Fill the disk when a build has come to each of its stages: a file system of its own, else a limit of a file."""
+    """Fill the disk when a build has come to each of its stages: a separate file system, else a file size limit."""
     with command_stage() as stage:
         started = time.perf_counter()
         found: Counter[str] = Counter()
@@ -127,7 +127,7 @@ def fill_disks(places: tuple[str, ...] = PLACES) -> FaultRow:
                 end = stage.run(stage.build_arguments(10 + number), largest_file=limit)
                 filler.unlink(missing_ok=True)
                 wrong += _judged(stage, end.wrong(), 10 + number, f"disk full at {place}")
-                found["told" if end.code else "built all the same"] += 1
+                found["refused" if end.code else "built anyway"] += 1
         finally:
             if mounted:
                 subprocess.run(["umount", str(stage.workspace)], check=True)
@@ -135,7 +135,7 @@ def fill_disks(places: tuple[str, ...] = PLACES) -> FaultRow:
 
 
 def _mounted(stage: Stage) -> bool:
-    """Put the workspace on a small file system of its own; False where this user may not."""
+    """Put the workspace on a small separate file system; False if this user may not mount one."""
     if os.getuid() != 0 or not shutil.which("mount"):
         return False
     aside = stage.workspace.with_name("aside")

@@ -144,4 +144,4 @@ def _tried(stage: Stage, path: Path, case: str) -> tuple[str, list[str]]:
             damaged = file == path or (is_current and number == RELEASES and suffix == ".duckdb")
             if not damaged and not file.exists():
                 wrong.append(f"{case}: {file.name} was removed")
-    return ("built again" if done.code == 0 else "told"), wrong
+    return ("built again" if done.code == 0 else "refused"), wrong

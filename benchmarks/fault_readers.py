@@ -15,7 +15,7 @@ import numpy as np
 from storage.releases.file import ReleaseContent
 from storage.releases.schema import Provenance
 
-# A few releases that can be told apart; each decides its own answers.
+# A few distinguishable releases; each determines its answers.
 SEEDS = 4
 ROWS, DIMENSION = 2000, 32
 QUERY_ROW, NEIGHBORS = 3, 5
@@ -24,7 +24,7 @@ Answer = list[tuple[str]]
 
 
 def seeded_content(seed: int) -> ReleaseContent:
-    """The release of a seed: the seed stands in it, and decides its vectors."""
+    """The release of a seed, which it contains and which determines its vectors."""
     generator = np.random.default_rng(seed)
     return ReleaseContent(
         words=[f"word{row}" for row in range(ROWS)],
@@ -106,7 +106,7 @@ def fresh_context(*preloaded: str) -> ForkServerContext:
 
 
 def read_until(reader: str, path: Path, stop: Event, answer: Connection) -> None:
-    """Read until told to stop; send how many answers were right, everything that was wrong, and the last version."""
+    """Read until stopped; send how many answers were right, everything that was wrong, and the last version."""
     expected = {seed: _expected_answer(seed) for seed in range(SEEDS)}
     right, wrong, last = 0, [], 0
     while not stop.is_set():

@@ -82,19 +82,19 @@ def kill_publishers(workspace: Workspace, kills: int, seed: int = 1, *, show: bo
         moments, recovered = _kill_one_after_the_other(workspace, context, kills, random.Random(seed), show)
     finally:
         stop.set()
-    told = [receiver.recv() for receiver, _ in pipes]
+    answers = [receiver.recv() for receiver, _ in pipes]
     for process in readers:
         process.join()
     highest = current_version(workspace, TABLE) or 0
-    wrong = [line for _, lines, _ in told for line in lines]
-    wrong += [f"a reader saw version {last} of {highest}" for _, _, last in told if last > highest]
+    wrong = [line for _, lines, _ in answers for line in lines]
+    wrong += [f"a reader saw version {last} of {highest}" for _, _, last in answers if last > highest]
     wrong += [f"{line.name}: {line.problem}" for line in verify_table(workspace, TABLE) if line.problem]
     return FaultReport(
         kills=kills,
         moments=dict(moments),
         published=highest,
         recovered=recovered,
-        reads={name: right for name, (right, _, _) in zip(READERS, told, strict=True)},
+        reads={name: right for name, (right, _, _) in zip(READERS, answers, strict=True)},
         wrong=wrong,
         seconds=time.perf_counter() - started,
     )
@@ -106,7 +106,7 @@ def fresh_processes() -> ForkServerContext:
 
 
 def moment_of_death(workspace: Workspace, table: str) -> str:
-    """How far the publish was that a kill interrupted, told by what lies on the disk."""
+    """How far the interrupted publish had come, judging by the files on the disk."""
     staging = staging_folder(workspace, table)
     current = current_version(workspace, table) or 0
     if read_ledger(workspace, table).highest_published < current:
@@ -123,7 +123,7 @@ def moment_of_death(workspace: Workspace, table: str) -> str:
 
 
 def assert_whole(workspace: Workspace, table: str, versions: Sequence[int]) -> None:
-    """Nothing lies in the table's folder but these complete releases. Raises AssertionError."""
+    """The table's folder contains these complete releases and nothing else. Raises AssertionError."""
     expected = {f"v{version:06d}{suffix}" for version in versions for suffix in SUFFIXES}
     found = {file.name for file in workspace.releases_folder(table).iterdir()}
     assert found == expected | {".publish.lock", "versions.json"}, found ^ expected
@@ -160,7 +160,7 @@ def _kill_one_after_the_other(
 
 
 def _wait_for_copy(workspace: Workspace) -> None:
-    """Wait until a publisher has written its release and begins with what changes the table."""
+    """Wait until a publisher has written its release and starts to change the table."""
     copy = staging_folder(workspace, TABLE) / "release.parquet"
     deadline = time.monotonic() + LONGEST_WAIT_SECONDS
     while not copy.exists():

@@ -17,7 +17,7 @@ from benchmarks.trainers import BenchmarkSettings, Trained
 
 # Its two binaries were compiled for no more than these.
 MOST_WINDOW, MOST_NEGATIVES = 8, 10
-# Its function takes no rate; word2vec.c, whose options it has, begins skip-gram with this one.
+# Its function takes no rate; word2vec.c, whose options it has, starts skip-gram with this one.
 ITS_LEARNING_RATE = 0.025
 TRAINING_SECONDS = re.compile(r"Total training time: ([\d.]+) seconds")
 

@@ -56,7 +56,7 @@ class Run(BaseModel):
 
 
 class Ledger(BaseModel):
-    """Every run so far. `load_before` is the machine's load when the first began: near 0 if it was idle."""
+    """Every run so far. `load_before` is the machine's load before the first run: near 0 if it was idle."""
 
     place: Place
     date: str
@@ -64,7 +64,7 @@ class Ledger(BaseModel):
     runs: list[Run]
 
     def has(self, part: Part, corpus: str, trainer: str, settings: BenchmarkSettings) -> bool:
-        """Whether the run of these settings, seed included, is there."""
+        """Whether a run of these settings, seed included, is recorded."""
         wanted = (part, corpus, trainer, settings)
         return any((run.part, run.corpus, run.trainer, run.settings) == wanted for run in self.runs)
 
@@ -113,7 +113,7 @@ def this_place() -> Place:
 
 
 def _processor() -> str:
-    """The model's name where Linux tells it, with the widest vectors it has."""
+    """The processor's name, where Linux reports it, and its widest vector instructions."""
     info = Path("/proc/cpuinfo")
     if not info.exists():
         return platform.processor() or platform.machine()

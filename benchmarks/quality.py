@@ -1,11 +1,11 @@
-"""What vectors are worth, scored by gensim's own functions so that nobody judges himself."""
+"""The quality of vectors, scored by gensim's functions rather than our own."""
 
 from pathlib import Path
 
 from gensim.models import KeyedVectors
 from gensim.test.utils import datapath
 
-# In the order of the tables; `men` only where its file lies beside the project.
+# In the order of the tables; `men` only if its file is next to the project.
 METRICS = ("wordsim353", "simlex999", "men", "google_analogies")
 ANALOGY_WORDS = 30_000
 SHARED_DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"

@@ -1,4 +1,4 @@
-"""`python -m benchmarks queries`: the SQL of a release beside the bare scan and gensim, same vectors, one run."""
+"""`python -m benchmarks queries`: the SQL of a release against the bare scan and gensim, same vectors, one run."""
 
 import json
 import os

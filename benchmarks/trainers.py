@@ -120,7 +120,7 @@ def train_gensim(corpus: BenchmarkCorpus, settings: BenchmarkSettings) -> Traine
 
 
 def gensim_min_alpha(settings: BenchmarkSettings) -> float:
-    """What to tell gensim for its rate to end where the settings say, but not less than its default, 0.0001.
+    """The final rate for gensim that makes its rate end where the settings say, at least its default of 0.0001.
 
     In its `corpus_file` form each worker holds the lines that it has read against those of the whole file, so the rate
     goes only part of the way to `min_alpha`, in the mean too (`train_epoch_sg` in word2vec_corpusfile.pyx, gensim 4.4).
@@ -150,7 +150,7 @@ def train_fasttext(corpus: BenchmarkCorpus, settings: BenchmarkSettings) -> Trai
         "bucket": 0,
         "verbose": 0,
     }
-    # A process of its own: with fewer than ten threads fastText 0.9.2 leaves the last of its first vectors as it finds
+    # A separate process: with fewer than ten threads fastText 0.9.2 leaves the last of its first vectors as it finds
     # the memory, eight tenths of them with two: zeros in a new process, NaN in one that has trained before.
     with ProcessPoolExecutor(1, get_context("spawn")) as process:
         seconds, words, matrix = process.submit(_run_fasttext, str(corpus.file), options).result()
@@ -182,5 +182,5 @@ TRAINERS: dict[str, Trainer] = {"vecmill": train_vecmill, **PEERS}
 
 
 def is_installed(trainer: str) -> bool:
-    """Whether the package of a trainer is there; that of vecmill is."""
+    """Whether the package of a trainer is installed; vecmill's always is."""
     return trainer == "vecmill" or find_spec(trainer.replace("-", "_")) is not None

@@ -34,7 +34,7 @@ def write_page(ledger: Ledger, summary: Summary, picture: str) -> str:
 def _lines(ledger: Ledger, summary: Summary, picture: str) -> Iterator[str]:
     place = ledger.place
     versions = ", ".join(f"{name} {version}" for name, version in place.versions.items())
-    yield "# Training beside its peers"
+    yield "# Training compared with its peers"
     yield ""
     yield (
         f"Written by `make bench` on {ledger.date}, code of commit {place.commit}; load {ledger.load_before:.2f} "

@@ -1,4 +1,4 @@
-"""`python -m benchmarks training-report`: speed, scaling and quality beside all peers: a page, JSON and a picture."""
+"""`python -m benchmarks training-report`: speed, scaling and quality against all peers: a page, JSON and a plot."""
 
 import logging
 import os

@@ -35,7 +35,7 @@ from tasks.corpus_config import CorpusConfig
 logger = logging.getLogger(__name__)
 
 STAGE_VERSION = 3
-# Stands in for the digest of an unreadable file.
+# Replaces the digest of an unreadable file.
 UNREADABLE = "unreadable"
 SHOWN_FILES = 5
 # Settings of the content that the first corpora did not have.

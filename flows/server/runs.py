@@ -86,5 +86,5 @@ def with_absolute_path(assignment: str) -> str:
     """Make the path in a setting absolute if it exists relative to the current folder."""
     name, _, value = assignment.partition("=")
     path = Path(value.strip()).expanduser()
-    beside = next(iter(Path.cwd().glob(path.as_posix())), None) if value and not path.is_absolute() else None
-    return f"{name}={Path.cwd() / path}" if name.strip() in FILE_SETTINGS and beside else assignment
+    here = next(iter(Path.cwd().glob(path.as_posix())), None) if value and not path.is_absolute() else None
+    return f"{name}={Path.cwd() / path}" if name.strip() in FILE_SETTINGS and here else assignment

@@ -21,7 +21,7 @@ def clear_interrupted(stage_folder: Path) -> None:
 
 
 class FinishedBatches:
-    """Numbered batches in a folder of their own, each complete or absent.
+    """Numbered batches in a separate folder, each complete or absent.
 
     identity: what the batches depend on, besides the stage; batches of another identity are removed.
     """

@@ -73,9 +73,9 @@ def clean_stages(workspace: Workspace, keep_days: float = 7, *, dry_run: bool = 
     """
     # A second, because file times lag behind the clock.
     cutoff = time.time() - keep_days * SECONDS_A_DAY - 1
-    begun = oldest_run(workspace)
-    if begun is not None:
-        cutoff = min(cutoff, begun - 1)
+    oldest_start = oldest_run(workspace)
+    if oldest_start is not None:
+        cutoff = min(cutoff, oldest_start - 1)
     folders = list(_stage_folders(workspace))
     needed = _needed(folders, _released(workspace))
     removed = []

@@ -94,7 +94,7 @@ def nearest_rows(candidates: Candidates, queries: NDArray[np.int64], neighbors: 
     start = 0
     for block in candidates.blocks(max(1, min(BLOCK_SCORES // max(1, len(queries)), MOST_BLOCK_ROWS))):
         scores = directions @ block.T
-        # A zero row or one with NaN is nobody's neighbour.
+        # A zero row or one with NaN is never a neighbour.
         np.nan_to_num(scores, copy=False, nan=-2.0)
         inside = np.flatnonzero((queries >= start) & (queries < start + len(block)))
         scores[inside, queries[inside] - start] = -np.inf

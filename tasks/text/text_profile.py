@@ -95,7 +95,7 @@ class TextProfile:
         if self.documents > 1 and self.characters / documents < SHORT_DOCUMENT:
             found.append(
                 f"documents have {self.characters / documents:.1f} characters on average; each letter or word seems to "
-                "be a document of its own: correct corpus.format or corpus.text_column"
+                "be a separate document: correct corpus.format or corpus.text_column"
             )
         if self.duplicates / documents >= DUPLICATE_SHARE:
             found.append(
