@@ -1,1 +1,0 @@
-"""Orchestration: the Prefect flows, their server, and the `vecmill` command."""

@@ -1,5 +1,0 @@
-"""`python -m flows` runs the `vecmill` command."""
-
-from flows.cli.app import main
-
-main()

@@ -1,1 +1,0 @@
-"""The `vecmill` command: one module per group of commands, and their views."""

@@ -1,1 +1,0 @@
-"""One run: its result, record, summary, stop notes and plan."""

@@ -1,1 +1,0 @@
-"""Prefect server and worker: the local stack, deployments, automations and notifications."""

@@ -1,1 +1,0 @@
-"""Where things live: paths, file formats, schemas and all SQL."""

@@ -1,1 +1,0 @@
-"""Corpora on disk: source files, documents, tokens, vocabularies and encoded text."""

@@ -1,1 +1,0 @@
-"""Gold sets: word pairs and analogies to score vectors with."""

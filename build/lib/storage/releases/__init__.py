@@ -1,1 +1,0 @@
-"""Published tables: the release file, its ledger, publishing, history, verification and querying."""

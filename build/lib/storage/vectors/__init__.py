@@ -1,1 +1,0 @@
-"""Word vectors in the file formats of other tools."""

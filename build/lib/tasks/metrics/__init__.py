@@ -1,1 +1,0 @@
-"""Pure measures of word vectors: similarity, analogies, neighbour overlap, gates."""

@@ -1,1 +1,0 @@
-"""Pure text processing: tokenizers, word counts, subsampling and noise probabilities."""

@@ -1,1 +1,0 @@
-"""Pure training code: the backends behind one interface."""

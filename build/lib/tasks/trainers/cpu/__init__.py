@@ -1,1 +1,0 @@
-"""Training on the cores of one machine, compiled by Numba."""

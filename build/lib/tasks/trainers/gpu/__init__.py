@@ -1,1 +1,0 @@
-"""Training on one NVIDIA GPU, with Triton kernels."""
