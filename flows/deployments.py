@@ -113,18 +113,11 @@ def deployed_table(table: str) -> tuple[PublicationConfig, EvaluationConfig] | N
 
 
 # Settings that choose a corpus.
-CORPUS_SETTINGS = ("corpus", "corpus.name", "corpus.path", "corpus.source", "corpus.package")
+CORPUS_SETTINGS = ("corpus", "corpus.name", "corpus.path", "corpus.query", "corpus.source", "corpus.package")
 
 
 def _names_a_corpus(assignment: str) -> bool:
-    return assignment.partition("=")[0].strip() in (
-        "corpus",
-        "corpus.name",
-        "corpus.path",
-        "corpus.query",
-        "corpus.source",
-        "corpus.package",
-    )
+    return assignment.partition("=")[0].strip() in CORPUS_SETTINGS
 
 
 def parameters_of(entrypoint: str) -> type[BaseModel]:

@@ -1,6 +1,5 @@
 """Shell completion of deployments, tables, versions and candidates. Errors yield no completions."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import typer
@@ -8,8 +7,6 @@ import typer
 from flows.deployment_file import deployment_names
 from storage.errors import VecmillError
 from storage.layout import TABLE_NAME, Workspace, resolve_workspace
-
-Offer = Callable[[typer.Context, str], list[str]]
 
 
 def offer_deployments(ctx: typer.Context, incomplete: str) -> list[str]:

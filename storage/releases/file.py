@@ -169,11 +169,6 @@ def check_words(words: Sequence[str]) -> None:
         seen.add(word)
 
 
-def unit_vectors(vectors: NDArray[np.float32], words: Sequence[str]) -> NDArray[np.float32]:
-    """(N, D) float32 rows scaled to length 1. Raises ReleaseError naming the first word without a direction."""
-    return _scaled(vectors, row_lengths(vectors, words))
-
-
 def row_lengths(vectors: NDArray[np.float32], words: Sequence[str]) -> NDArray[np.float64]:
     """(N,) lengths of (N, D) rows. Raises ReleaseError naming the first word without a direction."""
     lengths: NDArray[np.float64] = np.sqrt(np.einsum("nd,nd->n", vectors, vectors, dtype=np.float64))
