@@ -46,7 +46,7 @@ def test_auto_takes_numba_and_all_cores() -> None:
 
 def test_auto_falls_back_to_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     _, numba, torch = backends.BACKENDS
-    missing = backends.Backend("numba", without_numba, numba.load)
+    missing = backends.Backend("numba", without_numba, numba.loaders)
     monkeypatch.setattr(backends, "BACKENDS", (missing, torch))
     assert resolve_backend(SkipGramConfig()) == "torch"
     with pytest.raises(ValueError, match="numba cannot run here: the package numba is not installed"):
@@ -81,7 +81,7 @@ def test_an_unknown_model_is_refused_and_not_trained_as_skip_gram(backend: str) 
             continue
         sentences = topic_sentences(topics=2, words_per_topic=5, sentences=20)
         with pytest.raises(ValueError, match="not elmo"):
-            next(status.load()(ArrayTokenSource(sentences), some_vocabulary(sentences, 10), config))
+            next(status.loaders["skip_gram"]()(ArrayTokenSource(sentences), some_vocabulary(sentences, 10), config))
 
 
 # A small corpus gives Adam only 10 steps an epoch, so these are large.
