@@ -136,17 +136,17 @@ def test_a_candidate_alone_publishes_nothing(workspace: Workspace) -> None:
     assert [(release.version, release.current) for release in list_releases(workspace, "news")] == [(None, False)]
 
 
-def test_the_list_tells_versions_candidates_gates_and_the_current_one(workspace: Workspace) -> None:
+def test_the_list_has_versions_candidates_gates_and_the_current_one(workspace: Workspace) -> None:
     publish_release(workspace, "news", content())
     publish_release(workspace, "news", content(model_digest="second"))
     refusing = content(model_digest="worse")
     failed = GateRow(metric="simlex999", value=0.1, minimum=0.3, passed=False)
     keep_candidate(workspace, "news", replace(refusing, gates=[*refusing.gates, failed]))
-    told = [
+    listed = [
         (release.version, release.current, release.gates_passed, release.refused_by, release.model_digest)
         for release in list_releases(workspace, "news")
     ]
-    assert told == [
+    assert listed == [
         (1, False, True, [], "abc123"),
         (2, True, True, [], "second"),
         (None, False, False, ["simlex999"], "worse"),
@@ -224,7 +224,7 @@ def test_a_foreign_file_under_the_tables_name_is_not_replaced(workspace: Workspa
 
 def test_a_file_where_the_folder_of_releases_belongs_is_named(workspace: Workspace) -> None:
     workspace.tables_root.mkdir(parents=True)
-    (workspace.tables_root / "news").write_text("in the way")
+    (workspace.tables_root / "news").write_text("unexpected")
     with pytest.raises(WorkspaceError, match=r"an unexpected file blocks.*current release is untouched"):
         publish_release(workspace, "news", content())
 
@@ -442,7 +442,7 @@ def test_a_disk_that_takes_no_more_leaves_the_current_release(workspace: Workspa
 
 
 def publish_as_a_stranger(root: Path, answer: Connection) -> None:
-    """Publish without the right to write, which root has to give up first."""
+    """Publish without write permission, which root must drop first."""
     # A stranger may not be allowed to read the modules that publishing imports on the way.
     with tempfile.TemporaryDirectory() as folder:
         publish_release(Workspace(Path(folder)), "news", content())
