@@ -24,7 +24,7 @@ from storage.layout import Workspace
 from storage.stages import Manifest, Stage, StageFacts, complete_stage
 from tasks.text.cooccurrences import expected_pairs
 from tasks.trainers.backends import resolve_backend, resolve_workers
-from tasks.trainers.config import GloveConfig
+from tasks.trainers.config import CooccurrenceConfig
 from tasks.vocabulary import EncodedFacts, VocabularyFacts
 
 logger = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ class CooccurrenceFacts(StageFacts):
 def cooccurrence_stage(
     encoded: Stage[EncodedFacts] | Manifest[EncodedFacts],
     vocabulary: Stage[VocabularyFacts] | Manifest[VocabularyFacts],
-    config: GloveConfig,
+    config: CooccurrenceConfig,
 ) -> Stage[CooccurrenceFacts]:
     """The stage for this corpus and window."""
     inputs = {"encoded": encoded.digest, "vocabulary": vocabulary.digest}
@@ -66,7 +66,7 @@ def cooccurrence_stage(
 def count_cooccurrences(
     encoded: Manifest[EncodedFacts],
     vocabulary: Manifest[VocabularyFacts],
-    config: GloveConfig,
+    config: CooccurrenceConfig,
     workspace: Workspace,
 ) -> Manifest[CooccurrenceFacts]:
     """Count the pairs of words within a window, in bounded memory.
@@ -106,7 +106,9 @@ def count_cooccurrences(
     return manifest
 
 
-def _check_disk(workspace: Workspace, counts: NDArray[np.float64], encoded: EncodedFacts, config: GloveConfig) -> None:
+def _check_disk(
+    workspace: Workspace, counts: NDArray[np.float64], encoded: EncodedFacts, config: CooccurrenceConfig
+) -> None:
     """Log the resources that counting may use. Raises TrainingError if the disk space is too small.
 
     counts: (V,) float64, occurrences of each word after subsampling.

@@ -11,7 +11,7 @@ from tasks.release_report import ReportConfig
 from tasks.scoring import EvaluationConfig
 from tasks.text.tokenizers import TokenizerConfig
 from tasks.text.vocabulary import VocabularyConfig
-from tasks.trainers.config import GloveConfig, SkipGramConfig, TrainingConfig
+from tasks.trainers.config import SkipGramConfig, TrainingConfig
 
 
 class ModelParameters(BaseModel):
@@ -36,10 +36,10 @@ class BuildParameters(ModelParameters):
     @classmethod
     def _matrix_of_the_family(cls, publication: PublicationConfig, info: ValidationInfo) -> PublicationConfig:
         """The matrix that the model family publishes, unless one is set."""
-        if publication.matrix is not None:
+        training = info.data.get("training")
+        if publication.matrix is not None or training is None:
             return publication
-        matrix = "sum" if isinstance(info.data.get("training"), GloveConfig) else "center"
-        return publication.model_copy(update={"matrix": matrix})
+        return publication.model_copy(update={"matrix": training.published_matrix})
 
     @property
     def sections(self) -> dict[str, BaseModel]:

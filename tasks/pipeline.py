@@ -20,7 +20,7 @@ from tasks.corpus import CorpusFacts, fetch_corpus
 from tasks.evaluation import EvaluationFacts, evaluate_vectors
 from tasks.parameters import BuildParameters, ModelParameters
 from tasks.tokens import TokensFacts, tokenize_corpus
-from tasks.trainers.config import GloveConfig
+from tasks.trainers.config import CooccurrenceConfig
 from tasks.training import ModelFacts, start_spec, train_vectors
 from tasks.vocabulary import EncodedFacts, VocabularyFacts, build_vocabulary, encode_corpus
 
@@ -88,7 +88,7 @@ def build_model(
         raise NothingToTrainError(corpus, len(only or ()))
     start = find_start(start_spec(parameters.corpus, parameters.training), current, workspace)
     cooccurrences = None
-    if isinstance(parameters.training, GloveConfig):
+    if isinstance(parameters.training, CooccurrenceConfig):
         cooccurrences = _run(count_cooccurrences, encoded, vocabulary, parameters.training, workspace)
     training = _run(train_vectors, encoded, vocabulary, parameters.training, workspace, start, cooccurrences)
     return ModelLineage(corpus, tokens, vocabulary, encoded, cooccurrences, training)

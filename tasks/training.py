@@ -23,7 +23,7 @@ from tasks.cooccurrences import CooccurrenceFacts
 from tasks.corpus_config import CorpusConfig
 from tasks.trainers.backends import explain_backend, resolve_config, train
 from tasks.trainers.bookkeeping import first_state
-from tasks.trainers.config import GloveConfig, TrainingConfig, training_config
+from tasks.trainers.config import TrainingConfig, training_config
 from tasks.trainers.interface import DivergenceError, EpochResult, TrainingState, TrainingStep, Vocabulary
 from tasks.trainers.warm_start import start_from
 from tasks.vocabulary import EncodedFacts, VocabularyFacts
@@ -162,10 +162,10 @@ def train_vectors(
 
 def _initial_state(start: StartPoint, words: list[str], counts: Vocabulary, config: TrainingConfig) -> TrainingState:
     """An initial state that contains the vectors of the start point."""
-    if isinstance(config, GloveConfig) and (start.family != config.model or start.model is None):
+    if config.starts_from == "own" and (start.family != config.model or start.model is None):
         what = "its model is gone from the workspace" if start.family == config.model else f"it is {start.family}"
         raise TrainingError(
-            f"training.start_from: GloVe continues only with both matrices and the biases of a GloVe model, and "
+            f"training.start_from: {config.model} continues only from all matrices of a {config.model} model, and "
             f"{start.release} does not have them ({what}); set training.start_from=none and corpus.train_on=all"
         )
     state = first_state(counts, config)

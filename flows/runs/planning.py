@@ -15,7 +15,7 @@ from tasks.cooccurrences import cooccurrence_stage
 from tasks.corpus import corpus_stage
 from tasks.evaluation import evaluation_stage
 from tasks.tokens import tokens_stage
-from tasks.trainers.config import GloveConfig
+from tasks.trainers.config import CooccurrenceConfig
 from tasks.training import start_spec, training_stage
 from tasks.vocabulary import encoded_stage, vocabulary_stage
 
@@ -45,8 +45,9 @@ def plan_stages(parameters: BuildParameters, workspace: Workspace) -> tuple[Arri
     vocabulary = vocabulary_stage(tokens, parameters.vocabulary)
     encoded = encoded_stage(tokens, vocabulary, arrivals.only)
     start = find_start(start_spec(parameters.corpus, parameters.training), release, workspace)
-    glove = parameters.training if isinstance(parameters.training, GloveConfig) else None
-    cooccurrences = cooccurrence_stage(encoded, vocabulary, glove) if glove else None
+    cooccurrences = None
+    if isinstance(parameters.training, CooccurrenceConfig):
+        cooccurrences = cooccurrence_stage(encoded, vocabulary, parameters.training)
     training = training_stage(encoded, vocabulary, parameters.training, start, cooccurrences)
     evaluation = evaluation_stage(training, vocabulary, parameters.evaluation, parameters.publication.published_matrix)
     comparison = comparison_stage(training, vocabulary, parameters.evaluation, parameters.publication, release)

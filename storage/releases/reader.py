@@ -174,7 +174,7 @@ def check_release_file(path: Path) -> ReleaseRow:
                 FROM {table}"""
         ).fetchall()
         if (count, lowest, highest) != (row.rows, 1, row.rows):
-            raise ReleaseError(f"{path} is damaged: {row.rows} rows were written, {count} are there")
+            raise ReleaseError(f"{path} is damaged: {row.rows} rows were written, but it holds {count}")
         if not off_unit < UNIT_TOLERANCE:
             raise ReleaseError(f"{path} is damaged: a vector has not length 1")
         if stored_sha256(connection, row) != row.sha256:

@@ -1,4 +1,4 @@
-"""What a release file contains besides the vectors: one model per table, whose fields are the columns.
+"""What a release file contains in addition to the vectors: one model per table, whose fields are the columns.
 
 The description of a field is the comment on its column, so that `DESCRIBE` and this file never disagree. A change of
 any table or macro raises FORMAT_VERSION; files of earlier versions stay readable, and one of each is kept in

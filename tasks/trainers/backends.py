@@ -1,13 +1,13 @@
 """The training backends. A backend's libraries are imported on first use."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, Literal, Protocol
 
 from tasks.trainers.bookkeeping import MODELS, first_learning_rate
-from tasks.trainers.config import SkipGramConfig, TrainingConfig, WindowConfig
+from tasks.trainers.config import SkipGramConfig, TrainerConfig, TrainingConfig, WindowConfig
 from tasks.trainers.gpu.status import device_name, memory_obstacle, obstacle
 from tasks.trainers.interface import ChunkSource, TrainingState, TrainingStep, Vocabulary
 
@@ -42,15 +42,14 @@ class Trainer(Protocol):
 class Backend:
     """One way to train: whether it can run here, and its training function.
 
+    loaders: model -> a function that imports its trainer; any other model is refused.
     misfit: why it cannot train with some settings and vocabulary size (None: unknown); None if it can.
-    models: those that it trains; any other is refused.
     """
 
     name: BackendName
     status: Callable[[], BackendStatus]
-    load: Callable[[], Trainer]
-    misfit: Callable[[TrainingConfig, int | None], str | None] = lambda config, words: None
-    models: tuple[str, ...] = MODELS
+    loaders: Mapping[str, Callable[[], Trainer]]
+    misfit: Callable[[TrainerConfig, int | None], str | None] = lambda config, words: None
 
 
 def available_backends() -> list[BackendStatus]:
@@ -58,7 +57,7 @@ def available_backends() -> list[BackendStatus]:
     return [backend.status() for backend in BACKENDS]
 
 
-def resolve_backend(config: TrainingConfig, words: int | None = None) -> BackendName:
+def resolve_backend(config: TrainerConfig, words: int | None = None) -> BackendName:
     """The backend that will run. Raises ValueError, with the reason, if it cannot.
 
     words: size of the vocabulary, if known: `auto` skips a GPU with too little memory for it.
@@ -66,14 +65,14 @@ def resolve_backend(config: TrainingConfig, words: int | None = None) -> Backend
     return _choose_backend(config, words)[0].name
 
 
-def explain_backend(config: TrainingConfig, words: int | None = None) -> str:
+def explain_backend(config: TrainerConfig, words: int | None = None) -> str:
     """The backend that will run, and why those that `auto` prefers will not. Raises ValueError."""
     chosen, refusals = _choose_backend(config, words)
     reasons = "".join(f"; not {name}: {reason}" for name, reason in refusals.items())
     return f"{chosen.name} ({chosen.status().reason}){reasons}"
 
 
-def _choose_backend(config: TrainingConfig, words: int | None) -> tuple[Backend, dict[str, str]]:
+def _choose_backend(config: TrainerConfig, words: int | None) -> tuple[Backend, dict[str, str]]:
     """The backend that will run, and the reasons against those it prefers. Raises ValueError if none can run."""
     refusals: dict[str, str] = {}
     for backend in BACKENDS:
@@ -89,14 +88,14 @@ def _choose_backend(config: TrainingConfig, words: int | None) -> tuple[Backend,
     raise ValueError(f"no training backend can run here ({reasons})")
 
 
-def _misfit(backend: Backend, config: TrainingConfig, words: int | None) -> str | None:
-    if config.model not in backend.models:
-        known = " and ".join(backend.models)
+def _misfit(backend: Backend, config: TrainerConfig, words: int | None) -> str | None:
+    if config.model not in backend.loaders:
+        known = " and ".join(backend.loaders)
         return f"it trains {known}, and training.model is {config.model}"
     return backend.misfit(config, words)
 
 
-def resolve_workers(config: TrainingConfig) -> int:
+def resolve_workers(config: TrainerConfig) -> int:
     """Number of training threads: as set, else every core that this process may use."""
     if config.workers is not None:
         return config.workers
@@ -148,8 +147,10 @@ def train(
     Raises ValueError if the settings or the state do not match, DivergenceError if the vectors diverged.
     """
     config = resolve_config(config, len(vocabulary))
-    trainer = next(backend for backend in BACKENDS if backend.name == config.backend).load()
-    return trainer(source, vocabulary, config, state, resumable_every_seconds=resumable_every_seconds)
+    backend = next(backend for backend in BACKENDS if backend.name == config.backend)
+    return backend.loaders[config.model]()(
+        source, vocabulary, config, state, resumable_every_seconds=resumable_every_seconds
+    )
 
 
 def _triton_status() -> BackendStatus:
@@ -157,7 +158,7 @@ def _triton_status() -> BackendStatus:
     return BackendStatus("triton", reason is None, reason or device_name())
 
 
-def _triton_misfit(config: TrainingConfig, words: int | None) -> str | None:
+def _triton_misfit(config: TrainerConfig, words: int | None) -> str | None:
     if isinstance(config, WindowConfig) and config.device == "cpu":
         return "training.device is cpu"
     if config.backend == "auto" and config.workers == 1:
@@ -178,21 +179,15 @@ def _numba_status() -> BackendStatus:
 
 
 def _load_numba() -> Trainer:
-    from tasks.trainers.cpu.glove import train_glove
     from tasks.trainers.cpu.trainer import train_skip_gram
 
-    def train_on_cpu(
-        source: Any,  # noqa: ANN401
-        vocabulary: Vocabulary,
-        config: Any,  # noqa: ANN401
-        state: TrainingState | None = None,
-        *,
-        resumable_every_seconds: float = 60.0,
-    ) -> Iterator[TrainingStep]:
-        trainer: Trainer = train_glove if config.model == "glove" else train_skip_gram
-        return trainer(source, vocabulary, config, state, resumable_every_seconds=resumable_every_seconds)
+    return train_skip_gram
 
-    return train_on_cpu
+
+def _load_glove() -> Trainer:
+    from tasks.trainers.cpu.glove import train_glove
+
+    return train_glove
 
 
 def _torch_status() -> BackendStatus:
@@ -209,7 +204,7 @@ def _load_torch() -> Trainer:
 
 # Fastest first.
 BACKENDS = (
-    Backend("triton", _triton_status, _load_triton, _triton_misfit, ("skip_gram",)),
-    Backend("numba", _numba_status, _load_numba, models=(*MODELS, "glove")),
-    Backend("torch", _torch_status, _load_torch),
+    Backend("triton", _triton_status, {"skip_gram": _load_triton}, _triton_misfit),
+    Backend("numba", _numba_status, {**dict.fromkeys(MODELS, _load_numba), "glove": _load_glove}),
+    Backend("torch", _torch_status, dict.fromkeys(MODELS, _load_torch)),
 )

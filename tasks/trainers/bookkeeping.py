@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.trainers.config import FamilyConfig, GloveConfig, WindowConfig
+from tasks.trainers.config import FamilyConfig, WindowConfig
 from tasks.trainers.interface import (
     ChunkSource,
     DivergenceError,
@@ -21,6 +21,8 @@ from tasks.trainers.sampling import initial_glove_state, initial_state
 # The default step size of stochastic gradient descent with the gradients of word2vec.c.
 DEFAULT_LEARNING_RATE = 0.05
 MODELS = ("skip_gram", "cbow")
+# Families that train or accumulate more than two matrices; the others start as word2vec.c does.
+INITIAL_STATES = {"glove": initial_glove_state}
 # Untrained vectors lose log(2) for each of the 1 + negatives outputs; normal training stays below that.
 DIVERGED_LOSS_FACTOR = 8.0
 
@@ -43,8 +45,7 @@ def begin_training(
 
 def first_state(vocabulary: Vocabulary, config: FamilyConfig) -> TrainingState:
     """The random state that training starts from. Raises ValueError if the vocabulary is empty."""
-    initial = initial_glove_state if isinstance(config, GloveConfig) else initial_state
-    return initial(vocabulary, config.dimension, config.seed)
+    return INITIAL_STATES.get(config.model, initial_state)(vocabulary, config.dimension, config.seed)
 
 
 def check_model(config: WindowConfig, backend: str, known: Sequence[str] = MODELS) -> None:
@@ -64,7 +65,7 @@ def learning_rate_at(progress: float, config: FamilyConfig) -> float:
 
     The base rate of AdaGrad is constant.
     """
-    if isinstance(config, GloveConfig):
+    if not isinstance(config, WindowConfig):
         return config.learning_rate
     return first_learning_rate(config) * (1.0 - (1.0 - config.final_rate_fraction) * progress)
 
@@ -90,9 +91,9 @@ def check_pairs(chunk: PairRun, words: int) -> None:
 
 def check_loss(loss_sum: float, pairs: int, state: TrainingState, config: FamilyConfig) -> None:
     """Raises DivergenceError if the loss of a unit of work is not finite or far above that of untrained vectors."""
-    # The cost of GloVe has no bound that depends on the settings alone.
+    # The cost of a fit to counts has no bound that depends on the settings alone.
     largest = np.inf
-    if not isinstance(config, GloveConfig):
+    if isinstance(config, WindowConfig):
         largest = DIVERGED_LOSS_FACTOR * (1 + config.negatives_per_pair) * np.log(2.0)
     if not np.isfinite(loss_sum) or loss_sum > largest * max(pairs, 1):
         raise divergence(f"the mean loss per pair of a chunk is {loss_sum / max(pairs, 1):.4g}", state, config)

@@ -1,7 +1,7 @@
 """Settings of training: one frozen model per model family, a union discriminated by `training.model`."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler, TypeAdapter
 from pydantic.json_schema import JsonSchemaValue
@@ -9,9 +9,16 @@ from pydantic_core import CoreSchema
 
 
 class TrainerConfig(BaseModel):
-    """The settings of every model family. Names follow the papers, spelt out."""
+    """The settings of every model family, and what the rest of the pipeline must know of it.
+
+    Names follow the papers, spelt out.
+    published_matrix: the matrix that a release holds unless `publication.matrix` names one.
+    starts_from: releases that training may start from: of any family, or only of its own with both matrices.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    published_matrix: ClassVar[Literal["center", "sum"]] = "center"
+    starts_from: ClassVar[Literal["any", "own"]] = "any"
 
     model: str
     dimension: int = Field(100, ge=8, le=1024, description="length of each vector")
@@ -80,17 +87,12 @@ class CbowConfig(WindowConfig):
     model: Literal["cbow"] = Field("cbow", description="predicts a word from the mean of the words around it")
 
 
-class GloveConfig(TrainerConfig):
-    """GloVe: fits the logarithms of cooccurrence counts (Pennington et al. 2014)."""
+class CooccurrenceConfig(TrainerConfig):
+    """Families that fit counts of the words that occur near each other, instead of reading the text."""
 
-    # Prefect's form shows it.
-    model_config = ConfigDict(title="GloVe")
+    starts_from = "own"
 
-    model: Literal["glove"] = Field("glove", description="fits the logarithms of cooccurrence counts")
-    epochs: int = Field(15, ge=1, le=1000, description="passes over the cooccurrences")
     window_radius: int = Field(10, ge=1, le=20, description="words on each side; one at distance d counts 1 / d")
-    x_max: float = Field(10.0, gt=0, le=1e9, description="count from which all pairs weigh the same")
-    alpha: float = Field(0.75, ge=0, le=2, description="power of count / x_max by which rarer pairs weigh less")
     learning_rate: float = Field(0.05, gt=0, le=1, description="initial step size of AdaGrad")
     cooccurrence_megabytes: int = Field(
         1024, ge=1, le=1 << 24, description="memory for counting cooccurrences; the rest is spilled to the workspace"
@@ -98,6 +100,19 @@ class GloveConfig(TrainerConfig):
     cooccurrence_disk_megabytes: int | None = Field(
         None, ge=1, description="disk space for counting cooccurrences, checked before it starts; none: all free space"
     )
+
+
+class GloveConfig(CooccurrenceConfig):
+    """GloVe: fits the logarithms of cooccurrence counts (Pennington et al. 2014)."""
+
+    # Prefect's form shows it.
+    model_config = ConfigDict(title="GloVe")
+    published_matrix = "sum"
+
+    model: Literal["glove"] = Field("glove", description="fits the logarithms of cooccurrence counts")
+    epochs: int = Field(15, ge=1, le=1000, description="passes over the cooccurrences")
+    x_max: float = Field(10.0, gt=0, le=1e9, description="count from which all pairs weigh the same")
+    alpha: float = Field(0.75, ge=0, le=2, description="power of count / x_max by which rarer pairs weigh less")
 
 
 class _AnyOf:
@@ -119,8 +134,8 @@ TrainingConfig: TypeAlias = Annotated[
     Annotated[SkipGramConfig | CbowConfig | GloveConfig, Field(discriminator="model"), _AnyOf()],
     BeforeValidator(_with_model),
 ]
-# The same, with the base class of two families for the trainers that they share.
-FamilyConfig: TypeAlias = WindowConfig | GloveConfig
+# The two kinds of family, for the code that they share.
+FamilyConfig: TypeAlias = WindowConfig | CooccurrenceConfig
 FAMILIES: dict[str, type[TrainerConfig]] = {"skip_gram": SkipGramConfig, "cbow": CbowConfig, "glove": GloveConfig}
 _ADAPTER: TypeAdapter[TrainingConfig] = TypeAdapter(TrainingConfig)
 

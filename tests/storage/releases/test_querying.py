@@ -85,7 +85,7 @@ def test_examples_are_content_words_spread_over_the_ranks(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     "words", [["one"], ["a", "b", "kino"], ["the", "1", "?", "horror", "movie", "film", "story", "end"]]
 )
-def test_a_small_vocabulary_gives_what_examples_it_has(tmp_path: Path, words: list[str]) -> None:
+def test_a_small_vocabulary_yields_the_examples_it_has(tmp_path: Path, words: list[str]) -> None:
     pytest.importorskip("gensim", reason="the stop words are gensim's")
     release = publish_release(Workspace(tmp_path), "news", content(words))
     examples = [word for word, _ in example_neighbors(release.path)]

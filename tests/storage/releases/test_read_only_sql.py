@@ -44,7 +44,7 @@ def test_queries_are_answered(release: Path, sql: str, rows: list[tuple[object, 
     assert run_read_only(release, sql).rows == rows
 
 
-def test_columns_of_one_name_are_told_apart(release: Path) -> None:
+def test_columns_with_the_same_name_are_distinguished(release: Path) -> None:
     assert run_read_only(release, "SELECT 1 a, 2 a, 3 a_1, 4 a").columns == ["a", "a_1", "a_1_1", "a_2"]
     assert run_read_only(release, "SHOW TABLES").columns == ["name"]
 
