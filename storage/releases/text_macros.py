@@ -51,12 +51,13 @@ def _weighted_mean(shape: Shape, spelt: str) -> str:
     """The end of a query with the words in `listed`: the mean of the vectors of those that are known.
 
     One aggregate per number: over many texts 2.6 times as fast as lists, and 12 times as fast as rows of numbers.
+    The cast comes last, because CASE has no arrays.
     """
     numbers = ", ".join(f"sum(weight * vector[{place}]) / sum(weight)" for place in range(1, shape.dimension + 1))
     return f"""known AS (
             SELECT q.vector, q.weight::DOUBLE AS weight FROM {shape.table} q JOIN listed ON q.word = {spelt}
         )
-        SELECT CASE WHEN count(*) > 0 THEN [{numbers}]::FLOAT[{shape.dimension}] END FROM known"""
+        SELECT (CASE WHEN count(*) > 0 THEN [{numbers}] END)::FLOAT[{shape.dimension}] FROM known"""
 
 
 TEXT_MACROS = (
