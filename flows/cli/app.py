@@ -18,6 +18,7 @@ from flows.cli import (
     evaluation_commands,
     exchange_commands,
     history_commands,
+    mirror_command,
     notify_commands,
     report_commands,
     server_commands,
@@ -164,6 +165,7 @@ downstream_command.register(app)
 evaluation_commands.register(app)
 exchange_commands.register(app)
 history_commands.register(app)
+mirror_command.register(app)
 report_commands.register(app)
 server_commands.register(app)
 notify_commands.register(app)
