@@ -96,7 +96,7 @@ def train_gensim_fasttext(corpus: BenchmarkCorpus, settings: BenchmarkSettings) 
     """Train gensim's FastText with skip-gram and its default n-grams and buckets."""
     started = datetime.now(UTC)
     model = FastText(
-        corpus_file=str(corpus.path), vector_size=settings.dimension, window=settings.window_radius, sg=1,
+        corpus_file=str(corpus.file), vector_size=settings.dimension, window=settings.window_radius, sg=1,
         negative=settings.negatives_per_pair, min_count=settings.min_count, sample=settings.subsample_threshold,
         workers=settings.workers, epochs=settings.epochs, alpha=settings.learning_rate, seed=settings.seed,
     )  # fmt: skip

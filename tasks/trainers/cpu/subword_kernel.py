@@ -3,8 +3,8 @@
 A word's input vector is the mean of its own row and the rows of its n-grams. The chunk is trained in short segments:
 the vectors of the words of a segment are composed once, `train_chunk` trains them as if they were rows, and the change
 of each vector is then added to every row that it was composed of, as fastText adds the gradient of the mean. Composing
-for every window would cost fifteen times as many rows. In a segment of SEGMENT_TOKENS even a frequent n-gram moves
-about as often as a copied row between two exchanges (`trainer.USES_BETWEEN_EXCHANGES`).
+for every window would cost fifteen times as many rows. The changes of one segment to a row add up without seeing each
+other, so segments are short enough that no row is used often in one (`subwords.segment_tokens`).
 """
 
 # Numba's compiled functions are untyped. The tests check what they return.
@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from tasks.trainers.cpu import kernel, vector_code, window_code
 from tasks.trainers.cpu.kernel import FAST, Copies, Radii, Rates, _random_bits, code_digest, njit, train_chunk
 
-SEGMENT_TOKENS = 500
 NO_EXCHANGE = 1 << 60
 
 
@@ -82,31 +81,33 @@ def make_train_subword_chunk(code_digest: int) -> Callable[..., tuple[float, int
         averaged: bool,
         rates: Rates,
         key: np.uint64,
+        segment_tokens: int,
     ) -> tuple[float, int]:
         """Train on one chunk of the corpus; returns (loss summed over all pairs, positive pairs).
 
-        composed: (V, W) float32, scratch of this thread.  The other arguments are those of `kernel.train_chunk`.
+        composed: (V, W) float32, scratch of this thread.  segment_tokens: a segment ends with the sentence that reaches
+        it.  The other arguments are those of `kernel.train_chunk`.
         A sentence longer than a segment is trained as several.
         """
         _ = code_digest
-        offsets = np.empty(len(sentence_offsets) + len(token_ids) // SEGMENT_TOKENS + 1, np.int64)
+        offsets = np.empty(len(sentence_offsets) + len(token_ids) // segment_tokens + 1, np.int64)
         offsets[0], pieces = 0, 0
         for s in range(len(sentence_offsets) - 1):
-            while sentence_offsets[s + 1] - offsets[pieces] > SEGMENT_TOKENS:
-                offsets[pieces + 1] = offsets[pieces] + SEGMENT_TOKENS
+            while sentence_offsets[s + 1] - offsets[pieces] > segment_tokens:
+                offsets[pieces + 1] = offsets[pieces] + segment_tokens
                 pieces += 1
             offsets[pieces + 1] = sentence_offsets[s + 1]
             pieces += 1
         # Number of the segment that composed a word last.
         composed_in = np.full(len(composed), -1, np.int32)
-        listed = np.empty(2 * SEGMENT_TOKENS, np.int32)
-        before = np.empty((2 * SEGMENT_TOKENS, composed.shape[1]), np.float32)
+        listed = np.empty(2 * segment_tokens, np.int32)
+        before = np.empty((2 * segment_tokens, composed.shape[1]), np.float32)
         keep_key = _random_bits(key, 0)
         loss, pairs = np.float64(0.0), 0
         piece, segment = 0, 0
         while piece < pieces:
             first = piece
-            while piece < pieces and offsets[piece] - offsets[first] < SEGMENT_TOKENS:
+            while piece < pieces and offsets[piece] - offsets[first] < segment_tokens:
                 piece += 1
             count = 0
             for position in range(offsets[first], offsets[piece]):
