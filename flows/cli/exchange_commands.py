@@ -9,7 +9,7 @@ from rich.markup import escape
 
 from flows.cli.completion import offer_tables
 from flows.cli.console import output, shown_progress
-from flows.cli.options import JsonOption, TableArgument, WorkspaceOption, print_json
+from flows.cli.options import JsonOption, KeptVersionOption, TableArgument, WorkspaceOption, print_json
 from flows.cli.printable import printable
 from flows.server.environment import prepare_prefect
 from storage.layout import resolve_workspace
@@ -28,7 +28,7 @@ def export_vectors(
     target: Annotated[
         Path, typer.Option("-o", "--output", help="output file; a folder for numpy, safetensors and projector")
     ],
-    version: Annotated[int | None, typer.Option(min=1, help="a kept version; default: the current one")] = None,
+    version: KeptVersionOption = None,
     force: Annotated[bool, typer.Option("--force", help="overwrite an existing file")] = False,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
@@ -38,9 +38,12 @@ def export_vectors(
     Example: vecmill export movie-reviews --format word2vec -o movies.txt.gz
     """
     from storage.releases.exporting import export_table
+    from storage.releases.history import find_version
 
+    resolved = resolve_workspace(workspace)
     with shown_progress():
-        done = export_table(resolve_workspace(workspace), table, form, target, version=version, force=force)
+        number = None if version is None else find_version(resolved, table, version)
+        done = export_table(resolved, table, form, target, version=number, force=force)
     if as_json:
         print_json(asdict(done))
         return
@@ -66,13 +69,16 @@ def import_vectors(
             "--skip-bad-rows", help="skip rows with zeros or NaN, ambiguous or duplicate words and invalid UTF-8"
         ),
     ] = False,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="import only the first rows, the most frequent words")
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="allow replacing trained or gated releases")] = False,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Publish external vectors as the next version of a table, if they pass its gates.
 
-    Example: vecmill import glove.6B.50d.txt --table glove --license PDDL
+    Example: vecmill import glove.6B.50d.txt --table glove --license PDDL --limit 50000
     """
     from storage.releases.file import ReleaseContent
     from storage.releases.importing import import_vectors as publish_vectors
@@ -97,6 +103,7 @@ def import_vectors(
             words=words,
             licence=licence,
             skip_bad_rows=skip_bad_rows,
+            limit=limit,
             yes=yes,
             judge=judged,
         )

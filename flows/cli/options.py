@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.completion import offer_deployments, offer_tables
+from flows.cli.completion import offer_deployments, offer_tables, offer_versions
 from storage.layout import WORKSPACE_VARIABLE
 
 DeploymentArgument = Annotated[
@@ -20,6 +20,10 @@ WorkspaceOption = Annotated[
 SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="SETTING=VALUE", help="override one setting, e.g. training.epochs=3"),
+]
+KeptVersionOption = Annotated[
+    str | None,
+    typer.Option("--version", help="a kept version or tag; default: the current one", autocompletion=offer_versions),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="print the result as JSON on one line")]
 

@@ -36,6 +36,7 @@ from storage.releases.records import (
     readable_releases,
     summarize_release,
 )
+from storage.releases.tags import read_tags
 from storage.stages import FileRecord
 
 logger = logging.getLogger(__name__)
@@ -120,7 +121,8 @@ def list_releases(workspace: Workspace, table: str) -> list[ReleaseSummary]:
     published = kept_releases(workspace, table)
     refused = readable_releases(workspace.candidates_folder(table).glob("*.duckdb"))
     refused.sort(key=lambda candidate: candidate.created_at)
-    return [summarize_release(release, current) for release in [*published, *refused]]
+    tags = read_tags(workspace, table)
+    return [summarize_release(release, current, tags) for release in [*published, *refused]]
 
 
 @contextmanager

@@ -160,6 +160,17 @@ def test_counts_are_kept_and_must_not_rise(workspace: Workspace, tmp_path: Path)
         import_vectors(workspace, "news", str(tmp_path / "rising.parquet"))
 
 
+def test_only_the_first_rows_are_imported(workspace: Workspace, tmp_path: Path) -> None:
+    path = tmp_path / "glove.txt"
+    path.write_text("the 1 0\nof 0 1\nand 1 1\nzero 0 0\n")
+    done = import_vectors(workspace, "glove", str(path), limit=2)
+    assert (done.words, done.left_out) == (2, 0)
+    with open_release(workspace.table_file("glove")) as connection:
+        assert connection.execute("SELECT word FROM word_vectors ORDER BY rank").fetchall() == [("the",), ("of",)]
+        found = dict(connection.execute("SELECT name, value FROM settings WHERE name LIKE 'import.%'").fetchall())
+    assert (found["import.limit"], found["import.rows_in_source"]) == ("2", "4")
+
+
 def test_the_same_vectors_are_not_published_twice(workspace: Workspace, tmp_path: Path) -> None:
     path = str(glove_file(tmp_path, sample()))
     assert import_vectors(workspace, "glove", path).published
