@@ -6,7 +6,7 @@ import typer
 
 from flows.cli.completion import offer_candidates, offer_releases, offer_versions
 from flows.cli.console import messages, output, print_table, shown_progress
-from flows.cli.options import JsonOption, KeptVersionOption, TableArgument, WorkspaceOption, print_json
+from flows.cli.options import JsonOption, KeptVersionOption, TableArgument, WorkspaceOption, chosen_file, print_json
 from flows.cli.printable import printable
 from storage.errors import SettingsError
 from storage.layout import resolve_workspace
@@ -40,10 +40,9 @@ def sql(
     Example: vecmill sql movie-reviews "from nearest('terrible')"
     """
     from flows.cli.table_views import result_table
-    from storage.releases.history import queried_file
     from storage.releases.read_only_sql import run_read_only
 
-    result = run_read_only(queried_file(resolve_workspace(workspace), table, version), query, timeout)
+    result = run_read_only(chosen_file(resolve_workspace(workspace), table, version), query, timeout)
     if as_json:
         print_json([dict(zip(result.columns, row, strict=True)) for row in result.rows])
         return
@@ -58,7 +57,7 @@ def releases(table: TableArgument, workspace: WorkspaceOption = None, as_json: J
     Example: vecmill releases movie-reviews
     """
     from flows.cli.table_views import release_table
-    from storage.releases.publishing import list_releases
+    from storage.releases.listing import list_releases
 
     found = list_releases(resolve_workspace(workspace), table)
     if as_json:

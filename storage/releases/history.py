@@ -74,10 +74,8 @@ def untag_release(workspace: Workspace, table: str, version: str, tag: str) -> i
     return number
 
 
-def queried_file(workspace: Workspace, table: str, version: str | None = None) -> Path:
-    """The file of a kept version, given as a number or tag, or the current one. Raises ReleaseError."""
-    if version is None:
-        return published_file(workspace, table)
+def version_file(workspace: Workspace, table: str, version: str) -> Path:
+    """The file of a kept version, given as a number or tag. Raises ReleaseError that names those there are."""
     return workspace.release_file(table, find_version(workspace, table, version))
 
 

@@ -1,17 +1,19 @@
 """Ask a published table from Python: the same macros that SQL users call, read-only."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import duckdb
-import numpy as np
-from numpy.typing import NDArray
 
 from storage.errors import ReleaseError
 from storage.layout import TABLE_NAME, Workspace
-from storage.releases.macro_parts import MOST_NEIGHBORS
-from storage.releases.reader import open_release
+from storage.releases.opening import open_release
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 # More frequent words are mostly the grammar of a language.
 FIRST_EXAMPLE_RANK = 150
@@ -86,6 +88,11 @@ def find_most_similar(
 
     Releases of every format answer. Words are spelt as in `find_nearest`. Raises ReleaseError for an unknown word.
     """
+    # Deferred: `vecmill nearest` needs neither.
+    import numpy as np
+
+    from storage.releases.macro_parts import MOST_NEIGHBORS
+
     with open_release(release) as connection:
         signed = [(word, 1.0) for word in positive] + [(word, -1.0) for word in negative]
         spelt = []
@@ -122,7 +129,10 @@ def _unknown_word(connection: duckdb.DuckDBPyConnection, table: str, word: str) 
     return ReleaseError(f"{table!r} has no word {word[:80]!r}; {hint}")
 
 
-def _vectors(connection: duckdb.DuckDBPyConnection, words: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+def _vectors(connection: duckdb.DuckDBPyConnection, words: Sequence[str]) -> dict[str, "NDArray[np.float32]"]:
+    # Deferred: most queries name one word, and the table has it.
+    import numpy as np
+
     found = connection.execute("SELECT word, vector FROM word_vectors WHERE word IN (SELECT unnest(?))", [list(words)])
     return {word: np.array(vector, np.float32) for word, vector in found.fetchall()}
 
@@ -131,6 +141,8 @@ def _nearest_to_mean(
     connection: duckdb.DuckDBPyConnection, tokens: list[str], k: int, max_rank: int | None
 ) -> list[Neighbor] | None:
     """The k words nearest to the mean of several, without these; None unless the table holds all."""
+    import numpy as np
+
     vectors = _vectors(connection, tokens)
     if not all(token in vectors for token in tokens):
         return None
@@ -164,14 +176,16 @@ def _words_spelt_alike(connection: duckdb.DuckDBPyConnection, word: str, limit: 
     return [found for (found,) in rows]
 
 
-def example_neighbors(path: Path, words: int = 5, k: int = 5) -> list[tuple[str, list[Neighbor]]]:
+def example_neighbors(
+    path: Path, words: int = 5, k: int = 5, stop_words: Collection[str] = ()
+) -> list[tuple[str, list[Neighbor]]]:
     """Some content words of a release file with their k neighbours, the most frequent word first.
 
     The words have the ranks 150, 300, 600 …, closer together in a small vocabulary: common enough to be known,
-    past most of the grammar, and one of them rarer than the other.
+    past most of the grammar, and one of them rarer than the other. None of them is one of the stop words.
     """
     with open_release(path) as connection:
-        chosen = _example_words(connection, words)
+        chosen = _example_words(connection, words, stop_words)
         found: dict[str, list[Neighbor]] = {word: [] for word in chosen}
         for query, *neighbor in connection.execute(
             "SELECT query, word, similarity, rank FROM nearest_many(?, k := ?)", [chosen, k]
@@ -180,11 +194,8 @@ def example_neighbors(path: Path, words: int = 5, k: int = 5) -> list[tuple[str,
     return list(found.items())
 
 
-def _example_words(connection: duckdb.DuckDBPyConnection, words: int) -> list[str]:
-    """The first words at or after each rank that are letters only, of some length, and no English stop words."""
-    # Deferred: gensim takes a second to import.
-    from gensim.parsing.preprocessing import STOPWORDS
-
+def _example_words(connection: duckdb.DuckDBPyConnection, words: int, stop_words: Collection[str]) -> list[str]:
+    """The first words at or after each rank that are letters only, of some length, and no stop words."""
     ranks = [FIRST_EXAMPLE_RANK * 2**place for place in range(words)]
     ((rows,),) = connection.execute("SELECT count(*) FROM word_vectors").fetchall()
     scale = min(1.0, rows / (ranks[-1] * 1.25))
@@ -193,7 +204,7 @@ def _example_words(connection: duckdb.DuckDBPyConnection, words: int) -> list[st
            ORDER BY length(word) < 5, rank""",
         [2 * ranks[-1]],
     ).fetchall()
-    left = [(rank, word) for rank, word in candidates if word.lower() not in STOPWORDS]
+    left = [(rank, word) for rank, word in candidates if word.lower() not in stop_words]
     chosen: list[tuple[int, str]] = []
     for wanted in ranks:
         later = [candidate for candidate in left if candidate[0] >= wanted * scale]

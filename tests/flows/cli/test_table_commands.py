@@ -106,10 +106,8 @@ def test_a_tag_is_accepted_as_a_version_and_keeps_its_release(vecmill: Command, 
     assert answer(vecmill("sql", "news", "select version from release", "--version", "stable", "--json")) == [
         {"version": 1}
     ]
-    assert (
-        answer(vecmill("diff", "news", "stable", "2", "--json"))["older"]
-        == answer(vecmill("diff", "news", "1", "2", "--json"))["older"]
-    )
+    by_tag, by_number = (answer(vecmill("diff", "news", older, "2", "--json")) for older in ("stable", "1"))
+    assert by_tag == by_number | {"older": "stable"}
     target = workspace.root / "out.vec"
     exported = vecmill("export", "news", "--format", "numpy", "-o", str(target), "--version", "stable", "--json")
     assert answer(exported)["version"] == 1
@@ -142,7 +140,7 @@ def test_words_like_several_are_those_of_sql(vecmill: Command) -> None:
     expected = answer(vecmill("sql", "news", "from analogy('word3', 'word5', 'word8', k := 2)", "--json"))
     assert [line["word"] for line in found] == [line["word"] for line in expected]
     found = answer(vecmill("nearest", "news", "word3", "--max-rank", "20", "-k", "500", "--json"))
-    assert {line["rank"] for line in found} == set(range(1, 21)) - {5 - 1}
+    assert {line["rank"] for line in found} == set(range(1, 21)) - {5}
     assert vecmill("analogy", "news", "word3", "word5", "word8")[1].startswith("word")
 
 
