@@ -12,8 +12,11 @@ from flows.cli.console import output, shown_progress
 from flows.cli.options import JsonOption, KeptVersionOption, TableArgument, WorkspaceOption, print_json
 from flows.cli.printable import printable
 from flows.server.environment import prepare_prefect
-from storage.layout import resolve_workspace
+from storage.layout import Workspace, resolve_workspace
 from storage.vectors.format_names import ReadFormat, VectorFormat
+
+# int() refuses numbers of thousands of digits.
+LONGEST_NUMBER = 10
 
 
 def register(app: typer.Typer) -> None:
@@ -38,17 +41,25 @@ def export_vectors(
     Example: vecmill export movie-reviews --format word2vec -o movies.txt.gz
     """
     from storage.releases.exporting import export_table
-    from storage.releases.history import find_version
 
     resolved = resolve_workspace(workspace)
     with shown_progress():
-        number = None if version is None else find_version(resolved, table, version)
+        number = None if version is None else _number(resolved, table, version)
         done = export_table(resolved, table, form, target, version=number, force=force)
     if as_json:
         print_json(asdict(done))
         return
     what = f"{done.table} version {done.version}: {done.words:,} words x {done.dimension} as {done.format}"
     output.print(f"{what} to {escape(printable(str(done.path)))} ({done.size / 1e6:.1f} MB)", highlight=False)
+
+
+def _number(workspace: Workspace, table: str, version: str) -> int:
+    """A version, given as a number or tag."""
+    if version.isdecimal() and len(version) < LONGEST_NUMBER:
+        return int(version)
+    from storage.releases.history import find_version
+
+    return find_version(workspace, table, version)
 
 
 def import_vectors(
