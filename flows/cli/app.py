@@ -21,6 +21,7 @@ from flows.cli import (
     history_commands,
     mirror_command,
     notify_commands,
+    query_commands,
     report_commands,
     server_commands,
     table_commands,
@@ -186,6 +187,7 @@ def doctor(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> No
         print_table(table)
 
 
+query_commands.register(app)
 table_commands.register(app)
 corpus_command.register(app)
 corpora_command.register(app)
