@@ -6,7 +6,7 @@ Prefect and the numeric libraries take a second to import, so each command impor
 import gc
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -152,7 +152,8 @@ def _build(parameters: "BuildParameters", workspace: Workspace, as_json: bool) -
     without_heartbeats = temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None})
     try:
         with shown_progress(), without_heartbeats:
-            result = build_word_vectors(**parameters.sections, workspace=str(workspace.root))
+            sections: dict[str, Any] = {**parameters.sections}
+            result = build_word_vectors(**sections, workspace=str(workspace.root))
     except GateRefusedError as refusal:
         if isinstance(refusal.result, BuildResult):
             _show_result(refusal.result, as_json)

@@ -13,18 +13,13 @@ def fold_case(word: str) -> str:
 
 def rows_by_folded_word(words: Sequence[str]) -> dict[str, int]:
     """Folded word -> row. Among words that differ only in case the first, most frequent one wins."""
-    rows: dict[str, int] = {}
-    for row, word in enumerate(words):
-        rows.setdefault(fold_case(word), row)
-    return rows
+    return rows_by_word(list(map(fold_case, words)))
 
 
 def rows_by_word(words: Sequence[str]) -> dict[str, int]:
     """Exact word -> row; the first of duplicates."""
-    rows: dict[str, int] = {}
-    for row, word in enumerate(words):
-        rows.setdefault(word, row)
-    return rows
+    # Backwards, so that the first of duplicates is the last to be stored.
+    return dict(zip(reversed(words), range(len(words) - 1, -1, -1), strict=True))
 
 
 def find_rows(rows: Mapping[str, int], words: Sequence[str]) -> NDArray[np.int64]:
@@ -41,6 +36,7 @@ def shared_rows(
     """
     index = rows_by_folded_word if fold else rows_by_word
     first, other = index(words), index(others)
-    rows = np.fromiter(first.values(), dtype=np.int64, count=len(first))
-    in_other = np.fromiter((other.get(word, -1) for word in first), dtype=np.int64, count=len(first))
-    return rows[in_other >= 0], in_other[in_other >= 0]
+    shared = np.array([(row, other[word]) for word, row in first.items() if word in other], dtype=np.int64)
+    shared = shared.reshape(-1, 2)[::-1]
+    shared = shared[np.argsort(shared[:, 0], kind="stable")]
+    return shared[:, 0], shared[:, 1]
