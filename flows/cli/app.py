@@ -19,6 +19,7 @@ from flows.cli import (
     evaluation_commands,
     exchange_commands,
     history_commands,
+    mirror_command,
     notify_commands,
     report_commands,
     server_commands,
@@ -150,9 +151,9 @@ def _build(parameters: "BuildParameters", workspace: Workspace, as_json: bool) -
 
     # The heartbeat thread delays the end of a flow by up to a second; locally there is no use for heartbeats.
     without_heartbeats = temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None})
+    sections: dict[str, Any] = dict(parameters.sections)
     try:
         with shown_progress(), without_heartbeats:
-            sections: dict[str, Any] = {**parameters.sections}
             result = build_word_vectors(**sections, workspace=str(workspace.root))
     except GateRefusedError as refusal:
         if isinstance(refusal.result, BuildResult):
@@ -192,6 +193,7 @@ downstream_command.register(app)
 evaluation_commands.register(app)
 exchange_commands.register(app)
 history_commands.register(app)
+mirror_command.register(app)
 report_commands.register(app)
 server_commands.register(app)
 notify_commands.register(app)

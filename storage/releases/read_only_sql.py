@@ -16,6 +16,7 @@ from typing import Any
 import duckdb
 
 from storage.errors import QueryError, ReleaseError
+from storage.releases.macros import MACROS
 from storage.releases.opening import open_release, read_release_row
 from storage.releases.querying import is_unicode
 
@@ -26,11 +27,7 @@ SPILL_LIMIT = "4GB"
 # The macros of a release, and DuckDB's functions that read nothing but their arguments or the catalog.
 TABLE_FUNCTIONS = frozenset(
     [
-        "nearest",
-        "nearest_many",
-        "nearest_to",
-        "analogy",
-        "drift",
+        *(macro.name for macro in MACROS if not macro.scalar),
         "unnest",
         "range",
         "generate_series",

@@ -12,7 +12,15 @@ import pyarrow as pa
 
 from storage.errors import ReleaseError
 from storage.models.rows import ComparedWordRow, EvaluationRow
-from storage.releases.file import BLOCK_ROWS, UNIT_TOLERANCE, ReleaseContent, vectors_table, word_bytes
+from storage.releases.file import (
+    BLOCK_ROWS,
+    UNIT_TOLERANCE,
+    WEIGHTS_SINCE,
+    ReleaseContent,
+    vectors_table,
+    word_bytes,
+    word_weight,
+)
 from storage.releases.macros import MACROS
 from storage.releases.opening import log_file as log_file
 from storage.releases.opening import open_release as open_release
@@ -20,6 +28,8 @@ from storage.releases.opening import read_release_row as read_release_row
 from storage.releases.opening import read_rows as read_rows
 from storage.releases.schema import GateRow, Provenance, ReleaseRow, SettingRow, TrainingRow, quoted
 from storage.vectors.formats import WordVectors
+
+WEIGHT_TOLERANCE = 1e-6
 
 
 def stored_sha256(connection: duckdb.DuckDBPyConnection, row: ReleaseRow) -> str:
@@ -115,8 +125,17 @@ def check_release_file(path: Path) -> ReleaseRow:
             raise ReleaseError(f"{path} is damaged: a vector has not length 1")
         if stored_sha256(connection, row) != row.sha256:
             raise ReleaseError(f"{path} is damaged: the checksum of its vectors is not the one in its release table")
+        if row.format_version >= WEIGHTS_SINCE:
+            _check_weights(connection, table, path)
         _check_macros(connection, row, path)
     return row
+
+
+def _check_weights(connection: duckdb.DuckDBPyConnection, table: str, path: Path) -> None:
+    counts = connection.sql(f"SELECT count FROM {table} ORDER BY rank").to_arrow_table()["count"].to_numpy()
+    ((off,),) = connection.execute(f"SELECT max(abs(weight - {word_weight(counts)})) FROM {table}").fetchall()
+    if not off < WEIGHT_TOLERANCE:
+        raise ReleaseError(f"{path} is damaged: a weight is not that of its word's count")
 
 
 def _check_macros(connection: duckdb.DuckDBPyConnection, row: ReleaseRow, path: Path) -> None:

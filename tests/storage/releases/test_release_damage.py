@@ -128,7 +128,7 @@ def test_a_manifest_without_a_checksum_is_compared_with_the_tables_of_its_releas
 
 def test_the_parquet_copy_of_a_lost_release_is_named_and_kept(workspace: Workspace) -> None:
     workspace.release_file("news", 3).unlink()
-    assert any("v000003.duckdb is missing, other files" in problem for problem in problems(workspace))
+    assert any("v000003.duckdb is missing, but other files" in problem for problem in problems(workspace))
     assert publish_release(workspace, "news", small()).version == 4
     assert workspace.release_file("news", 3, ".parquet").exists()
 
