@@ -1,5 +1,6 @@
 """Analogies: which word is to c as b is to a?"""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,8 +18,10 @@ AnalogyMethod = Literal["3CosAdd", "3CosMul"]
 # Levy and Goldberg's epsilon, which keeps the quotient of 3CosMul finite.
 EPSILON = 1e-6
 # Candidates and questions of one block: their scores fit in the processor's cache.
-BLOCK_CANDIDATES = 4096
+BLOCK_CANDIDATES = 2048
 BLOCK_QUESTIONS = 256
+# Each thread holds the scores of one block, 30 MB for Google's questions.
+MOST_THREADS = 4
 # Prefix of the morphological sections in Google's set and in sets modelled on it.
 SYNTACTIC_SECTIONS = ("gram", "syntactic", "morph")
 
@@ -138,7 +141,7 @@ def _answers(
             best_row[block] = found + start
         return best_score, best_row
 
-    with ThreadPoolExecutor() as threads:
+    with ThreadPoolExecutor(min(MOST_THREADS, os.cpu_count() or 1)) as threads:
         blocks = list(threads.map(best_of_block, range(0, len(vectors), BLOCK_CANDIDATES)))
     scores, rows = (np.stack(parts) for parts in zip(*blocks, strict=True))
     # Of equal scores the first, and so the more frequent word.

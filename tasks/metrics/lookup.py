@@ -34,9 +34,9 @@ def shared_rows(
 
     fold: ignore case; the first, most frequent spelling in each list then represents all of them.
     """
-    index = rows_by_folded_word if fold else rows_by_word
-    first, other = index(words), index(others)
-    shared = np.array([(row, other[word]) for word, row in first.items() if word in other], dtype=np.int64)
-    shared = shared.reshape(-1, 2)[::-1]
-    shared = shared[np.argsort(shared[:, 0], kind="stable")]
-    return shared[:, 0], shared[:, 1]
+    first = rows_by_folded_word(words) if fold else rows_by_word(words)
+    # Reference vectors have many more words than are shared: no index of all of them. Backwards as in `rows_by_word`.
+    keys = map(fold_case, reversed(others)) if fold else reversed(others)
+    other = {first[key]: len(others) - 1 - place for place, key in enumerate(keys) if key in first}
+    rows = np.array(sorted(other), dtype=np.int64)
+    return rows, np.array([other[row] for row in rows.tolist()], dtype=np.int64)
