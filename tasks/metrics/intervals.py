@@ -74,3 +74,8 @@ def share_interval(successes: int, trials: int) -> Interval | None:
         0.0 if successes == 0 else center - half,
         1.0 if successes == trials else center + half,
     )
+
+
+def interval_text(low: float | None, high: float | None) -> str:
+    """Both bounds of an interval; empty if there is none."""
+    return "" if low is None or high is None else f"{low:.4f} to {high:.4f}"
