@@ -25,6 +25,7 @@ from tasks.cooccurrences import CooccurrenceFacts
 from tasks.corpus_config import CorpusConfig
 from tasks.trainers.backends import explain_backend, resolve_config, train
 from tasks.trainers.bookkeeping import first_state
+from tasks.trainers.compiling import finish_compiling
 from tasks.trainers.config import FastTextConfig, TrainingConfig, training_config
 from tasks.trainers.interface import OWN_VECTORS, DivergenceError, EpochResult, TrainingState, TrainingStep, Vocabulary
 from tasks.trainers.warm_start import start_from
@@ -137,6 +138,7 @@ def train_vectors(
         with training_progress(corpus_tokens * config.epochs) as progress, _named_errors():
             if state is None and start is not None:
                 state = _initial_state(start, words.words, counts, config)
+            finish_compiling()
             steps = train(source, counts, config, state, resumable_every_seconds=config.checkpoint_every_seconds)
             for step in _with_checkpoints(steps, folder, epochs, config.checkpoint_every_seconds):
                 progress.advanced(step.tokens_done * corpus_tokens // source.token_count)
