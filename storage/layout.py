@@ -23,6 +23,7 @@ from storage.errors import SettingsError, WorkspaceError
 from storage.named_paths import named_path
 
 WORKSPACE_VARIABLE = "VECMILL_WORKSPACE"
+CACHE_VARIABLE = "VECMILL_CACHE"
 REPORT_SUFFIX = ".report.html"
 TABLE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 
@@ -123,6 +124,13 @@ def resolve_workspace(path: Path | str | None = None) -> Workspace:
     """
     chosen = path or os.environ.get(WORKSPACE_VARIABLE) or "workspace"
     return Workspace(named_path(chosen, "workspace").absolute())
+
+
+def cache_folder() -> Path:
+    """Folder of what can be built again, such as memory-mapped vectors: $VECMILL_CACHE, else the user's cache."""
+    named = os.environ.get(CACHE_VARIABLE)
+    shared = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(named).expanduser().absolute() if named else Path(shared) / "vecmill"
 
 
 def checked_table_name(table: str) -> str:

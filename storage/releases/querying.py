@@ -64,7 +64,7 @@ def find_nearest(
             if composed is not None:
                 return Nearest(" ".join(tokens), composed)
         if spelt is None:
-            alike = _words_spelt_alike(connection, word)
+            alike = words_spelt_alike(connection, word)
             hint = f"did you mean {', '.join(alike)}?" if alike else "words below vocabulary.min_count are left out"
             raise ReleaseError(f"{table!r} has no word {word[:80]!r}; {hint}")
         found = connection.execute("SELECT word, similarity, rank FROM nearest(?, k := ?)", [spelt[0], k]).fetchall()
@@ -91,7 +91,7 @@ def is_unicode(text: str) -> bool:
     return text == text.encode("utf-8", errors="ignore").decode("utf-8")
 
 
-def _words_spelt_alike(connection: duckdb.DuckDBPyConnection, word: str, limit: int = 3) -> list[str]:
+def words_spelt_alike(connection: duckdb.DuckDBPyConnection, word: str, limit: int = 3) -> list[str]:
     """The words with the fewest letters changed, added, left out or swapped, the more frequent first of equals."""
     most = min(2, (len(word) - 1) // 2)
     if most < 1 or len(word) > LONGEST_SUGGESTED or "\0" in word:
