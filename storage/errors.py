@@ -12,6 +12,7 @@ VecmillError
 ├── TableBusyError          another run is building the same table, and publication.when_busy=refuse
 ├── ReleaseError            a missing or damaged table or release, or an unexpected file under its name
 ├── UnknownWordError        a word that a table does not have; also a KeyError
+├── MirrorError             a mirror of releases that cannot be read or written
 ├── QueryError              invalid SQL, or SQL that would change a published table
 ├── ServerError             a Prefect server that is unreachable or rejects a request
 ├── NotificationError       a notification that cannot be delivered
@@ -99,6 +100,10 @@ class UnknownWordError(VecmillError, KeyError):
 
     # KeyError would print the message in quotation marks.
     __str__ = Exception.__str__
+
+
+class MirrorError(VecmillError):
+    """A mirror of releases cannot be read or written, or belongs to another workspace."""
 
 
 class QueryError(VecmillError):

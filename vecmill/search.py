@@ -109,4 +109,5 @@ def _candidates(scores: NDArray[np.float32], k: int, margin: float) -> NDArray[n
     lowest = np.partition(maxima, blocks - k)[blocks - k] - margin
     places = np.flatnonzero(maxima >= lowest)[:, None] * BLOCK + np.arange(BLOCK)
     rows = np.concatenate([places.ravel(), np.arange(blocks * BLOCK, len(scores))])
-    return rows[scores[rows] >= lowest]
+    reached: NDArray[np.int64] = rows[scores[rows] >= lowest]
+    return reached

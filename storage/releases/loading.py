@@ -19,6 +19,7 @@ from storage.corpus.downloads import download_of, fetch
 from storage.corpus.object_stores import fetch_objects, is_object_address
 from storage.errors import CorpusError, ReleaseError, SettingsError
 from storage.layout import Workspace, cache_folder, resolve_workspace
+from storage.releases.file import SIF_A, WEIGHTS_SINCE
 from storage.releases.history import choose_release
 from storage.releases.querying import published_file
 from storage.releases.reader import open_release, read_release_row, read_rows, read_trained_tokenizer, setting_values
@@ -26,9 +27,6 @@ from storage.releases.schema import ReleaseRow, SettingRow
 
 logger = logging.getLogger(__name__)
 
-# The a of SIF's weight a / (a + p), where p is a word's share of the corpus.
-SIF_A = 1e-3
-WEIGHTS_SINCE = 5
 MOST_BYTES = 1 << 40
 
 
