@@ -187,12 +187,11 @@ class Table:
         """The k words nearest to the sum of some words less that of others, without these words, as in gensim."""
         added = self._known_rows([positive] if isinstance(positive, str) else positive, unknown)
         removed = self._known_rows([negative] if isinstance(negative, str) else negative, unknown)
-        total = np.zeros(self.dimension, np.float32)
-        for row in added:
-            total = total + self._vectors[row]
-        for row in removed:
-            total = total - self._vectors[row]
-        return self._nearest_to_sum(total, [*added, *removed], k, max_rank)
+        # Summed in float64, as SQL does.
+        total = self._vectors[added].sum(axis=0, dtype=np.float64) - self._vectors[removed].sum(
+            axis=0, dtype=np.float64
+        )
+        return self._nearest_to_sum(total.astype(np.float32), [*added, *removed], k, max_rank)
 
     def analogy(self, a: str, b: str, c: str, k: int = 10, max_rank: int | None = None) -> list[Neighbor]:
         """A is to b as c is to …: the k best words, without these three. Raises UnknownWordError."""

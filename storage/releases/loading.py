@@ -14,13 +14,16 @@ from typing import Any
 import duckdb
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from storage.corpus.downloads import download_of, fetch
 from storage.corpus.object_stores import fetch_objects, is_object_address
 from storage.errors import CorpusError, ReleaseError, SettingsError
 from storage.layout import Workspace, cache_folder, resolve_workspace
+from storage.redaction import without_credentials
 from storage.releases.file import SIF_A, WEIGHTS_SINCE
 from storage.releases.history import choose_release
+from storage.releases.mirror import DATABASE, INDEX, MirrorIndex
 from storage.releases.querying import published_file
 from storage.releases.reader import open_release, read_release_row, read_rows, read_trained_tokenizer, setting_values
 from storage.releases.schema import ReleaseRow, SettingRow
@@ -52,12 +55,13 @@ class LoadedRelease:
 def locate_release(source: str | Path, workspace: str | Path | None = None, version: int | str | None = None) -> Path:
     """The file of a release: of a table by name, at a path, or fetched from an address into the cache.
 
-    version: a kept version of a table; at an address, the file of that version next to the current one.
+    An address is that of a release file, or of a table's folder in a mirror.
+    version: a kept version of a table; for the address of its current file, one in the folder next to that.
     Raises ReleaseError where it is not there, SettingsError for a version of a single file.
     """
     address = str(source)
     if "://" in address:
-        return _fetched(address if version is None else f"{address.removesuffix('.duckdb')}/v{int(version):06d}.duckdb")
+        return _fetched_release(address.rstrip("/"), version)
     path = Path(source).expanduser()
     if isinstance(source, Path) or os.sep in address or address.endswith(".duckdb"):
         if version is not None:
@@ -115,9 +119,26 @@ def sif_weights(counts: NDArray[np.int64]) -> NDArray[np.float32]:
     return weights
 
 
-def _fetched(address: str) -> Path:
+def _fetched_release(address: str, version: int | str | None) -> Path:
+    if version is not None and not str(version).isdecimal():
+        raise SettingsError(f"version={version!r}: at an address, a version is a number")
+    folder = address.removesuffix(DATABASE)
+    if address != folder:
+        return _fetched(address if version is None else f"{folder}/v{int(version):06d}{DATABASE}")
+    try:
+        index = MirrorIndex.model_validate_json(_fetched(f"{folder}/{INDEX}").read_bytes())
+    except ValidationError as error:
+        raise ReleaseError(f"{without_credentials(folder)}/{INDEX} is not the list of versions of a mirror") from error
+    number = index.current if version is None else int(version)
+    if number is None or DATABASE not in index.versions.get(number, {}):
+        known = ", ".join(map(str, index.versions)) or "none"
+        raise ReleaseError(f"{without_credentials(folder)} has no release {version or 'yet'}; the versions are {known}")
+    return _fetched(f"{folder}/v{number:06d}{DATABASE}", index.versions[number][DATABASE].sha256)
+
+
+def _fetched(address: str, sha256: str | None = None) -> Path:
     cache = Workspace(cache_folder())
-    download = download_of(address, None, MOST_BYTES, keep_changes=True)
+    download = download_of(address, sha256, MOST_BYTES, keep_changes=True)
     try:
         if is_object_address(address):
             folder = fetch_objects(download, cache, lambda done, total: None)

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -15,10 +16,13 @@ import pytest
 from gensim.models import KeyedVectors
 
 import vecmill
+from storage.disk import sha256_of
 from storage.errors import ReleaseError, SettingsError, UnknownWordError
 from storage.layout import CACHE_VARIABLE, Workspace
 from storage.releases.loading import sif_weights
+from storage.releases.mirror import MirrorIndex
 from storage.releases.publishing import publish_release
+from storage.stages import FileRecord
 from tests.storage.releases.test_format_versions import FORMATS, unpacked
 from tests.storage.sample_releases import content
 from vecmill.table import Table, Weighting
@@ -62,6 +66,7 @@ def test_analogies_and_vectors_are_completed_as_in_sql(table: Table) -> None:
     for words in random_words(table, (INPUTS, 3)):
         a, b, c = words
         assert table.analogy(a, b, c) == from_sql(table, "analogy(?, ?, ?)", *words)
+        assert table.most_similar([b, c], a) == from_sql(table, "most_similar(?, ?)", [b, c], [a])
     for length, vector in enumerate(np.random.default_rng(2).normal(size=(50, 20))):
         vector *= 10.0 ** (length % 5 * 10 - 20)
         assert table.nearest_to(vector) == from_sql(table, "nearest_to(?)", vector.tolist())
@@ -117,6 +122,9 @@ def test_text_is_cut_like_the_corpus_and_averaged(table: Table) -> None:
         weights = [table.weights[table.rank(word) - 1] if weighting == "sif" else 1 for word in words]
         np.testing.assert_allclose(found[0], np.average(table.vectors(words), 0, weights), atol=1e-6)
         assert np.isnan(found[1:3]).all()
+        ((known,),) = table.sql("SELECT text_vector(?)", [texts[0]]).fetchall()
+        if weighting == "sif":
+            np.testing.assert_allclose(found[0], known, atol=1e-6)
         np.testing.assert_allclose(found[3], table.vector("good"), atol=1e-6)
     assert table.embed([]).shape == (0, 20)
 
@@ -255,7 +263,7 @@ def test_without_a_good_cache_file_the_vectors_are_read(
 
 
 @pytest.fixture
-def mirror(workspace: Workspace) -> Iterator[str]:
+def folder_server(workspace: Workspace) -> Iterator[str]:
     handler = partial(SimpleHTTPRequestHandler, directory=str(workspace.tables_root))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         Thread(target=server.serve_forever, daemon=True).start()
@@ -263,9 +271,26 @@ def mirror(workspace: Workspace) -> Iterator[str]:
         server.shutdown()
 
 
-def test_a_mirror_is_opened_by_its_address(table: Table, mirror: str) -> None:
-    current = vecmill.open(f"{mirror}/films.duckdb")
-    assert current.nearest("film") == vecmill.open(f"{mirror}/films.duckdb", version=1).nearest("film")
+def test_a_release_file_on_a_server_is_opened(table: Table, folder_server: str) -> None:
+    current = vecmill.open(f"{folder_server}/films.duckdb")
+    assert current.nearest("film") == vecmill.open(f"{folder_server}/films.duckdb", version=1).nearest("film")
     assert current.nearest("film") == table.nearest("film")
     with pytest.raises(ReleaseError, match="404"):
-        vecmill.open(f"{mirror}/absent.duckdb")
+        vecmill.open(f"{folder_server}/absent.duckdb")
+    with pytest.raises(SettingsError, match="a version is a number"):
+        vecmill.open(f"{folder_server}/films.duckdb", version="best")
+
+
+def test_a_mirror_is_opened_by_the_address_of_its_table(table: Table, folder_server: str, workspace: Workspace) -> None:
+    folder = workspace.tables_root / "mirror"
+    folder.mkdir()
+    shutil.copy(table.path, folder)
+    record = FileRecord(size=table.path.stat().st_size, sha256=sha256_of(table.path))
+    index = MirrorIndex(table="films", current=1, versions={1: {".duckdb": record}})
+    (folder / "versions.json").write_text(index.model_dump_json())
+    assert vecmill.open(f"{folder_server}/mirror").nearest("film") == table.nearest("film")
+    assert vecmill.open(f"{folder_server}/mirror/", version=1).version == 1
+    with pytest.raises(ReleaseError, match="no release 2; the versions are 1"):
+        vecmill.open(f"{folder_server}/mirror", version=2)
+    with pytest.raises(ReleaseError, match="not the list of versions of a mirror"):
+        vecmill.open(f"{folder_server}/films")
