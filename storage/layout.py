@@ -8,6 +8,7 @@ A workspace is one folder. Stages are named by digest, releases by table:
                                       stops even root from writing through that name
     tables/<table>/                   every kept release: v000001.duckdb, .parquet, .json, .report.html
     tables/<table>/candidates/        releases that the gates refused
+    gallery.html                      an index page over all tables, written on request
     downloads/<address>/              what was fetched over a network, with record.json
     downloads/unpacked-<digest>/      the files of an archive
     spool/                            standard input and query results, until their documents are stored
@@ -78,6 +79,11 @@ class Workspace:
     def tables_root(self) -> Path:
         """Folder of all published tables."""
         return self.root / "tables"
+
+    @property
+    def gallery_file(self) -> Path:
+        """The index page over all tables."""
+        return self.root / "gallery.html"
 
     def table_file(self, table: str) -> Path:
         """The current release, under the name readers open."""

@@ -1,4 +1,4 @@
-"""`vecmill report` and `vecmill plot`: HTML reports and plots of a release."""
+"""`vecmill report`, `vecmill gallery` and `vecmill plot`: HTML pages and plots of releases."""
 
 import re
 import webbrowser
@@ -28,8 +28,9 @@ MethodOption = Annotated[Literal["tsne", "pca"], typer.Option("--method", help="
 
 
 def register(app: typer.Typer) -> None:
-    """Add the two commands to the application."""
+    """Add the commands to the application."""
     app.command()(report)
+    app.command()(gallery)
     app.command()(plot)
 
 
@@ -69,7 +70,39 @@ def report(
         output.print(
             f"{escape(printable(str(path)))} ({path.stat().st_size / 1e6:.1f} MB)", highlight=False, soft_wrap=True
         )
-    if open_browser and not webbrowser.open(path.as_uri()):
+    _open(path, open_browser)
+
+
+def gallery(
+    open_browser: Annotated[bool, typer.Option("--open", help="open it in a browser")] = False,
+    target: Annotated[
+        Path | None, typer.Option("-o", "--output", help="output file; default: gallery.html in the workspace")
+    ] = None,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write an index page over all tables and releases of a workspace, with verdicts, trends and links to reports.
+
+    Example: vecmill gallery --open
+    """
+    from tasks.gallery import write_gallery
+
+    resolved_workspace = resolve_workspace(workspace)
+    path = resolved_workspace.gallery_file if target is None else target.expanduser().absolute()
+    tables = write_gallery(resolved_workspace, path)
+    if as_json:
+        print_json({"path": str(path), "tables": tables})
+    else:
+        output.print(
+            f"{escape(printable(str(path)))} ({tables} {'table' if tables == 1 else 'tables'})",
+            highlight=False,
+            soft_wrap=True,
+        )
+    _open(path, open_browser)
+
+
+def _open(path: Path, asked: bool) -> None:
+    if asked and not webbrowser.open(path.as_uri()):
         messages.print("could not start a browser; open the file above manually")
 
 
