@@ -11,6 +11,7 @@ VecmillError
 ├── VectorFileError         word vectors that cannot be imported, or that an export format cannot represent
 ├── TableBusyError          another run is building the same table, and publication.when_busy=refuse
 ├── ReleaseError            a missing or damaged table or release, or an unexpected file under its name
+├── UnknownWordError        a word that a table does not have; also a KeyError
 ├── MirrorError             a mirror of releases that cannot be read or written
 ├── QueryError              invalid SQL, or SQL that would change a published table
 ├── ServerError             a Prefect server that is unreachable or rejects a request
@@ -92,6 +93,13 @@ class TableBusyError(VecmillError):
 
 class ReleaseError(VecmillError):
     """A table or release is missing or damaged, or an unexpected file has its name."""
+
+
+class UnknownWordError(VecmillError, KeyError):
+    """A table does not have a word. It is a KeyError too, as in gensim."""
+
+    # KeyError would print the message in quotation marks.
+    __str__ = Exception.__str__
 
 
 class MirrorError(VecmillError):

@@ -136,7 +136,7 @@ def _spelling(connection: duckdb.DuckDBPyConnection, table: str, word: str) -> s
 
 
 def _unknown_word(connection: duckdb.DuckDBPyConnection, table: str, word: str) -> ReleaseError:
-    alike = _words_spelt_alike(connection, word)
+    alike = words_spelt_alike(connection, word)
     hint = f"did you mean {', '.join(alike)}?" if alike else "words below vocabulary.min_count are left out"
     return ReleaseError(f"{table!r} has no word {word[:80]!r}; {hint}")
 
@@ -173,7 +173,7 @@ def is_unicode(text: str) -> bool:
     return text == text.encode("utf-8", errors="ignore").decode("utf-8")
 
 
-def _words_spelt_alike(connection: duckdb.DuckDBPyConnection, word: str, limit: int = 3) -> list[str]:
+def words_spelt_alike(connection: duckdb.DuckDBPyConnection, word: str, limit: int = 3) -> list[str]:
     """The words with the fewest letters changed, added, left out or swapped, the more frequent first of equals."""
     most = min(2, (len(word) - 1) // 2)
     if most < 1 or len(word) > LONGEST_SUGGESTED or "\0" in word:
