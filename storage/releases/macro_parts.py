@@ -75,9 +75,9 @@ def search_key() -> str:
     return f"((array_inner_product(w.vector, aim.direction) * aim.scale)::BIGINT & {~RANK_MASK}) - w.rank"
 
 
-def unpacked_rank(keys: str) -> str:
-    """The rank in a `search_key`."""
-    return f"((-{keys}.found) & {RANK_MASK})::INTEGER"
+def unpacked_rank(keys: str, field: str = ".found") -> str:
+    """The rank in a `search_key`, which is a field of `keys`, or `keys` itself where `field` is empty."""
+    return f"((-{keys}{field}) & {RANK_MASK})::INTEGER"
 
 
 def unpacked(keys: str) -> str:

@@ -22,7 +22,9 @@ from storage.releases.macro_parts import (
     word_list,
 )
 from storage.releases.schema import quoted
+from storage.releases.search_macros import SEARCH_MACROS
 from storage.releases.text_macros import TEXT_MACROS
+from storage.releases.word_macros import WORD_MACROS
 
 
 def macro_statements(shape: Shape) -> Iterator[str]:
@@ -263,5 +265,7 @@ MACROS: tuple[Macro, ...] = (
         check="SELECT avg(overlap) FROM drift({catalog}, words := 2)",
         answer=lambda rows: 1.0 if rows > 1 else None,
     ),
+    *SEARCH_MACROS,
+    *WORD_MACROS,
     *TEXT_MACROS,
 )

@@ -17,8 +17,8 @@ import duckdb
 
 from storage.errors import QueryError, ReleaseError
 from storage.releases.macros import MACROS
+from storage.releases.opening import open_release, read_release_row
 from storage.releases.querying import is_unicode
-from storage.releases.reader import open_release, read_release_row
 
 TIMEOUT_SECONDS = 60.0
 MEMORY_LIMIT = "2GB"
