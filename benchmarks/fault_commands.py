@@ -78,7 +78,7 @@ class Stage:
         return ["build", "adhoc", "--workspace", str(self.workspace), *options]
 
     def start(self, *commands: Sequence[str], largest_file: int | None = None) -> tuple[ForkServerProcess, Path]:
-        """Start commands one after the other; give the process and the file of what it writes."""
+        """Start commands in turn; returns each process and the file of its output."""
         handle, name = tempfile.mkstemp(dir=self.folder, prefix="said-")
         os.close(handle)
         said = Path(name)

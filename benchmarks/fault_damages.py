@@ -122,7 +122,7 @@ def _copied(stage: Stage, whole: Path) -> None:
 
 
 def _tried(stage: Stage, path: Path, case: str) -> tuple[str, list[str]]:
-    """Run every command on the damaged workspace; give what became of it, and what was wrong."""
+    """Run every command on the damaged workspace; returns the outcomes and what was wrong."""
     at = ["--workspace", str(stage.workspace)]
     table = Workspace(stage.workspace)
     is_current = path == table.table_file(TABLE)

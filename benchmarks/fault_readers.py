@@ -122,7 +122,7 @@ def read_until(reader: str, path: Path, stop: Event, answer: Connection) -> None
 
 
 def _expected_answer(seed: int) -> Answer:
-    """The nearest words that a release of this seed has to give, by NumPy."""
+    """The nearest words of a release with this seed, by NumPy."""
     vectors = seeded_content(seed).vectors
     cosines = vectors @ vectors[QUERY_ROW] / (vectors**2).sum(axis=1) ** 0.5
     return [(f"word{row}",) for row in (-cosines).argsort() if row != QUERY_ROW][:NEIGHBORS]

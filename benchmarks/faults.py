@@ -134,7 +134,7 @@ def assert_whole(workspace: Workspace, table: str, versions: Sequence[int]) -> N
 def _kill_one_after_the_other(
     workspace: Workspace, context: ForkServerContext, kills: int, chosen: random.Random, show: bool
 ) -> tuple[Counter[str], int]:
-    """Start a publisher and kill it, again and again; give where the kills hit, and how often all was well after."""
+    """Kill publishers repeatedly; returns where the kills hit, and how often everything was intact afterwards."""
     moments: Counter[str] = Counter()
     highest, recovered = 1, 0
     publish_seconds = _recover(workspace, 0, highest)
@@ -169,7 +169,7 @@ def _wait_for_copy(workspace: Workspace) -> None:
 
 
 def _recover(workspace: Workspace, seed: int, highest: int) -> float:
-    """Publish once more, and give the seconds. Old releases are removed, so that the disk does not fill up."""
+    """Publish once more; returns the seconds. Old releases are removed, so that the disk does not fill up."""
     started = time.perf_counter()
     release = publish_release(workspace, TABLE, seeded_content(seed))
     seconds = time.perf_counter() - started

@@ -13,7 +13,7 @@ NOTES = (
     "- The movie reviews are shuffled: gensim's rate falls by lines, vecmill's by words, the csv has its short ones",
     "  at the end.",
     "- Each worker of gensim's `corpus_file` form holds its own lines against all, so its rate stops short of the end",
-    "  it is told. It is told a lower one and ends where vecmill's does; fastText's falls to 0.",
+    "  it is set to. It is set lower here and ends where vecmill's does; fastText's falls to 0.",
     "- gensim runs its `corpus_file` form, the faster of its two, with one BLAS thread for each worker. fastText runs",
     "  without character n-grams; its seconds include counting the words, about a hundredth of them. With fewer than",
     "  ten threads it leaves most of its vectors at zero before it trains, which its scores show.",

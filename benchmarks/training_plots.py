@@ -18,7 +18,7 @@ TITLES = {
 
 
 def plot_summary(summary: Summary, stem: Path) -> list[Path]:
-    """Write the picture as PNG and SVG; the same figures give the same bytes."""
+    """Write the picture as PNG and SVG; the same figures produce the same bytes."""
     panels = len(summary.comparisons) + len(summary.sweeps)
     columns = min(panels, 3)
     rows = -(-panels // columns)

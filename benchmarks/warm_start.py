@@ -1,4 +1,4 @@
-"""`python -m benchmarks warm-start`: what it saves to begin with the vectors of an earlier release.
+"""`python -m benchmarks warm-start`: what starting from an earlier release's vectors saves.
 
 The earlier model has seen the first half of a text; what is trained is the whole, as in a scheduled retraining after
 the corpus has grown.

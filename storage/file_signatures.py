@@ -264,7 +264,7 @@ def remedy(kind: FileKind) -> str:
 
 
 def compression_of_name(name: str) -> FileKind | None:
-    """The compression that a file name's suffix stands for; None for a plain name."""
+    """The compression that a file name's suffix names; None for a plain name."""
     return COMPRESSION_SUFFIXES.get(PurePath(name.lower()).suffix)
 
 

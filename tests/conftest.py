@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-# Prefect reads its settings when it is first imported, so this stands before any import of it.
+# Prefect reads its settings when it is first imported, so this comes before any import of it.
 _PREFECT_HOME = tempfile.mkdtemp(prefix="vecmill-prefect-")
 atexit.register(shutil.rmtree, _PREFECT_HOME, ignore_errors=True)
 os.environ.pop("PREFECT_API_URL", None)

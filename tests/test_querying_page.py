@@ -1,4 +1,4 @@
-"""What docs/querying.md shows is run: every block, in an interpreter or shell of its own, on a small table."""
+"""Every code block of docs/querying.md runs, each in a fresh interpreter or shell, on a small table."""
 
 import os
 import re

@@ -25,7 +25,7 @@ PICKLING = {"pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal", "mul
 # Segmenters and parsers hold Python's lock, so they run in processes, which exchange objects in memory alone.
 IN_MEMORY = {"storage/corpus/source_mediawiki.py", "tasks/tokenizing.py"}
 PICKLING_CALLS = {"torch.save", "torch.load", "np.save", "np.savez", "ProcessPoolExecutor"}
-# What files of pickles begin with: protocols 2 to 5.
+# First bytes of pickle files: protocols 2 to 5.
 PICKLE = re.compile(rb"\x80[\x02-\x05]")
 SECRETS = {
     "PREFECT_API_AUTH_STRING": "admin:sesame-open-4711",
@@ -114,9 +114,7 @@ def files_below(folder: Path) -> list[Path]:
 
 
 @pytest.mark.long
-def test_a_run_leaves_no_secret_and_no_pickle_even_if_prefect_is_told_to_keep_results(
-    news_file: Path, tmp_path: Path
-) -> None:
+def test_a_run_leaves_no_secret_and_no_pickle_even_if_prefect_persists_results(news_file: Path, tmp_path: Path) -> None:
     home, workspace = tmp_path / "prefect home", tmp_path / "workspace"
     settings = (
         f"corpus.path={news_file}", "training.dimension=16", "training.epochs=1", "publication.table=news",

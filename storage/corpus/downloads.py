@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from storage.corpus.addresses import check_address, file_name
-from storage.corpus.transfers import NO_ANSWER, Answer, Patience, TransferError, Validators, transfer
+from storage.corpus.transfers import NO_ANSWER, Answer, Patience, Transfer, TransferError, Validators
 from storage.disk import disk_errors, replaced_file, sha256_of, sync_path
 from storage.errors import CorpusError, WorkspaceError
 from storage.layout import Workspace
@@ -197,10 +197,16 @@ def _fetch(download: Download, folder: Path, advanced: Callable[[int, int | None
         part.with_name(PART_RECORD).write_text(answer.validators.model_dump_json(), encoding="utf-8")
 
     try:
-        answer = transfer(
-            download.address, part, known, _part_validators(folder), started, advanced, download.most_bytes,
-            patience if present is None else patience.once(),
-        )  # fmt: skip
+        answer = Transfer(
+            address=download.address,
+            part=part,
+            known=known,
+            held=_part_validators(folder),
+            started=started,
+            advanced=advanced,
+            most_bytes=download.most_bytes,
+            patience=patience if present is None else patience.once(),
+        ).run()
     except _UnchangedError:
         part.unlink(missing_ok=True)
         return folder / (present.file if present else "")

@@ -23,7 +23,7 @@ def clear_interrupted(stage_folder: Path) -> None:
 class FinishedBatches:
     """Numbered batches in a separate folder, each complete or absent.
 
-    identity: what the batches depend on, besides the stage; batches of another identity are removed.
+    identity: what the batches depend on, in addition to the stage; batches of another identity are removed.
     """
 
     def __init__(self, stage_folder: Path, table: RowTable, identity: Sequence[object]) -> None:

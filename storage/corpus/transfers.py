@@ -99,77 +99,66 @@ class Answer:
     disposition: str | None
 
 
-def transfer(
-    address: str,
-    part: Path,
-    known: Validators,
-    part_validators: Validators,
-    started: Callable[[Answer], None],
-    advanced: Callable[[int, int | None], None],
-    most_bytes: int,
-    patience: Patience,
-) -> Answer | None:
-    """Fetch an address into `part`, from where an earlier transfer of the same content stopped.
+@dataclass
+class Transfer:
+    """The transfer of an address into `part`, from where an earlier transfer of the same content stopped.
 
-    known: of a complete copy; None is returned if the server says that it is unchanged.  part_validators: of what
-    `part` holds.  started: called before the first byte is stored; what it raises ends the transfer.
-    Raises TransferError.
+    known: validators of a complete copy.  held: of what `part` holds.  started: called before the first byte is stored;
+    what it raises ends the transfer.  advanced: called with the position and the total after every block.
     """
-    session = _Transfer(address, part, known, part_validators, started, advanced, most_bytes, patience)
-    retrying = Retrying(
-        retry=retry_if_exception_type(_PassingError),
-        stop=session.is_hopeless,
-        wait=session.wait,
-        reraise=True,
-    )
-    try:
-        return retrying(session.attempt)
-    except _PassingError as error:
-        raise TransferError(
-            f"{session.shown} cannot be downloaded: {error}; what was fetched is kept, so run the same command again",
-            NO_ANSWER,
-        ) from error
 
+    address: str
+    part: Path
+    known: Validators
+    held: Validators
+    started: Callable[[Answer], None]
+    advanced: Callable[[int, int | None], None]
+    most_bytes: int
+    patience: Patience
 
-class _Transfer:
-    def __init__(
-        self,
-        address: str,
-        part: Path,
-        known: Validators,
-        part_validators: Validators,
-        started: Callable[[Answer], None],
-        advanced: Callable[[int, int | None], None],
-        most_bytes: int,
-        patience: Patience,
-    ) -> None:
-        self.address, self.part, self.known, self.held = address, part, known, part_validators
-        self.started, self.advanced, self.most_bytes, self.patience = started, advanced, most_bytes, patience
-        self.shown = without_credentials(address)
-        self.farthest = part.stat().st_size if part.exists() else 0
-        self.failures = 0
-        self.backoff = wait_exponential_jitter(
-            multiplier=patience.first_wait, max=patience.longest_wait, jitter=patience.first_wait
+    def __post_init__(self) -> None:
+        self._shown = without_credentials(self.address)
+        self._farthest = self._size
+        self._failures = 0
+        self._backoff = wait_exponential_jitter(
+            multiplier=self.patience.first_wait, max=self.patience.longest_wait, jitter=self.patience.first_wait
         )
 
-    def is_hopeless(self, state: RetryCallState) -> bool:
+    def run(self) -> Answer | None:
+        """Transfer; None if the server says that the complete copy is unchanged. Raises TransferError."""
+        retrying = Retrying(
+            retry=retry_if_exception_type(_PassingError), stop=self._is_hopeless, wait=self._wait, reraise=True
+        )
+        try:
+            return retrying(self._attempt)
+        except _PassingError as error:
+            raise TransferError(
+                f"{self._shown} cannot be downloaded: {error}; what was fetched is kept, so run the same command again",
+                NO_ANSWER,
+            ) from error
+
+    @property
+    def _size(self) -> int:
+        return self.part.stat().st_size if self.part.exists() else 0
+
+    def _is_hopeless(self, state: RetryCallState) -> bool:
         """Count attempts in a row that gained little; also end when the server asks for too long a wait."""
-        size = self.part.stat().st_size if self.part.exists() else 0
-        self.failures = 1 if size >= self.farthest + self.patience.gain else self.failures + 1
-        self.farthest = max(size, self.farthest)
+        size = self._size
+        self._failures = 1 if size >= self._farthest + self.patience.gain else self._failures + 1
+        self._farthest = max(size, self._farthest)
         error = state.outcome.exception() if state.outcome else None
         too_long = isinstance(error, _PassingError) and (error.wait or 0) > self.patience.longest_wait
         unreachable = isinstance(error, _PassingError) and isinstance(error.__cause__, httpx.ConnectError)
         most = min(self.patience.attempts, CONNECTION_ATTEMPTS) if unreachable else self.patience.attempts
-        return too_long or self.failures >= most
+        return too_long or self._failures >= most
 
-    def wait(self, state: RetryCallState) -> float:
+    def _wait(self, state: RetryCallState) -> float:
         """Seconds until the next attempt; not before the time that the server asks for."""
         error = state.outcome.exception() if state.outcome else None
         asked = error.wait if isinstance(error, _PassingError) else None
-        return max(asked or 0.0, self.backoff(state))
+        return max(asked or 0.0, self._backoff(state))
 
-    def attempt(self) -> Answer | None:
+    def _attempt(self) -> Answer | None:
         """One request. Raises TransferError, or _PassingError if another attempt may succeed."""
         try:
             with (
@@ -184,9 +173,9 @@ class _Transfer:
             ):
                 return self._receive(response)
         except httpx.TooManyRedirects as error:
-            raise TransferError(f"{self.shown} redirects in a loop; check the address") from error
+            raise TransferError(f"{self._shown} redirects in a loop; check the address") from error
         except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
-            raise TransferError(f"{self.shown} cannot be downloaded: {error}; check the address") from error
+            raise TransferError(f"{self._shown} cannot be downloaded: {error}; check the address") from error
         except httpx.TransportError as error:
             message = str(error) or type(error).__name__
             raise _PassingError(without_credentials(message)) from error
@@ -194,7 +183,7 @@ class _Transfer:
     def _headers(self) -> dict[str, str]:
         # Compression would make positions in the file and in the transfer differ.
         headers = {"Accept-Encoding": "identity"}
-        size = self.part.stat().st_size if self.part.exists() else 0
+        size = self._size
         if self.known.etag:
             headers["If-None-Match"] = self.known.etag
         elif self.known.last_modified:
@@ -214,7 +203,7 @@ class _Transfer:
             raise _PassingError("the server cannot continue the transfer")
         if status not in (200, 206):
             hint = HINTS.get(status, "check the address")
-            raise TransferError(f"{self.shown}: status {status} {response.reason_phrase}: {hint}")
+            raise TransferError(f"{self._shown}: status {status} {response.reason_phrase}: {hint}")
         answer = self._answer(response)
         if not answer.start:
             # Before its validators are recorded, or a kill could leave old bytes with new validators.
@@ -248,9 +237,8 @@ class _Transfer:
             for block in response.iter_raw():
                 position += file.write(block)
                 if position > self.most_bytes:
-                    raise TransferError(
-                        f"{self.shown} exceeds {self.most_bytes / 1e9:,.2f} GB, the limit; raise corpus.max_download_gb"
-                    )
+                    limit = f"{self.most_bytes / 1e9:,.2f} GB"
+                    raise TransferError(f"{self._shown} exceeds {limit}, the limit; raise corpus.max_download_gb")
                 self.advanced(position, answer.total)
                 now = time.monotonic()
                 if now - window > self.patience.timeout:

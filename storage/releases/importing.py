@@ -69,7 +69,7 @@ def import_vectors(
     yes: bool = False,
     judge: Judge | None = None,
 ) -> VectorImport:
-    """Publish the vectors of a file, folder or package as the next version of a table; the order gives the rank.
+    """Publish the vectors of a file, folder or package as the next version of a table; their order is the rank.
 
     form, words: as in `find_vectors`.  licence: a note on the rights in them, else what the package states.
     skip_bad_rows: leave out rows that no table can hold, instead of refusing the file for the first of them.

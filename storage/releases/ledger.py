@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from storage.disk import replaced_file
 from storage.errors import ReleaseError
 from storage.layout import REPORT_SUFFIX, Workspace
-from storage.releases.reader import open_release, read_release_row
+from storage.releases.opening import open_release, read_release_row
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ def existing_table(workspace: Workspace, table: str) -> Path:
 
 
 def kept_versions(workspace: Workspace, table: str) -> list[int]:
-    """The published versions whose files are there, lowest first."""
+    """The published versions whose files exist, lowest first."""
     files = _versions_of_files(workspace, table)
     ledger = read_ledger(workspace, table)
     if ledger.unfinished:
@@ -115,7 +115,7 @@ def read_ledger(workspace: Workspace, table: str) -> Ledger:
     except FileNotFoundError:
         pass
     except (OSError, ValueError) as error:
-        logger.warning("%s is damaged (%s); version numbers go on from the releases that are there", path, error)
+        logger.warning("%s is damaged (%s); version numbers continue from the existing releases", path, error)
     highest = max(_numbers_of_files(workspace, table), default=0)
     return Ledger(highest_used=highest, highest_published=highest)
 

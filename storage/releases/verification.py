@@ -76,7 +76,7 @@ def verify_table(workspace: Workspace, table: str) -> list[Verified]:
     unfinished = read_ledger(workspace, table).unfinished
     for lost, path in _without_database(workspace, table):
         if lost not in unfinished:
-            problem = f"{path} is missing, other files of it are there; bring it back, or remove {path.stem}.*"
+            problem = f"{path} is missing, but other files of the release exist; restore it, or remove {path.stem}.*"
             results.append(
                 Verified(name=f"v{lost}", version=lost, current=False, rows=None, path=path, problem=problem)
             )
@@ -143,7 +143,7 @@ def _checked(path: Path, table: str, version: int | None) -> tuple[ReleaseRow | 
 
 
 def _without_database(workspace: Workspace, table: str) -> list[tuple[int, Path]]:
-    """The releases whose database is missing while other files of them are there; strange files are logged."""
+    """The releases whose database is missing while other files of them exist; unexpected files are logged."""
     lost: dict[int, Path] = {}
     for file in sorted(workspace.releases_folder(table).iterdir()):
         match = RELEASE_FILE.fullmatch(file.name)

@@ -27,9 +27,7 @@ class Gate(BaseModel):
 
     minimum: float | None = Field(default=None, description="lowest value that passes")
     maximum: float | None = Field(default=None, description="highest value that passes")
-    max_drop: float | None = Field(
-        default=None, ge=0, description="how far below the current release's value a value may lie"
-    )
+    max_drop: float | None = Field(default=None, ge=0, description="largest drop below the current release's value")
     min_factor: float | None = Field(
         default=None, gt=0, description="how many times the value of random vectors it must reach"
     )

@@ -73,7 +73,7 @@ def drop_tokens(lists: pa.Array, unwanted: frozenset[str]) -> pa.Array:
 
 
 def stop_words(config: TokenizerConfig) -> frozenset[str]:
-    """The words to drop. `iso:en` stands for the list of stopwordsiso.
+    """The words to drop. `iso:en` is a list of stopwordsiso.
 
     Raises ValueError for a language without a list, MissingExtraError without the package.
     """

@@ -47,7 +47,7 @@ class TokenizerConfig(BaseModel):
     )
     stop_words: list[str] = Field(
         default_factory=list,
-        description="words to drop after tokenizing; `iso:en` stands for the stop words of that language (extra text)",
+        description="words to drop after tokenizing; `iso:en` is the list of that language (extra text)",
     )
     min_characters: int = Field(default=0, ge=0, description="drop documents with fewer characters")
     duplicates: Literal["keep", "exact", "near"] = Field(

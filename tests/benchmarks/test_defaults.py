@@ -37,7 +37,7 @@ def test_every_candidate_trains_the_same_words_once_a_seed() -> None:
     assert {settings.seed for _, settings in trainings} == {1, 2, 3}
 
 
-def test_the_page_tells_who_is_above_gensims_defaults() -> None:
+def test_the_page_shows_which_candidates_beat_gensims_defaults() -> None:
     peer = BASE.model_copy(update=PEER_CANDIDATES[0])
     runs = [some_run("gensim", peer.model_copy(update={"seed": seed}), 0.2) for seed in (1, 2)]
     runs += [some_run("vecmill", BASE.model_copy(update={"seed": seed}), 0.3) for seed in (1, 2)]

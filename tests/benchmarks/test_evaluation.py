@@ -1,4 +1,4 @@
-"""Measures are computed in blocks: beside a large table they need little memory."""
+"""Metrics are computed in blocks: they need little memory compared with a large table."""
 
 import json
 import subprocess

@@ -67,5 +67,5 @@ def test_a_disk_that_takes_nothing_is_named(fault: Callable[[tuple[str, ...]], F
 @pytest.mark.long
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("only", ["versions", "models/#/manifest"])
-def test_damaged_files_are_told_or_built_again(only: str) -> None:
+def test_damaged_files_are_reported_or_rebuilt(only: str) -> None:
     assert_nothing_wrong(damage_files(4, only=only), 4)

@@ -1,4 +1,4 @@
-"""Where a kill hit a publish is told by what it left on the disk."""
+"""The files that a killed publish leaves show where the kill hit."""
 
 from pathlib import Path
 
@@ -26,7 +26,9 @@ class KilledError(BaseException):
         ("write_ledger", faults.NOTING),
     ],
 )
-def test_the_moment_of_a_kill_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, moment: str) -> None:
+def test_the_moment_of_a_kill_is_identified(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, moment: str
+) -> None:
     workspace = Workspace(tmp_path)
     publish_release(workspace, "news", content())
     assert moment_of_death(workspace, "news") == faults.BETWEEN

@@ -26,7 +26,7 @@ def corpus(tmp_path: Path) -> BenchmarkCorpus:
 
 
 def stand_in(monkeypatch: pytest.MonkeyPatch, says: str) -> dict[str, Any]:
-    """A package with the function of w2v-accel 0.0.2; gives what it was called with."""
+    """A package with the function of w2v-accel 0.0.2; returns the arguments of its calls."""
     called: dict[str, Any] = {}
 
     def train_word2vec(train: str, output: str, **options: Any) -> None:

@@ -37,15 +37,15 @@ def test_both_train_the_same_text_and_the_ratio_is_theirs() -> None:
 
 
 @pytest.mark.parametrize(("workers", "epochs"), [(1, 1), (1, 5), (2, 4), (2, 5), (4, 10)])
-def test_gensim_is_told_an_end_that_it_reaches(workers: int, epochs: int) -> None:
+def test_gensim_gets_a_final_rate_that_it_reaches(workers: int, epochs: int) -> None:
     settings = BenchmarkSettings(workers=workers, epochs=epochs, learning_rate=0.4)
-    told = gensim_min_alpha(settings)
-    # What `get_next_alpha` in word2vec_corpusfile.pyx gives after a worker's last line of the last epoch.
+    minimum = gensim_min_alpha(settings)
+    # The result of `get_next_alpha` in word2vec_corpusfile.pyx after a worker's last line of the last epoch.
     progress = (epochs - 1 + 1 / workers) / epochs
-    assert 0.4 - (0.4 - told) * progress == pytest.approx(0.4 * settings.final_rate_fraction, abs=1e-4)
+    assert 0.4 - (0.4 - minimum) * progress == pytest.approx(0.4 * settings.final_rate_fraction, abs=1e-4)
 
 
-def test_gensim_is_told_its_default_where_it_cannot_reach_the_end() -> None:
+def test_gensim_gets_its_default_where_it_cannot_reach_the_final_rate() -> None:
     assert gensim_min_alpha(BenchmarkSettings(workers=8, epochs=1)) == 1e-4
 
 

@@ -1,4 +1,4 @@
-"""A PostgreSQL server of its own for a test, in a temporary folder and on loopback alone."""
+"""A PostgreSQL server for one test, in a temporary folder and on loopback alone."""
 
 import os
 import pwd

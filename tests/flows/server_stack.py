@@ -28,7 +28,7 @@ Found = TypeVar("Found")
 
 
 def wait_for(what: str, ready: Callable[[], Found | None], seconds: float = PATIENCE_SECONDS) -> Found:
-    """What `ready` gives, as soon as it is true."""
+    """The value of `ready`, as soon as it is true."""
     deadline = time.monotonic() + seconds
     while not (found := ready()):
         assert time.monotonic() < deadline, f"no {what} within {seconds:.0f} s"
@@ -37,7 +37,7 @@ def wait_for(what: str, ready: Callable[[], Found | None], seconds: float = PATI
 
 
 def free_port() -> int:
-    """A port of loopback that nobody has."""
+    """A free port of loopback."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])
@@ -72,7 +72,7 @@ class ServerStack:
             return self
         command = [*wrapper, *self.command, "up", "--port", str(self.port)]
         with self.output.open("wb") as output:
-            # A process group of its own: a Ctrl-C can be sent to it as a terminal does, without the tests.
+            # A separate process group: the test can send it Ctrl-C as a terminal does, without interrupting itself.
             self._process = subprocess.Popen(
                 command, env=self.environment, cwd=self.workspace.parent, stdout=output, stderr=output,
                 start_new_session=True,
@@ -81,7 +81,7 @@ class ServerStack:
         return self
 
     def press_ctrl_c(self) -> int:
-        """Stop it as a terminal does; gives its exit code."""
+        """Stop it as a terminal does; returns its exit code."""
         assert self._process
         os.killpg(self._process.pid, signal.SIGINT)
         return self._process.wait(PATIENCE_SECONDS)
@@ -136,14 +136,14 @@ class ServerStack:
         return next(p for p in self.processes() if p.environ().get("PREFECT__FLOW_RUN_ID") == run)
 
     def vecmill(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        """Call the command from a folder of its own; the caller looks at the exit code."""
+        """Run the command in an empty folder; the caller checks the exit code."""
         return subprocess.run(
             [*self.command, *arguments], env=self.environment | variables, cwd=self.workspace.parent,
             capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS,
         )  # fmt: skip
 
     def start_run(self, deployment: str, settings: Sequence[str]) -> str:
-        """`vecmill run`; gives the id of the run."""
+        """`vecmill run`; returns the ID of the run."""
         called = self.vecmill(
             "run", deployment, "--json", *(part for setting in settings for part in ("--set", setting))
         )

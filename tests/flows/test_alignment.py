@@ -47,7 +47,7 @@ def model_of(result: BuildResult) -> Path:
     return path
 
 
-def test_the_second_release_lies_where_the_first_does(
+def test_the_second_release_has_the_path_of_the_first(
     workspace: Workspace, releases: tuple[BuildResult, BuildResult]
 ) -> None:
     before = read_content(workspace.release_file("news", 1))
@@ -64,7 +64,7 @@ def test_the_second_release_lies_where_the_first_does(
     np.testing.assert_allclose(after.vectors @ after.vectors.T, trained @ trained.T, atol=1e-5)
 
 
-def test_a_release_tells_what_changed(workspace: Workspace, releases: tuple[BuildResult, BuildResult]) -> None:
+def test_a_release_reports_what_changed(workspace: Workspace, releases: tuple[BuildResult, BuildResult]) -> None:
     first, second = releases
     assert "stability_overlap" not in first.metrics
     assert 0 < (second.metrics["stability_overlap"] or 0) < 1
@@ -97,7 +97,7 @@ def test_stability_can_be_a_gate_which_the_first_release_passes(
 
 
 @pytest.mark.long
-def test_another_dimension_is_a_new_beginning(build: Build) -> None:
+def test_another_dimension_starts_anew(build: Build) -> None:
     build("publication.table=wider")
     wider = build("publication.table=wider", "publication.align=previous", "training.dimension=20")
     assert wider.published

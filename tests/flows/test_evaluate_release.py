@@ -49,7 +49,7 @@ def test_the_flow_scores_a_release_and_leaves_the_scores_as_an_artifact(workspac
     result = evaluate_release(TargetConfig(table="news"), ALONE, root)
     assert (result.name, result.version) == ("news version 2", 2)
     assert "wordsim353" in values(result)
-    # As an event gives it: the number as a number.
+    # As in an event: the number as a number.
     older = evaluate_release(TargetConfig.model_validate({"table": "news", "version": 1}), ALONE, root)
     assert (older.name, older.version) == ("news version 1", 1)
     with get_client(sync_client=True) as client:

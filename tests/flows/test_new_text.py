@@ -125,7 +125,7 @@ def test_a_bad_file_in_a_growing_folder_blocks_nothing_and_is_named(build: Build
     assert release.row.corpus_source.endswith(", without 1 unreadable: worse.txt")
 
 
-def test_the_run_is_completed_under_a_name_of_its_own(folder: Path, tmp_path: Path, build: Build) -> None:
+def test_the_run_is_completed_under_its_generated_name(folder: Path, tmp_path: Path, build: Build) -> None:
     build()
     parameters = build_parameters(find_deployment("adhoc"), [f"corpus.path={folder}", *SMALL, "corpus.train_on=new"])
     sections = {name: getattr(parameters, name) for name in type(parameters).model_fields}
@@ -173,7 +173,7 @@ def test_a_corpus_that_grew_is_held_against_the_current_release(build: Build, fo
     assert "another corpus" in other.verdicts[0]["note"]
 
 
-def test_a_dry_run_tells_what_is_new(build: Build, folder: Path, news_file: Path, tmp_path: Path) -> None:
+def test_a_dry_run_reports_what_is_new(build: Build, folder: Path, news_file: Path, tmp_path: Path) -> None:
     workspace = Workspace(tmp_path / "workspace")
     parameters = build_parameters(find_deployment("adhoc"), [f"corpus.path={folder}", *SMALL, "corpus.train_on=new"])
     assert str(plan_stages(parameters, workspace)[0]) == "4 files of text; news has no release yet"
@@ -187,7 +187,7 @@ def test_a_dry_run_tells_what_is_new(build: Build, folder: Path, news_file: Path
 
 
 @pytest.mark.long
-def test_files_that_nobody_remembers_are_new(
+def test_files_without_a_record_are_new(
     build: Build, folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     build()

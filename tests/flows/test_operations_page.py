@@ -22,7 +22,7 @@ def blocks() -> list[str]:
 
 
 def follow(commands: str, stack: ServerStack) -> str:
-    """Type a block into a shell of its own; the tests' server has another port and workspace."""
+    """Run a block in a fresh shell; the tests' server has another port and workspace."""
     typed = subprocess.run(
         ["bash", "-euc", commands.replace("4200", str(stack.port))], cwd=ROOT, env=stack.environment,
         capture_output=True, text=True, check=False, timeout=300,

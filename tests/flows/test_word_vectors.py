@@ -88,7 +88,7 @@ def test_the_table_answers_sql(first: BuildResult) -> None:
     assert settings["training.dimension"] == "16"
 
 
-def test_a_published_and_a_refused_release_have_a_report_beside_them(first: BuildResult, build: Build) -> None:
+def test_a_published_and_a_refused_release_have_a_report_next_to_them(first: BuildResult, build: Build) -> None:
     with pytest.raises(GateRefusedError) as refusal:
         build("publication.gates.wordsim353.minimum=0.99", "publication.table=strict")
     assert isinstance(refusal.value.result, BuildResult)
@@ -146,7 +146,7 @@ def test_a_rollback_while_a_model_is_judged_does_not_publish_it_again(
     rollback(Workspace(workspace), second.table, second.version)
 
 
-def test_a_dry_run_tells_what_would_run(first: BuildResult, news_file: Path, workspace: Path) -> None:
+def test_a_dry_run_reports_what_would_run(first: BuildResult, news_file: Path, workspace: Path) -> None:
     before = sorted(workspace.rglob("*"))
     parameters = build_parameters(
         find_deployment("adhoc"), [f"corpus.path={news_file}", *SMALL, "vocabulary.min_count=9"]
@@ -200,7 +200,7 @@ def test_a_flow_with_a_refused_release_ends_failed(first: BuildResult, news_file
     assert "wordsim353" in str(state.message)
 
 
-def test_one_worker_gives_the_same_release_in_another_workspace(
+def test_one_worker_yields_the_same_release_in_another_workspace(
     first: BuildResult, news_file: Path, tmp_path: Path
 ) -> None:
     moved = shutil.copy(news_file, tmp_path / "moved.txt")

@@ -29,7 +29,7 @@ def test_the_nearest_rows_are_those_scikit_learn_finds_in_its_order() -> None:
 
 
 @pytest.mark.usefixtures("block_scores")
-def test_a_row_without_direction_is_nobodys_neighbor() -> None:
+def test_a_row_without_direction_is_no_ones_neighbor() -> None:
     vectors = np.abs(table(9, 3, 1))
     vectors[4] = np.nan
     found = nearest_rows(TableRows(vectors, np.arange(9)), np.arange(4), 7)

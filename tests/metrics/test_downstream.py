@@ -1,4 +1,4 @@
-"""A small classifier learns from vectors that tell its classes apart, and leaves padding alone."""
+"""A small classifier learns from vectors that separate its classes, and ignores padding."""
 
 import numpy as np
 import pytest
@@ -59,7 +59,7 @@ def examples(count: int, seed: int) -> Examples:
 
 
 @pytest.mark.long
-def test_vectors_that_tell_the_classes_apart_serve_frozen_and_random_ones_are_trained() -> None:
+def test_vectors_that_separate_the_classes_serve_frozen_and_random_ones_are_trained() -> None:
     random = np.random.default_rng(0)
     vectors = random.standard_normal((20, 8), dtype=np.float32) / np.float32(4)
     vectors[:10, 0] += 1

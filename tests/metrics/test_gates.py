@@ -42,7 +42,7 @@ def test_a_refusal_names_metric_value_and_bound() -> None:
 
 
 @pytest.mark.parametrize(("before", "passed"), [(0.40, True), (0.52, True), (0.53, False)])
-def test_a_value_may_lie_below_the_current_release_by_max_drop(before: float, passed: bool) -> None:
+def test_a_value_may_be_below_the_current_release_by_max_drop(before: float, passed: bool) -> None:
     verdict = only(Gate(max_drop=0.02), previous=with_value(before))
     assert verdict.passed is passed
     assert verdict.previous == before

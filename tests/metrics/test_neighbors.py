@@ -83,7 +83,7 @@ def test_the_overlap_is_the_mean_share_of_common_neighbors() -> None:
         assert rank_overlap == pytest.approx(plain_rank_biased_overlap(lists[0], lists[1], 0.9))
 
 
-def test_the_words_that_agree_most_and_least_are_told_with_their_neighbors() -> None:
+def test_the_words_that_agree_most_and_least_are_reported_with_their_neighbors() -> None:
     words, first = letters(60), table(60, 4, 4)
     second = first.copy()
     second[7] = -first[7]  # one word moved, the others stayed

@@ -22,7 +22,7 @@ FLAGS = [
 
 @pytest.fixture(scope="session")
 def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A release of 3,011 words, some of them hostile, with its report beside it."""
+    """A release of 3,011 words, some of them hostile, with its report."""
     workspace = Workspace(tmp_path_factory.mktemp("workspace"))
     published = publish_release(workspace, "news", content(WORDS, dimension=64))
     make_report(published, ReportConfig(map_words=MAP_WORDS, map_method="pca"), workspace)

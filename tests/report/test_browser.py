@@ -1,4 +1,4 @@
-"""The report in a real browser: what a person types, clicks and reads, beside what SQL says.
+"""The report in a real browser: what a person types, clicks and reads, compared with SQL.
 
 Needs a Chromium of the system, such as Debian's package `chromium`; skipped with the reason where there is none.
 """

@@ -23,7 +23,7 @@ def test_a_falling_loss_goes_down_from_left_to_right() -> None:
     assert [mark.label for mark in chart.marks] == ["3.0000", "2.0000", "1.5000"]
 
 
-def test_a_tick_lies_where_its_value_does() -> None:
+def test_a_tick_is_drawn_at_its_value() -> None:
     chart = loss_chart([1, 2], [0.0, 1.0])
     assert chart is not None
     first, second = (mark.y for mark in chart.marks)
@@ -63,7 +63,7 @@ def test_few_or_equal_counts_can_be_drawn(counts: list[int]) -> None:
     assert all(np.isfinite(place) for point in points(chart.path) for place in point)
 
 
-def test_words_that_nobody_counted_have_no_chart() -> None:
+def test_words_that_no_one_counted_have_no_chart() -> None:
     assert frequency_chart(np.zeros(3, np.int64), ["a", "b", "c"]) is None
 
 

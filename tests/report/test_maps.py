@@ -17,7 +17,7 @@ def clustered(seed: int = 1) -> NDArray[np.float32]:
 
 
 @pytest.mark.parametrize("method", ["tsne", "pca"])
-def test_the_same_vectors_and_seed_give_the_same_map(method: MapMethod) -> None:
+def test_the_same_vectors_and_seed_yield_the_same_map(method: MapMethod) -> None:
     first, second = (map_words(clustered(), method, seed=7) for _ in range(2))
     np.testing.assert_array_equal(first, second)
 

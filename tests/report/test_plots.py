@@ -39,7 +39,7 @@ def test_an_svg_holds_every_word_as_text() -> None:
 
 
 @pytest.mark.parametrize("form", ["png", "svg"])
-def test_the_same_words_give_the_same_bytes(form: PictureFormat) -> None:
+def test_the_same_words_yield_the_same_bytes(form: PictureFormat) -> None:
     assert drawn(HARD_WORDS, form) == drawn(HARD_WORDS, form)
 
 
@@ -53,7 +53,7 @@ def test_words_at_one_point_can_be_drawn() -> None:
     assert {"a", "b"} <= texts(picture)
 
 
-def test_letters_without_a_font_are_told_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_letters_without_a_font_are_reported_once(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         drawn(["\U00013000\U00013001 hieroglyphs"], "png")
     assert [record.getMessage() for record in caplog.records if "no font" in record.getMessage()]

@@ -5,6 +5,7 @@ from pathlib import Path
 import duckdb
 import numpy as np
 
+from storage.layout import Workspace
 from storage.models.rows import ComparedWordRow, EvaluationRow
 from storage.releases.file import ReleaseContent
 from storage.releases.schema import GateRow, Provenance, TrainingRow
@@ -68,3 +69,11 @@ def inner_table(path: Path) -> str:
             "SELECT table_name FROM duckdb_tables() WHERE table_name LIKE 'word_vectors%'"
         ).fetchall()
     return str(name)
+
+
+def published_version(workspace: Workspace, table: str = "news") -> int:
+    """What a reader of the table's own file sees."""
+    with duckdb.connect(str(workspace.table_file(table)), read_only=True) as connection:
+        ((version,),) = connection.execute("SELECT version FROM release").fetchall()
+    assert isinstance(version, int)
+    return version

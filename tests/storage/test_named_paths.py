@@ -28,7 +28,7 @@ GLOVE = "king 0.1 0.2\nqueen 0.2 0.1\n"
 
 @pytest.fixture
 def roots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """One allowed folder with a text in it, beside a secret outside."""
+    """One allowed folder with a text in it, and a secret outside."""
     inside = tmp_path / "inside"
     inside.mkdir()
     (inside / "a.txt").write_text(GLOVE)
@@ -86,7 +86,7 @@ def test_nothing_outside_can_be_named(
 @pytest.mark.parametrize(
     "pattern", ["{outside}/*.txt", "{outside}/**", "/*", "{inside}/*/../../*.txt", "{inside}/../*.txt", "*.txt"]
 )
-def test_no_pattern_begins_or_leads_outside(roots: Path, pattern: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_pattern_starts_or_leads_outside(roots: Path, pattern: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(roots.parent)
     with pytest.raises(NotAllowedError):
         find_source_files(pattern.format(inside=roots, outside=roots.parent))
@@ -116,7 +116,7 @@ def test_a_folder_with_a_link_to_a_file_outside_is_refused(roots: Path) -> None:
         find_source_files(str(roots))
 
 
-def test_the_words_beside_an_array_are_looked_at_too(roots: Path) -> None:
+def test_the_words_next_to_an_array_are_checked_too(roots: Path) -> None:
     import numpy as np
 
     np.save(roots / "vectors.npy", np.eye(2, dtype=np.float32))

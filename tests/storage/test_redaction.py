@@ -74,7 +74,7 @@ def test_addresses_without_credentials_stay(scheme: str, host: str, path: str, s
     "text",
     [
         "me@example.com", "mailto:me@example.com", "/srv/a@b/c", "torchtext:6B:50", "12:30: a@b", "C:/x/y@z",
-        "file:///srv/a@b.txt", "see http://localhost:4200/api: it is there, and write to me@example.com",
+        "file:///srv/a@b.txt", "see http://localhost:4200/api: it answers, and write to me@example.com",
         "vecmill run adhoc --set corpus.path=data/**/*.txt",
     ],
 )  # fmt: skip

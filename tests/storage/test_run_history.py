@@ -1,4 +1,4 @@
-"""Every run leaves one small file, which DuckDB reads together; a slow or worse run is seen beside those before it."""
+"""Every run writes one small file; DuckDB reads them together, so that a slower or worse run shows."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -57,7 +57,7 @@ def test_the_record_of_a_run_is_replaced_when_it_ends(tmp_path: Path) -> None:
     path = write_run(workspace, begun)
     with registered_run(workspace):
         assert [run.outcome for run in read_runs(workspace, "news")] == ["started"]
-    assert [run.outcome for run in read_runs(workspace, "news")] == ["killed"]  # nobody is at work any more
+    assert [run.outcome for run in read_runs(workspace, "news")] == ["killed"]  # no process runs any more
     assert write_run(workspace, begun.model_copy(update={"outcome": "failed", "reason": "why"})) == path
     assert [(run.outcome, run.reason) for run in read_runs(workspace, "news")] == [("failed", "why")]
     assert [file.name for file in workspace.run_history.glob("*.parquet")] == [path.name]
@@ -85,7 +85,7 @@ def test_duckdb_asks_across_runs_and_tables(tmp_path: Path) -> None:
     assert types["metrics"] == "MAP(VARCHAR, DOUBLE)"
 
 
-def test_each_run_is_set_beside_those_before_it() -> None:
+def test_each_run_is_compared_with_earlier_ones() -> None:
     rates = [1e6, None, 2e6, 3e6]
     trends = run_trends([run_row(week, rate=rate, score=week / 10) for week, rate in enumerate(rates)])
     assert [trend.usual_words_per_second for trend in trends] == [None, 1e6, 1e6, 1.5e6]

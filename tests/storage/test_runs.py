@@ -21,7 +21,7 @@ def hold(root: Path, begun: Event) -> None:
         time.sleep(600)
 
 
-def test_a_run_that_is_not_to_wait_is_refused_and_told_how_to_wait(tmp_path: Path) -> None:
+def test_a_run_without_wait_is_refused_with_the_option_to_wait(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
     with (
         table_turn(workspace, "news"),
@@ -57,7 +57,7 @@ def test_a_run_that_waits_gets_its_turn(tmp_path: Path, caplog: pytest.LogCaptur
     assert order == ["first", "second"]
 
 
-def test_a_killed_run_holds_nobody_up_and_is_not_taken_for_one_at_work(tmp_path: Path) -> None:
+def test_a_killed_run_blocks_no_one_and_does_not_count_as_running(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     begun = context.Event()
     process = context.Process(target=hold, args=(tmp_path, begun))

@@ -110,7 +110,7 @@ def test_a_killed_build_leaves_nothing_that_passes_for_complete(tmp_path: Path) 
     os.kill(process.pid, signal.SIGKILL)
     process.join()
     assert find_stage(workspace, STAGE) is None
-    manifest = complete_stage(workspace, STAGE, build)  # neither the lock nor the half file is in the way
+    manifest = complete_stage(workspace, STAGE, build)  # neither the lock nor the partial file blocks it
     assert sorted(manifest.files) == ["data.txt"]
 
 

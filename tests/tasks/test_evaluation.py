@@ -191,7 +191,7 @@ def test_two_references_of_one_name_are_refused() -> None:
         check_reference(config)
 
 
-def test_what_is_not_there_is_told_before_anything_is_trained(tmp_path: Path) -> None:
+def test_what_is_missing_is_reported_before_training_starts(tmp_path: Path) -> None:
     with pytest.raises(GoldSetError, match=r"none\.csv cannot be read"):
         check_reference(EvaluationConfig(reference=None, gold=[str(tmp_path / "none.csv")]))
     with pytest.raises(ReferenceVectorsError, match=r"none\.bin"):

@@ -1,4 +1,4 @@
-"""A corpus that grows, shrinks or changes costs the work on what is new, and gives what a first run would give."""
+"""A corpus that grows, shrinks or changes costs only the work on what is new, with the result of a first run."""
 
 import logging
 import random
@@ -110,7 +110,7 @@ def test_a_file_that_was_renamed_or_copied_is_not_read_again(tmp_path: Path) -> 
     (folder / "a.txt").rename(folder / "z.txt")
     shutil.copy(folder / "b.txt", folder / "c.txt")
     corpus, tokens = text_stages(folder, workspace)
-    assert (corpus.facts.files, corpus.facts.new_files) == (3, 1)  # the copy needs rows of its own
+    assert (corpus.facts.files, corpus.facts.new_files) == (3, 1)  # the copy needs separate rows
     check_like_a_first_run(folder, tokens, workspace, tmp_path)
 
 

@@ -46,7 +46,7 @@ def test_a_report_shows_the_figures_of_its_release(workspace: Workspace, release
     assert len(data["groups"]) == 40
 
 
-def test_the_second_release_tells_what_changed(workspace: Workspace, release: Release) -> None:
+def test_the_second_release_reports_what_changed(workspace: Workspace, release: Release) -> None:
     names = [f"word{number}" for number in range(10, 220)]
     second = publish_release(workspace, "news", content(names, model_digest="second", seed=2))
     page = render_release(second, SMALL, workspace)
@@ -124,10 +124,10 @@ def test_a_report_that_is_switched_off_is_not_written(workspace: Workspace, rele
     assert not report_file(release).exists()
 
 
-def test_a_report_that_fails_is_told_and_fails_nothing(
+def test_a_failed_report_is_reported_and_fails_nothing(
     workspace: Workspace, release: Release, caplog: pytest.LogCaptureFixture
 ) -> None:
-    workspace.stage_root("maps").write_text("in the way")
+    workspace.stage_root("maps").write_text("unexpected")
     with caplog.at_level(logging.ERROR):
         report_release.fn(release, SMALL, workspace)
     assert "cannot write the report of news 1 (WorkspaceError: " in caplog.text

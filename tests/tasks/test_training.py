@@ -107,7 +107,7 @@ def test_the_checkpoint_interval_does_not_change_the_stage(
     assert training_stage(*prepared, often).digest == training_stage(*prepared, SMALL).digest
 
 
-def test_a_warm_start_begins_with_the_vectors_of_a_release(
+def test_a_warm_start_starts_with_the_vectors_of_a_release(
     prepared: Prepared, caplog: pytest.LogCaptureFixture
 ) -> None:
     """From the stages of the release come both matrices; from its file alone unit vectors."""

@@ -181,7 +181,7 @@ def test_basic_english_is_torchtexts() -> None:
     ]  # fmt: skip
 
 
-def test_a_slice_of_an_array_gives_its_own_tokens() -> None:
+def test_a_slice_of_an_array_yields_its_own_tokens() -> None:
     texts = pa.array(["no", "one two", "", "three"])[1:3]
     for name in TOKENIZERS:
         assert tokenize(texts, TokenizerConfig(name=name)).to_pylist() == [["one", "two"], []]

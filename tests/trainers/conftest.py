@@ -1,4 +1,4 @@
-"""Where there is no GPU, Triton's kernels run in its interpreter; it has to be told before it is imported."""
+"""Without a GPU, Triton's kernels run in its interpreter, which must be selected before the import."""
 
 import os
 from importlib.util import find_spec

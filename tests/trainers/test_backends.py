@@ -84,7 +84,7 @@ def test_an_unknown_model_is_refused_and_not_trained_as_skip_gram(backend: str) 
             next(status.loaders["skip_gram"]()(ArrayTokenSource(sentences), some_vocabulary(sentences, 10), config))
 
 
-# A small corpus gives Adam only 10 steps an epoch, so these are large.
+# A small corpus has only 10 steps of Adam an epoch, so these are large.
 @pytest.mark.parametrize(("backend", "learning_rate"), [("numba", 0.05), ("torch", 0.02)])
 def test_both_backends_find_the_neighbors_of_a_topic(backend: str, learning_rate: float) -> None:
     sentences = topic_sentences(topics=4, words_per_topic=10, sentences=400)
@@ -92,7 +92,7 @@ def test_both_backends_find_the_neighbors_of_a_topic(backend: str, learning_rate
     state, results = run_training(ArrayTokenSource(sentences), some_vocabulary(sentences, 40), config)
     neighbors = nearest_rows(state.center_vectors, 5)
     assert (neighbors % 4 == (np.arange(40) % 4)[:, None]).mean() > 0.95
-    # Vectors that tell topics apart have logits of log(4 / 5) within a topic, and 1.2 of 5 noise words fall into it;
+    # Vectors that separate topics have logits of log(4 / 5) within a topic, and 1.2 of 5 noise words fall into it;
     # early epochs and noise that is dropped rather than drawn again move the mean a little.
     assert results[-1].mean_loss == pytest.approx(0.81 + 1.2 * 0.59, abs=0.12)
 

@@ -5,7 +5,7 @@ const LABEL_HEIGHT = 15;
 const MOST_ZOOM = 60;
 // Nearest words of the map that place a rarer word; of 5 to 10 these put words of a t-SNE map nearest to where they are.
 const PLACING_NEIGHBORS = 8;
-// Where a label goes beside its point: directions, tried one after the other, then the same farther away.
+// Where a label goes relative to its point: directions in order of preference, then the same farther away.
 const SIDES = [[0, -1], [0, 1], [1, 0], [-1, 0], [1, -1], [-1, -1], [1, 1], [-1, 1]];
 const FARTHEST_LABEL = 7;
 
@@ -14,7 +14,7 @@ function createMap(canvas, onPick, onMoved) {
   const context = canvas.getContext("2d");
   const rows = Array.from(page.groups, (_, row) => row);
   const spots = page.places.map((value) => value / page.placeScale);
-  // How far the places lie from the middle to each side; at most 1.
+  // Largest distance of a position from the center in each direction; at most 1.
   const reach = [0, 1].map((axis) => Math.max(...rows.map((row) => Math.abs(spots[2 * row + axis])), 0.2));
   const tree = d3.quadtree(rows, (row) => spots[2 * row], (row) => spots[2 * row + 1]);
   const still = matchMedia("(prefers-reduced-motion: reduce)");
@@ -193,7 +193,7 @@ function createMap(canvas, onPick, onMoved) {
   }
 
   // Labels take turns: the word under the pointer and those asked for first, then by frequency, where there is room. A
-  // word asked for always has its label, with a line to its point where that is not beside it.
+  // word asked for always has its label, with a line to its point if that is not adjacent.
   function paintLabels(which, strong, near, quiet) {
     const taken = new Map();
     claim(taken, width - 54, width, 0, 124);  // the buttons
@@ -221,7 +221,7 @@ function createMap(canvas, onPick, onMoved) {
   }
 
   // Where the label of a word goes, undefined where it has no room. side: half of its width.
-  // farthest: 0 for a place beside its point only.  sides: how many of these are tried.
+  // farthest: 0 for positions adjacent to the point only.  sides: how many of these are tried.
   function findRoom(taken, row, side, farthest, sides) {
     const x = screenX(row), y = screenY(row), radius = radiusOf(row);
     // The label of a word that was asked for stays inside the map where its point does.
@@ -240,7 +240,7 @@ function createMap(canvas, onPick, onMoved) {
     return held ? { x: clamped(x, side, Math.max(width - side, side)), y: clamped(y - radius - 4, LABEL_HEIGHT, height - 4), far: 0 } : { x, y: y - radius - 4, far: 0 };
   }
 
-  // Whether a box is free; it is taken from then on. Boxes lie in rows as high as a label.
+  // Whether a box is free; it is taken from then on. Boxes are kept in rows as high as a label.
   function claim(taken, left, right, top, bottom) {
     const lines = [];
     for (let line = Math.floor(top / LABEL_HEIGHT); line <= Math.floor(bottom / LABEL_HEIGHT); line++) {
@@ -281,7 +281,7 @@ function createMap(canvas, onPick, onMoved) {
     stage.call(zoom.transform, d3.zoomIdentity.translate(width / 2, height / 2).scale(scale).translate(-middle[0], -middle[1]));
   }
 
-  // Bring words into view, close enough to tell them apart.
+  // Bring words into view, close enough to distinguish them.
   function show(which) {
     const shown = which.filter(hasPlace);
     if (!shown.length || !width) return;

@@ -123,7 +123,7 @@ function editDistance(one, other) {
   return last[other.length];
 }
 
-// The words of a list: a line that is a word itself, else what stands between commas, else between blanks.
+// The words of a list: a line that is itself a word, else its parts between commas, else between blanks.
 function readList(text) {
   const rows = [], unknown = [];
   const split = (part, separators) => {

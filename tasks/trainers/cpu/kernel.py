@@ -63,7 +63,7 @@ class Rates(NamedTuple):
 
 
 class Copies(NamedTuple):
-    """The most frequent words, which a worker trains in rows of its own.
+    """The most frequent words, which each worker trains in private copies of their rows.
 
     words: how many.  first_row: row of the first copy, in both matrices.
     """

@@ -30,7 +30,7 @@ try:
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError("the triton backend needs the package triton; install the extra `kernels`") from error
 
-# Triton's decorator has no types of its own.
+# Triton's decorator is untyped.
 jit: Callable[..., Any] = triton.jit
 # With TRITON_INTERPRET=1 kernels run as NumPy code on the CPU: slow, for tests.
 INTERPRETED = tl.constexpr(triton.knobs.runtime.interpret)

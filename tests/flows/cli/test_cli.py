@@ -1,4 +1,4 @@
-"""The `vecmill` command as people and programs call it: a process of its own, from another folder."""
+"""The `vecmill` command as people and programs call it: a separate process, from another folder."""
 
 import json
 import os
@@ -53,16 +53,14 @@ def test_the_deployments_are_listed_from_any_folder(tmp_path: Path) -> None:
         (["releases", "no-table"], 1, "no-table"),
     ],
 )
-def test_errors_are_named_and_give_their_exit_code(
-    tmp_path: Path, arguments: list[str], code: int, message: str
-) -> None:
+def test_errors_are_named_and_set_the_exit_code(tmp_path: Path, arguments: list[str], code: int, message: str) -> None:
     finished = vecmill(*arguments, cwd=tmp_path)
     assert finished.returncode == code, finished.stderr
     assert message in " ".join(finished.stderr.split())
     assert "Traceback" not in finished.stderr
 
 
-def test_the_doctor_tells_versions_backends_and_disk(tmp_path: Path) -> None:
+def test_the_doctor_reports_versions_backends_and_disk(tmp_path: Path) -> None:
     found = {f["name"]: f for f in json.loads(vecmill("doctor", "--json", cwd=tmp_path).stdout)}
     assert found["duckdb"]["good"]
     assert found["backend numba"]["good"]

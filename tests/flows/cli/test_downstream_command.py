@@ -24,15 +24,15 @@ def test_the_reviews_come_with_as_many_good_as_bad() -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize(
-    ("own", "unseen", "told"),
+    ("own", "unseen", "message"),
     [
         (True, False, "the vectors were trained on all reviews"),
         (False, False, "the vectors were trained on a test"),
         (True, True, "without the held-out ones"),
     ],
 )
-def test_the_command_tells_accuracy_and_curves(
-    own: bool, unseen: bool, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_command_reports_accuracy_and_curves(
+    own: bool, unseen: bool, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     every = read_labelled_reviews()
     few = LabelledTexts(pa.array(every.texts.to_pylist()[::50]), every.labels[::50], every.source)
@@ -54,6 +54,6 @@ def test_the_command_tells_accuracy_and_curves(
     assert all(0.3 < score["accuracy"] < 0.9 and len(score["curve"]) == 1 for score in result["scores"])
     assert (result["seen"], sum(result["texts"])) == (own and not unseen, len(few.labels))
     shown = CliRunner().invoke(app, ["downstream", "news", *options]).stdout
-    assert told in shown
+    assert message in shown
     assert "validation accuracy" in shown
     assert "no positions" in " ".join(shown.split())

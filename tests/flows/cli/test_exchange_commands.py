@@ -89,18 +89,18 @@ def test_every_command_and_line_of_the_page_runs(folder: Path, monkeypatch: pyte
         assert file.readline().startswith("good ")
 
 
-def test_an_export_tells_what_it_wrote(folder: Path) -> None:
+def test_an_export_reports_what_it_wrote(folder: Path) -> None:
     said = succeeded("export", "movie-reviews", "--format", "glove", "-o", "v.txt", "--version", "1").output
     assert re.search(r"movie-reviews version 1: 28 words x 16 as glove to .*v\.txt \(0\.0 MB\)", said.replace("\n", ""))
     done = succeeded("export", "movie-reviews", "--format", "numpy", "-o", "folder", "--json")
-    told = json.loads(done.stdout)
-    assert told["path"] == str(folder / "folder")
-    assert told["size"] == sum(file.stat().st_size for file in (folder / "folder").iterdir())
-    del told["path"], told["size"]
-    assert told == {"table": "movie-reviews", "version": 2, "format": "numpy", "words": 28, "dimension": 16}
+    reported = json.loads(done.stdout)
+    assert reported["path"] == str(folder / "folder")
+    assert reported["size"] == sum(file.stat().st_size for file in (folder / "folder").iterdir())
+    del reported["path"], reported["size"]
+    assert reported == {"table": "movie-reviews", "version": 2, "format": "numpy", "words": 28, "dimension": 16}
 
 
-def test_an_import_tells_what_it_published(folder: Path) -> None:
+def test_an_import_reports_what_it_published(folder: Path) -> None:
     (folder / "glove.txt").write_text("the 1 0\nof 0 0\ncat 1 1\n")
     arguments = ("import", "glove.txt", "--table", "glove", "--licence", "CC0", "--skip-bad-rows")
     assert json.loads(succeeded(*arguments, "--json").stdout) == {
@@ -158,12 +158,12 @@ def test_real_glove_is_imported_as_text_in_bounded_memory(tmp_path: Path) -> Non
     command = ["import", str(tmp_path / "glove.txt"), "--table", "glove", "--json", "--workspace", str(tmp_path / "w")]
     said = subprocess.run([sys.executable, "-c", program, *command], check=False, capture_output=True, text=True)
     assert said.returncode == 0, said.stderr
-    *_, told, kibibytes = said.stdout.splitlines()
-    assert json.loads(told)["words"] == rows
+    *_, reported, kibibytes = said.stdout.splitlines()
+    assert json.loads(reported)["words"] == rows
     assert int(kibibytes) < 1.5 * 2**20
 
 
-def test_trained_and_gated_releases_are_replaced_only_when_told_so(folder: Path) -> None:
+def test_trained_and_gated_releases_are_replaced_only_on_request(folder: Path) -> None:
     """The sample release is trained, and has a gate: wordsim353 at least 0.4."""
     write_vectors(VectorFormat.GLOVE, folder / "v.txt", sample(["frog", "toad", "newt"]), {})
     refused = vecmill("import", "v.txt", "--table", "movie-reviews")

@@ -15,7 +15,7 @@ ROOT: Any = typer.main.get_command(app)
 
 
 def commands(command: Any, name: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
-    """Name and command of everything below a group. Typer brings a Click of its own, which has no public types."""
+    """Name and command of everything below a group. Typer bundles a Click without public types."""
     if not hasattr(command, "commands"):
         yield " ".join(name), command
         return

@@ -28,27 +28,27 @@ def vecmill(workspace: Workspace, *arguments: str) -> dict[str, object]:
     return printed
 
 
-def test_the_report_of_the_current_release_lies_beside_it(workspace: Workspace) -> None:
-    told = vecmill(workspace, "report", "news", "--method", "pca")
+def test_the_report_of_the_current_release_is_next_to_it(workspace: Workspace) -> None:
+    reported = vecmill(workspace, "report", "news", "--method", "pca")
     path = workspace.release_file("news", 2, ".report.html")
-    assert (told["version"], told["path"], told["size"]) == (2, str(path), path.stat().st_size)
+    assert (reported["version"], reported["path"], reported["size"]) == (2, str(path), path.stat().st_size)
     assert "Version 2" in path.read_text(encoding="utf-8")
 
 
 def test_an_older_release_is_reported_into_a_file_of_ones_own(workspace: Workspace, tmp_path: Path) -> None:
     target = tmp_path / "mine.html"
-    told = vecmill(
+    reported = vecmill(
         workspace, "report", "news", "--version", "1", "--map-words", "20", "--method", "pca", "-o", str(target)
     )
-    assert told["version"] == 1
+    assert reported["version"] == 1
     assert "Version 1" in target.read_text(encoding="utf-8")
     assert not workspace.release_file("news", 1, ".report.html").exists()
 
 
 def test_words_are_drawn_as_png_and_svg(workspace: Workspace, tmp_path: Path) -> None:
     words = ("--words", "word1, word2 ,nothing", "--words", "word4 word5")
-    told = vecmill(workspace, "plot", "news", *words, "--method", "pca", "-o", str(tmp_path / "words.png"))
-    assert (told["words"], told["unknown"]) == (4, ["nothing"])
+    reported = vecmill(workspace, "plot", "news", *words, "--method", "pca", "-o", str(tmp_path / "words.png"))
+    assert (reported["words"], reported["unknown"]) == (4, ["nothing"])
     assert (tmp_path / "words.png").read_bytes().startswith(b"\x89PNG")
     vecmill(workspace, "plot", "news", "--words", "word1", "-o", str(tmp_path / "words.SVG"))
     assert b">word1</text>" in (tmp_path / "words.SVG").read_bytes()
@@ -78,7 +78,7 @@ def test_learning_curves_are_drawn_into_the_current_folder(
         (["plot", "news", "--words", "nothing"], VecmillError, "holds none of the 1 words"),
     ],
 )
-def test_what_cannot_be_drawn_is_told(
+def test_what_cannot_be_drawn_is_reported(
     workspace: Workspace, arguments: list[str], error: type[VecmillError], message: str
 ) -> None:
     with pytest.raises(error, match=message):

@@ -1,4 +1,4 @@
-"""The end of a run as people read it: the verdict on each gate, then what was measured beside."""
+"""The printed summary of a run: the verdict of each gate, then the other measurements."""
 
 import pytest
 from rich.console import Console

@@ -50,7 +50,7 @@ def workspace(published: Workspace, tmp_path: Path) -> Workspace:
 
 @pytest.fixture
 def vecmill(workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """Run the command in this process; gives exit code, stdout and stderr."""
+    """Run the command in this process; returns exit code, stdout and stderr."""
     monkeypatch.setenv("VECMILL_WORKSPACE", str(workspace.root))
     monkeypatch.setenv("COLUMNS", "200")
 
@@ -105,7 +105,7 @@ def test_a_candidate_is_promoted_only_on_purpose(vecmill: Command, workspace: Wo
     assert version_of(workspace) == 3
 
 
-def test_pruning_tells_what_it_removed(vecmill: Command, workspace: Workspace) -> None:
+def test_pruning_reports_what_it_removed(vecmill: Command, workspace: Workspace) -> None:
     vecmill("rollback", "news", "1")
     assert answer(vecmill("prune", "news", "--keep", "1", "--json")) == {"table": "news", "removed": []}
     vecmill("rollback", "news", "2")
@@ -194,7 +194,7 @@ def test_words_cannot_steer_the_terminal(vecmill: Command, arguments: tuple[str,
     assert "\x1b" not in shown
 
 
-def test_clean_tells_what_it_removes(vecmill: Command, workspace: Workspace) -> None:
+def test_clean_reports_what_it_removes(vecmill: Command, workspace: Workspace) -> None:
     made = complete_stage(
         workspace, sample_stage("tokens"), lambda folder: SampleFacts(rows=(folder / "a").write_text("x"))
     )
@@ -226,7 +226,7 @@ def test_clean_tells_what_it_removes(vecmill: Command, workspace: Workspace) -> 
         (["clean", "--keep-days", "-1"], 2, "Invalid value"),
     ],
 )
-def test_errors_are_named_and_give_their_exit_code(
+def test_errors_are_named_and_set_the_exit_code(
     vecmill: Command, workspace: Workspace, arguments: list[str], code: int, message: str
 ) -> None:
     ended, shown, said = vecmill(*arguments)

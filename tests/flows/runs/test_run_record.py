@@ -101,7 +101,7 @@ with registered_run(place), recorded_run(place, "news"):
 """
 
 
-def test_a_killed_run_is_told_from_one_at_work(tmp_path: Path) -> None:
+def test_a_killed_run_is_distinguished_from_a_running_one(tmp_path: Path) -> None:
     killed = subprocess.run([sys.executable, "-c", KILLED, tmp_path], env=os.environ, timeout=120, check=False)
     assert killed.returncode == -signal.SIGKILL
     (run,) = read_runs(Workspace(tmp_path), "news")
@@ -143,7 +143,7 @@ def test_the_sql_of_the_operations_page_answers(tmp_path: Path) -> None:
         assert duckdb.sql(query.replace("workspace/runs/", f"{tmp_path}/runs/")).fetchall()
 
 
-def test_a_slow_run_and_the_lowest_metric_are_told() -> None:
+def test_a_slow_run_and_the_lowest_metric_are_reported() -> None:
     scores = (0.50, 0.51, 0.49, 0.50, 0.41)
     usual = run_trends([run_row(week, score=score) for week, score in enumerate(scores[:4])])
     assert concerns(usual) == []

@@ -89,7 +89,7 @@ def deployed(environment: dict[str, str], api: Callable[..., Any]) -> Iterator[N
 
 @pytest.mark.usefixtures("deployed")
 def test_deploying_schedules_the_weekly_run(api: Callable[..., Any]) -> None:
-    """With the wrong SQLAlchemy the deployment is there and its runs never are."""
+    """With the wrong SQLAlchemy the deployment exists but its runs never start."""
     runs = wait_for(
         "scheduled run",
         lambda: api("flow_runs/filter", {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}}),

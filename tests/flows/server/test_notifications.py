@@ -1,4 +1,4 @@
-"""People are told when a release is refused or a run fails: on real receivers, by a real server."""
+"""Notifications of refused releases and failed runs: a real server and real receivers."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -60,7 +60,7 @@ def test_a_channel_is_switched_on_once_and_off_again(web: WebhookSink) -> None:
         ("hooks.slack.com/" + SECRET, "must start with https://"),
     ],
 )
-def test_a_wrong_address_is_told_at_once_without_the_address(web: WebhookSink, address: str, message: str) -> None:
+def test_a_wrong_address_is_reported_at_once_without_the_address(web: WebhookSink, address: str, message: str) -> None:
     with pytest.raises(NotificationError, match=message) as refusal:
         switch_on("slack", webhook_block(address.format(url=web.url)))
     assert SECRET not in str(refusal.value)
@@ -68,7 +68,7 @@ def test_a_wrong_address_is_told_at_once_without_the_address(web: WebhookSink, a
 
 
 @pytest.mark.usefixtures("prefect_server")
-def test_a_wrong_password_is_told_without_the_password(mail: MailSink) -> None:
+def test_a_wrong_password_is_reported_without_the_password(mail: MailSink) -> None:
     called = CliRunner().invoke(app, mail_options(mail.port), env={"VECMILL_SMTP_PASSWORD": f"not {SECRET}"})
     assert isinstance(called.exception, NotificationError)
     assert "SMTPAuthenticationError" in str(called.exception)
@@ -84,7 +84,7 @@ def test_an_email_without_a_sender_is_refused() -> None:
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
-def test_refused_and_failed_runs_are_told_by_every_channel_and_no_secret_is_left(
+def test_refused_and_failed_runs_are_reported_by_every_channel_and_no_secret_is_left(
     stack: ServerStack, web: WebhookSink, mail: MailSink, news_file: Path
 ) -> None:
     hooks = {channel: f"/{channel}/{SECRET}" for channel in ("slack", "webhook")}
@@ -98,27 +98,27 @@ def test_refused_and_failed_runs_are_told_by_every_channel_and_no_secret_is_left
         "training.dimension=16", "training.epochs=1", "evaluation.reference=none", "report.enabled=false",
         "publication.gates.wordsim353.minimum=0.99",
     )  # fmt: skip
-    refused = stack.start_run("adhoc", (f"corpus.path={news_file}", "publication.table=told", *settings))
-    failed = stack.start_run("adhoc", ("corpus.path=/no/such/<file>.txt", "publication.table=untold", *settings))
+    refused = stack.start_run("adhoc", (f"corpus.path={news_file}", "publication.table=notified", *settings))
+    failed = stack.start_run("adhoc", ("corpus.path=/no/such/<file>.txt", "publication.table=quiet", *settings))
     assert stack.ended(refused)["type"] == "FAILED"
     assert stack.ended(failed)["type"] == "FAILED"
     # Each at least once: a busy server may evaluate an event again.
     hook = hooks["webhook"]
-    wait_for("objects", lambda: {body.get("table") for body in web.posted_to(hook)} >= {"told", "untold"}, 60)
+    wait_for("objects", lambda: {body.get("table") for body in web.posted_to(hook)} >= {"notified", "quiet"}, 60)
     wait_for("texts", lambda: len({body["text"] for body in web.posted_to(hooks["slack"])}) == 3, 60)
     wait_for("mails", lambda: len({message["Subject"] for message in mail.taken}) == 3, 60)
 
     objects = {body["table"]: body for body in web.posted_to(hooks["webhook"])[1:]}
-    assert objects["told"]["refused"] is True
-    assert "below the minimum 0.99" in objects["told"]["message"]
-    assert objects["told"]["url"].endswith(f"/runs/flow-run/{refused}")
-    assert (objects["untold"]["refused"], objects["untold"]["state"]) == (False, "Failed")
-    assert "/no/such/<file>.txt" in objects["untold"]["message"]
+    assert objects["notified"]["refused"] is True
+    assert "below the minimum 0.99" in objects["notified"]["message"]
+    assert objects["notified"]["url"].endswith(f"/runs/flow-run/{refused}")
+    assert (objects["quiet"]["refused"], objects["quiet"]["state"]) == (False, "Failed")
+    assert "/no/such/<file>.txt" in objects["quiet"]["message"]
 
     texts = sorted({body["text"] for body in web.posted_to(hooks["slack"])[1:]})
-    assert texts[0].startswith("vecmill: told 20")
+    assert texts[0].startswith("vecmill: notified 20")
     assert "was refused by its gates\n" in texts[0]
-    assert texts[1].startswith("vecmill: untold 20")
+    assert texts[1].startswith("vecmill: quiet 20")
     assert "/no/such/&lt;file&gt;.txt" in texts[1]
 
     mails = {str(message["Subject"]): message for message in mail.taken[1:]}
@@ -158,10 +158,10 @@ def assert_repeated_once(stack: ServerStack, hook: str, web: WebhookSink, failed
     wait_for("event", lambda: announced(stack, invalid))
     assert not announced(stack, again)
 
-    runs = {run.run_id: run for run in read_runs(Workspace(stack.workspace), "untold")}
+    runs = {run.run_id: run for run in read_runs(Workspace(stack.workspace), "quiet")}
     assert (runs[invalid].outcome, runs[again].outcome) == ("failed", "failed")
     assert "dimension: Input should be" in runs[invalid].reason
-    note = stack.artifacts("untold-stopped")[0]
+    note = stack.artifacts("quiet-stopped")[0]
     assert note["flow_run_id"] == invalid
     assert "dimension" in note["data"].split("```")[1]
 

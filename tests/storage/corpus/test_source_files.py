@@ -37,7 +37,7 @@ def text_of(file: SourceFile, errors: str = "strict") -> str:
 
 
 @pytest.mark.parametrize("suffix", COMPRESSORS)
-def test_plain_and_compressed_files_give_the_same_text(tmp_path: Path, suffix: str) -> None:
+def test_plain_and_compressed_files_have_the_same_text(tmp_path: Path, suffix: str) -> None:
     text = "ein paar Wörter\nund 한국어\n" * 50_000
     file = source_file(tmp_path, COMPRESSORS[suffix](text.encode()), suffix)
     assert text_of(file) == text
@@ -51,7 +51,7 @@ def test_compressed_files_that_were_appended_to_each_other_are_read_whole(tmp_pa
 
 
 @pytest.mark.parametrize("suffix", COMPRESSED)
-def test_a_truncated_file_is_an_error_that_tells_where_it_stopped(tmp_path: Path, suffix: str) -> None:
+def test_a_truncated_file_is_an_error_that_reports_where_it_stopped(tmp_path: Path, suffix: str) -> None:
     whole = COMPRESSORS[suffix](bytes(range(32, 127)) * 40_000 + b"\n")
     file = source_file(tmp_path, whole[: len(whole) // 2], suffix)
     with pytest.raises(
@@ -106,7 +106,7 @@ def test_a_long_run_without_whitespace_is_an_error_that_names_its_offset(
         text_of(file)
 
 
-def test_a_folder_gives_all_files_below_it_by_name_without_hidden_ones(tmp_path: Path) -> None:
+def test_a_folder_yields_all_files_below_it_by_name_without_hidden_ones(tmp_path: Path) -> None:
     for name in ("b.txt", "AA/wiki_01", "AA/wiki_00", ".hidden", ".git/config"):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""Each form of a source file gives its documents; a malformed one is named with its line."""
+"""Each form of a source file yields its documents; a malformed one is reported with its line."""
 
 import json
 from pathlib import Path
@@ -108,7 +108,7 @@ def test_malformed_csv_is_an_error_that_names_the_line(tmp_path: Path, content: 
         documents(source_file(tmp_path, "a.csv", content))
 
 
-def test_json_lines_give_one_document_each_and_none_for_null(tmp_path: Path) -> None:
+def test_json_lines_yield_one_document_each_and_none_for_null(tmp_path: Path) -> None:
     content = '{"body": "caf\\u00e9\\nbar", "id": 1}\n\n{"body": null}\n{"body": "한국어"}'
     assert documents(source_file(tmp_path, "a.jsonl", content), column="body") == ["café\nbar", "한국어"]
 

@@ -196,7 +196,7 @@ def test_the_section_may_be_the_last_column() -> None:
     assert list(parse_gold(rows.replace(" ", ","), "gold").sections) == ["kin", "plural"]
 
 
-def test_a_colon_begins_a_pair_like_any_word() -> None:
+def test_a_colon_starts_a_pair_like_any_word() -> None:
     assert len(parse_gold(":) happy 9\n:( sad 9\ntiger cat 7\n", "gold").pairs) == 3
 
 

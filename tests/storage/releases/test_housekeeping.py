@@ -123,12 +123,12 @@ def test_what_was_used_lately_stays(workspace: Workspace) -> None:
     assert (left(workspace, old), left(workspace, used)) == (set(), {"tokens"})
 
 
-def test_a_dry_run_tells_the_same_and_removes_nothing(workspace: Workspace) -> None:
+def test_a_dry_run_reports_the_same_and_removes_nothing(workspace: Workspace) -> None:
     gone = make_lineage(workspace, "gone")
     age(workspace, 30)
-    told = clean_stages(workspace, dry_run=True)
+    planned = clean_stages(workspace, dry_run=True)
     assert left(workspace, gone) == set(gone)
-    assert clean_stages(workspace) == told
+    assert clean_stages(workspace) == planned
     assert left(workspace, gone) == set()
 
 

@@ -32,10 +32,10 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("VALUES (1), (2)", [(1,), (2,)]),
         ("SELECT 1; SELECT 2", [(2,)]),
         ("SELECT ';--' -- a comment", [(";--",)]),
-        ("SELECT count(*) FROM (DESCRIBE word_vectors)", [(4,)]),
+        ("SELECT count(*) FROM (DESCRIBE word_vectors)", [(5,)]),
         ("SELECT count(*) FROM (PIVOT evaluation ON section IN ('all') USING count(*))", [(3,)]),
         ("SELECT typeof(vector) FROM word_vectors LIMIT 1", [("FLOAT[16]",)]),
-        ("SELECT count(*) FROM (SUMMARIZE word_vectors)", [(4,)]),
+        ("SELECT count(*) FROM (SUMMARIZE word_vectors)", [(5,)]),
         ("SELECT word FROM word_vectors QUALIFY row_number() OVER (ORDER BY count DESC) = 1", [("word0",)]),
         ("SELECT count(*) FROM nearest('word3', k := 4) JOIN word_vectors USING (word)", [(4,)]),
     ],
@@ -44,7 +44,7 @@ def test_queries_are_answered(release: Path, sql: str, rows: list[tuple[object, 
     assert run_read_only(release, sql).rows == rows
 
 
-def test_columns_of_one_name_are_told_apart(release: Path) -> None:
+def test_columns_with_the_same_name_are_distinguished(release: Path) -> None:
     assert run_read_only(release, "SELECT 1 a, 2 a, 3 a_1, 4 a").columns == ["a", "a_1", "a_1_1", "a_2"]
     assert run_read_only(release, "SHOW TABLES").columns == ["name"]
 

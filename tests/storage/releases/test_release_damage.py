@@ -128,7 +128,7 @@ def test_a_manifest_without_a_checksum_is_compared_with_the_tables_of_its_releas
 
 def test_the_parquet_copy_of_a_lost_release_is_named_and_kept(workspace: Workspace) -> None:
     workspace.release_file("news", 3).unlink()
-    assert any("v000003.duckdb is missing, other files" in problem for problem in problems(workspace))
+    assert any("v000003.duckdb is missing, but other files" in problem for problem in problems(workspace))
     assert publish_release(workspace, "news", small()).version == 4
     assert workspace.release_file("news", 3, ".parquet").exists()
 
@@ -202,7 +202,7 @@ def test_what_is_damaged_is_named_and_nothing_else_is_lost(workspace: Workspace,
     shutil.copytree(workspace.root, before, symlinks=True)
     for damage in DAMAGES:
         if path == workspace.table_file("news"):
-            # A file of its own, as on disks without links; else the kept version is damaged too.
+            # A separate file, as on disks without links; else the kept version is damaged too.
             shutil.copy2(path, path.with_suffix(".copy"))
             path.with_suffix(".copy").replace(path)
         damage(path)
@@ -237,7 +237,7 @@ def test_a_damaged_stage_is_built_again(tmp_path: Path, damage: Callable[[Path],
     folder = complete_stage(workspace, wanted, build).path
     if not name:
         shutil.rmtree(folder)
-        folder.write_text("in the way")
+        folder.write_text("unexpected")
     damage(folder / name if name else folder)
     (workspace.runs_folder / "1-x.lock").mkdir(parents=True)
     clean_stages(workspace)

@@ -49,7 +49,7 @@ def test_metrics_settings_and_vocabulary_are_set_side_by_side(workspace: Workspa
     ]
 
 
-def test_drift_is_what_the_macro_of_the_newer_release_gives(workspace: Workspace) -> None:
+def test_drift_agrees_with_the_macro_of_the_newer_release(workspace: Workspace) -> None:
     found = compare_releases(workspace, "news", "1", "2", words=30, neighbors=5)
     with open_release(workspace.release_file("news", 2)) as connection:
         older = str(workspace.release_file("news", 1)).replace("'", "''")

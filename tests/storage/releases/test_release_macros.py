@@ -1,4 +1,4 @@
-"""The macros give what NumPy gives, on the real GloVe vectors."""
+"""The macros agree with NumPy on the real GloVe vectors."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,7 +33,7 @@ class Release:
     def expected(
         self, direction: NDArray[np.float64], k: int, left_out: list[str], max_rank: int | None = None
     ) -> list[tuple[str, float, int]]:
-        """What an exact search should give: word, cosine, rank; ties by rank."""
+        """The result of an exact search: word, cosine, rank; ties by rank."""
         cosines = self.unit[:max_rank] @ (direction / np.linalg.norm(direction))
         found = [
             (self.words[row], float(cosines[row]), int(row) + 1)
@@ -69,7 +69,7 @@ def release(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 def assert_same(found: list[tuple[object, ...]], expected: list[tuple[str, float, int]]) -> None:
     assert len(found) == len(expected)
     np.testing.assert_allclose([float(str(row[1])) for row in found], [row[1] for row in expected], atol=1e-5)
-    # Cosines closer than float32 tells apart may change places.
+    # Cosines closer than float32's precision may swap.
     for mine, theirs in zip(found, expected, strict=True):
         if mine[0] != theirs[0]:
             assert abs(float(str(mine[1])) - theirs[1]) < 1e-6
@@ -171,7 +171,7 @@ def test_the_word_that_does_not_match_can_be_asked_of_a_column(release: Release)
 
 
 @pytest.mark.parametrize("missing", ["no-such-word", "", "King", None])
-def test_a_missing_word_gives_no_row_and_no_wrong_one(release: Release, missing: str | None) -> None:
+def test_a_missing_word_yields_no_row_and_no_wrong_one(release: Release, missing: str | None) -> None:
     assert release.query("FROM nearest(?)", missing) == []
     assert release.query("FROM nearest_many([?])", missing) == []
     for place in range(3):
@@ -187,7 +187,7 @@ def test_a_missing_word_gives_no_row_and_no_wrong_one(release: Release, missing:
     ]
 
 
-# Every name that stands inside a macro: an argument that carries one must still mean the caller's column.
+# Every name used inside a macro: an argument with the same name must still mean the caller's column.
 @pytest.mark.parametrize(
     "alias", ["w", "q", "x", "one", "two", "asked", "known", "target", "scored", "word_vectors_v1"]
 )

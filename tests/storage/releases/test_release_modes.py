@@ -1,4 +1,4 @@
-"""Releases are files that nobody may write, so that no program locks the readers out by opening one for writing."""
+"""Release files are read-only, so that no program locks out readers by opening one for writing."""
 
 import multiprocessing
 import os
@@ -103,7 +103,7 @@ def modes(workspace: Workspace) -> dict[str, int]:
     }
 
 
-def test_an_ordinary_owner_keeps_a_table_and_locks_nobody_out() -> None:
+def test_an_ordinary_owner_keeps_a_table_and_locks_no_one_out() -> None:
     with users_folder() as root:
         assert as_an_ordinary_user(live_a_tables_life, root) == []
         found = modes(Workspace(root))

@@ -62,7 +62,7 @@ class Writer:
         assert self._answer() == "open\n"
 
     def write(self) -> str:
-        """Change the release; gives what came of it."""
+        """Change the release; returns the outcome."""
         assert self.process.stdin
         self.process.stdin.write(WRITE + "\n")
         self.process.stdin.flush()
@@ -77,7 +77,7 @@ class Writer:
         return self.process.stdout.readline()
 
 
-def test_nobody_can_write_through_the_tables_name(workspace: Workspace) -> None:
+def test_writing_through_the_tables_name_is_impossible(workspace: Workspace) -> None:
     before = check_release_file(workspace.table_file("news"))
     with duckdb.connect(str(workspace.table_file("news"))) as connection:
         for statement in (WRITE, "DROP VIEW word_vectors", "CREATE TABLE mine AS FROM range(1000000)"):

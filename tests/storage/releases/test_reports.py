@@ -1,4 +1,4 @@
-"""What a report is made from is read out of real releases, and its page lies beside them, whole."""
+"""The content of a report is read from real releases, and its page is stored with them, complete."""
 
 from pathlib import Path
 
@@ -77,7 +77,7 @@ def test_a_candidate_is_compared_with_the_current_release(workspace: Workspace) 
     assert difference.shared_words == 200
 
 
-def test_a_report_lies_beside_its_release_and_is_newer(workspace: Workspace) -> None:
+def test_a_report_is_next_to_its_release_and_is_newer(workspace: Workspace) -> None:
     release = choose_release(workspace, "news", "2")
     assert not has_report(release)
     write_report(report_file(release), "<p>한글")

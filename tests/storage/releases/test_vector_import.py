@@ -64,7 +64,7 @@ def test_a_file_becomes_a_release_that_answers_sql(workspace: Workspace, tmp_pat
         assert similarity == pytest.approx(cosine, abs=1e-5)
 
 
-def test_the_release_tells_where_the_vectors_come_from(workspace: Workspace, tmp_path: Path) -> None:
+def test_the_release_reports_where_the_vectors_come_from(workspace: Workspace, tmp_path: Path) -> None:
     path = glove_file(tmp_path, sample())
     import_vectors(workspace, "glove", str(path), licence="PDDL-1.0")
     release = current_release(workspace, "glove")

@@ -1,4 +1,4 @@
-"""Vectors of gensim-data: read where they lie, and a clear word where they cannot be downloaded."""
+"""Vectors of gensim-data: read from its cache, with a clear error where they cannot be downloaded."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ NAME = "word2vec-small-3"
 
 @pytest.fixture(autouse=True)
 def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of gensim-data that knows two names; nobody listens where the list would come from."""
+    """A folder of gensim-data with two names; the server of the list is unreachable."""
     monkeypatch.setattr(gensim.downloader, "BASE_DIR", str(tmp_path))
     monkeypatch.setattr(gensim.downloader._load_info, "__defaults__", ("http://127.0.0.1:9/list.json", "utf-8"))
     return tmp_path
@@ -35,14 +35,14 @@ def test_what_was_fetched_is_read_as_gensim_reads_it(kept: Path, binary: bool) -
     assert reference.digest == reference_digest(f"gensim:{NAME}")
 
 
-def test_without_a_network_the_remedy_is_told(kept: Path) -> None:
+def test_without_a_network_the_remedy_is_reported(kept: Path) -> None:
     with pytest.raises(
         ReferenceVectorsError, match=rf"cannot be downloaded .*copy the file to {kept / NAME / NAME}\.gz"
     ):
         read_reference(f"gensim:{NAME}")
 
 
-def test_an_unknown_name_tells_the_known_ones(kept: Path) -> None:
+def test_an_unknown_name_reports_the_known_ones(kept: Path) -> None:
     known: dict[str, dict[str, object]] = {
         "models": {"glove-twitter-25": {}, "fasttext-wiki": {}},
         "corpora": {"text8": {}},

@@ -1,4 +1,4 @@
-"""The format of a file is told by its content, and what is wrong in it by line or byte."""
+"""A file's format is detected from its content, and errors name the line or byte."""
 
 import gzip
 import json
@@ -90,7 +90,7 @@ def test_a_binary_file_without_a_header_may_be_large(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found.vectors, vectors)
 
 
-def test_a_row_with_a_word_of_blanks_is_told_from_one_that_is_too_long(tmp_path: Path) -> None:
+def test_a_row_with_a_blank_word_is_distinguished_from_a_row_that_is_too_long(tmp_path: Path) -> None:
     assert read(file_of(tmp_path, GLOVE + b". . . 1 2 3 4\nat home 1 2 3 4\n")).words == [*WORDS, ". . .", "at home"]
     for row, reason in (
         (b"dog 5", "ends in a number"),
@@ -199,7 +199,7 @@ def test_a_tab_and_a_number_in_the_word_are_refused(tmp_path: Path, header: byte
         read(file_of(tmp_path, header + b"the\t0.1 0.2 0.3 0.4\nof\t0.5 -0.2 0.1 0.9\n"))
 
 
-def test_a_large_file_names_lines_far_from_its_beginning(tmp_path: Path) -> None:
+def test_a_large_file_names_lines_far_from_its_start(tmp_path: Path) -> None:
     row = b" " + b" ".join([b"0.123456789"] * 50) + b"\n"
     lines = [b"w%d" % number + row for number in range(20_000)]
     lines[15_000] = lines[15_000].replace(b"0.123456789\n", b"0.12E\n")
@@ -235,7 +235,7 @@ def test_any_bytes_are_read_or_refused_by_name(tmp_path_factory: pytest.TempPath
 
 
 def test_a_named_format_overrides_the_content(tmp_path: Path) -> None:
-    """One number a word looks like a header to who is not told."""
+    """One number a word looks like a header unless the format is given."""
     path = file_of(tmp_path, b"1 0.5\n2 0.25\n")
     with pytest.raises(VectorFileError, match="none of the supported formats"):
         read(path)
@@ -273,7 +273,9 @@ def test_arrays_of_any_real_numbers_become_float32(tmp_path: Path, kind: str) ->
     ],
 )
 @pytest.mark.parametrize("form", [VectorFormat.NUMPY, VectorFormat.SAFETENSORS])
-def test_the_words_of_an_array_lie_beside_it(tmp_path: Path, name: str, content: object, form: VectorFormat) -> None:
+def test_the_words_of_an_array_are_in_the_file_next_to_it(
+    tmp_path: Path, name: str, content: object, form: VectorFormat
+) -> None:
     array = numpy_file(tmp_path, VECTORS, content, name)
     if form is VectorFormat.SAFETENSORS:
         array.unlink()
@@ -349,7 +351,7 @@ def test_the_tensor_of_vectors_must_be_clear(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", [pa.list_(pa.float32()), pa.list_(pa.float64(), 4), pa.large_list(pa.float32())])
-def test_columns_of_parquet_are_told_by_type(tmp_path: Path, kind: pa.DataType) -> None:
+def test_columns_of_parquet_are_chosen_by_type(tmp_path: Path, kind: pa.DataType) -> None:
     lists = pa.array([row.tolist() for row in VECTORS], kind)
     table = pa.table({"id": [1, 2, 3], "token": pa.array(WORDS).dictionary_encode(), "numbers": lists})
     pq.write_table(table, tmp_path / "any.parquet")
@@ -396,7 +398,7 @@ def test_bfloat16_is_read_and_fp8_refused(tmp_path: Path) -> None:
         read_vectors(find_vectors(path))
 
 
-def test_numbers_beside_words_are_counts_or_rows_or_refused(tmp_path: Path) -> None:
+def test_numbers_next_to_words_are_counts_or_rows_or_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "v.npy", unit_rows(3, 4))
     words = tmp_path / "vocab.txt"
     for text, counts in (("the\t9\nof\t4\ncat\t4\n", [9, 4, 4]), ("the 0\nof 1\ncat 2\n", [0, 0, 0])):

@@ -1,4 +1,4 @@
-"""Every format gives back what was written, to us and to the readers of those who made it."""
+"""Every format round-trips, through our reader and its own library's."""
 
 import json
 from pathlib import Path
@@ -138,7 +138,7 @@ def test_gensim_loads_its_own_form_with_counts_and_any_word(tmp_path: Path) -> N
 
 
 def test_large_arrays_stay_in_the_one_file_of_gensim(tmp_path: Path) -> None:
-    """Gensim keeps arrays above 10 MiB in files beside the first."""
+    """Gensim keeps arrays above 10 MiB in separate files."""
     original = WordVectors([f"w{row}" for row in range(60_000)], unit_rows(60_000, 50), unknown_counts(60_000))
     path = written(VectorFormat.GENSIM, original, tmp_path)
     assert list(tmp_path.iterdir()) == [path]
@@ -218,7 +218,7 @@ def test_many_words_that_do_not_fit_are_counted() -> None:
         check_words_fit(VectorFormat.GLOVE, sample([f"a {number}" for number in range(2000)]))
 
 
-def test_a_glove_file_does_not_begin_with_a_byte_order_mark() -> None:
+def test_a_glove_file_does_not_start_with_a_byte_order_mark() -> None:
     """Readers take it for no part of the first word; further down it is an ordinary character."""
     with pytest.raises(VectorFileError, match=r"glove cannot hold the words '\\ufeffbom' \(rank 1\)"):
         check_words_fit(VectorFormat.GLOVE, sample(["\ufeffbom", "the"]))

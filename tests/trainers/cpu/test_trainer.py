@@ -49,7 +49,7 @@ def test_words_of_one_topic_become_neighbors_and_the_loss_falls() -> None:
     assert losses[-1] < 0.9 * 6 * np.log(2)
 
 
-def test_one_worker_and_a_seed_give_the_same_bits() -> None:
+def test_one_worker_and_a_seed_yield_the_same_bits() -> None:
     first, results = run_training(source(), VOCABULARY, CONFIG)
     again, same_results = run_training(source(), VOCABULARY, CONFIG)
     other, _ = run_training(source(), VOCABULARY, CONFIG.model_copy(update={"seed": 5}))
@@ -87,7 +87,7 @@ def test_several_workers_train_frequent_words_in_copies() -> None:
     assert 1000 >= of[2][0] > of[8][0] >= of[64][0]
 
 
-def test_copies_give_as_good_vectors() -> None:
+def test_copies_do_not_change_the_quality() -> None:
     for workers in (2, 5):
         state, results = run_training(source(), VOCABULARY, CONFIG.model_copy(update={"workers": workers}))
         neighbors = nearest_rows(state.center_vectors, 5)

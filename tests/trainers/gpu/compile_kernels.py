@@ -1,4 +1,4 @@
-"""Compile the GPU kernels ahead of time, without a GPU, and tell what the compiler made of them.
+"""Compile the GPU kernels ahead of time, without a GPU, and print what the compiler produced.
 
 A program of its own, as Triton either compiles or interprets in one process.
 `python -m tests.trainers.gpu.compile_kernels

@@ -31,7 +31,7 @@ def portions(source: ArrayTokenSource, words: int, portion_tokens: int = 1 << 20
 
 
 def one_portion(sentences: list[NDArray[np.int32]], words: int, start: int = 0) -> Any:
-    """All sentences as one portion that begins after `start` tokens."""
+    """All sentences as one portion that starts after `start` tokens."""
     (portion,) = portions(ArrayTokenSource(sentences, 1 << 30), words)
     return triton_corpus.Portion(portion.tokens, start, 0, 1)
 

@@ -38,7 +38,7 @@ def tiles(architecture: int, dimension: int) -> Any:
 
 @pytest.mark.parametrize("dimension", DIMENSIONS)
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_updates_are_reductions_that_nobody_waits_for(architecture: int, dimension: int) -> None:
+def test_updates_are_reductions_without_a_result(architecture: int, dimension: int) -> None:
     report = tiles(architecture, dimension)
     assert all(".relaxed." in name and ".add." in name for name in report["atomics"])
     assert report["barriers"] == 0

@@ -54,7 +54,7 @@ def test_tiles_are_trained_as_the_formula_says(
     assert errors.mean() < (2e-5 if rounded else 1e-6)
 
 
-def test_noise_that_holds_every_word_alike_gives_the_expected_gradient_of_word2vec() -> None:
+def test_noise_of_every_word_has_the_expected_gradient_of_word2vec() -> None:
     words, negatives, rate = 48, 5, 0.01
     vocabulary = Vocabulary(np.ones(words, np.int64), np.ones(words), np.full(words, 1 / words))
     config = SkipGramConfig(dimension=16, window_radius=2, reduced_windows=False, learning_rate=rate, epochs=1)
@@ -85,7 +85,7 @@ def test_programs_share_the_tiles_without_gap_or_overlap() -> None:
     for in_flight in (16, 48, 1600):
         trained = model(VOCABULARY, config.model_copy(update={"centers_in_flight": in_flight}))
         loss, count = trained.train(portion, 0).tolist()
-        # At a rate of next to nothing, every order gives the same loss.
+        # At a tiny rate, every order has the same loss.
         pairs.add((round(loss), count))
     assert len(pairs) == 1
 

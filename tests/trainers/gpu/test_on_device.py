@@ -1,4 +1,4 @@
-"""What only a real GPU shows: kernels that run at the same time, memory that is short, and quality beside the CPU."""
+"""What only a real GPU shows: concurrent kernels, short memory, and quality compared with the CPU."""
 
 import copy
 from functools import cache
@@ -65,7 +65,7 @@ def test_a_resumed_run_trains_the_same_pairs() -> None:
     assert resumed[-1].mean_loss == pytest.approx(whole[-1].mean_loss, rel=0.02)
 
 
-def test_a_full_gpu_is_told_with_what_is_needed_and_free() -> None:
+def test_a_full_gpu_is_reported_with_needed_and_free_memory() -> None:
     torch.cuda.empty_cache()
     held = torch.empty(torch.cuda.mem_get_info()[0] - (100 << 20), dtype=torch.uint8, device="cuda")
     try:

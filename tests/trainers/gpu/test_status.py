@@ -63,7 +63,7 @@ def test_what_is_lacking_is_said_and_auto_goes_on(set_gpu: SetGpu, lacking: dict
     assert explain_backend(AUTO).endswith(f"; not triton: {reason}")
 
 
-def test_auto_takes_a_gpu_that_is_there(set_gpu: SetGpu) -> None:
+def test_auto_selects_an_available_gpu(set_gpu: SetGpu) -> None:
     set_gpu()
     resolved = resolve_config(AUTO, words=70_000)
     assert isinstance(resolved, SkipGramConfig)

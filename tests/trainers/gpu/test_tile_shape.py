@@ -18,7 +18,7 @@ def test_the_shape_of_a_tile_covers_what_the_settings_ask_for(dimension: int, ra
     assert shape.block_inputs * shape.input_blocks >= 16 + 2 * radius
     noise_words = shape.slots - 16
     assert shape.noise_share * noise_words == pytest.approx(negatives)
-    # On average a noise word stands for no more pairs than twice what the CPU trainer adds up.
+    # On average a noise word serves at most twice as many pairs as in the CPU trainer.
     assert shape.noise_share * 16 * (radius + 1) <= 20
     assert shape.token_bytes <= 600
 
