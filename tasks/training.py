@@ -23,7 +23,7 @@ from tasks.cooccurrences import CooccurrenceFacts
 from tasks.corpus_config import CorpusConfig
 from tasks.trainers.backends import explain_backend, resolve_config, train
 from tasks.trainers.bookkeeping import first_state
-from tasks.trainers.config import TrainingConfig, training_config
+from tasks.trainers.config import DistilledConfig, TrainingConfig, training_config
 from tasks.trainers.interface import DivergenceError, EpochResult, TrainingState, TrainingStep, Vocabulary
 from tasks.trainers.warm_start import start_from
 from tasks.vocabulary import EncodedFacts, VocabularyFacts
@@ -35,7 +35,8 @@ STAGE_VERSION = 1
 TORCH_STAGE_VERSION = 2
 # Settings that cannot change the vectors.
 NOT_IN_DIGEST = {
-    "start_from", "checkpoint_every_seconds", "cooccurrence_megabytes", "cooccurrence_disk_megabytes",
+    "start_from", "checkpoint_every_seconds", "cooccurrence_megabytes", "cooccurrence_disk_megabytes", "fuse_with",
+    "fused_dimension",
 }  # fmt: skip
 
 
@@ -79,6 +80,8 @@ def _words(vocabulary: AnyVocabulary) -> int | None:
 
 def start_spec(corpus: CorpusConfig, config: TrainingConfig) -> str | None:
     """What training starts from. Training on new files only starts from the current release unless set otherwise."""
+    if isinstance(config, DistilledConfig):
+        return None
     return config.start_from or (PREVIOUS if corpus.train_on == "new" else None)
 
 
