@@ -4,15 +4,15 @@ import copy
 import difflib
 import inspect
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from flows.deployment_file import PREFECT_YAML as PREFECT_YAML
+from flows.deployment_file import Deployment as Deployment
+from flows.deployment_file import read_deployments as read_deployments
 from storage.corpus.addresses import remember_secrets
 from storage.errors import SettingsError
 from storage.redaction import redacted
@@ -31,35 +31,6 @@ LONGEST_SHOWN = 200
 DEEPEST_SETTING = 10
 
 Model = TypeVar("Model", bound=BaseModel)
-
-
-@dataclass(frozen=True)
-class Deployment:
-    """One entry of prefect.yaml."""
-
-    name: str
-    description: str
-    entrypoint: str
-    parameters: Mapping[str, Any]
-    schedules: tuple[str, ...]
-
-
-def read_deployments(path: Path = PREFECT_YAML) -> dict[str, Deployment]:
-    """All deployments by name, in file order. Raises SettingsError if the file is invalid."""
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return {
-            entry["name"]: Deployment(
-                name=entry["name"],
-                description=entry.get("description", ""),
-                entrypoint=entry["entrypoint"],
-                parameters=entry.get("parameters") or {},
-                schedules=tuple(f"{s['cron']} {s.get('timezone', 'UTC')}" for s in entry.get("schedules") or ()),
-            )
-            for entry in content["deployments"]
-        }
-    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise SettingsError(f"{path} cannot be read as a list of deployments: {error!r}; fix or restore it") from error
 
 
 def find_deployment(name: str) -> Deployment:

@@ -17,6 +17,7 @@ from tasks.corpus_config import CorpusConfig
 from tasks.downloading import download_corpus
 from tasks.encoded_words import check_encoder
 from tasks.evaluation import EvaluationConfig, check_reference
+from tasks.mirroring import mirror_releases
 from tasks.parameters import BuildParameters
 from tasks.pipeline import NothingToTrainError, build_model, evaluate_model
 from tasks.publication_config import PublicationConfig, check_publication
@@ -104,4 +105,5 @@ def build_word_vectors(
         published = publish_vectors(lineage, verdicts, parameters, current, resolved_workspace)
         result = run.ended(build_result(lineage, published, arrivals.once_read(model.corpus)))
         report_release(published.release, report, resolved_workspace)
+        mirror_releases(publication, resolved_workspace)
         return end_run(result)

@@ -12,6 +12,7 @@ VecmillError
 ├── EncoderError            a text encoder that is missing, incomplete or damaged
 ├── TableBusyError          another run is building the same table, and publication.when_busy=refuse
 ├── ReleaseError            a missing or damaged table or release, or an unexpected file under its name
+├── MirrorError             a mirror of releases that cannot be read or written
 ├── QueryError              invalid SQL, or SQL that would change a published table
 ├── ServerError             a Prefect server that is unreachable or rejects a request
 ├── NotificationError       a notification that cannot be delivered
@@ -96,6 +97,10 @@ class TableBusyError(VecmillError):
 
 class ReleaseError(VecmillError):
     """A table or release is missing or damaged, or an unexpected file has its name."""
+
+
+class MirrorError(VecmillError):
+    """A mirror of releases cannot be read or written, or belongs to another workspace."""
 
 
 class QueryError(VecmillError):

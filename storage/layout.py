@@ -102,6 +102,10 @@ class Workspace:
         """Lock file held while publishing to a table."""
         return self.releases_folder(table) / ".publish.lock"
 
+    def mirror_lock(self, table: str) -> Path:
+        """Lock file held while a table's releases are copied to its mirror."""
+        return self.releases_folder(table) / ".mirror.lock"
+
     def check_writable(self) -> None:
         """Create the workspace and write a test file. Raises WorkspaceError if that fails."""
         probe = self.root / f".probe-{os.getpid()}"

@@ -8,6 +8,8 @@ from storage.errors import SettingsError
 from storage.layout import TABLE_NAME
 from storage.models.comparisons import CHANGE_METRICS, REFERENCE_METRICS
 from storage.models.matrices import Matrix
+from storage.redaction import without_credentials
+from storage.releases.mirror import check_mirror
 from tasks.metrics.gates import Gate, unknown_gates
 from tasks.scoring import EvaluationConfig, evaluation_metrics
 
@@ -39,11 +41,24 @@ class PublicationConfig(BaseModel):
         "wait", description="if another run is building the same table: wait for it, or fail"
     )
 
+    mirror: str | None = Field(
+        None,
+        min_length=1,
+        max_length=1000,
+        description="address in an object store (s3, gs, az) to which every release is copied; none: no mirror",
+    )
+
     @field_validator("gates", mode="before")
     @classmethod
     def _none_is_no_gate(cls, gates: object) -> object:
         """`publication.gates=none` means no gates."""
         return {} if gates is None else gates
+
+    @field_validator("mirror")
+    @classmethod
+    def _no_credentials(cls, mirror: str | None) -> str | None:
+        """Prefect stores the settings of a run; `check_mirror` refuses an address whose credentials were removed."""
+        return None if mirror is None else without_credentials(mirror)
 
     @property
     def published_matrix(self) -> Matrix:
@@ -57,7 +72,11 @@ class PublicationConfig(BaseModel):
 
 
 def check_publication(publication: PublicationConfig, evaluation: EvaluationConfig) -> None:
-    """Raise SettingsError for gates on metrics that will not be measured, or if align=reference has no reference."""
+    """Raise SettingsError for gates on metrics that will not be measured, align=reference without a reference, or a
+    mirror that is not an address of an object store.
+    """
+    if publication.mirror is not None:
+        check_mirror(publication.mirror)
     metrics = [*evaluation_metrics(evaluation), *CHANGE_METRICS]
     if publication.align == "reference":
         metrics += REFERENCE_METRICS

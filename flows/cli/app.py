@@ -3,9 +3,10 @@
 Prefect and the numeric libraries take a second to import, so each command imports what it needs.
 """
 
+import gc
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -18,6 +19,7 @@ from flows.cli import (
     evaluation_commands,
     exchange_commands,
     history_commands,
+    mirror_command,
     notify_commands,
     report_commands,
     server_commands,
@@ -30,10 +32,11 @@ from flows.cli.options import DeploymentArgument, JsonOption, SetOption, Workspa
 from flows.cli.printable import printable
 from flows.server.environment import prepare_prefect
 from storage.errors import GateRefusedError
-from storage.layout import resolve_workspace
+from storage.layout import Workspace, resolve_workspace
 
 if TYPE_CHECKING:
     from flows.runs.result import BuildResult
+    from tasks.parameters import BuildParameters
 
 app = typer.Typer(
     name="vecmill",
@@ -67,7 +70,7 @@ def list_deployments(as_json: JsonOption = False) -> None:
 
     Example: vecmill list --json
     """
-    from flows.deployments import read_deployments
+    from flows.deployment_file import read_deployments
 
     deployments = read_deployments().values()
     if as_json:
@@ -93,45 +96,71 @@ def build(
     """
     check_named_corpus(settings or [])
     prepare_prefect()
+    if dry_run:
+        _show_plan(name, settings or [], workspace, as_json)
+        return
+    from flows.server.temporary_server import temporary_server
+
+    server = temporary_server()
+    try:
+        parameters = _checked_parameters(name, settings or [])
+    except BaseException:
+        server.stop()
+        raise
+    # While the server starts.
+    import fastapi.encoders  # noqa: F401  # Prefect's, when a flow starts
+
+    import flows.word_vectors  # noqa: F401
+    from storage.gold.sets import read_default_gold_sets
+
+    read_default_gold_sets()
+    with server.use():
+        _build(parameters, resolve_workspace(workspace), as_json)
+
+
+def _show_plan(name: str, settings: list[str], workspace: Path | None, as_json: bool) -> None:
+    from flows.deployments import build_parameters, find_deployment
+    from flows.runs.planning import plan_stages
+
+    arrivals, plan = plan_stages(build_parameters(find_deployment(name), settings), resolve_workspace(workspace))
+    if as_json:
+        print_json([step.model_dump() for step in plan])
+    elif arrivals.nothing_to_do:
+        output.print(f"nothing to do: {arrivals}", markup=False, highlight=False)
+    else:
+        output.print(str(arrivals), style="dim", markup=False, highlight=False)
+        table = Table("stage", "action", "path", box=None, pad_edge=False, header_style="bold")
+        for step in plan:
+            table.add_row(step.name, "reuse" if step.reused else "run", escape(printable(step.path)))
+        print_table(table)
+
+
+def _checked_parameters(name: str, settings: list[str]) -> "BuildParameters":
     from flows.deployments import build_parameters, check_paths, find_deployment
 
-    parameters = build_parameters(find_deployment(name), settings or [])
-    if dry_run:
-        from flows.runs.planning import plan_stages
-
-        arrivals, plan = plan_stages(parameters, resolve_workspace(workspace))
-        if as_json:
-            print_json([step.model_dump() for step in plan])
-        elif arrivals.nothing_to_do:
-            output.print(f"nothing to do: {arrivals}", markup=False, highlight=False)
-        else:
-            output.print(str(arrivals), style="dim", markup=False, highlight=False)
-            table = Table("stage", "action", "path", box=None, pad_edge=False, header_style="bold")
-            for step in plan:
-                table.add_row(step.name, "reuse" if step.reused else "run", escape(printable(step.path)))
-            print_table(table)
-        return
+    parameters = build_parameters(find_deployment(name), settings)
     check_paths(parameters)
+    return parameters
+
+
+def _build(parameters: "BuildParameters", workspace: Workspace, as_json: bool) -> None:
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
     from flows.runs.result import BuildResult
-    from flows.server.temporary_server import start_temporary_server
     from flows.word_vectors import build_word_vectors
 
     # The heartbeat thread delays the end of a flow by up to a second; locally there is no use for heartbeats.
     without_heartbeats = temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None})
-    sections = {section: getattr(parameters, section) for section in type(parameters).model_fields}
-    resolved_workspace = resolve_workspace(workspace)
+    sections: dict[str, Any] = dict(parameters.sections)
     try:
-        start_temporary_server()
         with shown_progress(), without_heartbeats:
-            result = build_word_vectors(**sections, workspace=str(resolved_workspace.root))
+            result = build_word_vectors(**sections, workspace=str(workspace.root))
     except GateRefusedError as refusal:
         if isinstance(refusal.result, BuildResult):
             _show_result(refusal.result, as_json)
         raise
     except KeyboardInterrupt:
-        kept = f"stopped; finished stages are kept in {resolved_workspace.root}; run the same command to resume"
+        kept = f"stopped; finished stages are kept in {workspace.root}; run the same command to resume"
         messages.print(printable(kept), markup=False)
         raise
     _show_result(result, as_json)
@@ -164,6 +193,7 @@ downstream_command.register(app)
 evaluation_commands.register(app)
 exchange_commands.register(app)
 history_commands.register(app)
+mirror_command.register(app)
 report_commands.register(app)
 server_commands.register(app)
 notify_commands.register(app)
@@ -171,6 +201,8 @@ notify_commands.register(app)
 
 def main() -> None:
     """Run the command and exit. Exit codes: 0 success, 1 failed or refused, 2 usage error."""
+    # Importing Prefect creates objects by the million, none of them garbage.
+    gc.set_threshold(100_000)
     # Not standalone, so that run_guarded also prints usage errors.
     sys.exit(run_guarded(lambda: app(prog_name="vecmill", standalone_mode=False)))
 
@@ -178,6 +210,7 @@ def main() -> None:
 def _show_result(result: "BuildResult", as_json: bool) -> None:
     from flows.cli.summary_views import print_summary
     from storage.releases.querying import example_neighbors
+    from tasks.metrics.stop_words import english_stop_words
 
     if as_json:
         print_json(result.model_dump(mode="json"))
@@ -185,6 +218,6 @@ def _show_result(result: "BuildResult", as_json: bool) -> None:
     neighbors = (
         []
         if result.outcome in ("refused", "nothing to do")
-        else example_neighbors(Path(result.release_path), words=5, k=5)
+        else example_neighbors(Path(result.release_path), words=5, k=5, stop_words=english_stop_words())
     )
     print_summary(output, result, neighbors)

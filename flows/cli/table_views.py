@@ -1,18 +1,20 @@
 """Terminal views of releases and query results."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 from rich.table import Table
 
 from flows.cli.printable import printable
-from storage.releases.diff import MetricChange, ReleaseDiff
-from storage.releases.housekeeping import Removed
-from storage.releases.querying import Neighbor
-from storage.releases.read_only_sql import QueryResult
-from storage.releases.records import ReleaseSummary
-from storage.releases.verification import Verified
+
+if TYPE_CHECKING:
+    from storage.releases.diff import MetricChange, ReleaseDiff
+    from storage.releases.housekeeping import Removed
+    from storage.releases.querying import Neighbor
+    from storage.releases.read_only_sql import QueryResult
+    from storage.releases.records import ReleaseSummary
+    from storage.releases.verification import Verified
 
 LONGEST_CELL = 80
 # Metric variants and word counts do not fit a terminal line; the report and `--json` show them.
@@ -46,7 +48,7 @@ def plain_table(*headers: str) -> Table:
     return Table(*headers, box=None, pad_edge=False, header_style="bold")
 
 
-def neighbor_table(neighbors: Sequence[Neighbor]) -> Table:
+def neighbor_table(neighbors: "Sequence[Neighbor]") -> Table:
     """The neighbours of a word."""
     table = plain_table("word", "similarity", "rank")
     for neighbor in neighbors:
@@ -54,7 +56,7 @@ def neighbor_table(neighbors: Sequence[Neighbor]) -> Table:
     return table
 
 
-def release_table(releases: Sequence[ReleaseSummary]) -> Table:
+def release_table(releases: "Sequence[ReleaseSummary]") -> Table:
     """Releases and refused candidates of a table with their metrics; * marks the current release."""
     metrics = headline_metrics(name for release in releases for name in release.metrics)
     table = plain_table("version", "written (UTC)", "rows", *map(metric_header, metrics), "gates")
@@ -72,7 +74,7 @@ def release_table(releases: Sequence[ReleaseSummary]) -> Table:
     return table
 
 
-def verified_table(lines: Sequence[Verified]) -> Table:
+def verified_table(lines: "Sequence[Verified]") -> Table:
     """All checked files and their problems."""
     table = plain_table("release", "rows", "")
     for line in lines:
@@ -84,7 +86,7 @@ def verified_table(lines: Sequence[Verified]) -> Table:
     return table
 
 
-def removed_table(removed: Sequence[Removed]) -> Table:
+def removed_table(removed: "Sequence[Removed]") -> Table:
     """Removed stage folders, or those a dry run would remove."""
     table = plain_table("stage", "MB", "path")
     for folder in removed:
@@ -93,7 +95,7 @@ def removed_table(removed: Sequence[Removed]) -> Table:
     return table
 
 
-def metric_change_table(older: str, newer: str, changes: Sequence[MetricChange]) -> Table:
+def metric_change_table(older: str, newer: str, changes: "Sequence[MetricChange]") -> Table:
     """Scores of two releases side by side."""
     table = plain_table("metric", shown(older), shown(newer), "")
     for change in changes:
@@ -102,7 +104,7 @@ def metric_change_table(older: str, newer: str, changes: Sequence[MetricChange])
     return table
 
 
-def diff_tables(diff: ReleaseDiff, shown_words: int) -> list[Table]:
+def diff_tables(diff: "ReleaseDiff", shown_words: int) -> list[Table]:
     """Metrics, settings and the words whose neighbours changed most."""
     metrics = metric_change_table(diff.older, diff.newer, diff.metrics)
     settings = plain_table("setting", f"{shown(diff.older)}", f"{shown(diff.newer)}")
@@ -115,7 +117,7 @@ def diff_tables(diff: ReleaseDiff, shown_words: int) -> list[Table]:
     return [table for table in (metrics, settings, words) if table.row_count]
 
 
-def result_table(result: QueryResult, shown_rows: int) -> Table:
+def result_table(result: "QueryResult", shown_rows: int) -> Table:
     """The first rows of a query result."""
     table = plain_table(*map(shown, result.columns))
     for row in result.rows[:shown_rows]:

@@ -17,9 +17,10 @@ from storage.corpus.addresses import OBJECT_STORES, check_address, safe_name, wi
 from storage.corpus.downloads import OBJECTS_RECORD as RECORD
 from storage.corpus.downloads import SPARE_BYTES, Download, Listed, check_digest, download_lock
 from storage.disk import disk_errors, replaced_file, sha256_of, sync_path
-from storage.errors import CorpusError, WorkspaceError
+from storage.errors import CorpusError, VecmillError, WorkspaceError
 from storage.layout import Workspace
 from storage.locks import held_lock
+from storage.redaction import without_credentials
 
 logger = logging.getLogger(__name__)
 
@@ -95,16 +96,27 @@ def fetch_objects(download: Download, workspace: Workspace, advanced: Callable[[
     return folder / FILES
 
 
-def _listed(download: Download) -> tuple[Any, dict[str, Listed]]:
-    """The file system, and remote path -> description of each object."""
+def open_store(address: str, error: type[VecmillError]) -> tuple[Any, str]:
+    """The fsspec file system of an address, without cached listings, and the path within it.
+
+    Raises `error` with the extra to install if its implementation is missing.
+    """
     import fsspec
 
-    extra = OBJECT_STORES[urlsplit(download.address).scheme]
+    extra = OBJECT_STORES[urlsplit(address).scheme]
     try:
-        system, path = fsspec.core.url_to_fs(with_secrets(download.address))
-    except (ImportError, ValueError) as error:
-        raise CorpusError(f"{download.shown} needs the extra {extra!r}: pip install 'vecmill[{extra}]'") from error
+        system, path = fsspec.core.url_to_fs(address)
+    except (ImportError, ValueError) as missing:
+        raise error(
+            f"{without_credentials(address)} needs the extra {extra!r}: pip install 'vecmill[{extra}]'"
+        ) from missing
     system.invalidate_cache()
+    return system, path
+
+
+def _listed(download: Download) -> tuple[Any, dict[str, Listed]]:
+    """The file system, and remote path -> description of each object."""
+    system, path = open_store(with_secrets(download.address), CorpusError)
     try:
         base = path.split("*")[0].rpartition("/")[0]
         if "*" in path:

@@ -8,6 +8,7 @@ import logging
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -35,6 +36,9 @@ QUESTION_FORM = "four words, `: section`, or a section and four words"
 # Bytes. The largest list in use has 20,000 rows.
 LARGEST_FILE = 1 << 28
 READ_KINDS = UNDECIDED | {FileKind.EMPTY}
+
+# A run reads the same sets when it starts and when it evaluates; parsing takes .2 s.
+_parsed = lru_cache(maxsize=8)(parse_gold)
 
 
 @dataclass(frozen=True)
@@ -180,7 +184,7 @@ def _read_rows(
     """The rows of a file, and a digest of its content and the selected columns."""
     text, digest = _read_text(path)
     try:
-        rows = parse_gold(text, first_section, columns, pairs=pairs, questions=questions)
+        rows = _parsed(text, first_section, tuple(columns), pairs=pairs, questions=questions)
     except ValueError as error:
         raise GoldSetError(
             f"the gold set {path} cannot be read: {error}; select the columns by name, as in {path}:word1,word2,score, "

@@ -8,7 +8,7 @@ from storage.layout import Workspace
 from storage.models.rows import WHOLE
 from storage.releases.history import find_release
 from storage.releases.macros import drift_query
-from storage.releases.reader import open_release, read_release_row
+from storage.releases.opening import open_release, read_release_row
 from storage.releases.schema import quoted
 
 DRIFT_WORDS = 1000

@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 
 from storage.errors import ReleaseError
 from storage.models.rows import ComparedWordRow, EvaluationRow, Row
-from storage.releases.macros import Shape, macro_statements
+from storage.releases.macro_parts import Shape
+from storage.releases.macros import macro_statements
 from storage.releases.schema import (
     TABLES,
     GateRow,
@@ -34,6 +35,7 @@ from storage.releases.schema import (
     schema_statements,
     sql_values,
 )
+from storage.releases.text_tokens import tokenizer_in_sql
 from storage.vectors.tables import ranked_rows, write_row_groups
 
 # Read by DuckDB 1.4 and all later versions, and the first whose stale write-ahead logs are refused, not replayed.
@@ -47,7 +49,10 @@ BLOCK_ROWS = 100_000
 # float32 sums over 1,024 dimensions stay within 1e-5 of one; a vector that was not normalised does not.
 UNIT_TOLERANCE = 1e-4
 FLOAT32_UNIT = 2e-7
+# The a of SIF's weight a / (a + p), where p is a word's share of the corpus.
+SIF_A = 1e-3
 UNIQUE_NAMES_SINCE = 4
+WEIGHTS_SINCE = 5
 # A zero byte ends a word in the checksum and in C programs; a lone surrogate has no UTF-8 form.
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
@@ -106,6 +111,14 @@ def vectors_table(row: ReleaseRow) -> str:
     identity = f"{row.table_name}\0{number}\0{row.sha256}"
     readable = row.table_name.replace("-", "_")
     return f"word_vectors_{readable}_{number}_{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
+
+
+def word_weight(counts: NDArray[np.int64]) -> str:
+    """SQL for the SIF weight of a row of rank and count. counts: (V,); all 0 means unknown, then Zipf's law is used."""
+    total = int(counts.sum())
+    harmonic = float(np.sum(1 / np.arange(1, len(counts) + 1)))
+    share = f"count / {total}" if total else f"1 / (rank * {harmonic!r}::DOUBLE)"
+    return f"({SIF_A} / ({SIF_A} + {share}))::FLOAT"
 
 
 def write_release_file(path: Path, table_name: str, version: int | None, content: ReleaseContent) -> ReleaseRow:
@@ -220,28 +233,34 @@ def _write_vectors(connection: duckdb.DuckDBPyConnection, table: str, content: R
             word VARCHAR PRIMARY KEY,
             count BIGINT NOT NULL,
             vector FLOAT[{dimension}] NOT NULL
-                CHECK (abs(array_inner_product(vector, vector) - 1) < {UNIT_TOLERANCE})
+                CHECK (abs(array_inner_product(vector, vector) - 1) < {UNIT_TOLERANCE}),
+            weight FLOAT NOT NULL CHECK (weight > 0 AND weight <= 1)
         )"""
     )
+    weight = word_weight(content.counts)
     connection.execute("BEGIN")
     for block in _row_blocks(content):
         connection.register("block", block)
-        connection.execute(f"INSERT INTO {table} SELECT rank, word, count, vector FROM block")
+        connection.execute(f"INSERT INTO {table} SELECT rank, word, count, vector, {weight} FROM block")
         connection.unregister("block")
     connection.execute("COMMIT")
-    connection.execute(f"CREATE VIEW word_vectors AS SELECT rank, word, count, vector FROM {table}")
+    connection.execute(f"CREATE VIEW word_vectors AS SELECT rank, word, count, vector, weight FROM {table}")
     connection.execute(f"COMMENT ON TABLE {table} IS 'The words and their vectors; word_vectors is its stable name'")
     connection.execute(
         "COMMENT ON VIEW word_vectors IS 'The words and their vectors, most frequent first; the macros need DuckDB "
         f"{OLDEST_DUCKDB} or later'"
     )
+    known = "Occurrences in the corpus" if content.counts.any() else "0: the counts of these vectors are unknown"
+    basis = "its share of the corpus" if content.counts.any() else "its share by Zipf''s law, as counts are unknown"
     for name in (table, "word_vectors"):
         connection.execute(f"COMMENT ON COLUMN {name}.rank IS 'Place by frequency, 1 = most frequent'")
         connection.execute(f"COMMENT ON COLUMN {name}.word IS 'The word; every word has one row'")
-        connection.execute(f"COMMENT ON COLUMN {name}.count IS 'Occurrences in the corpus'")
+        connection.execute(f"COMMENT ON COLUMN {name}.count IS '{known}'")
         connection.execute(f"COMMENT ON COLUMN {name}.vector IS 'Its vector, of length 1: inner product = cosine'")
+        connection.execute(f"COMMENT ON COLUMN {name}.weight IS 'SIF weight {SIF_A} / ({SIF_A} + p), p = {basis}'")
     nfc = all(unicodedata.is_normalized("NFC", word) for word in content.words)
-    for statement in macro_statements(Shape(table, dimension, len(content.words), nfc)):
+    tokenizer = tokenizer_in_sql({row.name: row.value for row in flattened_settings(content.settings or {})})
+    for statement in macro_statements(Shape(table, dimension, len(content.words), nfc, tokenizer)):
         connection.execute(statement)
 
 

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from storage.disk import replaced_file
 from storage.errors import ReleaseError
 from storage.layout import REPORT_SUFFIX, Workspace
-from storage.releases.reader import open_release, read_release_row
+from storage.releases.opening import open_release, read_release_row
 
 logger = logging.getLogger(__name__)
 

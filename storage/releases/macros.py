@@ -1,60 +1,30 @@
-"""The SQL that people call: the macros of a release file.
+"""The SQL that people call: the macros of a release file. Their common rules are in macro_parts.py.
 
-Each is an exact scan. Rows are stored in rank order, so `max_rank` skips the blocks beyond it. Vectors have unit
-length, so an inner product is the cosine. Rules that the shape of every macro follows:
-
-- Arguments are read once, in a first `vecmill_asked` whose columns are named in its head: a macro is expanded in
-  place, and an argument such as `x.word` would otherwise be caught by a column or alias of the macro's own.
-- The best words are kept by an aggregate, not by ORDER BY … LIMIT: DuckDB turns the latter into a sort of the whole
-  vocabulary for each row of a LATERAL join (118 ms and 16 MB a row), the former into one pass.
-- Cosine and rank are packed into one integer, so that the aggregate compares numbers and breaks ties by rank: the more
-  frequent word comes first. A pair {cosine, rank} takes a third longer. Cosines nearer than 2e-10 count as equal.
-- The word is joined, not looked up by a scalar subquery: a missing word then yields no row (NULL from a scalar).
-- Tables are named with table, version and checksum: after ATTACH without USE, a macro that is looked up in another
-  release's catalog fails loudly instead of reading that one's vectors. `drift` takes the other catalog's name.
+Each search is an exact scan. Rows are stored in rank order, so `max_rank` skips the blocks beyond it. Vectors have unit
+length, so an inner product is the cosine.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 
+from storage.releases.macro_parts import (
+    ALL_RANKS,
+    COSINE_SCALE,
+    MOST_NEIGHBORS,
+    Macro,
+    Shape,
+    best_words,
+    neighbor_count,
+    search_key,
+    spelt_word,
+    unpacked,
+    unpacked_rank,
+    whole_number,
+    word_list,
+)
 from storage.releases.schema import quoted
-
-# The largest INTEGER.
-ALL_RANKS = 2_147_483_647
-# What DuckDB's max(…, k) and min(…, k) take.
-MOST_NEIGHBORS = 999_999
-# A cosine fills the upper bits of a BIGINT, the rank the lower 28.
-COSINE_SCALE = 2**60
-RANK_MASK = 2**28 - 1
-
-
-@dataclass(frozen=True)
-class Shape:
-    """What the SQL of a macro depends on. table: our own name of the vectors' table. nfc: every word is in NFC."""
-
-    table: str
-    dimension: int
-    rows: int
-    nfc: bool
-
-
-@dataclass(frozen=True)
-class Macro:
-    """One macro of a release file.
-
-    parameters: as CREATE MACRO takes them.  scalar: returns one value, not a table.  since: the first format with it.
-    check: a query of one value about it, whose parameters are the most frequent words; `answer` computes the value that
-    it has in a table of so many rows.
-    """
-
-    name: str
-    parameters: str
-    scalar: bool
-    since: int
-    sql: Callable[[Shape], str]
-    meaning: str
-    check: str
-    answer: Callable[[int], object]
+from storage.releases.search_macros import SEARCH_MACROS
+from storage.releases.text_macros import TEXT_MACROS
+from storage.releases.word_macros import WORD_MACROS
 
 
 def macro_statements(shape: Shape) -> Iterator[str]:
@@ -78,8 +48,8 @@ def drift_query(own: str, other: str) -> str:
              SELECT words::DOUBLE, k::DOUBLE, coalesce(max_rank, {ALL_RANKS})
          ),
          counted AS (
-             SELECT {_whole_number("asked_words", "words", ALL_RANKS)} AS word_count, highest,
-                    {_whole_number("asked_k", "k", MOST_NEIGHBORS)} AS asked_count
+             SELECT {whole_number("asked_words", "words", ALL_RANKS)} AS word_count, highest,
+                    {whole_number("asked_k", "k", MOST_NEIGHBORS)} AS asked_count
              FROM vecmill_asked
          ),
          shared AS (
@@ -107,11 +77,11 @@ def drift_query(own: str, other: str) -> str:
 def _nearest(shape: Shape) -> str:
     return f"""WITH aim AS (
              SELECT q.rank AS own_rank, q.vector AS direction, {COSINE_SCALE}::FLOAT AS scale, highest,
-                    {_neighbor_count(shape)} AS asked_count
+                    {neighbor_count(shape)} AS asked_count
              FROM (SELECT query, k::DOUBLE, coalesce(max_rank, {ALL_RANKS})) vecmill_asked(asked_word, asked_k, highest)
-             JOIN {shape.table} q ON q.word = {_word(shape, "asked_word")}
+             JOIN {shape.table} q ON q.word = {spelt_word(shape, "asked_word")}
          ),
-    {_best(shape, "w.rank <> aim.own_rank")}"""
+    {best_words(shape, "w.rank <> aim.own_rank")}"""
 
 
 def _nearest_many(shape: Shape) -> str:
@@ -119,7 +89,7 @@ def _nearest_many(shape: Shape) -> str:
              SELECT queries, k::DOUBLE, coalesce(max_rank, {ALL_RANKS})
          ),
          counted AS (
-             SELECT {_word_list("asked_words")} AS listed_words, highest, {_neighbor_count(shape)} AS asked_count
+             SELECT {word_list("asked_words")} AS listed_words, highest, {neighbor_count(shape)} AS asked_count
              FROM vecmill_asked
          ),
          listed AS (
@@ -133,16 +103,16 @@ def _nearest_many(shape: Shape) -> str:
          ),
          aim AS (
              SELECT once.*, q.rank AS own_rank, q.vector AS direction, {COSINE_SCALE}::FLOAT AS scale
-             FROM once JOIN {shape.table} q ON q.word = {_word(shape, "once.asked_word")}
+             FROM once JOIN {shape.table} q ON q.word = {spelt_word(shape, "once.asked_word")}
          ),
          best AS (
-             SELECT aim.place, aim.asked_word, max({_key()}, aim.asked_count) AS packed
+             SELECT aim.place, aim.asked_word, max({search_key()}, aim.asked_count) AS packed
              FROM {shape.table} w, aim WHERE w.rank <> aim.own_rank AND w.rank <= aim.highest
              GROUP BY aim.place, aim.asked_word
          ),
          flat AS (SELECT place, asked_word, unnest(packed) AS found FROM best)
-    SELECT flat.asked_word AS query, w.word, {_unpacked("flat")} AS similarity, w.rank
-    FROM flat JOIN {shape.table} w ON w.rank = {_unpacked_rank("flat")} ORDER BY flat.place, flat.found DESC"""
+    SELECT flat.asked_word AS query, w.word, {unpacked("flat")} AS similarity, w.rank
+    FROM flat JOIN {shape.table} w ON w.rank = {unpacked_rank("flat")} ORDER BY flat.place, flat.found DESC"""
 
 
 def _nearest_to(shape: Shape) -> str:
@@ -155,7 +125,7 @@ def _nearest_to(shape: Shape) -> str:
              SELECT asked_vector::DOUBLE[{shape.dimension}]::DOUBLE[] AS numbers, asked_k, highest FROM vecmill_asked
          ),
          sized AS (
-             SELECT numbers, highest, {_neighbor_count(shape)} AS asked_count,
+             SELECT numbers, highest, {neighbor_count(shape)} AS asked_count,
                     CASE WHEN list_count(numbers) < {shape.dimension} THEN error({quoted(refusal)})
                          ELSE list_max(list_transform(numbers, lambda x: abs(x))) END AS largest
              FROM wide
@@ -170,7 +140,7 @@ def _nearest_to(shape: Shape) -> str:
                     ({COSINE_SCALE}::FLOAT / sqrt(array_inner_product(direction, direction)))::FLOAT AS scale
              FROM pointed
          ),
-    {_best(shape, "true")}"""
+    {best_words(shape, "true")}"""
 
 
 def _analogy(shape: Shape) -> str:
@@ -179,18 +149,18 @@ def _analogy(shape: Shape) -> str:
          ),
          known AS (
              SELECT one.rank AS a_rank, two.rank AS b_rank, three.rank AS c_rank, highest,
-                    {_neighbor_count(shape)} AS asked_count, list_transform(
+                    {neighbor_count(shape)} AS asked_count, list_transform(
                         list_zip(one.vector::FLOAT[], two.vector::FLOAT[], three.vector::FLOAT[]),
                         lambda x: x[2] - x[1] + x[3]
                     )::FLOAT[{shape.dimension}] AS direction
              FROM vecmill_asked
-             JOIN {shape.table} one ON one.word = {_word(shape, "a_word")}
-             JOIN {shape.table} two ON two.word = {_word(shape, "b_word")}
-             JOIN {shape.table} three ON three.word = {_word(shape, "c_word")}
+             JOIN {shape.table} one ON one.word = {spelt_word(shape, "a_word")}
+             JOIN {shape.table} two ON two.word = {spelt_word(shape, "b_word")}
+             JOIN {shape.table} three ON three.word = {spelt_word(shape, "c_word")}
          ),
          sized AS (SELECT *, sqrt(array_inner_product(direction, direction)) AS length FROM known),
          aim AS (SELECT *, ({COSINE_SCALE}::FLOAT / length)::FLOAT AS scale FROM sized WHERE length > 0),
-    {_best(shape, "w.rank NOT IN (aim.a_rank, aim.b_rank, aim.c_rank)")}"""
+    {best_words(shape, "w.rank NOT IN (aim.a_rank, aim.b_rank, aim.c_rank)")}"""
 
 
 def _similarity(shape: Shape) -> str:
@@ -198,8 +168,8 @@ def _similarity(shape: Shape) -> str:
     return f"""
         SELECT array_inner_product(one.vector, two.vector)
         FROM (SELECT a, b) vecmill_asked(a_word, b_word)
-        JOIN {shape.table} one ON one.word = {_word(shape, "a_word")}
-        JOIN {shape.table} two ON two.word = {_word(shape, "b_word")}
+        JOIN {shape.table} one ON one.word = {spelt_word(shape, "a_word")}
+        JOIN {shape.table} two ON two.word = {spelt_word(shape, "b_word")}
     """
 
 
@@ -208,10 +178,10 @@ def _doesnt_match(shape: Shape) -> str:
     # the mean, as in gensim, but is one word.
     return f"""
         WITH vecmill_asked(asked_words) AS (SELECT words),
-             listed AS (SELECT unnest({_word_list("asked_words")}) AS asked_word FROM vecmill_asked),
+             listed AS (SELECT unnest({word_list("asked_words")}) AS asked_word FROM vecmill_asked),
              known AS (
                  SELECT q.word, q.vector
-                 FROM {shape.table} q JOIN listed ON q.word = {_word(shape, "listed.asked_word")}
+                 FROM {shape.table} q JOIN listed ON q.word = {spelt_word(shape, "listed.asked_word")}
              ),
              scored AS (
                  SELECT one.word, avg(array_inner_product(one.vector, two.vector)) AS closeness
@@ -221,59 +191,7 @@ def _doesnt_match(shape: Shape) -> str:
     """
 
 
-def _best(shape: Shape, condition: str) -> str:
-    """The end of a search: the best words for the one row of `aim` (direction, scale, highest, asked_count)."""
-    return f"""best AS (
-             SELECT unnest(max({_key()}, aim.asked_count)) AS found
-             FROM {shape.table} w, aim WHERE {condition} AND w.rank <= aim.highest AND aim.asked_count > 0
-         )
-    SELECT w.word, {_unpacked("best")} AS similarity, w.rank
-    FROM best JOIN {shape.table} w ON w.rank = {_unpacked_rank("best")} ORDER BY best.found DESC"""
-
-
-def _key() -> str:
-    return f"((array_inner_product(w.vector, aim.direction) * aim.scale)::BIGINT & {~RANK_MASK}) - w.rank"
-
-
-def _unpacked_rank(keys: str) -> str:
-    return f"((-{keys}.found) & {RANK_MASK})::INTEGER"
-
-
-def _unpacked(keys: str) -> str:
-    return f"(({keys}.found + w.rank)::DOUBLE * {2.0**-60!r})::FLOAT"
-
-
-def _neighbor_count(shape: Shape) -> str:
-    return _whole_number("asked_k", "k", shape.rows)
-
-
-def _whole_number(value: str, name: str, rows: int) -> str:
-    """How many of `rows` things an argument, a DOUBLE, asks for: NULL means all of them, as in LIMIT."""
-    refusal = quoted(f"{name} is a whole number, 0 or more; NULL means all")
-    chosen, all_rows = f"least({value}, {rows})::BIGINT", str(rows)
-    if MOST_NEIGHBORS < rows < ALL_RANKS:
-        too_many = f"error({quoted(f'{name} is at most {MOST_NEIGHBORS:,}')})"
-        chosen, all_rows = f"CASE WHEN {value} > {MOST_NEIGHBORS} THEN {too_many} ELSE {chosen} END", too_many
-    # NaN and infinity have no remainder of 0.
-    return f"""CASE WHEN {value} >= 0 AND {value} % 1 = 0 THEN {chosen}
-                    WHEN {value} IS NULL THEN {all_rows} ELSE error({refusal}) END"""
-
-
-def _word(shape: Shape, value: str) -> str:
-    """A word as the table spells it: a number is the word of its digits, and an accent may come after its letter."""
-    refusal = quoted("a word is text, not a list; nearest_many takes a list of words")
-    text = f"nfc_normalize({value}::VARCHAR)" if shape.nfc else f"{value}::VARCHAR"
-    return f"""CASE WHEN regexp_matches(typeof({value}), '\\]$|^(STRUCT|MAP|UNION)') THEN error({refusal})
-                    ELSE {text} END"""
-
-
-def _word_list(value: str) -> str:
-    refusal = quoted("words are given as a list, such as ['king', 'queen']")
-    return f"""CASE WHEN NOT regexp_full_match(typeof({value}), '"NULL"|[^\\[\\]]*\\[\\d*\\]') THEN error({refusal})
-                    ELSE {value}::VARCHAR[] END"""
-
-
-MACROS = (
+MACROS: tuple[Macro, ...] = (
     Macro(
         name="nearest",
         parameters="query, k := 10, max_rank := NULL",
@@ -347,4 +265,7 @@ MACROS = (
         check="SELECT avg(overlap) FROM drift({catalog}, words := 2)",
         answer=lambda rows: 1.0 if rows > 1 else None,
     ),
+    *SEARCH_MACROS,
+    *WORD_MACROS,
+    *TEXT_MACROS,
 )

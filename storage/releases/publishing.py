@@ -20,21 +20,19 @@ from storage.releases.ledger import (
     SUFFIXES,
     Ledger,
     current_version,
-    existing_table,
-    kept_versions,
     settle_ledger,
     staging_folder,
     write_ledger,
 )
+from storage.releases.listing import current_release as current_release
+from storage.releases.listing import kept_releases as kept_releases
+from storage.releases.listing import list_releases as list_releases
 from storage.releases.reader import check_release_file, log_file
 from storage.releases.records import (
     Release,
     ReleaseManifest,
-    ReleaseSummary,
     manifest_text,
     read_release,
-    readable_releases,
-    summarize_release,
 )
 from storage.stages import FileRecord
 
@@ -91,36 +89,6 @@ def keep_candidate(workspace: Workspace, table: str, content: ReleaseContent) ->
             staged.replace(workspace.candidate_file(table, digest, suffix))
         sync_path(workspace.candidates_folder(table))
     return read_release(workspace.candidate_file(table, digest))
-
-
-def current_release(workspace: Workspace, table: str) -> Release | None:
-    """The release that readers of the table get now, None before the first one.
-
-    Raises ReleaseError if the file under the table's name is not a release that can be read.
-    """
-    version = current_version(workspace, table)
-    if version is None:
-        return None
-    kept = workspace.release_file(table, version)
-    return read_release(kept if kept.exists() else workspace.table_file(table))
-
-
-def kept_releases(workspace: Workspace, table: str) -> list[Release]:
-    """Every published release of a table that is kept and can be read, lowest version first."""
-    return readable_releases(workspace.release_file(table, version) for version in kept_versions(workspace, table))
-
-
-def list_releases(workspace: Workspace, table: str) -> list[ReleaseSummary]:
-    """Every kept release of a table, lowest version first, then the refused candidates, oldest first.
-
-    Raises ReleaseError if there is no such table.
-    """
-    existing_table(workspace, table)
-    current = current_version(workspace, table)
-    published = kept_releases(workspace, table)
-    refused = readable_releases(workspace.candidates_folder(table).glob("*.duckdb"))
-    refused.sort(key=lambda candidate: candidate.created_at)
-    return [summarize_release(release, current) for release in [*published, *refused]]
 
 
 @contextmanager

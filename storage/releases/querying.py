@@ -1,15 +1,14 @@
 """Ask a published table from Python: the same macros that SQL users call, read-only."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
-import numpy as np
 
 from storage.errors import ReleaseError
 from storage.layout import TABLE_NAME, Workspace
-from storage.releases.reader import open_release
+from storage.releases.opening import open_release
 
 # More frequent words are mostly the grammar of a language.
 FIRST_EXAMPLE_RANK = 150
@@ -73,6 +72,9 @@ def find_nearest(
 
 def _nearest_to_mean(connection: duckdb.DuckDBPyConnection, tokens: list[str], k: int) -> list[Neighbor] | None:
     """The k words nearest to the mean of several, without these; None unless the table holds all."""
+    # Deferred: most queries name a word that the table has.
+    import numpy as np
+
     found = connection.execute("SELECT word, vector FROM word_vectors WHERE word IN (SELECT unnest(?))", [tokens])
     vectors = {word: np.array(vector, np.float32) for word, vector in found.fetchall()}
     if not all(token in vectors for token in tokens):
@@ -106,14 +108,16 @@ def _words_spelt_alike(connection: duckdb.DuckDBPyConnection, word: str, limit: 
     return [found for (found,) in rows]
 
 
-def example_neighbors(path: Path, words: int = 5, k: int = 5) -> list[tuple[str, list[Neighbor]]]:
+def example_neighbors(
+    path: Path, words: int = 5, k: int = 5, stop_words: Collection[str] = ()
+) -> list[tuple[str, list[Neighbor]]]:
     """Some content words of a release file with their k neighbours, the most frequent word first.
 
     The words have the ranks 150, 300, 600 …, closer together in a small vocabulary: common enough to be known,
-    past most of the grammar, and one of them rarer than the other.
+    past most of the grammar, and one of them rarer than the other. None of them is one of the stop words.
     """
     with open_release(path) as connection:
-        chosen = _example_words(connection, words)
+        chosen = _example_words(connection, words, stop_words)
         found: dict[str, list[Neighbor]] = {word: [] for word in chosen}
         for query, *neighbor in connection.execute(
             "SELECT query, word, similarity, rank FROM nearest_many(?, k := ?)", [chosen, k]
@@ -122,11 +126,8 @@ def example_neighbors(path: Path, words: int = 5, k: int = 5) -> list[tuple[str,
     return list(found.items())
 
 
-def _example_words(connection: duckdb.DuckDBPyConnection, words: int) -> list[str]:
-    """The first words at or after each rank that are letters only, of some length, and no English stop words."""
-    # Deferred: gensim takes a second to import.
-    from gensim.parsing.preprocessing import STOPWORDS
-
+def _example_words(connection: duckdb.DuckDBPyConnection, words: int, stop_words: Collection[str]) -> list[str]:
+    """The first words at or after each rank that are letters only, of some length, and no stop words."""
     ranks = [FIRST_EXAMPLE_RANK * 2**place for place in range(words)]
     ((rows,),) = connection.execute("SELECT count(*) FROM word_vectors").fetchall()
     scale = min(1.0, rows / (ranks[-1] * 1.25))
@@ -135,7 +136,7 @@ def _example_words(connection: duckdb.DuckDBPyConnection, words: int) -> list[st
            ORDER BY length(word) < 5, rank""",
         [2 * ranks[-1]],
     ).fetchall()
-    left = [(rank, word) for rank, word in candidates if word.lower() not in STOPWORDS]
+    left = [(rank, word) for rank, word in candidates if word.lower() not in stop_words]
     chosen: list[tuple[int, str]] = []
     for wanted in ranks:
         later = [candidate for candidate in left if candidate[0] >= wanted * scale]

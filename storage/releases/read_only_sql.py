@@ -16,8 +16,9 @@ from typing import Any
 import duckdb
 
 from storage.errors import QueryError, ReleaseError
+from storage.releases.macros import MACROS
+from storage.releases.opening import open_release, read_release_row
 from storage.releases.querying import is_unicode
-from storage.releases.reader import open_release, read_release_row
 
 TIMEOUT_SECONDS = 60.0
 MEMORY_LIMIT = "2GB"
@@ -26,11 +27,7 @@ SPILL_LIMIT = "4GB"
 # The macros of a release, and DuckDB's functions that read nothing but their arguments or the catalog.
 TABLE_FUNCTIONS = frozenset(
     [
-        "nearest",
-        "nearest_many",
-        "nearest_to",
-        "analogy",
-        "drift",
+        *(macro.name for macro in MACROS if not macro.scalar),
         "unnest",
         "range",
         "generate_series",

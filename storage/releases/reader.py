@@ -1,79 +1,35 @@
-"""Read a release file back: its own tables, and the checks that nothing in it has changed.
-
-Every connection is read-only: a release is never written again, and a reader never keeps a publisher waiting.
-"""
+"""Read a release file back: its content, and the checks that nothing in it has changed."""
 
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 
 from storage.errors import ReleaseError
-from storage.models.rows import ComparedWordRow, EvaluationRow, Row
-from storage.releases.file import BLOCK_ROWS, UNIT_TOLERANCE, ReleaseContent, vectors_table, word_bytes
+from storage.models.rows import ComparedWordRow, EvaluationRow
+from storage.releases.file import (
+    BLOCK_ROWS,
+    UNIT_TOLERANCE,
+    WEIGHTS_SINCE,
+    ReleaseContent,
+    vectors_table,
+    word_bytes,
+    word_weight,
+)
 from storage.releases.macros import MACROS
-from storage.releases.schema import FORMAT_VERSION, GateRow, Provenance, ReleaseRow, SettingRow, TrainingRow, quoted
+from storage.releases.opening import log_file as log_file
+from storage.releases.opening import open_release as open_release
+from storage.releases.opening import read_release_row as read_release_row
+from storage.releases.opening import read_rows as read_rows
+from storage.releases.schema import GateRow, Provenance, ReleaseRow, SettingRow, TrainingRow, quoted
 from storage.vectors.formats import WordVectors
 
-AnyRow = TypeVar("AnyRow", bound=Row)
-
-
-@contextmanager
-def open_release(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A read-only connection to a release file. Raises ReleaseError where it, or a query, cannot be read."""
-    if path.exists() and not path.is_file():
-        raise ReleaseError(f"{path} cannot be read as a release: it is no regular file")
-    try:
-        with duckdb.connect(str(path), read_only=True) as connection:
-            # After two seconds DuckDB would draw one on stdout, where programs read JSON.
-            connection.execute("SET enable_progress_bar = false")
-            yield connection
-    except duckdb.Error as error:
-        raise ReleaseError(f"{path} cannot be read as a release: {_reason(path, error)}") from error
-    except (ValueError, OverflowError, pa.ArrowException) as error:
-        # A value that is not what its column holds in every release.
-        raise ReleaseError(f"{path} is damaged: {str(error).splitlines()[0]}") from error
-
-
-def read_rows(connection: duckdb.DuckDBPyConnection, table: str, model: type[AnyRow]) -> list[AnyRow]:
-    """Every row of one of the tables of release_schema.py, in the order it was written.
-
-    Columns that a file of an earlier format does not have get their defaults.
-    """
-    columns = connection.execute(
-        "SELECT column_name FROM duckdb_columns() WHERE database_name = current_database() AND table_name = ?", [table]
-    ).fetchall()
-    present = {name for (name,) in columns}
-    names = [name for name, field in model.model_fields.items() if name in present or field.is_required()]
-    found = connection.execute(f"SELECT {', '.join(names)} FROM {table} ORDER BY rowid").fetchall()
-    return [
-        model(
-            **{
-                name: value.replace(tzinfo=UTC) if isinstance(value, datetime) else value
-                for name, value in zip(names, values, strict=True)
-            }
-        )
-        for values in found
-    ]
-
-
-def read_release_row(connection: duckdb.DuckDBPyConnection, path: Path) -> ReleaseRow:
-    """The `release` row of an open file. Raises ReleaseError if a later vecmill wrote it."""
-    written = connection.execute("SELECT format_version FROM release").fetchall()
-    if len(written) != 1:
-        raise ReleaseError(f"{path} is damaged: its table `release` has {len(written)} rows, not one")
-    if written[0][0] > FORMAT_VERSION:
-        raise ReleaseError(
-            f"{path} has format version {written[0][0]}, this vecmill reads up to {FORMAT_VERSION}; update it"
-        )
-    return read_rows(connection, "release", ReleaseRow)[0]
+WEIGHT_TOLERANCE = 1e-6
 
 
 def stored_sha256(connection: duckdb.DuckDBPyConnection, row: ReleaseRow) -> str:
@@ -169,8 +125,17 @@ def check_release_file(path: Path) -> ReleaseRow:
             raise ReleaseError(f"{path} is damaged: a vector has not length 1")
         if stored_sha256(connection, row) != row.sha256:
             raise ReleaseError(f"{path} is damaged: the checksum of its vectors is not the one in its release table")
+        if row.format_version >= WEIGHTS_SINCE:
+            _check_weights(connection, table, path)
         _check_macros(connection, row, path)
     return row
+
+
+def _check_weights(connection: duckdb.DuckDBPyConnection, table: str, path: Path) -> None:
+    counts = connection.sql(f"SELECT count FROM {table} ORDER BY rank").to_arrow_table()["count"].to_numpy()
+    ((off,),) = connection.execute(f"SELECT max(abs(weight - {word_weight(counts)})) FROM {table}").fetchall()
+    if not off < WEIGHT_TOLERANCE:
+        raise ReleaseError(f"{path} is damaged: a weight is not that of its word's count")
 
 
 def _check_macros(connection: duckdb.DuckDBPyConnection, row: ReleaseRow, path: Path) -> None:
@@ -195,21 +160,3 @@ def _column_blocks(connection: duckdb.DuckDBPyConnection, row: ReleaseRow, colum
             f"SELECT {column} FROM {vectors_table(row)} "
             f"WHERE rank BETWEEN {start} AND {start + BLOCK_ROWS - 1} ORDER BY rank"
         ).to_arrow_table()[column]
-
-
-def log_file(path: Path) -> Path:
-    """Where DuckDB keeps what was written to a database and is not in its file yet."""
-    return path.with_name(path.name + ".wal")
-
-
-def _reason(path: Path, error: duckdb.Error) -> str:
-    message = str(error).splitlines()[0]
-    log = log_file(path)
-    if "WAL" in message and log.exists():
-        return (
-            f"a program that opened it without read_only=True has left its changes in {log.name}; "
-            f"remove that file ({message})"
-        )
-    if "Could not set lock" in message:
-        return f"another program has it open for writing; close that, and open it with read_only=True ({message})"
-    return message

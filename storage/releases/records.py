@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 from storage.errors import ReleaseError
 from storage.layout import Workspace
 from storage.models.rows import WHOLE, EvaluationRow
-from storage.releases.reader import open_release, read_release_row, read_rows
+from storage.releases.opening import open_release, read_release_row, read_rows
 from storage.releases.schema import GateRow, ReleaseRow, TrainingRow
 from storage.stages import FileRecord
 

@@ -7,6 +7,7 @@ tests/storage/samples.
 2: the macros doesnt_match and drift.
 3: intervals and counts in `evaluation`, further bounds in `gates`, the table `compared_words`.
 4: the table of the vectors is named after table, version and checksum; macros without capturable names.
+5: the column `weight`; macros for the vectors of words, lists of words and texts.
 """
 
 import hashlib
@@ -22,7 +23,7 @@ from pydantic import AwareDatetime, Field
 
 from storage.models.rows import ComparedWordRow, EvaluationRow, Row
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 
 
 SQL_TYPES: dict[Any, str] = {

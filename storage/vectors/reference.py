@@ -16,6 +16,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -64,8 +65,8 @@ def reference_digest(spec: str) -> str:
     with _as_reference_errors():
         if scheme == "package":
             package = find_vector_package(name)
-            return sha256_of_files((package.table, package.index))
-        return sha256_of_files(_find_file(name).files)
+            return _digest((package.table, package.index))
+        return _digest(tuple(_find_file(name).files))
 
 
 def read_reference(spec: str) -> ReferenceVectors:
@@ -98,6 +99,17 @@ def split_spec(spec: str) -> tuple[str, str]:
     if colon and scheme in ("package", *DOWNLOADED):
         return scheme, rest
     return "file", rest if colon and scheme == "glove" else spec
+
+
+def _digest(files: tuple[Path, ...]) -> str:
+    """sha256 of the files; a run needs it several times, so it is kept until one changes."""
+    states = [file.stat() for file in files]
+    return _kept_digest(files, tuple((s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for s in states))
+
+
+@lru_cache(maxsize=16)
+def _kept_digest(files: tuple[Path, ...], states: tuple[tuple[int, ...], ...]) -> str:
+    return sha256_of_files(files)
 
 
 def _find_file(name: str) -> VectorSource:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from tasks.metrics.cosines import RandomRows, TableRows, nearest_rows
 from tasks.metrics.intervals import Interval, mean_interval
 from tasks.metrics.lookup import shared_rows
+from tasks.metrics.stop_words import english_stop_words
 
 # Seed of the random baseline, fixed so that it is the same in every evaluation.
 RANDOM_SEED = 0
@@ -201,14 +202,12 @@ def _part(whole: Agreement, indices: NDArray[np.int64] | slice) -> Agreement:
 
 def _content_positions(words: Sequence[str], rows: NDArray[np.int64]) -> NDArray[np.int64]:
     """Positions of the shared words that are alphabetic and not English stop words."""
-    # Deferred: importing scikit-learn takes a second, which every command would pay.
-    from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
-
+    stop_words = english_stop_words()
     return np.array(
         [
             position
             for position, row in enumerate(rows.tolist())
-            if words[row].isalpha() and words[row].lower() not in ENGLISH_STOP_WORDS
+            if words[row].isalpha() and words[row].lower() not in stop_words
         ],
         dtype=np.int64,
     )

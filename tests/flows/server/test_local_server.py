@@ -1,34 +1,76 @@
-"""The temporary server outlives a Ctrl-C, so that a stopped run can still report to it."""
+"""The temporary server outlives a Ctrl-C, so that a stopped run can still report to it, but not its parent."""
 
 import os
 import signal
+import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
-from flows.server.temporary_server import start_temporary_server
+from flows.server.temporary_server import TemporaryServer
+
+START_AND_DIE = """
+import os, signal
+from flows.server.temporary_server import TemporaryServer
+print(TemporaryServer().process.pid, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
 
 
 @pytest.mark.long
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads a process's signal mask from /proc")
-def test_the_temporary_server_is_deaf_to_ctrl_c_and_we_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    from prefect.server.api.server import SubprocessASGIServer
+def test_the_temporary_server_is_deaf_to_ctrl_c_and_we_are_not() -> None:
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
-    monkeypatch.setattr(SubprocessASGIServer, "_instances", {})
-    # Other tests of this process may have a server of their own in use.
-    with temporary_settings(restore_defaults={PREFECT_API_URL}):
-        start_temporary_server()
-    server = SubprocessASGIServer()
+    server = TemporaryServer()
     try:
-        assert server.server_process
-        os.kill(server.server_process.pid, signal.SIGINT)
-        status = Path(f"/proc/{server.server_process.pid}/status").read_text()
-        blocked = next(line.split()[1] for line in status.splitlines() if line.startswith("SigBlk"))
-        assert int(blocked, 16) >> (signal.SIGINT - 1) & 1
-        assert httpx.get(f"{server.api_url}/health", timeout=30).json() is True
+        # Other tests of this process may use another server.
+        with temporary_settings(restore_defaults={PREFECT_API_URL}), server.use():
+            assert PREFECT_API_URL.value() == server.address
+            os.kill(server.process.pid, signal.SIGINT)
+            status = Path(f"/proc/{server.process.pid}/status").read_text()
+            blocked = next(line.split()[1] for line in status.splitlines() if line.startswith("SigBlk"))
+            assert int(blocked, 16) >> (signal.SIGINT - 1) & 1
+            assert httpx.get(f"{server.address}/health", timeout=30).json() is True
     finally:
         server.stop()
+    assert server.process.returncode == 0
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, set())
+
+
+@pytest.mark.long
+def test_a_configured_server_is_used_instead() -> None:
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    server = TemporaryServer()
+    with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}), server.use():
+        assert PREFECT_API_URL.value() == "http://127.0.0.1:9/api"
+    assert server.process.returncode == 0
+
+
+@pytest.mark.long
+def test_a_server_that_cannot_start_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    monkeypatch.setenv("PREFECT_API_DATABASE_CONNECTION_URL", "sqlite+aiosqlite:////nowhere/prefect.db")
+    server = TemporaryServer()
+    try:
+        with (
+            temporary_settings(restore_defaults={PREFECT_API_URL}),
+            pytest.raises(RuntimeError, match="does not start"),
+            server.use(),
+        ):
+            pass
+    finally:
+        server.stop()
+
+
+@pytest.mark.long
+def test_the_server_of_a_killed_run_ends() -> None:
+    killed = subprocess.run([sys.executable, "-c", START_AND_DIE], capture_output=True, text=True, timeout=60)
+    with suppress(psutil.NoSuchProcess):
+        psutil.Process(int(killed.stdout)).wait(timeout=60)

@@ -8,7 +8,8 @@ import duckdb
 import pytest
 
 from storage.releases.file import write_release_file
-from storage.releases.macros import MACROS, Macro, Shape
+from storage.releases.macro_parts import Macro, Shape
+from storage.releases.macros import MACROS
 from storage.releases.reader import open_release
 from tests.storage.sample_releases import content, inner_table
 
@@ -23,6 +24,31 @@ CALLS: dict[str, tuple[str, dict[str, object]]] = {
     ),
     "similarity": ("similarity({a}, {b})", {"a": "word1", "b": "word2"}),
     "doesnt_match": ("doesnt_match({a})", {"a": ["word1", "word2", "word3"]}),
+    "most_similar": (
+        "most_similar({a}, {b}, k := {k}, max_rank := {m})",
+        {"a": ["word1", "word2"], "b": ["word3"], "k": 3, "m": 30},
+    ),
+    "most_similar_cosmul": (
+        "most_similar_cosmul({a}, {b}, k := {k}, max_rank := {m})",
+        {"a": ["word1", "word2"], "b": ["word3"], "k": 3, "m": 30},
+    ),
+    "nearest_to_many": (
+        "nearest_to_many({a}, {b}, k := {k}, max_rank := {m})",
+        {"a": [7, 8], "b": [[*range(1, 17)], [*range(16, 0, -1)]], "k": 3, "m": 30},
+    ),
+    "nearest_filtered": (
+        "nearest_filtered({a}, words := {w}, min_count := {c}, pattern := {p}, k := {k}, max_rank := {m})",
+        {"a": "word1", "w": ["word3", "word4", "word50"], "c": 10, "p": "word", "k": 3, "m": 30},
+    ),
+    "closer_than": ("closer_than({a}, {b})", {"a": "word1", "b": "word2"}),
+    "rank_of": ("rank_of({a}, {b})", {"a": "word1", "b": "word2"}),
+    "known": ("known({a})", {"a": ["word1", "no-such-word"]}),
+    "unknown": ("unknown({a})", {"a": ["word1", "no-such-word"]}),
+    "suggest": ("suggest({a}, k := {k})", {"a": "Wrod1", "k": 3}),
+    "word_vector": ("word_vector({a})", {"a": "word1"}),
+    "mean_vector": ("mean_vector({a})", {"a": ["word1", "word2"]}),
+    "text_vector": ("text_vector({a})", {"a": "Word1, word2!"}),
+    "tokenize": ("tokenize({a})", {"a": "Word1, word2!"}),
     "drift": ("drift('release', words := {w}, k := {k}, max_rank := {m})", {"w": 3, "k": 3, "m": 30}),
 }
 PLAIN = "a_name_of_no_macro"
@@ -48,7 +74,7 @@ def names_inside(macro: Macro, path: Path) -> list[str]:
         passed_over = connection.execute(
             """SELECT keyword_name FROM duckdb_keywords() WHERE keyword_category = 'reserved'
                UNION SELECT function_name FROM duckdb_functions() UNION SELECT logical_type FROM duckdb_types()
-               EXCEPT SELECT 'rank'"""
+               EXCEPT (SELECT 'rank' UNION SELECT 'text')"""
         ).fetchall()
     return sorted(set(re.findall(r"[a-z_]\w*", text)) - {word.lower() for (word,) in passed_over})
 
@@ -104,7 +130,8 @@ def test_no_name_inside_a_macro_catches_an_argument(
     assert {way for way, answer in expected.items() if answer != direct} == refused
     names = names_inside(macro, release_file)
     own_table = inner_table(release_file)
-    assert {"vecmill_asked", own_table, "word", "vector"} <= set(names)
+    read = {"vecmill_asked"} if macro.name == "tokenize" else {"vecmill_asked", own_table, "word"}
+    assert read <= set(names)
     for name in names:
         found = answers(connection, macro, call, values, name)
         if name == own_table:  # a caller who takes this very name hides our table, and is refused

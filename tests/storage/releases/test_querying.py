@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
 from storage.errors import ReleaseError, SettingsError
 from storage.layout import Workspace
@@ -69,14 +70,13 @@ def numbered(count: int) -> list[str]:
 
 
 def test_examples_are_content_words_spread_over_the_ranks(tmp_path: Path) -> None:
-    pytest.importorskip("gensim", reason="the stop words are gensim's")
     words = numbered(3000)
     words[149:153] = ["without", "don't", "ab", "horror"]  # ranks 150 to 153
     words[599] = "한국어영화"
     words[1199] = "2001"
     workspace = Workspace(tmp_path)
     release = publish_release(workspace, "news", content(words, dimension=8))
-    examples = example_neighbors(release.path, words=5, k=4)
+    examples = example_neighbors(release.path, words=5, k=4, stop_words=ENGLISH_STOP_WORDS)
     assert [word for word, _ in examples] == ["horror", words[299], "한국어영화", words[1200], words[2399]]
     for word, neighbors in examples:
         assert neighbors == nearest(workspace, "news", word, 4)
@@ -86,14 +86,12 @@ def test_examples_are_content_words_spread_over_the_ranks(tmp_path: Path) -> Non
     "words", [["one"], ["a", "b", "kino"], ["the", "1", "?", "horror", "movie", "film", "story", "end"]]
 )
 def test_a_small_vocabulary_yields_the_examples_it_has(tmp_path: Path, words: list[str]) -> None:
-    pytest.importorskip("gensim", reason="the stop words are gensim's")
     release = publish_release(Workspace(tmp_path), "news", content(words))
-    examples = [word for word, _ in example_neighbors(release.path)]
+    examples = [word for word, _ in example_neighbors(release.path, stop_words=ENGLISH_STOP_WORDS)]
     assert examples == [word for word in words if word in examples]
     assert set(examples) == set(words) - {"the", "1", "?", "one", "a"}
 
 
 def test_a_table_of_numbers_has_no_examples(tmp_path: Path) -> None:
-    pytest.importorskip("gensim", reason="the stop words are gensim's")
     release = publish_release(Workspace(tmp_path), "news", content(["1", "2"]))
-    assert example_neighbors(release.path) == []
+    assert example_neighbors(release.path, stop_words=ENGLISH_STOP_WORDS) == []

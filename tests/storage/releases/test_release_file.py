@@ -204,9 +204,9 @@ def test_a_vector_that_is_not_of_unit_length_cannot_get_in(tmp_path: Path) -> No
     with duckdb.connect(str(path)) as connection:
         for vector in ([0.0] * 8, [1.0] * 8, [float("nan")] * 8):
             with pytest.raises(duckdb.ConstraintException, match="CHECK"):
-                connection.execute(f"INSERT INTO {table} VALUES (999, 'new', 1, ?)", [vector])
+                connection.execute(f"INSERT INTO {table} VALUES (999, 'new', 1, ?, 0.5)", [vector])
         with pytest.raises(duckdb.ConstraintException):
-            connection.execute(f"INSERT INTO {table} SELECT 999, word, 1, vector FROM word_vectors LIMIT 1")
+            connection.execute(f"INSERT INTO {table} SELECT 999, word, 1, vector, 1 FROM word_vectors LIMIT 1")
 
 
 @pytest.mark.parametrize("damage", ["cut", "flip", "text"])
@@ -266,6 +266,6 @@ def test_the_parquet_copy_holds_the_same(tmp_path: Path) -> None:
     write_parquet_copy(tmp_path / "release.parquet", made)
     copy = pq.read_table(tmp_path / "release.parquet")
     with open_release(tmp_path / "release.duckdb") as connection:
-        original = connection.sql("FROM word_vectors ORDER BY rank").to_arrow_table()
+        original = connection.sql("SELECT rank, word, count, vector FROM word_vectors ORDER BY rank").to_arrow_table()
     assert copy.column_names == ["rank", "word", "count", "vector"]
     assert copy.to_pylist() == original.to_pylist()
