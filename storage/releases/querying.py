@@ -62,12 +62,22 @@ def find_nearest(
             composed = _nearest_to_mean(connection, tokens, k)
             if composed is not None:
                 return Nearest(" ".join(tokens), composed)
+        if spelt is None and _composes_words(connection):
+            rows = connection.execute("SELECT word, similarity, rank FROM nearest(?, k := ?)", [word, k]).fetchall()
+            if rows:
+                return Nearest(word, [Neighbor(*row) for row in rows])
         if spelt is None:
             alike = _words_spelt_alike(connection, word)
             hint = f"did you mean {', '.join(alike)}?" if alike else "words below vocabulary.min_count are left out"
             raise ReleaseError(f"{table!r} has no word {word[:80]!r}; {hint}")
         found = connection.execute("SELECT word, similarity, rank FROM nearest(?, k := ?)", [spelt[0], k]).fetchall()
     return Nearest(spelt[0], [Neighbor(*row) for row in found])
+
+
+def _composes_words(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether a release has n-grams, which vectors of unknown words are composed of."""
+    views = connection.execute("SELECT 1 FROM duckdb_views() WHERE view_name = 'ngram_vectors'").fetchall()
+    return bool(views)
 
 
 def _nearest_to_mean(connection: duckdb.DuckDBPyConnection, tokens: list[str], k: int) -> list[Neighbor] | None:

@@ -3,7 +3,16 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler, TypeAdapter, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    TypeAdapter,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
@@ -45,7 +54,7 @@ class TrainedConfig(TrainerConfig):
     """Families that train on the corpus. Their vectors can be joined with those of an encoder."""
 
     # The trained vectors that are joined with those of the encoder.
-    joined_matrix: ClassVar[Literal["mean", "sum"]] = "mean"
+    joined_matrix: ClassVar[Literal["center", "mean", "sum"]] = "mean"
 
     fuse_with: str | None = Field(
         None,
@@ -102,6 +111,34 @@ class CbowConfig(WindowConfig):
     model_config = ConfigDict(title="CBOW")
 
     model: Literal["cbow"] = Field("cbow", description="predicts a word from the mean of the words around it")
+
+
+class FastTextConfig(WindowConfig):
+    """fastText: a word's vector is the mean of its own row and its character n-grams' rows (Bojanowski et al. 2017)."""
+
+    # Prefect's form shows it.
+    model_config = ConfigDict(title="fastText")
+    starts_from = "own"
+    joined_matrix = "center"
+
+    model: Literal["fasttext"] = Field("fasttext", description="composes words of character n-grams")
+    architecture: Literal["skip_gram", "cbow"] = Field("skip_gram", description="how the vectors are trained")
+    minimum_ngram: int = Field(3, ge=1, le=20, description="shortest n-gram of `<word>`, in characters")
+    maximum_ngram: int = Field(6, ge=1, le=20, description="longest n-gram, in characters")
+    buckets: int | None = Field(
+        None,
+        ge=1,
+        le=1 << 24,
+        description="hash buckets that n-grams share; none: about two for each word of the vocabulary",
+    )
+
+    @field_validator("maximum_ngram")
+    @classmethod
+    def _not_empty(cls, maximum: int, info: ValidationInfo) -> int:
+        minimum = info.data.get("minimum_ngram", 1)
+        if maximum < minimum:
+            raise ValueError(f"there are no n-grams of {minimum} to {maximum} characters; set it to {minimum} or more")
+        return maximum
 
 
 class CooccurrenceConfig(TrainedConfig):
@@ -176,7 +213,11 @@ def _with_model(values: Any) -> Any:  # noqa: ANN401  # whatever a user passes
 
 
 TrainingConfig: TypeAlias = Annotated[
-    Annotated[SkipGramConfig | CbowConfig | GloveConfig | DistilledConfig, Field(discriminator="model"), _AnyOf()],
+    Annotated[
+        SkipGramConfig | CbowConfig | GloveConfig | FastTextConfig | DistilledConfig,
+        Field(discriminator="model"),
+        _AnyOf(),
+    ],
     BeforeValidator(_with_model),
 ]
 # The two kinds of family, for the code that they share.
@@ -185,6 +226,7 @@ FAMILIES: dict[str, type[TrainerConfig]] = {
     "skip_gram": SkipGramConfig,
     "cbow": CbowConfig,
     "glove": GloveConfig,
+    "fasttext": FastTextConfig,
     "distilled": DistilledConfig,
 }
 _ADAPTER: TypeAdapter[TrainingConfig] = TypeAdapter(TrainingConfig)

@@ -167,7 +167,8 @@ def test_a_gate_can_be_set_and_switched_off() -> None:
         ("training.architecture=cbow", r"training\.architecture is now called training\.model"),
         (
             "training.model=glov",
-            r"training\.model: unknown model .glov.; did you mean glove.; use skip_gram, cbow, glove, distilled",
+            r"training\.model: unknown model .glov.; did you mean glove.; "
+            r"use skip_gram, cbow, glove, fasttext, distilled",
         ),
         ("training.epochs=0", r"training\.epochs: .*greater than or equal to 1 \(found '0'\)"),
         ("training.epochs=many", r"training\.epochs: .*integer.*\(found 'many'\)"),
@@ -192,7 +193,7 @@ def test_a_wrong_setting_is_named_with_what_would_be_right(assignment: str, mess
 def test_a_setting_of_another_family_names_that_family() -> None:
     with pytest.raises(SettingsError, match=r"training\.centers_in_flight: cbow has no such setting; skip_gram has it"):
         build_parameters(find_deployment("movie-reviews"), ["training.model=cbow", "training.centers_in_flight=64"])
-    with pytest.raises(SettingsError, match=r"negatives_per_pair: glove has no such setting; skip_gram and cbow has"):
+    with pytest.raises(SettingsError, match=r"negatives_per_pair: glove has no such setting; skip_gram and cbow"):
         build_parameters(find_deployment("movie-reviews"), ["training.model=glove", "training.negatives_per_pair=5"])
     with pytest.raises(SettingsError, match=r"training\.x_max: skip_gram has no such setting; glove has it"):
         build_parameters(find_deployment("movie-reviews"), ["training.x_max=5"])

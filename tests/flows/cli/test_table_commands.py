@@ -238,7 +238,7 @@ def test_errors_are_named_and_set_the_exit_code(
 @pytest.mark.parametrize(
     ("typed", "offered"),
     [
-        ("build mo", {"movie-reviews", "movie-reviews-glove"}),
+        ("build mo", {"movie-reviews", "movie-reviews-glove", "movie-reviews-distilled"}),
         ("nearest ", {"news"}),
         ("rollback news ", {"1", "2"}),
         ("promote news r", {"refused"}),
