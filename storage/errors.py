@@ -9,6 +9,7 @@ VecmillError
 ├── GoldSetError            an unreadable gold set, or one without usable rows
 ├── ReferenceVectorsError   reference vectors that cannot be loaded or compared
 ├── VectorFileError         word vectors that cannot be imported, or that an export format cannot represent
+├── EncoderError            a text encoder that is missing, incomplete or damaged
 ├── TableBusyError          another run is building the same table, and publication.when_busy=refuse
 ├── ReleaseError            a missing or damaged table or release, or an unexpected file under its name
 ├── UnknownWordError        a word that a table does not have; also a KeyError
@@ -85,6 +86,10 @@ class DownloadError(ReferenceVectorsError):
 
 class VectorFileError(VecmillError):
     """A word vector file cannot be read or written, or its format cannot represent some words."""
+
+
+class EncoderError(VecmillError):
+    """A text encoder is missing, incomplete or damaged, or what runs it is not installed."""
 
 
 class TableBusyError(VecmillError):

@@ -2,7 +2,7 @@
 
 A workspace is one folder. Stages are named by digest, releases by table:
 
-    corpora/ tokens/ vocabularies/ encoded/ cooccurrences/ models/ evaluations/ comparisons/ maps/
+    corpora/ tokens/ vocabularies/ encoded/ cooccurrences/ encodings/ models/ evaluations/ comparisons/ maps/
                                       <digest>/ with a manifest.json when complete
     tables/<table>.duckdb             the current release, a hard link; next to it a dangling .wal symlink, which
                                       stops even root from writing through that name

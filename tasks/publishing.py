@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,7 @@ from storage.stages import Manifest
 from tasks.comparison import ComparisonFacts, is_same_model
 from tasks.evaluation import EvaluationFacts
 from tasks.events import emit_release_published
+from tasks.fusion import FusionFacts
 from tasks.metrics.alignment import rotate
 from tasks.metrics.gates import Measured, Scores, Verdict, judge, verdict_rows
 from tasks.parameters import BuildParameters
@@ -153,8 +154,11 @@ def _is_published(current: Release, content: ReleaseContent, lineage: Lineage, c
     return aligned or current.row.sha256 == content_sha256(content)
 
 
-def _measuring_stages(lineage: Lineage) -> list[Manifest[EvaluationFacts] | Manifest[ComparisonFacts]]:
-    return [stage for stage in (lineage.evaluation, lineage.comparison) if stage]
+def _measuring_stages(
+    lineage: Lineage,
+) -> list[Manifest[EvaluationFacts] | Manifest[ComparisonFacts] | Manifest[FusionFacts]]:
+    fusion = cast("Manifest[FusionFacts]", lineage.training) if lineage.unfused else None
+    return [stage for stage in (lineage.evaluation, lineage.comparison, fusion) if stage]
 
 
 def _evaluation_rows(lineage: Lineage) -> list[EvaluationRow]:
@@ -169,10 +173,10 @@ def _vectors(lineage: Lineage, matrix: Matrix) -> NDArray[np.float32]:
 
 
 def _ngrams(lineage: Lineage) -> NgramContent | None:
-    """The n-grams of a model that has them. An aligned release rotates them with the words."""
+    """The n-grams of a model that has them. An aligned release rotates them; joined vectors have no n-grams."""
     config = lineage.training.config
     vectors = read_optimizer(lineage.training.path).get(NGRAM_VECTORS)
-    if vectors is None:
+    if vectors is None or lineage.unfused:
         return None
     rotation = read_rotation(lineage.comparison.path) if lineage.comparison else None
     vectors = vectors if rotation is None else rotate(vectors, rotation)
@@ -213,6 +217,8 @@ def _content(
 
 def _provenance(lineage: Lineage, settings: Mapping[str, BaseModel]) -> Provenance:
     reference = lineage.evaluation.facts.reference or {}
+    corpus = lineage.corpus.facts
+    encoders = [lineage.encodings.facts] if lineage.encodings else []
     return Provenance(
         model_digest=lineage.training.digest,
         architecture=lineage.training.config["model"],
@@ -221,8 +227,8 @@ def _provenance(lineage: Lineage, settings: Mapping[str, BaseModel]) -> Provenan
         corpus_digest=lineage.corpus.digest,
         config_digest=settings_digest({name: model.model_dump(mode="json") for name, model in settings.items()}),
         library_versions=installed_versions(RECORDED_PACKAGES),
-        corpus_source=lineage.corpus.facts.source,
-        corpus_licence=lineage.corpus.facts.licence,
+        corpus_source="; ".join([corpus.source, *(f"encoder: {encoder.source}" for encoder in encoders)]),
+        corpus_licence="; ".join([corpus.licence, *(f"encoder: {encoder.licence}" for encoder in encoders)]),
         reference_source=reference.get("source", "none"),
         reference_licence=reference.get("licence", "none"),
     )

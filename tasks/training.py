@@ -26,7 +26,7 @@ from tasks.corpus_config import CorpusConfig
 from tasks.trainers.backends import explain_backend, resolve_config, train
 from tasks.trainers.bookkeeping import first_state
 from tasks.trainers.compiling import finish_compiling
-from tasks.trainers.config import FastTextConfig, TrainingConfig, training_config
+from tasks.trainers.config import DistilledConfig, FastTextConfig, TrainingConfig, training_config
 from tasks.trainers.interface import OWN_VECTORS, DivergenceError, EpochResult, TrainingState, TrainingStep, Vocabulary
 from tasks.trainers.warm_start import start_from
 from tasks.vocabulary import EncodedFacts, VocabularyFacts
@@ -38,7 +38,8 @@ STAGE_VERSION = 1
 TORCH_STAGE_VERSION = 2
 # Settings that cannot change the vectors.
 NOT_IN_DIGEST = {
-    "start_from", "checkpoint_every_seconds", "cooccurrence_megabytes", "cooccurrence_disk_megabytes",
+    "start_from", "checkpoint_every_seconds", "cooccurrence_megabytes", "cooccurrence_disk_megabytes", "fuse_with",
+    "fused_dimension",
 }  # fmt: skip
 
 
@@ -82,6 +83,8 @@ def _words(vocabulary: AnyVocabulary) -> int | None:
 
 def start_spec(corpus: CorpusConfig, config: TrainingConfig) -> str | None:
     """What training starts from. Training on new files only starts from the current release unless set otherwise."""
+    if isinstance(config, DistilledConfig):
+        return None
     return config.start_from or (PREVIOUS if corpus.train_on == "new" else None)
 
 

@@ -13,8 +13,10 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("flows", "tasks", "storage", "vecmill")
 HEAVY = {"prefect", "torch", "numba", "triton", "duckdb", "pyarrow", "gensim", "sklearn", "matplotlib"}
+HEAVY |= {"sentence_transformers", "transformers"}
 PURE = {"flows", "tasks", "storage", "prefect", "duckdb", "gensim"}
 STORAGE = {"flows", "tasks", "prefect", "torch", "numba", "triton", "sklearn", "matplotlib"}
+STORAGE |= {"sentence_transformers", "transformers"}
 
 # Room -> packages and rooms that nothing in it may import, even inside a function. The longest prefix applies. A room
 # may import itself, and the trainers what they share.
@@ -27,7 +29,7 @@ FORBIDDEN: dict[str, set[str]] = {
     "tasks/text": PURE | HEAVY - {"pyarrow", "numba"},
     "tasks/metrics": PURE | HEAVY - {"torch", "sklearn"},
     "tasks/report": PURE | HEAVY - {"sklearn", "matplotlib"} | {"pydantic"},
-    "tasks/trainers": PURE | HEAVY - {"torch", "numba", "triton"},
+    "tasks/trainers": PURE | HEAVY - {"torch", "numba", "triton", "sentence_transformers", "transformers"},
     "tasks/trainers/cpu": PURE | HEAVY - {"numba"} | {"tasks.trainers.gpu", "tasks.trainers.backends"},
     "tasks/trainers/gpu": PURE | HEAVY - {"torch", "triton"} | {"tasks.trainers.cpu", "tasks.trainers.backends"},
     # The package for programs: it hands tables to torch, gensim and scikit-learn.

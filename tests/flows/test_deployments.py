@@ -167,7 +167,8 @@ def test_a_gate_can_be_set_and_switched_off() -> None:
         ("training.architecture=cbow", r"training\.architecture is now called training\.model"),
         (
             "training.model=glov",
-            r"training\.model: unknown model .glov.; did you mean glove.; use skip_gram, cbow, glove",
+            r"training\.model: unknown model .glov.; did you mean glove.; "
+            r"use skip_gram, cbow, glove, fasttext, distilled",
         ),
         ("training.epochs=0", r"training\.epochs: .*greater than or equal to 1 \(found '0'\)"),
         ("training.epochs=many", r"training\.epochs: .*integer.*\(found 'many'\)"),
