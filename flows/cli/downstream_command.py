@@ -1,7 +1,7 @@
 """`vecmill downstream`: accuracy of a review classifier on the vectors of a release."""
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.markup import escape
@@ -20,6 +20,11 @@ class NetworkName(StrEnum):
 
     MEAN = "mean"
     TRANSFORMER = "transformer"
+
+    @property
+    def network(self) -> Literal["mean", "transformer"]:
+        """The value as the library types it."""
+        return "mean" if self is NetworkName.MEAN else "transformer"
 
 
 def register(app: typer.Typer) -> None:
@@ -56,7 +61,7 @@ def downstream(
 
     with shown_progress():
         resolved_workspace = resolve_workspace(workspace)
-        networks = [name.value for name in network or [NetworkName.MEAN]]
+        networks = [name.network for name in network or [NetworkName.MEAN]]
         result = score_downstream(
             resolved_workspace, table, version, epochs=epochs, seed=seed, unseen=unseen, networks=networks
         )
