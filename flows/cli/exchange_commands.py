@@ -29,7 +29,8 @@ def export_vectors(
     table: TableArgument,
     form: Annotated[VectorFormat, typer.Option("--format", help="file format", show_default=False)],
     target: Annotated[
-        Path, typer.Option("-o", "--output", help="output file; a folder for numpy, safetensors and projector")
+        Path,
+        typer.Option("-o", "--output", help="output file; a folder for numpy, safetensors, model2vec and projector"),
     ],
     version: KeptVersionOption = None,
     force: Annotated[bool, typer.Option("--force", help="overwrite an existing file")] = False,

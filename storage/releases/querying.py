@@ -68,12 +68,24 @@ def find_nearest(
             composed = _nearest_to_mean(connection, tokens, k, max_rank)
             if composed is not None:
                 return Nearest(" ".join(tokens), composed)
+        if spelt is None and _composes_words(connection):
+            rows = connection.execute(
+                "SELECT word, similarity, rank FROM nearest(?, k := ?, max_rank := ?)", [word, k, max_rank]
+            ).fetchall()
+            if rows:
+                return Nearest(word, [Neighbor(*row) for row in rows])
         if spelt is None:
             raise _unknown_word(connection, table, word)
         found = connection.execute(
             "SELECT word, similarity, rank FROM nearest(?, k := ?, max_rank := ?)", [spelt, k, max_rank]
         ).fetchall()
     return Nearest(spelt, [Neighbor(*row) for row in found])
+
+
+def _composes_words(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether a release has n-grams, which vectors of unknown words are composed of."""
+    views = connection.execute("SELECT 1 FROM duckdb_views() WHERE view_name = 'ngram_vectors'").fetchall()
+    return bool(views)
 
 
 def find_most_similar(
@@ -124,7 +136,7 @@ def _spelling(connection: duckdb.DuckDBPyConnection, table: str, word: str) -> s
 
 
 def _unknown_word(connection: duckdb.DuckDBPyConnection, table: str, word: str) -> ReleaseError:
-    alike = _words_spelt_alike(connection, word)
+    alike = words_spelt_alike(connection, word)
     hint = f"did you mean {', '.join(alike)}?" if alike else "words below vocabulary.min_count are left out"
     return ReleaseError(f"{table!r} has no word {word[:80]!r}; {hint}")
 
@@ -161,7 +173,7 @@ def is_unicode(text: str) -> bool:
     return text == text.encode("utf-8", errors="ignore").decode("utf-8")
 
 
-def _words_spelt_alike(connection: duckdb.DuckDBPyConnection, word: str, limit: int = 3) -> list[str]:
+def words_spelt_alike(connection: duckdb.DuckDBPyConnection, word: str, limit: int = 3) -> list[str]:
     """The words with the fewest letters changed, added, left out or swapped, the more frequent first of equals."""
     most = min(2, (len(word) - 1) // 2)
     if most < 1 or len(word) > LONGEST_SUGGESTED or "\0" in word:

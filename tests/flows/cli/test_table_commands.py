@@ -293,7 +293,10 @@ def test_errors_are_named_and_set_the_exit_code(
 @pytest.mark.parametrize(
     ("typed", "offered"),
     [
-        ("build mo", {"movie-reviews", "movie-reviews-glove"}),
+        (
+            "build mo",
+            {"movie-reviews", "movie-reviews-distilled", "movie-reviews-fasttext", "movie-reviews-glove"},
+        ),
         ("nearest ", {"news"}),
         ("rollback news ", {"1", "2"}),
         ("promote news r", {"refused"}),
