@@ -4,6 +4,7 @@ import multiprocessing
 import resource
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Annotated
 
 import numpy as np
 import typer
-from gensim.models import KeyedVectors
+from gensim.models import FastText, KeyedVectors
 from pydantic import BaseModel
 
 from benchmarks.corpora import BenchmarkCorpus, load_corpus
@@ -20,10 +21,12 @@ from benchmarks.quality import METRICS, evaluate_quality
 from benchmarks.trainers import BenchmarkSettings, Trained, text_vocabulary, train_gensim, train_vecmill
 from benchmarks.training_plan import WIKIPEDIA
 from storage.corpus.cooccurrences import CooccurrenceCorpus, SpilledRuns, write_cooccurrences
+from tasks.text.ngrams import ngram_buckets
 from tasks.trainers.backends import resolve_config, train
 from tasks.trainers.bookkeeping import first_state
-from tasks.trainers.config import GloveConfig
+from tasks.trainers.config import FastTextConfig, GloveConfig
 from tasks.trainers.cpu.cooccurrences import count_cooccurrences, decoded
+from tasks.trainers.cpu.subwords import composed_vectors
 
 # Their skip-gram has vecmill's default rate; GloVe has its own settings.
 SETTINGS = BenchmarkSettings(learning_rate=0.05, final_rate_fraction=1e-4, subsample_threshold=1e-4)
@@ -68,12 +71,46 @@ def train_cbow(corpus: BenchmarkCorpus, settings: BenchmarkSettings) -> Trained:
     return train_vecmill(corpus, settings.model_copy(update={"model": "cbow"}))
 
 
+def train_fasttext(corpus: BenchmarkCorpus, settings: BenchmarkSettings) -> Trained:
+    """Train vecmill's fastText with its default n-grams; publishes the composed vectors."""
+    text = corpus.encode(settings.min_count)
+    vocabulary = text_vocabulary(text, settings)
+    config = resolve_config(
+        FastTextConfig(dimension=settings.dimension, workers=settings.workers, seed=settings.seed), len(vocabulary)
+    )
+    assert isinstance(config, FastTextConfig)
+    assert config.buckets is not None
+    ngrams = ngram_buckets(text.words, config.minimum_ngram, config.maximum_ngram, config.buckets)
+    vocabulary = replace(vocabulary, ngrams=ngrams)
+    state = first_state(vocabulary, config)
+    started = datetime.now(UTC)
+    for step in train(text.source, vocabulary, config, state):
+        state = step.state
+    seconds = (datetime.now(UTC) - started).total_seconds()
+    vectors = KeyedVectors(settings.dimension)
+    vectors.add_vectors(text.words, composed_vectors(vocabulary, state))
+    return Trained(seconds, vectors)
+
+
+def train_gensim_fasttext(corpus: BenchmarkCorpus, settings: BenchmarkSettings) -> Trained:
+    """Train gensim's FastText with skip-gram and its default n-grams and buckets."""
+    started = datetime.now(UTC)
+    model = FastText(
+        corpus_file=str(corpus.file), vector_size=settings.dimension, window=settings.window_radius, sg=1,
+        negative=settings.negatives_per_pair, min_count=settings.min_count, sample=settings.subsample_threshold,
+        workers=settings.workers, epochs=settings.epochs, alpha=settings.learning_rate, seed=settings.seed,
+    )  # fmt: skip
+    return Trained((datetime.now(UTC) - started).total_seconds(), model.wv)
+
+
 # Every family, and the peers that train the same; a new family adds its line.
 FAMILIES: dict[str, Callable[[BenchmarkCorpus, BenchmarkSettings], Trained]] = {
     "skip_gram": train_vecmill,
     "cbow": train_cbow,
     "glove": train_glove,
+    "fasttext": train_fasttext,
     "gensim skip-gram": train_gensim,
+    "gensim FastText": train_gensim_fasttext,
 }
 
 

@@ -20,6 +20,7 @@ from tasks.corpus import CorpusFacts, fetch_corpus
 from tasks.evaluation import EvaluationFacts, evaluate_vectors
 from tasks.parameters import BuildParameters, ModelParameters
 from tasks.tokens import TokensFacts, tokenize_corpus
+from tasks.trainers.compiling import start_compiling
 from tasks.trainers.config import CooccurrenceConfig
 from tasks.training import ModelFacts, start_spec, train_vectors
 from tasks.vocabulary import EncodedFacts, VocabularyFacts, build_vocabulary, encode_corpus
@@ -80,6 +81,7 @@ def build_model(
     only: names of the source files to train on, None for all; the vocabulary always covers all files.
     Raises NothingToTrainError if these files contain no word of the vocabulary, and what the stages raise.
     """
+    start_compiling(parameters.training)
     corpus = _run(fetch_corpus, parameters.corpus, workspace)
     tokens = _run(tokenize_corpus, corpus, parameters.tokenizer, workspace)
     vocabulary = _run(build_vocabulary, tokens, parameters.vocabulary, workspace)

@@ -18,9 +18,10 @@ from storage.corpus.vocabularies import read_vocabulary
 from storage.layout import Workspace
 from storage.models.comparisons import CHANGE_METRICS, read_rotation
 from storage.models.evaluations import read_compared_words, read_evaluation
-from storage.models.matrices import Matrix, read_vectors
+from storage.models.matrices import Matrix, read_optimizer, read_vectors
 from storage.models.rows import WHOLE, EvaluationRow
 from storage.releases.file import ReleaseContent, content_sha256
+from storage.releases.ngrams import NgramContent
 from storage.releases.publishing import keep_candidate, publish_release
 from storage.releases.records import Release
 from storage.releases.schema import GateRow, Provenance, TrainingRow, installed_versions, settings_digest
@@ -34,6 +35,7 @@ from tasks.metrics.gates import Measured, Scores, Verdict, judge, verdict_rows
 from tasks.parameters import BuildParameters
 from tasks.pipeline import Lineage
 from tasks.publication_config import PublicationConfig
+from tasks.trainers.interface import NGRAM_VECTORS
 from tasks.training import as_trained
 
 logger = logging.getLogger(__name__)
@@ -166,6 +168,17 @@ def _vectors(lineage: Lineage, matrix: Matrix) -> NDArray[np.float32]:
     return vectors if rotation is None else rotate(vectors, rotation)
 
 
+def _ngrams(lineage: Lineage) -> NgramContent | None:
+    """The n-grams of a model that has them. An aligned release rotates them with the words."""
+    config = lineage.training.config
+    vectors = read_optimizer(lineage.training.path).get(NGRAM_VECTORS)
+    if vectors is None:
+        return None
+    rotation = read_rotation(lineage.comparison.path) if lineage.comparison else None
+    vectors = vectors if rotation is None else rotate(vectors, rotation)
+    return NgramContent(config["minimum_ngram"], config["maximum_ngram"], vectors)
+
+
 def _content(
     lineage: Lineage, verdicts: Sequence[Verdict], settings: Mapping[str, BaseModel], matrix: Matrix
 ) -> ReleaseContent:
@@ -193,6 +206,7 @@ def _content(
         compared_words=[word for stage in _measuring_stages(lineage) for word in read_compared_words(stage.path)],
         gates=[GateRow(**row) for row in verdict_rows(verdicts)],
         tokenizer=read_tokenizer(lineage.tokens.path),
+        ngrams=_ngrams(lineage),
         settings={section: model.model_dump(mode="json") for section, model in settings.items()},
     )
 

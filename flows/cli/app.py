@@ -22,6 +22,7 @@ from flows.cli import (
     mirror_command,
     notify_commands,
     project_command,
+    query_commands,
     report_commands,
     server_commands,
     table_commands,
@@ -188,6 +189,7 @@ def doctor(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> No
         print_table(table)
 
 
+query_commands.register(app)
 table_commands.register(app)
 corpus_command.register(app)
 corpora_command.register(app)

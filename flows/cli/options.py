@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from flows.cli.completion import offer_deployments, offer_tables
+from flows.cli.completion import offer_deployments, offer_tables, offer_versions
 from flows.cli.console import messages
 from flows.cli.printable import printable
 from flows.deployment_file import PREFECT_YAML, PROJECT_VARIABLE, project_file
-from storage.layout import WORKSPACE_VARIABLE
+from storage.layout import WORKSPACE_VARIABLE, Workspace
 
 DeploymentArgument = Annotated[
     str, typer.Argument(help="deployment name; see `vecmill list`", autocompletion=offer_deployments)
@@ -25,6 +25,10 @@ WorkspaceOption = Annotated[
 SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="SETTING=VALUE", help="override one setting, e.g. training.epochs=3"),
+]
+KeptVersionOption = Annotated[
+    str | None,
+    typer.Option("--version", help="a kept version or tag; default: the current one", autocompletion=offer_versions),
 ]
 
 
@@ -49,6 +53,18 @@ ProjectOption = Annotated[
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="print the result as JSON on one line")]
+
+
+def chosen_file(workspace: Workspace, table: str, version: str | None) -> Path:
+    """The file of a kept version, given as a number or tag; else the current release. Raises ReleaseError."""
+    if version is None:
+        from storage.releases.querying import published_file
+
+        return published_file(workspace, table)
+    # Deferred: it imports what publishing needs, half a second.
+    from storage.releases.history import version_file
+
+    return version_file(workspace, table, version)
 
 
 def print_json(content: object) -> None:

@@ -21,7 +21,7 @@ MOST_PLOTTED = 500
 VersionOption = Annotated[
     str | None,
     typer.Option(
-        "--version", help="a kept version or candidate prefix; default: the current release",
+        "--version", help="a kept version, tag or candidate prefix; default: the current release",
         autocompletion=offer_releases,
     ),
 ]  # fmt: skip

@@ -3,6 +3,7 @@
 from storage.layout import TABLE_NAME, Workspace
 from storage.releases.ledger import current_version, existing_table, kept_versions
 from storage.releases.records import Release, ReleaseSummary, read_release, readable_releases, summarize_release
+from storage.releases.tags import read_tags
 
 
 def every_table(workspace: Workspace) -> list[str]:
@@ -38,4 +39,5 @@ def list_releases(workspace: Workspace, table: str) -> list[ReleaseSummary]:
     published = kept_releases(workspace, table)
     refused = readable_releases(workspace.candidates_folder(table).glob("*.duckdb"))
     refused.sort(key=lambda candidate: candidate.created_at)
-    return [summarize_release(release, current) for release in [*published, *refused]]
+    tags = read_tags(workspace, table)
+    return [summarize_release(release, current, tags) for release in [*published, *refused]]

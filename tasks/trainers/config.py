@@ -3,7 +3,16 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler, TypeAdapter
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    TypeAdapter,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
@@ -87,6 +96,33 @@ class CbowConfig(WindowConfig):
     model: Literal["cbow"] = Field("cbow", description="predicts a word from the mean of the words around it")
 
 
+class FastTextConfig(WindowConfig):
+    """fastText: a word's vector is the mean of its own row and its character n-grams' rows (Bojanowski et al. 2017)."""
+
+    # Prefect's form shows it.
+    model_config = ConfigDict(title="fastText")
+    starts_from = "own"
+
+    model: Literal["fasttext"] = Field("fasttext", description="composes words of character n-grams")
+    architecture: Literal["skip_gram", "cbow"] = Field("skip_gram", description="how the vectors are trained")
+    minimum_ngram: int = Field(3, ge=1, le=20, description="shortest n-gram of `<word>`, in characters")
+    maximum_ngram: int = Field(6, ge=1, le=20, description="longest n-gram, in characters")
+    buckets: int | None = Field(
+        None,
+        ge=1,
+        le=1 << 24,
+        description="hash buckets that n-grams share; none: about two for each word of the vocabulary",
+    )
+
+    @field_validator("maximum_ngram")
+    @classmethod
+    def _not_empty(cls, maximum: int, info: ValidationInfo) -> int:
+        minimum = info.data.get("minimum_ngram", 1)
+        if maximum < minimum:
+            raise ValueError(f"there are no n-grams of {minimum} to {maximum} characters; set it to {minimum} or more")
+        return maximum
+
+
 class CooccurrenceConfig(TrainerConfig):
     """Families that fit counts of the words that occur near each other, instead of reading the text."""
 
@@ -131,12 +167,17 @@ def _with_model(values: Any) -> Any:  # noqa: ANN401  # whatever a user passes
 
 
 TrainingConfig: TypeAlias = Annotated[
-    Annotated[SkipGramConfig | CbowConfig | GloveConfig, Field(discriminator="model"), _AnyOf()],
+    Annotated[SkipGramConfig | CbowConfig | GloveConfig | FastTextConfig, Field(discriminator="model"), _AnyOf()],
     BeforeValidator(_with_model),
 ]
 # The two kinds of family, for the code that they share.
 FamilyConfig: TypeAlias = WindowConfig | CooccurrenceConfig
-FAMILIES: dict[str, type[TrainerConfig]] = {"skip_gram": SkipGramConfig, "cbow": CbowConfig, "glove": GloveConfig}
+FAMILIES: dict[str, type[TrainerConfig]] = {
+    "skip_gram": SkipGramConfig,
+    "cbow": CbowConfig,
+    "glove": GloveConfig,
+    "fasttext": FastTextConfig,
+}
 _ADAPTER: TypeAdapter[TrainingConfig] = TypeAdapter(TrainingConfig)
 
 
