@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from storage.errors import ReleaseError
 from storage.models.rows import ComparedWordRow, EvaluationRow
+from storage.releases.documents import check_documents, stored_documents
 from storage.releases.file import (
     BLOCK_ROWS,
     UNIT_TOLERANCE,
@@ -88,6 +89,7 @@ def read_content(path: Path) -> ReleaseContent:
             ),
             settings=setting_values(settings),
             tokenizer=_trained_tokenizer(connection),
+            documents=stored_documents(connection, path),
         )
 
 
@@ -128,6 +130,7 @@ def check_release_file(path: Path) -> ReleaseRow:
         if row.format_version >= WEIGHTS_SINCE:
             _check_weights(connection, table, path)
         _check_macros(connection, row, path)
+        check_documents(connection, path)
     return row
 
 
