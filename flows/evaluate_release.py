@@ -5,11 +5,11 @@ from prefect.runtime import flow_run
 
 from flows.runs.stop_notes import emit_failure_event
 from flows.runs.stop_signal import stopped_once
-from flows.runs.summary import interval_text
 from storage.layout import resolve_workspace
 from storage.models.rows import WHOLE
 from tasks.artifacts import create_artifacts
 from tasks.evaluation import EvaluationConfig, check_reference
+from tasks.metrics.intervals import interval_text
 from tasks.release_evaluation import TargetConfig, TargetEvaluation, evaluate_target
 
 OUTSIDE = "outside-vectors"

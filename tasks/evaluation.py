@@ -1,7 +1,6 @@
 """Evaluate a model: word similarity, analogies, and the overlap of neighbours with reference vectors."""
 
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,7 +15,9 @@ from storage.layout import Workspace
 from storage.models.evaluations import write_evaluation
 from storage.models.matrices import Matrix, read_vectors
 from storage.stages import Manifest, Stage, StageFacts, complete_stage
-from storage.vectors.reference import ReferenceVectors, is_downloaded, read_reference, reference_digest
+from storage.vectors.reference import read_reference, reference_digest
+from tasks.references import check_present, downloaded_references
+from tasks.references import read_references as read_references
 from tasks.release_reader import corpus_reader
 from tasks.scoring import EvaluationConfig as EvaluationConfig
 from tasks.scoring import Scored, score_vectors, total_digests, total_metrics
@@ -89,20 +90,9 @@ def check_reference(config: EvaluationConfig) -> None:
 
     Raises GoldSetError or ReferenceVectorsError if one is missing.
     """
-    for spec in config.all_references:
-        if is_downloaded(spec):
-            fetch_reference_vectors(spec)
-        reference_digest(spec)
-    read_gold_sets(config.gold)
-
-
-def read_references(config: EvaluationConfig) -> Iterator[tuple[str, ReferenceVectors]]:
-    """Metric suffix and vectors of each reference, read lazily.
-
-    Raises ReferenceVectorsError if one cannot be read.
-    """
-    for spec, suffix in config.all_references.items():
-        yield suffix, read_reference(spec)
+    for spec in downloaded_references(config):
+        fetch_reference_vectors(spec)
+    check_present(config)
 
 
 @task(name="evaluate vectors", cache_policy=NO_CACHE)

@@ -1,6 +1,7 @@
 """The tokenizer of a corpus or a release, for words of gold sets, queries and new texts."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from storage.corpus.trained_tokenizer import read_tokenizer
 from storage.layout import Workspace
@@ -11,10 +12,12 @@ from tasks.parameters import settings_section
 from tasks.text.options import TokenizerConfig
 from tasks.text.reading import TextReader
 from tasks.tokenizing import extras_required
-from tasks.vocabulary import VocabularyFacts
+
+if TYPE_CHECKING:
+    from tasks.vocabulary import VocabularyFacts
 
 
-def corpus_reader(vocabulary: Manifest[VocabularyFacts], workspace: Workspace) -> TextReader | None:
+def corpus_reader(vocabulary: "Manifest[VocabularyFacts]", workspace: Workspace) -> TextReader | None:
     """Reads words as the corpus of this vocabulary was read; None if its words are plain."""
     if "tokens" not in vocabulary.inputs:
         return None

@@ -57,8 +57,9 @@ def evaluate(
     from pydantic import ValidationError
 
     from flows.cli.evaluation_views import agreement_lines, score_table
-    from tasks.evaluation import EvaluationConfig, check_reference
-    from tasks.release_evaluation import TargetConfig, evaluate_target
+    from tasks.evaluation_targets import TargetConfig, score_target
+    from tasks.references import check_present, downloaded_references
+    from tasks.scoring import EvaluationConfig
 
     settings: dict[str, object] = {"gold": gold or [], "analogy_max_rank": max_rank or None}
     if reference:
@@ -71,8 +72,13 @@ def evaluate(
         problems = "; ".join(problem["msg"].removeprefix("Value error, ") for problem in error.errors())
         raise SettingsError(f"{problems}; see `vecmill evaluate --help`") from error
     with shown_progress():
-        check_reference(config)
-        result = evaluate_target.fn(target, config, resolve_workspace(workspace))
+        if downloaded_references(config):
+            # The download is a task with retries, and so needs Prefect.
+            from tasks.evaluation import check_reference
+
+            check_reference(config)
+        check_present(config)
+        result = score_target(target, config, resolve_workspace(workspace))
     if as_json:
         print_json(result.model_dump(mode="json"))
         return

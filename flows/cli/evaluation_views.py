@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from rich.table import Table
 
 from flows.cli.table_views import number, plain_table, shown
-from flows.runs.summary import interval_text
 from storage.models.rows import WHOLE, ComparedWordRow, EvaluationRow
+from tasks.metrics.intervals import interval_text
 from tasks.table_comparison import TableComparison
 
 SHOWN_NEIGHBORS = 5

@@ -10,9 +10,9 @@ from rich.table import Table
 from flows.cli.console import print_table
 from flows.cli.printable import printable
 from flows.runs.result import BuildResult, metric_rows
-from flows.runs.summary import interval_text
 from storage.releases.querying import Neighbor
 from tasks.metrics.gates import bound_text
+from tasks.metrics.intervals import interval_text
 
 
 def print_summary(console: Console, result: BuildResult, neighbors: Sequence[tuple[str, Sequence[Neighbor]]]) -> None:

@@ -17,8 +17,3 @@ def summary_markdown(result: BuildResult) -> str:
     training = result.training
     rate = f"{training['words_per_second']:,} words/s with the {training['backend']} backend"
     return "\n".join([*lines, "", f"Trained {training['epochs']} epochs at {rate}.", "", f"`{result.release_path}`"])
-
-
-def interval_text(low: float | None, high: float | None) -> str:
-    """Both bounds of an interval; empty if there is none."""
-    return "" if low is None or high is None else f"{low:.4f} to {high:.4f}"

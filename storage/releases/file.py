@@ -25,6 +25,7 @@ from storage.models.rows import ComparedWordRow, EvaluationRow, Row
 from storage.releases.documents import DocumentRows, write_documents
 from storage.releases.macro_parts import Shape
 from storage.releases.macros import macro_statements
+from storage.releases.ngrams import NgramContent, ngram_shape, write_ngrams
 from storage.releases.schema import (
     TABLES,
     GateRow,
@@ -67,6 +68,7 @@ class ReleaseContent:
     settings: nested or flat; stored under dotted names as JSON.
     tokenizer: JSON of Hugging Face `tokenizers`, if the tokenizer was trained on the corpus.
     documents: where the vectors of the corpus' documents are, if they are published.
+    ngrams: what vectors of unknown words are composed of, if the model has n-grams.
     """
 
     words: Sequence[str]
@@ -80,6 +82,7 @@ class ReleaseContent:
     settings: Mapping[str, Any] | None = None
     tokenizer: str | None = None
     documents: DocumentRows | None = None
+    ngrams: NgramContent | None = None
 
     def __post_init__(self) -> None:
         """Check the shapes. Raises ValueError."""
@@ -263,7 +266,11 @@ def _write_vectors(connection: duckdb.DuckDBPyConnection, table: str, content: R
         connection.execute(f"COMMENT ON COLUMN {name}.weight IS 'SIF weight {SIF_A} / ({SIF_A} + p), p = {basis}'")
     nfc = all(unicodedata.is_normalized("NFC", word) for word in content.words)
     tokenizer = tokenizer_in_sql({row.name: row.value for row in flattened_settings(content.settings or {})})
-    shape = Shape(table, dimension, len(content.words), nfc, tokenizer)
+    ngrams = None
+    if content.ngrams is not None:
+        ngrams = ngram_shape(table, content.ngrams)
+        write_ngrams(connection, ngrams, content.ngrams)
+    shape = Shape(table, dimension, len(content.words), nfc, tokenizer, ngrams)
     for statement in macro_statements(shape):
         connection.execute(statement)
     if content.documents is not None:

@@ -9,6 +9,7 @@ A spec selects a reference:
 """
 
 import hashlib
+import mmap
 import os
 import re
 import ssl
@@ -139,6 +140,9 @@ def _check_rows(reference: ReferenceVectors) -> None:
             f"{reference.source}: {reference.words[fault.row]!r} in row {fault.row + 1} cannot be used: "
             f"{fault.reason}; remove such rows, or {REMEDY}"
         )
+    if isinstance(mapped := reference.vectors.base, mmap.mmap):
+        # The check has read every page; those that are compared are read again from the page cache.
+        mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def _read_package(spec: str, name: str) -> ReferenceVectors:

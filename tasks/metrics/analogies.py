@@ -1,6 +1,8 @@
 """Analogies: which word is to c as b is to a?"""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,8 +18,10 @@ AnalogyMethod = Literal["3CosAdd", "3CosMul"]
 # Levy and Goldberg's epsilon, which keeps the quotient of 3CosMul finite.
 EPSILON = 1e-6
 # Candidates and questions of one block: their scores fit in the processor's cache.
-BLOCK_CANDIDATES = 4096
+BLOCK_CANDIDATES = 2048
 BLOCK_QUESTIONS = 256
+# Each thread holds the scores of one block, 30 MB for Google's questions.
+MOST_THREADS = 4
 # Prefix of the morphological sections in Google's set and in sets modelled on it.
 SYNTACTIC_SECTIONS = ("gram", "syntactic", "morph")
 
@@ -107,30 +111,41 @@ def _answers(
 
     spelled: (V,) row that represents all spellings of a word; questions refer to these rows.
     """
-    # Questions share few distinct words, so their cosines are computed once and then summed.
+    # Questions share few distinct words, so their cosines are computed once and then summed; and few distinct pairs
+    # of a and b, so their difference is, too.
     asked, places = np.unique(questions, return_inverse=True)
     a, b, c = places.reshape(questions.shape).T
+    pairs, pair = np.unique(np.stack([a, b]), axis=1, return_inverse=True)
     queries = unit_rows(vectors, asked)
     barred_question, barred_row = _barred(questions, spelled)
-    best_score = np.full(len(questions), -np.inf, dtype=np.float32)
-    best_row = np.zeros(len(questions), dtype=np.int64)
-    for start in range(0, len(vectors), BLOCK_CANDIDATES):
+
+    def best_of_block(start: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Best score and row of each question among the candidates from `start` on."""
         stop = min(start + BLOCK_CANDIDATES, len(vectors))
         toward, away = _terms(queries @ unit_rows(vectors, slice(start, stop)).T, method)
+        offsets = toward[pairs[1]] - away[pairs[0]]
         inside = (barred_row >= start) & (barred_row < stop)
         questions_inside, rows_inside = barred_question[inside], barred_row[inside] - start
+        best_score = np.empty(len(questions), dtype=np.float32)
+        best_row = np.empty(len(questions), dtype=np.int64)
+        summed, added = np.empty((2, BLOCK_QUESTIONS, stop - start), dtype=np.float32)
         for block in _blocks(len(questions)):
-            scores = toward[b[block]]
-            scores += toward[c[block]]
-            scores -= away[a[block]]
+            count = block.stop - block.start
+            # With mode "raise" NumPy copies `out`.
+            scores = np.take(offsets, pair[block], axis=0, out=summed[:count], mode="clip")
+            scores += np.take(toward, c[block], axis=0, out=added[:count], mode="clip")
             first, last = np.searchsorted(questions_inside, (block.start, block.stop))
             scores[questions_inside[first:last] - block.start, rows_inside[first:last]] = -np.inf
             found = scores.argmax(axis=1)
-            score = scores[np.arange(len(found)), found]
-            better = score > best_score[block]
-            best_score[block][better] = score[better]
-            best_row[block][better] = found[better] + start
-    return best_row
+            best_score[block] = scores[np.arange(count), found]
+            best_row[block] = found + start
+        return best_score, best_row
+
+    with ThreadPoolExecutor(min(MOST_THREADS, os.cpu_count() or 1)) as threads:
+        blocks = list(threads.map(best_of_block, range(0, len(vectors), BLOCK_CANDIDATES)))
+    scores, rows = (np.stack(parts) for parts in zip(*blocks, strict=True))
+    # Of equal scores the first, and so the more frequent word.
+    return np.asarray(rows[scores.argmax(axis=0), np.arange(len(questions))], dtype=np.int64)
 
 
 def _terms(cosines: NDArray[np.float32], method: AnalogyMethod) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

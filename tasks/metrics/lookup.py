@@ -13,18 +13,13 @@ def fold_case(word: str) -> str:
 
 def rows_by_folded_word(words: Sequence[str]) -> dict[str, int]:
     """Folded word -> row. Among words that differ only in case the first, most frequent one wins."""
-    rows: dict[str, int] = {}
-    for row, word in enumerate(words):
-        rows.setdefault(fold_case(word), row)
-    return rows
+    return rows_by_word(list(map(fold_case, words)))
 
 
 def rows_by_word(words: Sequence[str]) -> dict[str, int]:
     """Exact word -> row; the first of duplicates."""
-    rows: dict[str, int] = {}
-    for row, word in enumerate(words):
-        rows.setdefault(word, row)
-    return rows
+    # Backwards, so that the first of duplicates is the last to be stored.
+    return dict(zip(reversed(words), range(len(words) - 1, -1, -1), strict=True))
 
 
 def find_rows(rows: Mapping[str, int], words: Sequence[str]) -> NDArray[np.int64]:
@@ -39,8 +34,9 @@ def shared_rows(
 
     fold: ignore case; the first, most frequent spelling in each list then represents all of them.
     """
-    index = rows_by_folded_word if fold else rows_by_word
-    first, other = index(words), index(others)
-    rows = np.fromiter(first.values(), dtype=np.int64, count=len(first))
-    in_other = np.fromiter((other.get(word, -1) for word in first), dtype=np.int64, count=len(first))
-    return rows[in_other >= 0], in_other[in_other >= 0]
+    first = rows_by_folded_word(words) if fold else rows_by_word(words)
+    # Reference vectors have many more words than are shared: no index of all of them. Backwards as in `rows_by_word`.
+    keys = map(fold_case, reversed(others)) if fold else reversed(others)
+    other = {first[key]: len(others) - 1 - place for place, key in enumerate(keys) if key in first}
+    rows = np.array(sorted(other), dtype=np.int64)
+    return rows, np.array([other[row] for row in rows.tolist()], dtype=np.int64)

@@ -66,19 +66,31 @@ def rank_correlations(first: NDArray[np.float64], second: NDArray[np.float64]) -
 
     Pearson's correlation of the ranks, ties sharing their mean rank, as SciPy's `spearmanr` computes it for one row.
     """
-    from scipy.stats import rankdata
-
-    ranks = [rankdata(values, axis=1) for values in (first, second)]
-    x, y = (rank - rank.mean(axis=1, keepdims=True) for rank in ranks)
+    # Not SciPy's own: importing scipy.stats takes most of a second.
+    x, y = (_centered_ranks(values) for values in (first, second))
     lengths = np.sqrt(np.einsum("ij,ij->i", x, x) * np.einsum("ij,ij->i", y, y))
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.asarray(np.einsum("ij,ij->i", x, y) / lengths, dtype=np.float64)
 
 
+def _centered_ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Ranks in each row of (B, P) values minus their mean, ties sharing their mean rank."""
+    order = np.argsort(values, axis=1)
+    ordered = np.take_along_axis(values, order, axis=1)
+    places = np.broadcast_to(np.arange(values.shape[1]), values.shape)
+    rises = np.ones(values.shape, dtype=bool)
+    rises[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
+    # Each value's group of ties reaches from its first place to the one before the next group.
+    first = np.maximum.accumulate(np.where(rises, places, 0), axis=1)
+    ends = np.where(np.roll(rises, -1, axis=1), places, values.shape[1] - 1)
+    ends[:, -1] = values.shape[1] - 1
+    last = np.minimum.accumulate(ends[:, ::-1], axis=1)[:, ::-1]
+    ranks = np.empty(values.shape, dtype=np.float64)
+    np.put_along_axis(ranks, order, (first + last) / 2, axis=1)
+    return np.asarray(ranks - (values.shape[1] - 1) / 2, dtype=np.float64)
+
+
 def _spearman(cosines: NDArray[np.float64], scores: NDArray[np.float64]) -> float | None:
     if not np.isfinite(cosines).all() or np.unique(cosines).size < 2 or np.unique(scores).size < 2:
         return None
-    # Deferred: scipy.stats takes most of a second to import, which every command would pay.
-    from scipy.stats import spearmanr
-
-    return float(spearmanr(cosines, scores).statistic)
+    return float(rank_correlations(cosines[None], scores[None])[0])

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import httpx
-import psutil
+import psutil  # type: ignore[import-untyped]
 import pytest
 
 from flows.server.temporary_server import TemporaryServer

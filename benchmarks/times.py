@@ -1,0 +1,201 @@
+"""`python -m benchmarks times`: the commands that people wait for, beside an earlier state of vecmill."""
+
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = ROOT / "benchmarks" / "results" / "times.md"
+BUILD = ("build", "movie-reviews", "--set", "report.enabled=false")
+GENSIM_NEAREST = """
+import sys
+from gensim.models import KeyedVectors
+vectors = KeyedVectors.load(sys.argv[1], mmap="r")
+vectors.most_similar("terrible", topn=10)
+"""
+SAVE_FOR_GENSIM = """
+import sys
+from pathlib import Path
+from gensim.models import KeyedVectors
+from storage.releases.reader import read_content
+content = read_content(Path(sys.argv[1]))
+vectors = KeyedVectors(content.vectors.shape[1])
+vectors.add_vectors(list(content.words), content.vectors)
+vectors.save(sys.argv[2])
+"""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One measured command. new: each turn gets a new workspace. code: expected exit code."""
+
+    name: str
+    arguments: tuple[str, ...]
+    new: bool = False
+    code: int = 0
+    turns: int | None = None
+
+
+CASES = (
+    Case("new build, report off", BUILD, new=True, turns=1),
+    Case("a build that changes nothing", BUILD),
+    Case("nearest", ("nearest", "movie-reviews", "terrible")),
+    Case("releases", ("releases", "movie-reviews")),
+    Case("list", ("list",)),
+    Case("evaluate", ("evaluate", "movie-reviews")),
+    Case("missing corpus path", ("build", "adhoc", "--set", "corpus.path=/nope"), code=1),
+    Case("a release's report", ("report", "movie-reviews"), turns=1),
+)
+
+
+@dataclass
+class Cost:
+    """Wall clock and processor time in seconds, and peak memory in bytes, of each turn of one command."""
+
+    wall: list[float] = field(default_factory=list)
+    processor: list[float] = field(default_factory=list)
+    memory: list[int] = field(default_factory=list)
+
+    def add(self, wall: float, usage: resource.struct_rusage) -> None:
+        """Add one turn."""
+        self.wall.append(wall)
+        self.processor.append(usage.ru_utime + usage.ru_stime)
+        self.memory.append(usage.ru_maxrss * 1024)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the table. before, gensim: None if not measured."""
+
+    name: str
+    now: Cost
+    before: Cost | None
+    gensim: Cost | None = None
+
+
+def measure_times(
+    before: Annotated[
+        Path | None, typer.Option(help="checkout of an earlier state, run with this environment's libraries")
+    ] = None,
+    turns: Annotated[int, typer.Option(min=1, help="turns of each short command; the median counts")] = 3,
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+) -> None:
+    """Time whole commands, this state and an earlier one in turn, and write benchmarks/results/times.md."""
+    checkouts = {"now": ROOT} | ({"before": before.resolve()} if before else {})
+    with tempfile.TemporaryDirectory() as folder:
+        lines = _measure(checkouts, Path(folder), turns)
+    if as_json:
+        typer.echo(json.dumps([asdict(line) for line in lines]))
+    else:
+        _print(lines)
+    PAGE.write_text(page(lines), encoding="utf-8")
+
+
+def _measure(checkouts: dict[str, Path], folder: Path, turns: int) -> list[Line]:
+    workspaces = {state: folder / state for state in checkouts}
+    # Numba's cache and Prefect's database belong to the state, and are warm afterwards.
+    for state, checkout in checkouts.items():
+        _run(checkout, folder, state, BUILD, workspaces[state])
+    lines = []
+    for case in CASES:
+        costs = {state: Cost() for state in checkouts}
+        for turn in range(case.turns or turns):
+            for state, checkout in checkouts.items():
+                workspace = folder / f"{state}-{turn}" if case.new else workspaces[state]
+                costs[state].add(*_run(checkout, folder, state, case.arguments, workspace, case.code))
+        gensim = _gensim(folder, workspaces["now"], turns) if case.name == "nearest" else None
+        lines.append(Line(case.name, costs["now"], costs.get("before"), gensim))
+    return lines
+
+
+def _run(
+    checkout: Path, folder: Path, state: str, arguments: Sequence[str], workspace: Path, code: int = 0
+) -> tuple[float, resource.struct_rusage]:
+    environment = os.environ | {
+        "PYTHONPATH": str(checkout),
+        "PREFECT_HOME": str(folder / f"prefect-{state}"),
+        "VECMILL_WORKSPACE": str(workspace),
+    }
+    return _timed([sys.executable, "-m", "flows", *arguments], environment, folder, code)
+
+
+def _gensim(folder: Path, workspace: Path, turns: int) -> Cost:
+    """The time of gensim for the same question: load the same vectors, memory-mapped, and search all of them."""
+    saved = folder / "vectors.kv"
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    release = workspace / "tables" / "movie-reviews.duckdb"
+    _timed([sys.executable, "-c", SAVE_FOR_GENSIM, str(release), str(saved)], environment, folder)
+    cost = Cost()
+    for _ in range(turns):
+        cost.add(*_timed([sys.executable, "-c", GENSIM_NEAREST, str(saved)], environment, folder))
+    return cost
+
+
+def _timed(
+    command: list[str], environment: dict[str, str], folder: Path, code: int = 0
+) -> tuple[float, resource.struct_rusage]:
+    """Seconds of a whole process, and what it and its children used. Raises RuntimeError for another exit code."""
+    with (folder / "output.txt").open("w+") as output:
+        started = time.perf_counter()
+        process = subprocess.Popen(command, env=environment, cwd=folder, stdout=output, stderr=output)
+        _, status, usage = os.wait4(process.pid, 0)
+        wall = time.perf_counter() - started
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode != code:
+            output.seek(0)
+            raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}:\n{output.read()}")
+    return wall, usage
+
+
+def page(lines: Sequence[Line]) -> str:
+    """The table as Markdown."""
+    rows = [
+        "# Times of commands",
+        "",
+        "Whole processes on two cores, with Prefect's home and Numba's cache warm; medians, this state and the earlier",
+        "one in turn. A ratio below 1 is faster than before. gensim answers from the same vectors, memory-mapped.",
+        "Written by `python -m benchmarks times --before CHECKOUT`.",
+        "",
+        "| command | seconds | processor seconds | MB | seconds / before | processor / before | MB / before | gensim |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    return "\n".join([*rows, *("| " + " | ".join(_cells(line)) + " |" for line in lines), ""])
+
+
+def _cells(line: Line) -> list[str]:
+    now, before = line.now, line.before or Cost()
+    ratios = [
+        f"{statistics.median(new) / statistics.median(old):.2f}" if old else ""
+        for new, old in ((now.wall, before.wall), (now.processor, before.processor), (now.memory, before.memory))
+    ]
+    return [
+        line.name,
+        f"{statistics.median(now.wall):.2f}",
+        f"{statistics.median(now.processor):.2f}",
+        f"{statistics.median(now.memory) / 1e6:.0f}",
+        *ratios,
+        f"{statistics.median(line.gensim.wall):.2f} s" if line.gensim else "",
+    ]
+
+
+def _print(lines: Sequence[Line]) -> None:
+    table = Table(
+        "command", "seconds", "processor", "MB", "seconds / before", "processor / before", "MB / before", "gensim",
+        box=None, header_style="bold",
+    )  # fmt: skip
+    for line in lines:
+        table.add_row(*_cells(line))
+    Console().print(table)

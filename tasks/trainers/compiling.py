@@ -1,0 +1,71 @@
+"""Compile the CPU kernels in a process of their own while the corpus is read, on a machine that has not run them yet.
+
+Numba compiles one function at a time and holds Python's lock, so a thread would delay the stages before the training.
+The process leaves the code in Numba's cache, from which the training loads it.
+"""
+
+import atexit
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from tasks.trainers.backends import resolve_backend, train
+from tasks.trainers.config import TrainingConfig, WindowConfig, training_config
+from tasks.trainers.interface import ArrayTokenSource, Vocabulary
+
+WORDS = 64
+
+_started: list[subprocess.Popen[bytes]] = []
+
+
+def start_compiling(config: TrainingConfig) -> None:
+    """Start compiling what training with these settings needs, unless Numba's cache has such code already."""
+    if _started or not isinstance(config, WindowConfig) or _is_cached():
+        return
+    try:
+        backend = resolve_backend(config)
+    except ValueError:
+        # The training reports it.
+        return
+    if backend != "numba":
+        return
+    process = subprocess.Popen(
+        [sys.executable, "-m", __name__, config.model_dump_json()],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    atexit.register(process.kill)
+    _started.append(process)
+
+
+def finish_compiling() -> None:
+    """Wait for what `start_compiling` has started. If it failed, the training compiles and reports the error."""
+    while _started:
+        process = _started.pop()
+        process.wait()
+        atexit.unregister(process.kill)
+
+
+def _is_cached() -> bool:
+    """Whether Numba's cache has an index of the kernel, of whatever state of its source."""
+    named = os.environ.get("NUMBA_CACHE_DIR")
+    folder = Path(named) if named else Path(__file__).parent / "cpu" / "__pycache__"
+    return next(folder.rglob("kernel.*.nbi"), None) is not None
+
+
+def _compile(text: str) -> None:
+    """Train on one sentence, so that Numba compiles what the settings need."""
+    config = training_config(json.loads(text)).model_copy(update={"epochs": 1, "backend": "numba"})
+    vocabulary = Vocabulary(np.full(WORDS, 2, dtype=np.int64), np.ones(WORDS), np.full(WORDS, 1 / WORDS))
+    sentence = np.tile(np.arange(WORDS, dtype=np.int32), 2)
+    for _ in train(ArrayTokenSource([sentence]), vocabulary, config):
+        pass
+
+
+if __name__ == "__main__":
+    _compile(sys.argv[1])
