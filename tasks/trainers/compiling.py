@@ -9,13 +9,15 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from tasks.trainers.backends import resolve_backend, train
-from tasks.trainers.config import TrainingConfig, WindowConfig, training_config
+from tasks.trainers.config import FastTextConfig, TrainingConfig, WindowConfig, training_config
 from tasks.trainers.interface import ArrayTokenSource, Vocabulary
+from tasks.trainers.sampling import default_buckets
 
 WORDS = 64
 
@@ -24,7 +26,7 @@ _started: list[subprocess.Popen[bytes]] = []
 
 def start_compiling(config: TrainingConfig) -> None:
     """Start compiling what training with these settings needs, unless Numba's cache has such code already."""
-    if _started or not isinstance(config, WindowConfig) or _is_cached():
+    if _started or not isinstance(config, WindowConfig) or _is_cached(config):
         return
     try:
         backend = resolve_backend(config)
@@ -51,17 +53,26 @@ def finish_compiling() -> None:
         atexit.unregister(process.kill)
 
 
-def _is_cached() -> bool:
-    """Whether Numba's cache has an index of the kernel, of whatever state of its source."""
+def _is_cached(config: TrainingConfig) -> bool:
+    """Whether Numba's cache has an index of the family's kernel, of whatever state of its source."""
     named = os.environ.get("NUMBA_CACHE_DIR")
     folder = Path(named) if named else Path(__file__).parent / "cpu" / "__pycache__"
-    return next(folder.rglob("kernel.*.nbi"), None) is not None
+    kernel = "subword_kernel" if isinstance(config, FastTextConfig) else "kernel"
+    return next(folder.rglob(f"{kernel}.*.nbi"), None) is not None
 
 
 def _compile(text: str) -> None:
     """Train on one sentence, so that Numba compiles what the settings need."""
     config = training_config(json.loads(text)).model_copy(update={"epochs": 1, "backend": "numba"})
     vocabulary = Vocabulary(np.full(WORDS, 2, dtype=np.int64), np.ones(WORDS), np.full(WORDS, 1 / WORDS))
+    if isinstance(config, FastTextConfig):
+        # Deferred: imports Numba.
+        from tasks.text.ngrams import ngram_buckets
+
+        words, buckets = [f"word{number}" for number in range(WORDS)], default_buckets(WORDS)
+        config = config.model_copy(update={"buckets": buckets})
+        ngrams = ngram_buckets(words, config.minimum_ngram, config.maximum_ngram, buckets)
+        vocabulary = replace(vocabulary, ngrams=ngrams)
     sentence = np.tile(np.arange(WORDS, dtype=np.int32), 2)
     for _ in train(ArrayTokenSource([sentence]), vocabulary, config):
         pass

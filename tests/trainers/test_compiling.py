@@ -5,11 +5,14 @@ from pathlib import Path
 import pytest
 
 from tasks.trainers import compiling
-from tasks.trainers.config import CbowConfig, GloveConfig, SkipGramConfig, TrainingConfig
+from tasks.trainers.config import CbowConfig, FastTextConfig, GloveConfig, SkipGramConfig, TrainingConfig
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("config", [SkipGramConfig(dimension=16), CbowConfig(dimension=16)])
+@pytest.mark.parametrize(
+    "config",
+    [SkipGramConfig(dimension=16), CbowConfig(dimension=16), FastTextConfig(dimension=16, architecture="cbow")],
+)
 def test_the_kernel_is_compiled_into_the_cache_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: TrainingConfig
 ) -> None:
@@ -17,7 +20,8 @@ def test_the_kernel_is_compiled_into_the_cache_once(
     compiling.start_compiling(config)
     assert len(compiling._started) == 1
     compiling.finish_compiling()
-    assert list(tmp_path.rglob("kernel.*.nbc"))
+    kernel = "subword_kernel" if isinstance(config, FastTextConfig) else "kernel"
+    assert list(tmp_path.rglob(f"{kernel}.*.nbc"))
     compiling.start_compiling(config)
     assert not compiling._started
 
