@@ -14,8 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from storage.errors import ReleaseError, UnknownWordError
 from storage.releases.loading import LoadedRelease, connect_release, load_release, locate_release
+from storage.releases.opening import open_release
 from storage.releases.querying import is_unicode, words_spelt_alike
-from storage.releases.reader import open_release
 from storage.releases.schema import ReleaseRow
 from vecmill.search import (
     Direction,

@@ -16,8 +16,9 @@ from storage.layout import Workspace
 from storage.output_files import new_output, size_of
 from storage.releases.file import SIF_A
 from storage.releases.ledger import kept_versions
+from storage.releases.opening import open_release, read_release_row
 from storage.releases.querying import published_file
-from storage.releases.reader import open_release, read_release_row, read_words
+from storage.releases.reader import read_words
 from storage.releases.schema import ReleaseRow
 from storage.vectors.arrays import (
     NUMPY_FILE,

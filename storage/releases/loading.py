@@ -24,8 +24,9 @@ from storage.redaction import without_credentials
 from storage.releases.file import SIF_A, WEIGHTS_SINCE
 from storage.releases.history import choose_release
 from storage.releases.mirror import DATABASE, INDEX, MirrorIndex
+from storage.releases.opening import open_release, read_release_row, read_rows
 from storage.releases.querying import composes_words, published_file
-from storage.releases.reader import open_release, read_release_row, read_rows, read_trained_tokenizer, setting_values
+from storage.releases.reader import read_trained_tokenizer, setting_values
 from storage.releases.schema import ReleaseRow, SettingRow
 
 logger = logging.getLogger(__name__)

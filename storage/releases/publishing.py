@@ -27,7 +27,8 @@ from storage.releases.ledger import (
 from storage.releases.listing import current_release as current_release
 from storage.releases.listing import kept_releases as kept_releases
 from storage.releases.listing import list_releases as list_releases
-from storage.releases.reader import check_release_file, log_file
+from storage.releases.opening import log_file
+from storage.releases.reader import check_release_file
 from storage.releases.records import (
     Release,
     ReleaseManifest,

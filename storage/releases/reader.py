@@ -24,10 +24,7 @@ from storage.releases.file import (
 )
 from storage.releases.macros import MACROS
 from storage.releases.ngrams import read_ngrams
-from storage.releases.opening import log_file as log_file
-from storage.releases.opening import open_release as open_release
-from storage.releases.opening import read_release_row as read_release_row
-from storage.releases.opening import read_rows as read_rows
+from storage.releases.opening import open_release, read_release_row, read_rows
 from storage.releases.schema import GateRow, Provenance, ReleaseRow, SettingRow, TrainingRow, quoted
 from storage.vectors.formats import WordVectors
 

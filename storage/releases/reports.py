@@ -13,8 +13,9 @@ from storage.layout import REPORT_SUFFIX, Workspace
 from storage.models.rows import ComparedWordRow
 from storage.releases.diff import ReleaseDiff, compare_releases
 from storage.releases.ledger import current_version, kept_versions
+from storage.releases.opening import open_release, read_release_row, read_rows
 from storage.releases.querying import is_unicode
-from storage.releases.reader import open_release, read_release_row, read_rows, read_words, setting_values
+from storage.releases.reader import read_words, setting_values
 from storage.releases.records import Release, readable_releases
 from storage.releases.schema import SettingRow
 

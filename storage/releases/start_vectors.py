@@ -14,7 +14,8 @@ from storage.errors import ReleaseError
 from storage.layout import Workspace
 from storage.models.matrices import VECTORS, read_matrices, read_optimizer
 from storage.named_paths import named_path
-from storage.releases.reader import open_release, read_release_row, read_words
+from storage.releases.opening import open_release, read_release_row
+from storage.releases.reader import read_words
 from storage.releases.records import Release
 from storage.stages import MANIFEST
 

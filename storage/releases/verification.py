@@ -22,7 +22,8 @@ from storage.releases.ledger import (
     ledger_problem,
     read_ledger,
 )
-from storage.releases.reader import check_release_file, log_file, open_release, read_rows
+from storage.releases.opening import log_file, open_release, read_rows
+from storage.releases.reader import check_release_file
 from storage.releases.records import read_manifest
 from storage.releases.schema import GateRow, ReleaseRow, TrainingRow
 

@@ -11,7 +11,8 @@ import pytest
 from storage.errors import ReleaseError
 from storage.releases.documents import read_documents
 from storage.releases.file import write_release_file
-from storage.releases.reader import check_release_file, open_release, read_content
+from storage.releases.opening import open_release
+from storage.releases.reader import check_release_file, read_content
 from tests.storage.sample_releases import DOCUMENT_VECTORS as VECTORS
 from tests.storage.sample_releases import KNOWN_WORDS as KNOWN
 from tests.storage.sample_releases import content, sample_documents

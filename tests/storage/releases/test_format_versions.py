@@ -10,9 +10,10 @@ import pytest
 
 from storage.layout import Workspace
 from storage.releases.history import rollback
+from storage.releases.opening import open_release
 from storage.releases.publishing import list_releases, publish_release
 from storage.releases.querying import find_most_similar
-from storage.releases.reader import check_release_file, open_release, read_content
+from storage.releases.reader import check_release_file, read_content
 from storage.releases.records import read_release
 from storage.releases.schema import FORMAT_VERSION, TABLES
 from storage.releases.verification import verify_table

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from storage.releases.file import ReleaseContent, write_release_file
-from storage.releases.reader import open_release
+from storage.releases.opening import open_release
 from tests.storage.sample_releases import content
 
 models = pytest.importorskip("gensim.models", reason="the second opinion is gensim's")

@@ -10,7 +10,7 @@ import pytest
 from storage.releases.file import write_release_file
 from storage.releases.macro_parts import Macro, Shape
 from storage.releases.macros import MACROS
-from storage.releases.reader import open_release
+from storage.releases.opening import open_release
 from tests.storage.sample_releases import content, inner_table
 
 # Macro -> a call whose arguments are all handed over, and the values of those.

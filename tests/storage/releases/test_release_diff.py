@@ -9,8 +9,8 @@ from storage.errors import ReleaseError
 from storage.layout import Workspace
 from storage.models.rows import EvaluationRow
 from storage.releases.diff import MetricChange, SettingChange, compare_releases
+from storage.releases.opening import open_release
 from storage.releases.publishing import keep_candidate, publish_release
-from storage.releases.reader import open_release
 from tests.storage.releases.test_format_versions import FORMATS, unpacked
 from tests.storage.sample_releases import content
 

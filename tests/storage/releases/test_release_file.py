@@ -16,7 +16,8 @@ from storage.errors import ReleaseError
 from storage.models.rows import ComparedWordRow, EvaluationRow
 from storage.releases.file import ROW_GROUP_SIZE, content_sha256, write_parquet_copy, write_release_file
 from storage.releases.macros import MACROS
-from storage.releases.reader import check_release_file, open_release, read_rows
+from storage.releases.opening import open_release, read_rows
+from storage.releases.reader import check_release_file
 from storage.releases.schema import TABLES, GateRow, ReleaseRow, TrainingRow
 from tests.storage.sample_releases import content, inner_table
 

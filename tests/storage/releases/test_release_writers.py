@@ -11,8 +11,9 @@ import duckdb
 import pytest
 
 from storage.layout import Workspace
+from storage.releases.opening import log_file
 from storage.releases.publishing import current_release, publish_release
-from storage.releases.reader import check_release_file, log_file
+from storage.releases.reader import check_release_file
 from storage.releases.verification import verify_table
 from tests.storage.sample_releases import content
 

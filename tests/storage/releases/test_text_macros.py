@@ -13,7 +13,8 @@ import pyarrow as pa
 import pytest
 
 from storage.releases.file import ReleaseContent, write_release_file
-from storage.releases.reader import check_release_file, open_release
+from storage.releases.opening import open_release
+from storage.releases.reader import check_release_file
 from storage.releases.text_tokens import token_list, tokenizer_in_sql
 from tasks.text.tokenizers import TOKENIZERS, TokenizerName
 from tests.storage.sample_releases import content

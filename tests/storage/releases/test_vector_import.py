@@ -15,8 +15,9 @@ from storage.errors import ReferenceVectorsError, SettingsError, VectorFileError
 from storage.layout import Workspace
 from storage.releases.exporting import export_table, write_vectors
 from storage.releases.importing import import_vectors
+from storage.releases.opening import open_release
 from storage.releases.publishing import current_release
-from storage.releases.reader import check_release_file, open_release
+from storage.releases.reader import check_release_file
 from storage.vectors.format_names import VectorFormat
 from storage.vectors.formats import WordVectors, unknown_counts
 from storage.vectors.reference import DEFAULT_REFERENCE, read_reference
