@@ -11,8 +11,9 @@ from storage.layout import Workspace
 from storage.output_files import new_output
 from storage.releases.ledger import current_version
 from storage.releases.listing import every_table, kept_releases
-from storage.releases.records import Release, readable_releases, summarize_release
+from storage.releases.records import Release, ReleaseSummary, readable_releases, summarize_release
 from storage.releases.reports import has_report, report_file
+from storage.releases.tags import read_tags
 from tasks.report.gallery import ShownRelease, ShownTable, render_gallery
 from tasks.report.wording import without_folders
 
@@ -48,15 +49,18 @@ def _shown_table(workspace: Workspace, name: str, folder: Path) -> ShownTable:
     published = kept_releases(workspace, name)[::-1]
     newest = [*published, *refused]
     source = without_folders(newest[0].row.corpus_source) if newest else "no release that can be read"
-    return ShownTable(name, source, [_shown_release(release, current, folder) for release in newest])
+    tags = read_tags(workspace, name)
+    summaries = [summarize_release(release, current, tags) for release in newest]
+    shown = [_shown_release(*pair, folder) for pair in zip(newest, summaries, strict=True)]
+    return ShownTable(name, source, shown)
 
 
-def _shown_release(release: Release, current: int | None, folder: Path) -> ShownRelease:
-    summary = summarize_release(release, current, {})
+def _shown_release(release: Release, summary: ReleaseSummary, folder: Path) -> ShownRelease:
     candidate = summary.version is None
     report = quote(Path(os.path.relpath(report_file(release), folder)).as_posix())
     return ShownRelease(
         name=f"candidate {release.path.stem[:LETTERS_OF_A_CANDIDATE]}" if candidate else f"version {summary.version}",
+        tags=summary.tags,
         created=f"{summary.created_at:%Y-%m-%d}",
         rows=summary.rows,
         dimension=summary.dimension,

@@ -22,6 +22,7 @@ class ShownRelease:
     """
 
     name: str
+    tags: Sequence[str]
     created: str
     rows: int
     dimension: int

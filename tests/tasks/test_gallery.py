@@ -9,6 +9,7 @@ import pytest
 from storage.errors import ReleaseError
 from storage.layout import Workspace
 from storage.models.rows import EvaluationRow
+from storage.releases.history import tag_release
 from storage.releases.publishing import keep_candidate, publish_release
 from storage.releases.schema import GateRow
 from tasks.gallery import write_gallery
@@ -27,6 +28,7 @@ def workspace(tmp_path: Path) -> Workspace:
             evaluation=[EvaluationRow(metric="wordsim353", value=value, coverage=1)],
         )
         publish_release(workspace, "news", sample)
+    tag_release(workspace, "news", "1", "stable")
     workspace.release_file("news", 2, ".report.html").write_text("a report")
     keep_candidate(workspace, "news", replace(content(model_digest="refusednews", seed=3), gates=REFUSED))
     keep_candidate(workspace, "films", replace(content(model_digest="refusedfilms"), gates=REFUSED))
@@ -45,6 +47,7 @@ def test_the_page_has_every_table_release_and_candidate(workspace: Workspace) ->
     assert "version 2, passed its gates" in news
     assert "refused: WordSim-353" in news
     assert news.count("<tr>") == 4
+    assert "version 1 <code>stable</code>" in news
     assert "0.6000" in news
     assert re.search(r'<path d="M3.0 18.0L93.0 4.0"', news)
     assert "version 1, no gates" in vectors
