@@ -7,6 +7,7 @@ from benchmarks.evaluation import measure_evaluation
 from benchmarks.families import measure_families
 from benchmarks.fault_report import measure_faults
 from benchmarks.gates import measure_gates
+from benchmarks.ingest import measure_ingest
 from benchmarks.queries import measure_queries
 from benchmarks.times import measure_times
 from benchmarks.training import measure_training
@@ -19,6 +20,7 @@ app.command("evaluation")(measure_evaluation)
 app.command("families")(measure_families)
 app.command("faults")(measure_faults)
 app.command("gates")(measure_gates)
+app.command("ingest")(measure_ingest)
 app.command("queries")(measure_queries)
 app.command("times")(measure_times)
 app.command("training")(measure_training)

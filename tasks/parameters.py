@@ -11,7 +11,7 @@ from tasks.release_report import ReportConfig
 from tasks.scoring import EvaluationConfig
 from tasks.text.tokenizers import TokenizerConfig
 from tasks.text.vocabulary import VocabularyConfig
-from tasks.trainers.config import SkipGramConfig, TrainingConfig
+from tasks.trainers.config import SkipGramConfig, TrainedConfig, TrainingConfig
 
 
 class ModelParameters(BaseModel):
@@ -37,9 +37,18 @@ class BuildParameters(ModelParameters):
     def _matrix_of_the_family(cls, publication: PublicationConfig, info: ValidationInfo) -> PublicationConfig:
         """The matrix that the model family publishes, unless one is set."""
         training = info.data.get("training")
-        if publication.matrix is not None or training is None:
+        if training is None:
             return publication
-        return publication.model_copy(update={"matrix": training.published_matrix})
+        fused = isinstance(training, TrainedConfig) and training.fuse_with is not None
+        allowed = ("fused",) if fused else training.matrices
+        if publication.matrix is None:
+            return publication.model_copy(update={"matrix": "fused" if fused else training.published_matrix})
+        if publication.matrix not in allowed:
+            what = "training.fuse_with" if fused else f"training.model={training.model}"
+            raise ValueError(
+                f"matrix {publication.matrix}: {what} publishes {' or '.join(allowed)}; set it to none or one of these"
+            )
+        return publication
 
     @property
     def sections(self) -> dict[str, BaseModel]:

@@ -17,11 +17,13 @@ from storage.stages import Manifest
 from tasks.comparison import ComparisonFacts, compare_with_current
 from tasks.cooccurrences import CooccurrenceFacts, count_cooccurrences
 from tasks.corpus import CorpusFacts, fetch_corpus
+from tasks.encoded_words import EncodingFacts, encode_words, encoder_setting
 from tasks.evaluation import EvaluationFacts, evaluate_vectors
+from tasks.fusion import distil_vectors, fuse_vectors
 from tasks.parameters import BuildParameters, ModelParameters
 from tasks.tokens import TokensFacts, tokenize_corpus
 from tasks.trainers.compiling import start_compiling
-from tasks.trainers.config import CooccurrenceConfig
+from tasks.trainers.config import CooccurrenceConfig, DistilledConfig
 from tasks.training import ModelFacts, start_spec, train_vectors
 from tasks.vocabulary import EncodedFacts, VocabularyFacts, build_vocabulary, encode_corpus
 
@@ -34,6 +36,8 @@ class ModelLineage:
     """The manifests of the stages that produced a model, in the order they ran.
 
     cooccurrences: None for model families that train on the encoded corpus itself.
+    encodings: of the vocabulary by a text encoder; None without one.
+    unfused: the trained model, if `training` holds its vectors joined with those of the encoder.
     """
 
     corpus: Manifest[CorpusFacts]
@@ -41,6 +45,8 @@ class ModelLineage:
     vocabulary: Manifest[VocabularyFacts]
     encoded: Manifest[EncodedFacts]
     cooccurrences: Manifest[CooccurrenceFacts] | None
+    encodings: Manifest[EncodingFacts] | None
+    unfused: Manifest[ModelFacts] | None
     training: Manifest[ModelFacts]
 
     @property
@@ -92,8 +98,19 @@ def build_model(
     cooccurrences = None
     if isinstance(parameters.training, CooccurrenceConfig):
         cooccurrences = _run(count_cooccurrences, encoded, vocabulary, parameters.training, workspace)
-    training = _run(train_vectors, encoded, vocabulary, parameters.training, workspace, start, cooccurrences)
-    return ModelLineage(corpus, tokens, vocabulary, encoded, cooccurrences, training)
+    encodings = None
+    if encoder_setting(parameters.training):
+        encodings = _run(encode_words, vocabulary, parameters.training, workspace)
+    unfused = None
+    if isinstance(parameters.training, DistilledConfig):
+        assert encodings is not None
+        training = _run(distil_vectors, vocabulary, encodings, parameters.training, workspace)
+    else:
+        training = _run(train_vectors, encoded, vocabulary, parameters.training, workspace, start, cooccurrences)
+        if encodings:
+            unfused = training
+            training = _run(fuse_vectors, training, vocabulary, encodings, parameters.training, workspace)
+    return ModelLineage(corpus, tokens, vocabulary, encoded, cooccurrences, encodings, unfused, training)
 
 
 def evaluate_model(

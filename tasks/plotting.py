@@ -1,6 +1,6 @@
 """Plot words of a release on a labelled map, or its learning curves."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,33 +23,48 @@ class Plot:
 
 
 def plot_words(
-    release: Release, words: Sequence[str], method: MapMethod, form: PictureFormat, neighbors: int = 0
+    release: Release,
+    words: Sequence[str],
+    method: MapMethod,
+    form: PictureFormat,
+    neighbors: int = 0,
+    named_groups: Mapping[str, Sequence[str]] | None = None,
 ) -> Plot:
     """A map of the words, with `neighbors` neighbours of each in the colour of their word.
 
+    named_groups: name -> words, each group in its colour, with a legend; `words` are then those that are in no group.
+    Requested words that the release lacks are named on the picture.
     Raises ReleaseError if the release contains none of the words.
     """
-    selected = read_vectors_of(release.path, list(words))
-    groups_by_word: dict[str, int] = {}
-    if neighbors:
-        asked = [word for word in dict.fromkeys(words) if word in selected.words]
-        groups_by_word = {word: group for group, word in enumerate(asked)}
-        for word, near in neighbors_of(release.path, asked, neighbors):
-            groups_by_word.setdefault(near, groups_by_word[word])
-        selected = read_vectors_of(release.path, list(groups_by_word))
+    named_groups = named_groups or {}
+    group_of = {word: group for group, members in enumerate(named_groups.values()) for word in members}
+    requested = list(dict.fromkeys([*group_of, *words]))
+    selected = read_vectors_of(release.path, requested)
+    present = set(selected.words)
+    unknown = [word for word in requested if word not in present]
+    asked = [word for word in requested if word in present]
+    colors: dict[str, int] = {}
+    if neighbors or named_groups:
+        own = len(named_groups)
+        for place, word in enumerate(asked):
+            colors[word] = group_of.get(word, own) if named_groups else place
+        for word, near in neighbors_of(release.path, asked, neighbors) if neighbors else ():
+            colors.setdefault(near, colors[word])
+        selected = read_vectors_of(release.path, list(colors))
     seed = release.row.seed
     groups = (
-        np.array([groups_by_word[word] for word in selected.words], dtype=np.int64)
-        if neighbors
+        np.array([colors[word] for word in selected.words], dtype=np.int64)
+        if colors
         else group_words(selected.vectors, GROUPS, seed)
     )
     places = map_words(selected.vectors, method, seed)
     title = f"{_name(release)}: {len(selected.words)} words, {'t-SNE' if method == 'tsne' else 'PCA'}"
-    shown = set(selected.words)
+    names = [*named_groups, *(["other words"] if named_groups and len(named_groups) in colors.values() else [])]
+    note = f"not in {release.table}: {', '.join(unknown)}" if unknown else ""
     return Plot(
-        picture=draw_map(selected.words, places, groups, title, form),
-        words=len(shown),
-        unknown=[word for word in dict.fromkeys(words) if word not in shown],
+        picture=draw_map(selected.words, places, groups, title, form, names=names, note=note),
+        words=len(selected.words),
+        unknown=unknown,
     )
 
 

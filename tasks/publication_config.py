@@ -25,7 +25,8 @@ class PublicationConfig(BaseModel):
     matrix: Matrix | None = Field(
         None,
         description="vectors to publish: center (as word2vec does; default of skip_gram and cbow), context, the mean "
-        "of both, or their sum (as GloVe does; default of glove)",
+        "of both, their sum (as GloVe does; default of glove), or those joined with an encoder's (fused, with "
+        "training.fuse_with)",
     )
     align: Align = Field(
         "none",

@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +18,10 @@ from storage.corpus.vocabularies import read_vocabulary
 from storage.layout import Workspace
 from storage.models.comparisons import CHANGE_METRICS, read_rotation
 from storage.models.evaluations import read_compared_words, read_evaluation
-from storage.models.matrices import Matrix, read_vectors
+from storage.models.matrices import Matrix, read_optimizer, read_vectors
 from storage.models.rows import WHOLE, EvaluationRow
 from storage.releases.file import ReleaseContent, content_sha256
+from storage.releases.ngrams import NgramContent
 from storage.releases.publishing import keep_candidate, publish_release
 from storage.releases.records import Release
 from storage.releases.schema import GateRow, Provenance, TrainingRow, installed_versions, settings_digest
@@ -29,11 +30,13 @@ from storage.stages import Manifest
 from tasks.comparison import ComparisonFacts, is_same_model
 from tasks.evaluation import EvaluationFacts
 from tasks.events import emit_release_published
+from tasks.fusion import FusionFacts
 from tasks.metrics.alignment import rotate
 from tasks.metrics.gates import Measured, Scores, Verdict, judge, verdict_rows
 from tasks.parameters import BuildParameters
 from tasks.pipeline import Lineage
 from tasks.publication_config import PublicationConfig
+from tasks.trainers.interface import NGRAM_VECTORS
 from tasks.training import as_trained
 
 logger = logging.getLogger(__name__)
@@ -151,8 +154,11 @@ def _is_published(current: Release, content: ReleaseContent, lineage: Lineage, c
     return aligned or current.row.sha256 == content_sha256(content)
 
 
-def _measuring_stages(lineage: Lineage) -> list[Manifest[EvaluationFacts] | Manifest[ComparisonFacts]]:
-    return [stage for stage in (lineage.evaluation, lineage.comparison) if stage]
+def _measuring_stages(
+    lineage: Lineage,
+) -> list[Manifest[EvaluationFacts] | Manifest[ComparisonFacts] | Manifest[FusionFacts]]:
+    fusion = cast("Manifest[FusionFacts]", lineage.training) if lineage.unfused else None
+    return [stage for stage in (lineage.evaluation, lineage.comparison, fusion) if stage]
 
 
 def _evaluation_rows(lineage: Lineage) -> list[EvaluationRow]:
@@ -164,6 +170,17 @@ def _vectors(lineage: Lineage, matrix: Matrix) -> NDArray[np.float32]:
     vectors = read_vectors(lineage.training.path, matrix)
     rotation = read_rotation(lineage.comparison.path) if lineage.comparison else None
     return vectors if rotation is None else rotate(vectors, rotation)
+
+
+def _ngrams(lineage: Lineage) -> NgramContent | None:
+    """The n-grams of a model that has them. An aligned release rotates them; joined vectors have no n-grams."""
+    config = lineage.training.config
+    vectors = read_optimizer(lineage.training.path).get(NGRAM_VECTORS)
+    if vectors is None or lineage.unfused:
+        return None
+    rotation = read_rotation(lineage.comparison.path) if lineage.comparison else None
+    vectors = vectors if rotation is None else rotate(vectors, rotation)
+    return NgramContent(config["minimum_ngram"], config["maximum_ngram"], vectors)
 
 
 def _content(
@@ -193,12 +210,15 @@ def _content(
         compared_words=[word for stage in _measuring_stages(lineage) for word in read_compared_words(stage.path)],
         gates=[GateRow(**row) for row in verdict_rows(verdicts)],
         tokenizer=read_tokenizer(lineage.tokens.path),
+        ngrams=_ngrams(lineage),
         settings={section: model.model_dump(mode="json") for section, model in settings.items()},
     )
 
 
 def _provenance(lineage: Lineage, settings: Mapping[str, BaseModel]) -> Provenance:
     reference = lineage.evaluation.facts.reference or {}
+    corpus = lineage.corpus.facts
+    encoders = [lineage.encodings.facts] if lineage.encodings else []
     return Provenance(
         model_digest=lineage.training.digest,
         architecture=lineage.training.config["model"],
@@ -207,8 +227,8 @@ def _provenance(lineage: Lineage, settings: Mapping[str, BaseModel]) -> Provenan
         corpus_digest=lineage.corpus.digest,
         config_digest=settings_digest({name: model.model_dump(mode="json") for name, model in settings.items()}),
         library_versions=installed_versions(RECORDED_PACKAGES),
-        corpus_source=lineage.corpus.facts.source,
-        corpus_licence=lineage.corpus.facts.licence,
+        corpus_source="; ".join([corpus.source, *(f"encoder: {encoder.source}" for encoder in encoders)]),
+        corpus_licence="; ".join([corpus.licence, *(f"encoder: {encoder.licence}" for encoder in encoders)]),
         reference_source=reference.get("source", "none"),
         reference_licence=reference.get("licence", "none"),
     )

@@ -39,8 +39,8 @@ logger = logging.getLogger(__name__)
 # Text that a process cuts at once, and text that the speed is measured on before the start.
 SLICE_BYTES = 1 << 18
 SAMPLE_CHARACTERS = 20_000
-# Text that is searched for scripts without spaces.
-SCRIPT_SAMPLE_CHARACTERS = 1_000_000
+# Text that is searched for scripts without spaces: this many characters of this many texts.
+SCRIPT_SAMPLE_CHARACTERS, SCRIPT_SAMPLE_TEXTS = 5_000, 100
 
 
 @contextmanager
@@ -63,7 +63,7 @@ def check_tokenizer(config: TokenizerConfig) -> None:
 def warn_of_unsegmented_text(folder: Path, files: Collection[int], config: TokenizerConfig) -> None:
     """Log a warning if a word tokenizer is to read a script without spaces; the first batch is the sample."""
     for batch in islice(read_documents(folder, files), 1):
-        texts = pc.utf8_slice_codeunits(batch.columns[2], 0, SCRIPT_SAMPLE_CHARACTERS)
+        texts = pc.utf8_slice_codeunits(batch.columns[2][:SCRIPT_SAMPLE_TEXTS], 0, SCRIPT_SAMPLE_CHARACTERS)
         if warning := unsegmented_warning(texts, config):
             logger.warning("%s", warning)
 

@@ -1,10 +1,10 @@
 """Tokenize the corpus: documents in, their tokens out."""
 
 import logging
+from collections import deque
 from collections.abc import Callable, Collection, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import ClassVar
 
@@ -30,7 +30,7 @@ from tasks.trainers.backends import available_cores
 
 logger = logging.getLogger(__name__)
 
-STAGE_VERSION = 3
+STAGE_VERSION = 4
 # Each holds a few MiB of text and ten times that in tokens. The single writer thread cannot keep up with more.
 MOST_WORKERS = 8
 
@@ -107,12 +107,17 @@ def tokenize_corpus(
 
 
 def _tokenized(folder: Path, files: Collection[int], split: Callable[[pa.Array], pa.Array]) -> Iterator[Batch]:
-    """Batches in order, a few at a time on several cores: Arrow's kernels release the GIL."""
+    """Batches in order, a few ahead on several cores: Arrow's and Numba's kernels release the GIL."""
     workers = min(available_cores(), MOST_WORKERS)
-    batches = read_documents(folder, files)
+    waiting: deque[tuple[Batch, Future[pa.Array]]] = deque()
     with ThreadPoolExecutor(workers) as threads:
-        while group := list(islice(batches, workers)):
-            texts = [columns[2] for _, columns in group]
-            token_lists = threads.map(split, texts)
-            for (rows_files, columns), tokens in zip(group, token_lists, strict=True):
-                yield Batch(rows_files, [columns[0], columns[1], tokens])
+        for batch in read_documents(folder, files):
+            waiting.append((batch, threads.submit(split, batch.columns[2])))
+            if len(waiting) > workers:
+                yield _with_tokens(*waiting.popleft())
+        while waiting:
+            yield _with_tokens(*waiting.popleft())
+
+
+def _with_tokens(batch: Batch, tokens: "Future[pa.Array]") -> Batch:
+    return Batch(batch.files, [batch.columns[0], batch.columns[1], tokens.result()])

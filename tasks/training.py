@@ -7,6 +7,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
@@ -24,8 +26,8 @@ from tasks.corpus_config import CorpusConfig
 from tasks.trainers.backends import explain_backend, resolve_config, train
 from tasks.trainers.bookkeeping import first_state
 from tasks.trainers.compiling import finish_compiling
-from tasks.trainers.config import TrainingConfig, training_config
-from tasks.trainers.interface import DivergenceError, EpochResult, TrainingState, TrainingStep, Vocabulary
+from tasks.trainers.config import DistilledConfig, FastTextConfig, TrainingConfig, training_config
+from tasks.trainers.interface import OWN_VECTORS, DivergenceError, EpochResult, TrainingState, TrainingStep, Vocabulary
 from tasks.trainers.warm_start import start_from
 from tasks.vocabulary import EncodedFacts, VocabularyFacts
 
@@ -36,7 +38,8 @@ STAGE_VERSION = 1
 TORCH_STAGE_VERSION = 2
 # Settings that cannot change the vectors.
 NOT_IN_DIGEST = {
-    "start_from", "checkpoint_every_seconds", "cooccurrence_megabytes", "cooccurrence_disk_megabytes",
+    "start_from", "checkpoint_every_seconds", "cooccurrence_megabytes", "cooccurrence_disk_megabytes", "fuse_with",
+    "fused_dimension",
 }  # fmt: skip
 
 
@@ -80,6 +83,8 @@ def _words(vocabulary: AnyVocabulary) -> int | None:
 
 def start_spec(corpus: CorpusConfig, config: TrainingConfig) -> str | None:
     """What training starts from. Training on new files only starts from the current release unless set otherwise."""
+    if isinstance(config, DistilledConfig):
+        return None
     return config.start_from or (PREVIOUS if corpus.train_on == "new" else None)
 
 
@@ -127,7 +132,7 @@ def train_vectors(
     config = resolved(config, vocabulary)
     source = CooccurrenceCorpus(cooccurrences.path) if cooccurrences else EncodedCorpus(encoded.path)
     words = read_vocabulary(vocabulary.path)
-    counts = Vocabulary(words.counts, words.keep_probability, words.noise_probability)
+    counts = Vocabulary(words.counts, words.keep_probability, words.noise_probability, _ngrams(words.words, config))
     corpus_tokens = encoded.facts.corpus_tokens
 
     def build(folder: Path) -> ModelFacts:
@@ -147,7 +152,13 @@ def train_vectors(
             raise TrainingError("training ended without a single step; this is a bug in the backend")
         # Sums of squared gradients only slow down a training that starts from this one.
         kept = {name: values for name, values in state.optimizer.items() if not name.endswith("squares")}
-        write_vectors(folder, state.center_vectors, state.context_vectors, kept)
+        center_vectors = state.center_vectors
+        if counts.ngrams is not None:
+            from tasks.trainers.cpu.subwords import composed_vectors
+
+            kept[OWN_VECTORS] = center_vectors
+            center_vectors = composed_vectors(counts, state)
+        write_vectors(folder, center_vectors, state.context_vectors, kept)
         seconds = sum(epoch.seconds for epoch in epochs)
         return ModelFacts(
             backend=config.backend,
@@ -160,6 +171,15 @@ def train_vectors(
 
     stage = training_stage(encoded, vocabulary, config, start, cooccurrences)
     return complete_stage(workspace, stage, build, resumable=True)
+
+
+def _ngrams(words: list[str], config: TrainingConfig) -> tuple[NDArray[np.int64], NDArray[np.int32]] | None:
+    """The hash buckets of each word's n-grams, for the family that composes words of them."""
+    if not isinstance(config, FastTextConfig) or config.buckets is None:
+        return None
+    from tasks.text.ngrams import ngram_buckets
+
+    return ngram_buckets(words, config.minimum_ngram, config.maximum_ngram, config.buckets)
 
 
 def _initial_state(start: StartPoint, words: list[str], counts: Vocabulary, config: TrainingConfig) -> TrainingState:

@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-ROOMS = ("flows", "tasks", "storage")
+ROOMS = ("flows", "tasks", "storage", "vecmill")
 HEAVY = {"prefect", "torch", "numba", "triton", "duckdb", "pyarrow", "gensim", "sklearn", "matplotlib"}
+HEAVY |= {"sentence_transformers", "transformers"}
 PURE = {"flows", "tasks", "storage", "prefect", "duckdb", "gensim"}
 STORAGE = {"flows", "tasks", "prefect", "torch", "numba", "triton", "sklearn", "matplotlib"}
+STORAGE |= {"sentence_transformers", "transformers"}
 
 # Room -> packages and rooms that nothing in it may import, even inside a function. The longest prefix applies. A room
 # may import itself, and the trainers what they share.
@@ -27,9 +29,11 @@ FORBIDDEN: dict[str, set[str]] = {
     "tasks/text": PURE | HEAVY - {"pyarrow", "numba"},
     "tasks/metrics": PURE | HEAVY - {"torch", "sklearn"},
     "tasks/report": PURE | HEAVY - {"sklearn", "matplotlib"} | {"pydantic"},
-    "tasks/trainers": PURE | HEAVY - {"torch", "numba", "triton"},
+    "tasks/trainers": PURE | HEAVY - {"torch", "numba", "triton", "sentence_transformers", "transformers"},
     "tasks/trainers/cpu": PURE | HEAVY - {"numba"} | {"tasks.trainers.gpu", "tasks.trainers.backends"},
     "tasks/trainers/gpu": PURE | HEAVY - {"torch", "triton"} | {"tasks.trainers.cpu", "tasks.trainers.backends"},
+    # The package for programs: it hands tables to torch, gensim and scikit-learn.
+    "vecmill": {"flows", "prefect", "numba", "triton", "matplotlib"},
     "storage": STORAGE | {"storage.corpus", "storage.models", "storage.vectors", "storage.gold", "storage.releases"},
     "storage/corpus": STORAGE | {"storage.models", "storage.vectors", "storage.gold", "storage.releases"},
     "storage/gold": STORAGE | {"storage.corpus", "storage.models", "storage.vectors", "storage.releases"},
@@ -37,6 +41,8 @@ FORBIDDEN: dict[str, set[str]] = {
     "storage/vectors": STORAGE | {"storage.corpus", "storage.models", "storage.gold", "storage.releases"},
     "storage/releases": STORAGE,
 }
+# Of the tasks, the package for programs needs what cuts text.
+VECMILL_MAY_USE = {"tasks.text"}
 SHARED_BY_TRAINERS = {f"tasks.trainers.{name}" for name in ("bookkeeping", "config", "interface", "sampling")}
 # The flow is a table of contents: of storage it needs where things are and who holds them.
 FLOWS_MAY_USE = {
@@ -116,6 +122,9 @@ def test_no_module_imports_against_the_direction_of_its_room(path: Path) -> None
         shared = room.startswith("tasks/trainers/") and module in SHARED_BY_TRAINERS
         entry = module_of(path) == "flows.__main__"
         assert not forbidden or own or shared or entry, f"{module_of(path)} imports {module}"
+        if room == "vecmill" and is_inside(module, "tasks"):
+            assert any(is_inside(module, name) for name in VECMILL_MAY_USE), f"{module_of(path)} imports {module}"
+        assert room == "vecmill" or not is_inside(module, "vecmill"), f"{module_of(path)} imports {module}"
         if room in FLOWS_MAY_USE and is_inside(module, "storage"):
             assert any(is_inside(module, name) for name in FLOWS_MAY_USE[room]), f"{module_of(path)} imports {module}"
 
@@ -136,7 +145,7 @@ def test_every_module_is_imported_by_another_or_named_as_an_entry_point() -> Non
     named = {
         name
         for file in ("pyproject.toml", "prefect.yaml")
-        for name in re.findall(r"(?:flows|tasks|storage)(?:\.\w+)+", (ROOT / file).read_text(encoding="utf-8"))
+        for name in re.findall(r"(?:flows|tasks|storage|vecmill)(?:\.\w+)+", (ROOT / file).read_text(encoding="utf-8"))
     }
     entries = {module for module in known_modules() if any(is_inside(name, module) for name in named)}
     packages = {module_of(path) for path in sources() if path.name in ("__init__.py", "__main__.py")}

@@ -8,7 +8,7 @@ from typer.main import get_command
 
 from flows.cli.app import app
 from flows.deployments import BuildParameters, build_parameters, find_deployment
-from tasks.trainers.config import GloveConfig
+from tasks.trainers.config import DistilledConfig, GloveConfig, TrainerConfig
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
@@ -22,13 +22,14 @@ def test_the_settings_page_names_every_setting_with_its_default(section: str) ->
     assert listed == {name: f"`{value}`" if value not in (None, {}) else "none" for name, value in defaults.items()}
 
 
-def test_the_settings_page_names_the_settings_of_glove_with_their_defaults() -> None:
-    table = SETTINGS_PAGE.split("### GloVe")[1].split("\n## ")[0]
+@pytest.mark.parametrize(("family", "heading"), [(GloveConfig, "### GloVe"), (DistilledConfig, "### Encoders")])
+def test_the_settings_page_names_the_settings_of_a_family(family: type[TrainerConfig], heading: str) -> None:
+    table = SETTINGS_PAGE.split(heading)[1].split("\n##")[0]
     listed = dict(re.findall(r"^\| `(\w+)` \| (.*?) \|", table, re.MULTILINE))
-    fields = {name: field.default for name, field in GloveConfig.model_fields.items()}
+    fields = {name: field.default for name, field in family.model_fields.items()}
     as_above = {name: value for name, value in fields.items() if name not in listed}
     assert listed == {name: f"`{fields[name]}`" if fields[name] is not None else "none" for name in listed}
-    assert all(f"`{name}`" in SETTINGS_PAGE.split("### GloVe")[1].split("| setting")[0] for name in as_above)
+    assert all(f"`{name}`" in table for name in as_above)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -19,9 +20,10 @@ from tests.storage.sample_releases import content
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "docs/querying.md").read_text(encoding="utf-8")
 BLOCK = re.compile(
-    r"^(?P<before>[^\n]*)\n\n```(?P<language>python|sql|sh)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL
+    r"^(?P<before>[^\n]*)\n\n```(?P<language>python|sql|sh|js)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL
 )
 BLOCKS = [(found["before"], found["language"], found["code"]) for found in BLOCK.finditer(PAGE)]
+NODE_PACKAGE = re.compile(r"require\(\"(@duckdb/[^\"]+)\"\)")
 SERVER = "http://localhost:8000/"
 WORDS = ["the", "a", "film", "movie", "good", "bad", "great", "terrible", "man", "king", "woman", "queen"]
 WORDS += ["funny", "hilarious", "amusing", "don't"]
@@ -53,7 +55,16 @@ def server(folder: Path) -> Iterator[str]:
 
 def test_every_block_of_the_page_is_found() -> None:
     assert len(BLOCKS) == len(re.findall(r"^```\w", PAGE, re.MULTILINE))
-    assert {language for _, language, _ in BLOCKS} == {"python", "sql", "sh"}
+    assert {language for _, language, _ in BLOCKS} == {"python", "sql", "sh", "js"}
+
+
+def _skip_without_package(package: str) -> None:
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("Node is not installed")
+    found = subprocess.run([node, "-e", f"require.resolve('{package}')"], capture_output=True, check=False)
+    if found.returncode:
+        pytest.skip(f"{package} is not installed; set NODE_PATH to a node_modules that has it")
 
 
 @pytest.mark.parametrize(("before", "language", "code"), BLOCKS, ids=[code.strip()[-50:] for *_, code in BLOCKS])
@@ -65,7 +76,10 @@ def test_a_block_of_the_page_runs(folder: Path, server: str, before: str, langua
         "python": [sys.executable, "-c"],
         "sql": [str(scripts / "duckdb"), "-bail", "-c"],
         "sh": ["sh", "-e", "-c"],
+        "js": ["node", "-e"],
     }
+    if language == "js":
+        _skip_without_package(NODE_PACKAGE.findall(code)[0])
     ended = subprocess.run(
         [*commands[language], code.replace(SERVER, server)],
         cwd=folder,

@@ -21,6 +21,8 @@ from flows.cli import (
     history_commands,
     mirror_command,
     notify_commands,
+    project_command,
+    query_commands,
     report_commands,
     server_commands,
     table_commands,
@@ -28,7 +30,7 @@ from flows.cli import (
 from flows.cli.command_errors import run_guarded
 from flows.cli.console import messages, output, print_table, shown_progress
 from flows.cli.named_corpus import check_named_corpus
-from flows.cli.options import DeploymentArgument, JsonOption, SetOption, WorkspaceOption, print_json
+from flows.cli.options import DeploymentArgument, JsonOption, ProjectOption, SetOption, WorkspaceOption, print_json
 from flows.cli.printable import printable
 from flows.server.environment import prepare_prefect
 from storage.errors import GateRefusedError
@@ -65,8 +67,8 @@ def common_options(
 
 
 @app.command("list")
-def list_deployments(as_json: JsonOption = False) -> None:
-    """List the deployments in prefect.yaml.
+def list_deployments(project: ProjectOption = None, as_json: JsonOption = False) -> None:
+    """List the deployments in the prefect.yaml of the current folder, else vecmill's own.
 
     Example: vecmill list --json
     """
@@ -87,6 +89,7 @@ def build(
     name: DeploymentArgument,
     settings: SetOption = None,
     workspace: WorkspaceOption = None,
+    project: ProjectOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="show which stages would run or be reused")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -186,6 +189,7 @@ def doctor(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> No
         print_table(table)
 
 
+query_commands.register(app)
 table_commands.register(app)
 corpus_command.register(app)
 corpora_command.register(app)
@@ -195,6 +199,7 @@ exchange_commands.register(app)
 history_commands.register(app)
 mirror_command.register(app)
 report_commands.register(app)
+project_command.register(app)
 server_commands.register(app)
 notify_commands.register(app)
 

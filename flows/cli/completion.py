@@ -22,8 +22,8 @@ def offer_tables(ctx: typer.Context, incomplete: str) -> list[str]:
 
 
 def offer_versions(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Complete kept versions of the table on the command line, highest first."""
-    return [version for version in reversed(_versions(ctx)) if version.startswith(incomplete)]
+    """Complete kept versions of the table on the command line, highest first, then tags."""
+    return [version for version in [*reversed(_versions(ctx)), *_tags(ctx)] if version.startswith(incomplete)]
 
 
 def offer_candidates(ctx: typer.Context, incomplete: str) -> list[str]:
@@ -47,6 +47,15 @@ def _versions(ctx: typer.Context) -> list[str]:
 
     try:
         return [str(version) for version in kept_versions(_workspace(ctx), str(ctx.params.get("table")))]
+    except (VecmillError, OSError):
+        return []
+
+
+def _tags(ctx: typer.Context) -> list[str]:
+    from storage.releases.tags import read_tags
+
+    try:
+        return list(read_tags(_workspace(ctx), str(ctx.params.get("table"))))
     except (VecmillError, OSError):
         return []
 

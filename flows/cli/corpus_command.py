@@ -7,9 +7,8 @@ from rich.markup import escape
 
 from flows.cli.completion import offer_deployments
 from flows.cli.console import messages, output, print_table, shown_progress
-from flows.cli.options import JsonOption, SetOption, WorkspaceOption, print_json
+from flows.cli.options import JsonOption, ProjectOption, SetOption, WorkspaceOption, print_json
 from flows.cli.printable import printable
-from storage.errors import SettingsError
 from storage.layout import resolve_workspace
 
 if TYPE_CHECKING:
@@ -29,6 +28,7 @@ def corpus(
     name: Annotated[str, typer.Argument(help="a deployment, file, folder or glob", autocompletion=offer_deployments)],
     settings: SetOption = None,
     workspace: WorkspaceOption = None,
+    project: ProjectOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Describe a corpus: size, words, scripts, duplicates, and what looks wrong with the text.
@@ -48,15 +48,15 @@ def corpus(
 
 def _parameters(name: str, settings: list[str]) -> "BuildParameters":
     """The settings of a deployment; for any other name, those of `adhoc` with the name as corpus.path."""
-    from flows.deployments import build_parameters, check_paths, find_deployment, read_deployments
+    from flows.deployments import PREFECT_YAML, build_parameters, check_paths, read_deployments
 
     known = read_deployments()
-    if name not in known and FOR_FILES not in known:
-        raise SettingsError(
-            f"no deployment {name!r}; to describe a file, add the deployment {FOR_FILES} to prefect.yaml"
-        )
-    assignments = settings if name in known else [f"corpus.path={name}", *settings]
-    parameters = build_parameters(find_deployment(name if name in known else FOR_FILES), assignments)
+    if name in known:
+        parameters = build_parameters(known[name], settings)
+    else:
+        # A project's own file need not have it.
+        for_files = known.get(FOR_FILES) or read_deployments(PREFECT_YAML)[FOR_FILES]
+        parameters = build_parameters(for_files, [f"corpus.path={name}", *settings])
     check_paths(parameters)
     return parameters
 

@@ -1,5 +1,6 @@
 """`vecmill downstream`: accuracy of a review classifier on the vectors of a release."""
 
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,6 +13,13 @@ from storage.layout import resolve_workspace
 
 if TYPE_CHECKING:
     from tasks.downstream import DownstreamResult
+
+
+class NetworkName(StrEnum):
+    """The classifiers."""
+
+    MEAN = "mean"
+    TRANSFORMER = "transformer"
 
 
 def register(app: typer.Typer) -> None:
@@ -30,6 +38,13 @@ def downstream(
             "--unseen", help="retrain the vectors on the 80 % training split only, with the release's settings"
         ),
     ] = False,
+    network: Annotated[
+        list[NetworkName] | None,
+        typer.Option(
+            help="mean of the words, or a small Transformer without, with fixed and with learned positions; may be "
+            "repeated; default: mean"
+        ),
+    ] = None,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -41,7 +56,10 @@ def downstream(
 
     with shown_progress():
         resolved_workspace = resolve_workspace(workspace)
-        result = score_downstream(resolved_workspace, table, version, epochs=epochs, seed=seed, unseen=unseen)
+        networks = [name.value for name in network or [NetworkName.MEAN]]
+        result = score_downstream(
+            resolved_workspace, table, version, epochs=epochs, seed=seed, unseen=unseen, networks=networks
+        )
     if as_json:
         print_json(result.model_dump(mode="json") | {"seen": result.seen})
     else:
@@ -56,13 +74,16 @@ def _show(result: "DownstreamResult") -> None:
         f"{escape(result.name)}: trained on {train:,} reviews, selected on {validation:,}, tested on {held_out:,}",
         highlight=False,
     )
-    scores = plain_table("vectors", "held-out accuracy", "best epoch")
-    curves = plain_table("vectors", "epoch", "loss", "validation loss", "accuracy", "validation accuracy")
+    scores = plain_table("network", "vectors", "held-out accuracy", "best epoch")
+    curves = plain_table("network", "vectors", "epoch", "loss", "validation loss", "accuracy", "validation accuracy")
     for score in result.scores:
-        scores.add_row(shown(score.start), f"{score.accuracy:.4f}", str(score.best_epoch))
+        name = score.network if score.positions is None else f"{score.network}, {score.positions} positions"
+        name = name.replace("none positions", "no positions")
+        scores.add_row(shown(name), shown(score.start), f"{score.accuracy:.4f}", str(score.best_epoch))
         for point in score.curve:
             curves.add_row(
-                shown(score.start), str(point.epoch), f"{point.train_loss:.4f}", f"{point.validation_loss:.4f}",
+                shown(name), shown(score.start), str(point.epoch),
+                f"{point.train_loss:.4f}", f"{point.validation_loss:.4f}",
                 f"{point.train_accuracy:.4f}", f"{point.validation_accuracy:.4f}",
             )  # fmt: skip
     print_table(scores)

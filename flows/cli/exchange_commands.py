@@ -9,11 +9,14 @@ from rich.markup import escape
 
 from flows.cli.completion import offer_tables
 from flows.cli.console import output, shown_progress
-from flows.cli.options import JsonOption, TableArgument, WorkspaceOption, print_json
+from flows.cli.options import JsonOption, KeptVersionOption, TableArgument, WorkspaceOption, print_json
 from flows.cli.printable import printable
 from flows.server.environment import prepare_prefect
-from storage.layout import resolve_workspace
+from storage.layout import Workspace, resolve_workspace
 from storage.vectors.format_names import ReadFormat, VectorFormat
+
+# int() refuses numbers of thousands of digits.
+LONGEST_NUMBER = 10
 
 
 def register(app: typer.Typer) -> None:
@@ -26,9 +29,10 @@ def export_vectors(
     table: TableArgument,
     form: Annotated[VectorFormat, typer.Option("--format", help="file format", show_default=False)],
     target: Annotated[
-        Path, typer.Option("-o", "--output", help="output file; a folder for numpy, safetensors and projector")
+        Path,
+        typer.Option("-o", "--output", help="output file; a folder for numpy, safetensors, model2vec and projector"),
     ],
-    version: Annotated[int | None, typer.Option(min=1, help="a kept version; default: the current one")] = None,
+    version: KeptVersionOption = None,
     force: Annotated[bool, typer.Option("--force", help="overwrite an existing file")] = False,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
@@ -39,13 +43,24 @@ def export_vectors(
     """
     from storage.releases.exporting import export_table
 
+    resolved = resolve_workspace(workspace)
     with shown_progress():
-        done = export_table(resolve_workspace(workspace), table, form, target, version=version, force=force)
+        number = None if version is None else _number(resolved, table, version)
+        done = export_table(resolved, table, form, target, version=number, force=force)
     if as_json:
         print_json(asdict(done))
         return
     what = f"{done.table} version {done.version}: {done.words:,} words x {done.dimension} as {done.format}"
     output.print(f"{what} to {escape(printable(str(done.path)))} ({done.size / 1e6:.1f} MB)", highlight=False)
+
+
+def _number(workspace: Workspace, table: str, version: str) -> int:
+    """A version, given as a number or tag."""
+    if version.isdecimal() and len(version) < LONGEST_NUMBER:
+        return int(version)
+    from storage.releases.history import find_version
+
+    return find_version(workspace, table, version)
 
 
 def import_vectors(
@@ -66,13 +81,16 @@ def import_vectors(
             "--skip-bad-rows", help="skip rows with zeros or NaN, ambiguous or duplicate words and invalid UTF-8"
         ),
     ] = False,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="import only the first rows, the most frequent words")
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="allow replacing trained or gated releases")] = False,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Publish external vectors as the next version of a table, if they pass its gates.
 
-    Example: vecmill import glove.6B.50d.txt --table glove --license PDDL
+    Example: vecmill import glove.6B.50d.txt --table glove --license PDDL --limit 50000
     """
     from storage.releases.file import ReleaseContent
     from storage.releases.importing import import_vectors as publish_vectors
@@ -97,6 +115,7 @@ def import_vectors(
             words=words,
             licence=licence,
             skip_bad_rows=skip_bad_rows,
+            limit=limit,
             yes=yes,
             judge=judged,
         )

@@ -1,4 +1,4 @@
-"""`vecmill report` and `vecmill plot`: HTML reports and plots of a release."""
+"""`vecmill report`, `vecmill gallery` and `vecmill plot`: HTML pages and plots of releases."""
 
 import re
 import webbrowser
@@ -20,7 +20,7 @@ MOST_PLOTTED = 500
 VersionOption = Annotated[
     str | None,
     typer.Option(
-        "--version", help="a kept version or candidate prefix; default: the current release",
+        "--version", help="a kept version, tag or candidate prefix; default: the current release",
         autocompletion=offer_releases,
     ),
 ]  # fmt: skip
@@ -28,8 +28,9 @@ MethodOption = Annotated[Literal["tsne", "pca"], typer.Option("--method", help="
 
 
 def register(app: typer.Typer) -> None:
-    """Add the two commands to the application."""
+    """Add the commands to the application."""
     app.command()(report)
+    app.command()(gallery)
     app.command()(plot)
 
 
@@ -69,7 +70,39 @@ def report(
         output.print(
             f"{escape(printable(str(path)))} ({path.stat().st_size / 1e6:.1f} MB)", highlight=False, soft_wrap=True
         )
-    if open_browser and not webbrowser.open(path.as_uri()):
+    _open(path, open_browser)
+
+
+def gallery(
+    open_browser: Annotated[bool, typer.Option("--open", help="open it in a browser")] = False,
+    target: Annotated[
+        Path | None, typer.Option("-o", "--output", help="output file; default: gallery.html in the workspace")
+    ] = None,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write an index page over all tables and releases of a workspace, with verdicts, trends and links to reports.
+
+    Example: vecmill gallery --open
+    """
+    from tasks.gallery import write_gallery
+
+    resolved_workspace = resolve_workspace(workspace)
+    path = resolved_workspace.gallery_file if target is None else target.expanduser().absolute()
+    tables = write_gallery(resolved_workspace, path)
+    if as_json:
+        print_json({"path": str(path), "tables": tables})
+    else:
+        output.print(
+            f"{escape(printable(str(path)))} ({tables} {'table' if tables == 1 else 'tables'})",
+            highlight=False,
+            soft_wrap=True,
+        )
+    _open(path, open_browser)
+
+
+def _open(path: Path, asked: bool) -> None:
+    if asked and not webbrowser.open(path.as_uri()):
         messages.print("could not start a browser; open the file above manually")
 
 
@@ -77,6 +110,10 @@ def plot(
     table: TableArgument,
     words: Annotated[
         list[str] | None, typer.Option("--words", help="words to show, separated by commas or spaces; repeatable")
+    ] = None,
+    groups: Annotated[
+        list[str] | None,
+        typer.Option("--groups", help="'NAME: word, word', drawn in one colour, or a file of such lines; repeatable"),
     ] = None,
     curves: Annotated[bool, typer.Option("--curves", help="plot the learning curves instead of words")] = False,
     target: Annotated[
@@ -91,7 +128,7 @@ def plot(
 ) -> None:
     """Plot words of a table on a labelled map, or its learning curves, as PNG or SVG.
 
-    Example: vecmill plot movie-reviews --words "good, bad, new york" -o words.svg
+    Example: vecmill plot movie-reviews --groups "praise: good, great" --groups "blame: bad, awful" -o words.svg
     """
     from storage.output_files import new_output
     from storage.releases.history import choose_release
@@ -102,14 +139,15 @@ def plot(
     if form not in ("png", "svg"):
         raise SettingsError(f"{path.name}: unsupported image format; use .png or .svg")
     picture_form = cast(Literal["png", "svg"], form)
-    asked = [] if curves else _split_words(words or [])
+    named_groups = {} if curves else _read_groups(groups or [])
+    asked = [] if curves else _split_words(words or [], named_groups)
     release = choose_release(resolve_workspace(workspace), table, version)
     if curves:
         if not release.training:
             raise SettingsError(f"{table} has no learning curves: its vectors were imported; use --words")
         drawn = Plot(plot_training(release, picture_form), 0, [])
     else:
-        drawn = plot_words(release, asked, method, picture_form, neighbors)
+        drawn = plot_words(release, asked, method, picture_form, neighbors, named_groups)
     with new_output(path, force=True) as written:
         written.write_bytes(drawn.picture)
     if as_json:
@@ -120,16 +158,46 @@ def plot(
     output.print(f"{escape(printable(str(path)))} ({len(drawn.picture) / 1e3:.0f} kB)", highlight=False, soft_wrap=True)
 
 
-def _split_words(options: list[str]) -> list[str]:
-    """Words of all `--words` options; between commas a word may contain spaces."""
-    words = [
-        word
-        for option in options
-        for word in (re.split(r"\s*,\s*", option.strip()) if "," in option else option.split())
-        if word
-    ]
-    if not words:
-        raise SettingsError("no words to plot; use --words 'king, queen, man, woman' or --curves")
-    if len(words) > MOST_PLOTTED:
-        raise SettingsError(f"{len(words)} words are too many for a readable plot; use at most {MOST_PLOTTED}")
+def _read_groups(options: list[str]) -> dict[str, list[str]]:
+    """Name -> words of all `--groups` options, each a line `NAME: words` or a file of such lines."""
+    groups: dict[str, list[str]] = {}
+    for option in options:
+        for line in _group_lines(option):
+            name, colon, text = line.partition(":")
+            words = _words_of(text)
+            if not colon or not name.strip() or not words:
+                raise SettingsError(
+                    f"--groups {line.strip()[:80]!r} is neither 'NAME: word, word' nor a file of such lines"
+                )
+            groups.setdefault(name.strip(), []).extend(words)
+    return groups
+
+
+def _group_lines(option: str) -> list[str]:
+    path = Path(option).expanduser()
+    try:
+        if not path.is_file():
+            return [option]
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"--groups: {path} is not valid UTF-8: {error.reason} at byte {error.start}") from error
+    except (OSError, ValueError):
+        # Too long for a path, so it is no file.
+        return [option]
+    return [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
+
+
+def _split_words(options: list[str], groups: dict[str, list[str]]) -> list[str]:
+    """Words of all `--words` options."""
+    words = [word for option in options for word in _words_of(option)]
+    count = len(words) + sum(map(len, groups.values()))
+    if not count:
+        raise SettingsError("no words to plot; use --words 'king, queen, man, woman', --groups or --curves")
+    if count > MOST_PLOTTED:
+        raise SettingsError(f"{count} words are too many for a readable plot; use at most {MOST_PLOTTED}")
     return words
+
+
+def _words_of(text: str) -> list[str]:
+    """Words separated by commas or spaces; between commas a word may contain spaces."""
+    return [word for word in (re.split(r"\s*,\s*", text.strip()) if "," in text else text.split()) if word]

@@ -6,7 +6,7 @@ import typer
 from rich.markup import escape
 
 from flows.cli.console import messages, output
-from flows.cli.options import DeploymentArgument, JsonOption, SetOption, WorkspaceOption, print_json
+from flows.cli.options import DeploymentArgument, JsonOption, ProjectOption, SetOption, WorkspaceOption, print_json
 from flows.cli.printable import printable
 from flows.server.environment import prepare_prefect
 from storage.errors import ServerError
@@ -26,6 +26,7 @@ def register(app: typer.Typer) -> None:
 
 def up(
     workspace: WorkspaceOption = None,
+    project: ProjectOption = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="server port, on loopback only")] = 4200,
     runs_at_once: Annotated[
         int, typer.Option("--limit", min=1, help="maximum number of concurrent runs; further runs wait")
@@ -50,7 +51,7 @@ def up(
         output.print(f"vecmill is already up, {where}", markup=False, highlight=False)
 
 
-def deploy(as_json: JsonOption = False) -> None:
+def deploy(project: ProjectOption = None, as_json: JsonOption = False) -> None:
     """Deploy prefect.yaml with work pool and automations to the server. Idempotent.
 
     Example: PREFECT_API_URL=http://prefect:4200/api vecmill deploy

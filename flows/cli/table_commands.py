@@ -1,16 +1,12 @@
 """Commands for published tables: query them, inspect releases, change the current release, clean up."""
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from flows.cli.completion import offer_candidates, offer_releases, offer_versions
 from flows.cli.console import messages, output, print_table, shown_progress
-from flows.cli.options import JsonOption, TableArgument, WorkspaceOption, print_json
+from flows.cli.options import JsonOption, KeptVersionOption, TableArgument, WorkspaceOption, chosen_file, print_json
 from flows.cli.printable import printable
 from storage.errors import SettingsError
 from storage.layout import resolve_workspace
@@ -20,65 +16,21 @@ MOST_ROWS = 2_147_483_647
 SHOWN_ROWS = 100
 SHOWN_WORDS = 15
 
-ReleaseArgument = Annotated[str, typer.Argument(help="a version or candidate prefix", autocompletion=offer_releases)]
+ReleaseArgument = Annotated[
+    str, typer.Argument(help="a version, tag or candidate prefix", autocompletion=offer_releases)
+]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
-    for command in (nearest, sql, releases, diff, verify, rollback, promote, prune, clean):
+    for command in (sql, releases, diff, verify, rollback, tag, promote, prune, clean):
         app.command()(command)
-
-
-def nearest(
-    table: TableArgument,
-    word: str,
-    k: Annotated[int, typer.Option("-k", min=0, max=MOST_ROWS, help="number of neighbours")] = 10,
-    workspace: WorkspaceOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Show the nearest neighbours of a word.
-
-    Example: vecmill nearest movie-reviews terrible -k 5
-    """
-    from flows.cli.table_views import neighbor_table
-    from storage.releases.querying import find_nearest
-
-    with _without_pandas():
-        found = find_nearest(resolve_workspace(workspace), table, word, k, _cut_like_corpus)
-    neighbors = found.neighbors
-    if found.word != word:
-        said = f"{table} has no word {printable(word)!r}; showing neighbours of {printable(found.word)!r}"
-        messages.print(said, markup=False, highlight=False)
-    if as_json:
-        print_json([{"word": n.word, "similarity": n.similarity, "rank": n.rank} for n in neighbors])
-    else:
-        print_table(neighbor_table(neighbors))
-
-
-@contextmanager
-def _without_pandas() -> Iterator[None]:
-    """Hide pandas, which DuckDB imports to bind a value wherever it is installed: .3 s for nothing."""
-    hidden = "pandas" not in sys.modules
-    if hidden:
-        sys.modules["pandas"] = None  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        if hidden:
-            del sys.modules["pandas"]
-
-
-def _cut_like_corpus(release: Path, word: str) -> list[str]:
-    """The tokens of a word that a table lacks, if its tokenizer cuts words."""
-    from tasks.release_reader import release_word_reader
-
-    reader = release_word_reader(release)
-    return reader.cut([word])[0] if reader else []
 
 
 def sql(
     table: TableArgument,
     query: Annotated[str, typer.Argument(help="SQL query, e.g. \"from nearest('king')\"")],
+    version: KeptVersionOption = None,
     timeout: Annotated[float, typer.Option(min=0.001, help="query timeout in seconds")] = 60.0,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
@@ -88,10 +40,9 @@ def sql(
     Example: vecmill sql movie-reviews "from nearest('terrible')"
     """
     from flows.cli.table_views import result_table
-    from storage.releases.querying import published_file
     from storage.releases.read_only_sql import run_read_only
 
-    result = run_read_only(published_file(resolve_workspace(workspace), table), query, timeout)
+    result = run_read_only(chosen_file(resolve_workspace(workspace), table, version), query, timeout)
     if as_json:
         print_json([dict(zip(result.columns, row, strict=True)) for row in result.rows])
         return
@@ -167,7 +118,7 @@ def verify(table: TableArgument, workspace: WorkspaceOption = None, as_json: Jso
 
 def rollback(
     table: TableArgument,
-    version: Annotated[int, typer.Argument(help="a kept version", autocompletion=offer_versions)],
+    version: Annotated[str, typer.Argument(help="a kept version or tag", autocompletion=offer_versions)],
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -175,13 +126,36 @@ def rollback(
 
     Example: vecmill rollback movie-reviews 1
     """
+    from storage.releases.history import find_version
     from storage.releases.history import rollback as roll_back
 
+    resolved = resolve_workspace(workspace)
     with shown_progress():
-        release = roll_back(resolve_workspace(workspace), table, version)
+        release = roll_back(resolved, table, find_version(resolved, table, version))
     _print_outcome(
         f"rolled back {table} to version {release.version}", {"table": table, "version": release.version}, as_json
     )
+
+
+def tag(
+    table: TableArgument,
+    version: Annotated[str, typer.Argument(help="a kept version or tag", autocompletion=offer_versions)],
+    name: Annotated[str, typer.Argument(help="the tag, e.g. stable; it moves if it is in use")],
+    remove: Annotated[bool, typer.Option("--remove", help="remove the tag from this version")] = False,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Name a release. Commands accept the tag as a version, and prune keeps the release.
+
+    Example: vecmill tag movie-reviews 2 stable
+    """
+    from storage.releases.history import tag_release, untag_release
+
+    resolved = resolve_workspace(workspace)
+    number = untag_release(resolved, table, version, name) if remove else tag_release(resolved, table, version, name)
+    done = "is no longer tagged" if remove else "is tagged"
+    facts = {"table": table, "version": number, "tag": None if remove else name}
+    _print_outcome(f"version {number} of {table} {done} {printable(name)}", facts, as_json)
 
 
 def promote(

@@ -61,7 +61,7 @@ def release_table(releases: "Sequence[ReleaseSummary]") -> Table:
     metrics = headline_metrics(name for release in releases for name in release.metrics)
     table = plain_table("version", "written (UTC)", "rows", *map(metric_header, metrics), "gates")
     for release in releases:
-        star = " *" if release.current else ""
+        star = (" *" if release.current else "") + (f" ({shown(', '.join(release.tags))})" if release.tags else "")
         name = f"candidate {shown(release.model_digest)}" if release.version is None else f"{release.version}{star}"
         refused = f"refused by {', '.join(release.refused_by)}"
         table.add_row(

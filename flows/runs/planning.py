@@ -13,10 +13,12 @@ from tasks.arrivals import Arrivals, find_arrivals
 from tasks.comparison import comparison_stage
 from tasks.cooccurrences import cooccurrence_stage
 from tasks.corpus import corpus_stage
+from tasks.encoded_words import encoding_stage
 from tasks.evaluation import evaluation_stage
+from tasks.fusion import distilled_stage, fusion_stage
 from tasks.tokens import tokens_stage
-from tasks.trainers.config import CooccurrenceConfig
-from tasks.training import start_spec, training_stage
+from tasks.trainers.config import CooccurrenceConfig, DistilledConfig
+from tasks.training import ModelFacts, start_spec, training_stage
 from tasks.vocabulary import encoded_stage, vocabulary_stage
 
 
@@ -48,11 +50,20 @@ def plan_stages(parameters: BuildParameters, workspace: Workspace) -> tuple[Arri
     cooccurrences = None
     if isinstance(parameters.training, CooccurrenceConfig):
         cooccurrences = cooccurrence_stage(encoded, vocabulary, parameters.training)
-    training = training_stage(encoded, vocabulary, parameters.training, start, cooccurrences)
+    encodings = encoding_stage(vocabulary, parameters.training)
+    unfused: Stage[ModelFacts] | None = None
+    training: Stage[ModelFacts]
+    if isinstance(parameters.training, DistilledConfig):
+        assert encodings is not None
+        training = distilled_stage(vocabulary, encodings, parameters.training)
+    else:
+        training = training_stage(encoded, vocabulary, parameters.training, start, cooccurrences)
+        if encodings:
+            unfused, training = training, fusion_stage(training, vocabulary, encodings, parameters.training)
     evaluation = evaluation_stage(training, vocabulary, parameters.evaluation, parameters.publication.published_matrix)
     comparison = comparison_stage(training, vocabulary, parameters.evaluation, parameters.publication, release)
     stages: tuple[Stage[Any] | None, ...] = (
-        corpus, tokens, vocabulary, encoded, cooccurrences, training, evaluation, comparison,
+        corpus, tokens, vocabulary, encoded, cooccurrences, encodings, unfused, training, evaluation, comparison,
     )  # fmt: skip
     return arrivals, [
         PlannedStage(

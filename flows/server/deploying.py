@@ -13,7 +13,7 @@ from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.workers.process import ProcessWorker
 from pydantic import BaseModel, ConfigDict
 
-from flows.deployment_file import PREFECT_YAML
+from flows.deployment_file import project_file
 from flows.server.automations import apply_automations, silent_runs_crash, unstarted_runs_crash
 from storage.errors import ServerError
 
@@ -32,12 +32,14 @@ class DeployReport(BaseModel):
     deployments: list[str]
 
 
-def deploy(server: str, prefect_yaml: Path = PREFECT_YAML) -> DeployReport:
+def deploy(server: str, prefect_yaml: Path | None = None) -> DeployReport:
     """Create the work pool, run `prefect deploy` and create the automations. Idempotent.
 
+    prefect_yaml: default: that of the project in use.
     server: API address, e.g. http://127.0.0.1:4200/api; must equal PREFECT_API_URL in Prefect's settings.
     Raises ServerError with Prefect's message if it rejects a deployment.
     """
+    prefect_yaml = prefect_yaml or project_file()
     with get_client(sync_client=True) as client:
         done = {f"work pool {WORK_POOL}": _work_pool(client)}
         _deploy_all(server, prefect_yaml)

@@ -41,6 +41,7 @@ class RowTable(NamedTuple):
     """A table stored in segments. Its first column is document_id, from 0 in each source file.
 
     row_sizes: columns of R rows -> (R,) integers, each row's share of `size`.  group_size: size of a full row group.
+    written: the schema with the types that rows are written from, if not the same; the files don't show it.
     """
 
     name: str
@@ -48,6 +49,7 @@ class RowTable(NamedTuple):
     row_sizes: Callable[[Sequence[pa.Array]], NDArray[np.int64]]
     group_size: int
     parquet_options: Mapping[str, Any]
+    written: pa.Schema | None = None
 
     def segment_name(self, segment: str) -> str:
         """Prefix of the file names of a segment."""
@@ -81,8 +83,9 @@ def write_segment(folder: Path, table: RowTable, segment: str, batches: Iterable
     """
     places: dict[int, FileRows] = {}
     written = 0
-    with ShardWriter(folder, table.segment_name(segment), table.schema, **table.parquet_options) as shards:
-        for files, columns in _full_groups(table, batches):
+    schema = table.written or table.schema
+    with ShardWriter(folder, table.segment_name(segment), schema, **table.parquet_options) as shards:
+        for files, columns in _full_groups(table, (_cast(batch, schema) for batch in batches)):
             shards.write(columns)
             starts = np.flatnonzero(np.diff(files, prepend=-1))
             ends = np.append(starts[1:], len(files))
@@ -99,6 +102,11 @@ def write_segment(folder: Path, table: RowTable, segment: str, batches: Iterable
                     )
             written += len(files)
     return places
+
+
+def _cast(batch: Batch, schema: pa.Schema) -> Batch:
+    columns = zip(batch.columns, schema, strict=True)
+    return Batch(batch.files, [column.cast(field.type) for column, field in columns])
 
 
 def _full_groups(table: RowTable, batches: Iterable[Batch]) -> Iterator[Batch]:

@@ -37,7 +37,16 @@ def _token_counts(columns: Sequence[pa.Array]) -> NDArray[np.int64]:
     return lengths
 
 
-TOKENS = RowTable("tokens", SCHEMA, _token_counts, GROUP_TOKENS, {"compression": "zstd"})
+# Parquet writes the dictionary and the ids of a dictionary-encoded column as they are, if the dictionary fits one page.
+# Statistics of strings take as long as all the rest; nothing reads them.
+WRITTEN = SCHEMA.set(2, SCHEMA.field(2).with_type(pa.list_(pa.dictionary(pa.int32(), pa.string()))))
+PARQUET_OPTIONS = {
+    "compression": "zstd",
+    "store_schema": False,
+    "dictionary_pagesize_limit": 1 << 28,
+    "write_statistics": ["document_id", "part"],
+}
+TOKENS = RowTable("tokens", SCHEMA, _token_counts, GROUP_TOKENS, PARQUET_OPTIONS, WRITTEN)
 
 
 @dataclass(frozen=True)

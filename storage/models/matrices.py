@@ -28,8 +28,10 @@ MATRICES = ("center_vectors", "context_vectors")
 # A few megabytes: enough to keep the disk busy.
 ROWS_PER_WRITE = 1 << 13
 
-# One of a model's two matrices, the mean of both, or their sum.
-Matrix = Literal["center", "context", "mean", "sum"]
+# One of a model's two matrices, the mean of both, their sum, or the trained vectors joined with those of an encoder.
+Matrix = Literal["center", "context", "mean", "sum", "fused"]
+# The name of the joined vectors in the file; they may be longer than the trained ones.
+FUSED = "fused_vectors"
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,10 @@ def read_vectors(folder: Path, matrix: Matrix = "center") -> NDArray[np.float32]
     """The (V, D) float32 vectors of a finished model to publish.
 
     matrix: "mean" is the mean of each word's two vectors, both scaled to unit length first; "sum" adds them as trained.
+    "fused" are the vectors joined with those of an encoder, of a model that has them; they may be longer.
     """
+    if matrix == "fused":
+        return _read_tensor(folder, FUSED)
     center_vectors, context_vectors = read_matrices(folder)
     if matrix == "sum":
         return center_vectors + context_vectors
@@ -104,7 +109,13 @@ def read_matrices(folder: Path) -> tuple[NDArray[np.float32], NDArray[np.float32
 def read_optimizer(folder: Path) -> dict[str, NDArray[np.float32]]:
     """The other arrays of a finished model, by name."""
     with safe_open(folder / VECTORS, framework="np") as file:
-        return {name: file.get_tensor(name) for name in file.keys() if name not in MATRICES}  # noqa: SIM118
+        return {name: file.get_tensor(name) for name in file.keys() if name not in (*MATRICES, FUSED)}  # noqa: SIM118
+
+
+def _read_tensor(folder: Path, name: str) -> NDArray[np.float32]:
+    with safe_open(folder / VECTORS, framework="np") as file:
+        values: NDArray[np.float32] = file.get_tensor(name)
+    return values
 
 
 def _unit_rows(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from storage.compressed_files import UnreadableFileError, check_output_name, open_compressed
 from storage.errors import ReleaseError, VectorFileError
 from storage.file_signatures import COMPRESSION_SUFFIXES, compression_of_name
 from storage.layout import Workspace
 from storage.output_files import new_output, size_of
+from storage.releases.file import SIF_A
 from storage.releases.ledger import kept_versions
 from storage.releases.querying import published_file
 from storage.releases.reader import open_release, read_release_row, read_words
@@ -28,6 +30,13 @@ from storage.vectors.binary import ENDS_A_WORD as ENDS_A_BINARY_WORD
 from storage.vectors.binary import write_binary
 from storage.vectors.format_names import VectorFormat
 from storage.vectors.formats import WordVectors
+from storage.vectors.static_models import (
+    CONFIG_FILE,
+    MODULES_FILE,
+    STATIC_FILE,
+    TOKENIZER_FILE,
+    write_static_model,
+)
 from storage.vectors.tables import write_parquet
 from storage.vectors.text import ENDS_A_WORD, write_glove, write_tab_separated, write_word2vec
 
@@ -36,6 +45,7 @@ PROJECTOR_VECTORS, PROJECTOR_METADATA = "vectors.tsv", "metadata.tsv"
 FOLDERS: Mapping[VectorFormat, frozenset[str]] = {
     VectorFormat.NUMPY: frozenset({NUMPY_FILE, VOCABULARY_FILE}),
     VectorFormat.SAFETENSORS: frozenset({SAFETENSORS_FILE, VOCABULARY_FILE}),
+    VectorFormat.MODEL2VEC: frozenset({STATIC_FILE, TOKENIZER_FILE, CONFIG_FILE, MODULES_FILE}),
     VectorFormat.PROJECTOR: frozenset({PROJECTOR_VECTORS, PROJECTOR_METADATA}),
 }
 # What no word may hold, because it would be another word, or none, to who reads the file. Other formats hold any word.
@@ -120,7 +130,7 @@ def check_words_fit(form: VectorFormat, found: WordVectors) -> None:
         more = f" and {len(unfit) - SHOWN_WORDS:,} more" if len(unfit) > SHOWN_WORDS else ""
         raise VectorFileError(
             f"{form} cannot hold the words {shown}{more}: blanks, tabs or line ends would cut them; "
-            "export gensim, parquet, numpy or safetensors, which hold any word"
+            "export gensim, parquet, numpy, safetensors or model2vec, which hold any word"
         )
     if form is VectorFormat.PROJECTOR and found.vectors.shape[1] < 2:
         raise VectorFileError("the Embedding Projector reads no vectors of one number; export another format")
@@ -145,8 +155,17 @@ def write_vectors(form: VectorFormat, path: Path, found: WordVectors, facts: Map
             write_numpy(path, words, counts, vectors, facts)
         case VectorFormat.SAFETENSORS:
             write_safetensors(path, words, counts, vectors, facts)
+        case VectorFormat.MODEL2VEC:
+            write_static_model(path, words, sif_weights(counts), vectors, facts)
         case VectorFormat.PROJECTOR:
             _write_projector(path, found)
+
+
+def sif_weights(counts: NDArray[np.int64]) -> NDArray[np.float32]:
+    """The (V,) weights of the column `weight`: a / (a + p). counts: all 0 means unknown, then Zipf's law is used."""
+    shares = counts if counts.any() else 1.0 / np.arange(1, len(counts) + 1)
+    weights: NDArray[np.float32] = (SIF_A / (SIF_A + shares / shares.sum())).astype(np.float32)
+    return weights
 
 
 def _write_gensim(path: Path, found: WordVectors) -> None:

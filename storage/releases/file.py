@@ -24,6 +24,7 @@ from storage.errors import ReleaseError
 from storage.models.rows import ComparedWordRow, EvaluationRow, Row
 from storage.releases.macro_parts import Shape
 from storage.releases.macros import macro_statements
+from storage.releases.ngrams import NgramContent, ngram_shape, write_ngrams
 from storage.releases.schema import (
     TABLES,
     GateRow,
@@ -65,6 +66,7 @@ class ReleaseContent:
     vectors: (V, D) float32 of any length above 0; they are published with length 1.
     settings: nested or flat; stored under dotted names as JSON.
     tokenizer: JSON of Hugging Face `tokenizers`, if the tokenizer was trained on the corpus.
+    ngrams: what vectors of unknown words are composed of, if the model has n-grams.
     """
 
     words: Sequence[str]
@@ -77,6 +79,7 @@ class ReleaseContent:
     compared_words: Sequence[ComparedWordRow] = ()
     settings: Mapping[str, Any] | None = None
     tokenizer: str | None = None
+    ngrams: NgramContent | None = None
 
     def __post_init__(self) -> None:
         """Check the shapes. Raises ValueError."""
@@ -260,7 +263,11 @@ def _write_vectors(connection: duckdb.DuckDBPyConnection, table: str, content: R
         connection.execute(f"COMMENT ON COLUMN {name}.weight IS 'SIF weight {SIF_A} / ({SIF_A} + p), p = {basis}'")
     nfc = all(unicodedata.is_normalized("NFC", word) for word in content.words)
     tokenizer = tokenizer_in_sql({row.name: row.value for row in flattened_settings(content.settings or {})})
-    for statement in macro_statements(Shape(table, dimension, len(content.words), nfc, tokenizer)):
+    ngrams = None
+    if content.ngrams is not None:
+        ngrams = ngram_shape(table, content.ngrams)
+        write_ngrams(connection, ngrams, content.ngrams)
+    for statement in macro_statements(Shape(table, dimension, len(content.words), nfc, tokenizer, ngrams)):
         connection.execute(statement)
 
 

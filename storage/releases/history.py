@@ -10,19 +10,21 @@ from storage.releases.publishing import make_current, publish_release, publishin
 from storage.releases.querying import published_file
 from storage.releases.reader import read_content
 from storage.releases.records import Release, is_release, read_release
+from storage.releases.tags import checked_tag, read_tags, write_tags
 from storage.releases.verification import check_kept_release
 
 
 def find_release(workspace: Workspace, table: str, name: str) -> Path:
-    """The file of a kept release, named by its number, or of a candidate, named by the first letters of its model.
+    """The file of a kept release, by its number or tag, or of a candidate, by the first letters of its model.
 
     Raises ReleaseError that names those there are.
     """
     existing_table(workspace, table)
     versions = kept_versions(workspace, table)
     # As text: int() refuses numbers of thousands of digits.
-    version = {str(version): version for version in versions}.get(name.lstrip("0"))
-    if version is not None:
+    tags = read_tags(workspace, table)
+    version = {str(version): version for version in versions}.get(name.lstrip("0"), tags.get(name))
+    if version in versions:
         return workspace.release_file(table, version)
     candidates = sorted(workspace.candidates_folder(table).glob("*.duckdb"))
     named = [path for path in candidates if name and path.stem.startswith(name)]
@@ -30,9 +32,51 @@ def find_release(workspace: Workspace, table: str, name: str) -> Path:
         return named[0]
     numbers = ", ".join(map(str, versions)) or "none"
     digests = ", ".join(path.stem for path in candidates) or "none"
+    named_tags = f", the tags {', '.join(tags)}" if tags else ""
     raise ReleaseError(
-        f"{table!r} has no release or candidate {name[:80]!r}; the versions are {numbers}, the candidates {digests}"
+        f"{table!r} has no release or candidate {name[:80]!r}; the versions are {numbers}{named_tags}, "
+        f"the candidates {digests}"
     )
+
+
+def find_version(workspace: Workspace, table: str, name: str) -> int:
+    """The number of a kept release, given as a number or tag. Raises ReleaseError that names those there are."""
+    path = find_release(workspace, table, name)
+    if path.parent == workspace.candidates_folder(table):
+        raise ReleaseError(f"{name[:80]!r} is a refused candidate of {table!r}, not a version; use `vecmill promote`")
+    return int(path.stem.removeprefix("v"))
+
+
+def tag_release(workspace: Workspace, table: str, version: str, tag: str) -> int:
+    """Name a kept version, given as a number or another tag; a tag that is in use moves. Returns the number.
+
+    Raises SettingsError for an invalid tag, ReleaseError if there is no such version.
+    """
+    checked_tag(tag)
+    existing_table(workspace, table)
+    with publishing(workspace, table):
+        number = find_version(workspace, table, version)
+        write_tags(workspace, table, read_tags(workspace, table) | {tag: number})
+    return number
+
+
+def untag_release(workspace: Workspace, table: str, version: str, tag: str) -> int:
+    """Remove a tag from a version, which stays. Returns its number. Raises ReleaseError if it has no such tag."""
+    existing_table(workspace, table)
+    with publishing(workspace, table):
+        number = find_version(workspace, table, version)
+        tags = read_tags(workspace, table)
+        if tags.get(tag) != number:
+            named = ", ".join(f"{tag} (version {number})" for tag, number in tags.items()) or "none"
+            raise ReleaseError(f"version {number} of {table!r} has no tag {tag[:80]!r}; the tags are {named}")
+        del tags[tag]
+        write_tags(workspace, table, tags)
+    return number
+
+
+def version_file(workspace: Workspace, table: str, version: str) -> Path:
+    """The file of a kept version, given as a number or tag. Raises ReleaseError that names those there are."""
+    return workspace.release_file(table, find_version(workspace, table, version))
 
 
 def choose_release(workspace: Workspace, table: str, name: str | None = None) -> Release:
@@ -75,7 +119,7 @@ def promote(workspace: Workspace, table: str, candidate: str) -> Release:
 
 
 def prune(workspace: Workspace, table: str, keep: int, *, candidates: bool = False) -> list[str]:
-    """Remove all but the `keep` highest versions and the current one; their numbers are not used again.
+    """Remove all but the `keep` highest versions, the current one and tagged ones; their numbers are not used again.
 
     A version that cannot be read is not counted among those kept, and goes if it is older than all of them. With fewer
     than `keep` readable versions nothing goes: what is damaged may be the last copy of something.
@@ -90,7 +134,8 @@ def prune(workspace: Workspace, table: str, keep: int, *, candidates: bool = Fal
         versions = kept_versions(workspace, table)
         whole = [version for version in versions if is_release(workspace, table, version)]
         lowest = whole[-keep] if len(whole) >= keep else 0
-        going = [version for version in versions if version < lowest and version != current_version(workspace, table)]
+        staying = {current_version(workspace, table), *read_tags(workspace, table).values()}
+        going = [version for version in versions if version < lowest and version not in staying]
         files = {f"v{version}": workspace.release_file(table, version) for version in going}
         if candidates:
             files |= {path.stem: path for path in sorted(workspace.candidates_folder(table).glob("*.duckdb"))}

@@ -132,7 +132,8 @@ def _released(workspace: Workspace) -> set[str]:
             # A manifest without its database names what is needed to make that again.
             files = [*entry.iterdir(), *workspace.candidates_folder(entry.name).glob("*")]
             releases = {file.with_suffix(".duckdb") for file in files if file.suffix in {".duckdb", ".json"}} - {
-                entry / "versions.duckdb"
+                entry / "versions.duckdb",
+                entry / "tags.duckdb",
             }
         for path in sorted(releases):
             row = read_release(path).row

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
@@ -66,6 +66,7 @@ def import_vectors(
     words: Path | None = None,
     licence: str | None = None,
     skip_bad_rows: bool = False,
+    limit: int | None = None,
     yes: bool = False,
     judge: Judge | None = None,
 ) -> VectorImport:
@@ -73,6 +74,7 @@ def import_vectors(
 
     form, words: as in `find_vectors`.  licence: a note on the rights in them, else what the package states.
     skip_bad_rows: leave out rows that no table can hold, instead of refusing the file for the first of them.
+    limit: publish only the first so many rows of the source.
     yes: replace releases that were trained or judged by gates.
     judge: adds scores and verdicts to the vectors; if a gate refuses them, they are kept as a candidate.
     Raises VectorFileError where the vectors cannot be read or used, SettingsError without `yes` where a trained or
@@ -83,6 +85,9 @@ def import_vectors(
     if not yes:
         _check_replaceable(workspace, table, release)
     found = find_source(source, form, words, licence)
+    rows_in_source = len(found.vectors.words)
+    if limit is not None:
+        found = replace(found, vectors=_first_rows(found.vectors, limit))
     usable, faults = _usable_rows(found, skip_bad_rows)
     settings = {
         "import": {
@@ -90,8 +95,9 @@ def import_vectors(
             "format": found.form,
             "sha256": found.sha256,
             "licence": found.licence,
-            "rows_in_source": len(found.vectors.words),
+            "rows_in_source": rows_in_source,
             "rows_left_out": len(faults),
+            **({} if limit is None else {"limit": limit}),
         }
     }
     content = ReleaseContent(
@@ -115,6 +121,10 @@ def import_vectors(
     return VectorImport(
         table, release.version, is_new, rows, dimension, len(faults), found.source, found.form, found.licence
     )
+
+
+def _first_rows(read: WordVectors, limit: int) -> WordVectors:
+    return WordVectors(read.words[:limit], read.vectors[:limit], read.counts[:limit])
 
 
 def _check_replaceable(workspace: Workspace, table: str, current: Release | None) -> None:

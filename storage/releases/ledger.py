@@ -23,6 +23,7 @@ from storage.releases.opening import open_release, read_release_row
 logger = logging.getLogger(__name__)
 
 LEDGER = "versions.json"
+TAGS = "tags.json"
 STAGING = "publishing.tmp"
 SUFFIXES = (".json", ".parquet", ".duckdb")
 # A report is written after its release, and goes with it.

@@ -1,8 +1,15 @@
 """Which releases of a table there are, from their manifests."""
 
-from storage.layout import Workspace
+from storage.layout import TABLE_NAME, Workspace
 from storage.releases.ledger import current_version, existing_table, kept_versions
 from storage.releases.records import Release, ReleaseSummary, read_release, readable_releases, summarize_release
+from storage.releases.tags import read_tags
+
+
+def every_table(workspace: Workspace) -> list[str]:
+    """The tables of a workspace in alphabetical order, including those that only have refused candidates."""
+    folders = workspace.tables_root.iterdir() if workspace.tables_root.is_dir() else ()
+    return sorted(folder.name for folder in folders if folder.is_dir() and TABLE_NAME.fullmatch(folder.name))
 
 
 def current_release(workspace: Workspace, table: str) -> Release | None:
@@ -32,4 +39,5 @@ def list_releases(workspace: Workspace, table: str) -> list[ReleaseSummary]:
     published = kept_releases(workspace, table)
     refused = readable_releases(workspace.candidates_folder(table).glob("*.duckdb"))
     refused.sort(key=lambda candidate: candidate.created_at)
-    return [summarize_release(release, current) for release in [*published, *refused]]
+    tags = read_tags(workspace, table)
+    return [summarize_release(release, current, tags) for release in [*published, *refused]]

@@ -28,10 +28,21 @@ RANK_MASK = 2**28 - 1
 
 
 @dataclass(frozen=True)
+class NgramShape:
+    """The table of n-gram vectors, the lengths of n-grams in code points, and the number of hash buckets."""
+
+    table: str
+    minimum: int
+    maximum: int
+    buckets: int
+
+
+@dataclass(frozen=True)
 class Shape:
     """What the SQL of a macro depends on.
 
     table: our own name of the vectors' table.  nfc: every word is in NFC.  tokens: see `tokenizer_in_sql`.
+    ngrams: in releases that compose vectors of unknown words.
     """
 
     table: str
@@ -39,6 +50,7 @@ class Shape:
     rows: int
     nfc: bool
     tokens: str | None = "unicode_words"
+    ngrams: NgramShape | None = None
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from storage.releases.macro_parts import (
     whole_number,
     word_list,
 )
+from storage.releases.ngrams import nearest_with_ngrams
 from storage.releases.schema import quoted
 from storage.releases.search_macros import SEARCH_MACROS
 from storage.releases.text_macros import TEXT_MACROS
@@ -75,6 +76,8 @@ def drift_query(own: str, other: str) -> str:
 
 
 def _nearest(shape: Shape) -> str:
+    if shape.ngrams is not None:
+        return nearest_with_ngrams(shape, shape.ngrams)
     return f"""WITH aim AS (
              SELECT q.rank AS own_rank, q.vector AS direction, {COSINE_SCALE}::FLOAT AS scale, highest,
                     {neighbor_count(shape)} AS asked_count

@@ -5,7 +5,7 @@ Queries of one word or of the list of releases need only this module, so it impo
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
@@ -27,7 +27,9 @@ def open_release(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     try:
         with duckdb.connect(str(path), read_only=True) as connection:
             # After two seconds DuckDB would draw one on stdout, where programs read JSON.
-            connection.execute("SET enable_progress_bar = false")
+            # In Jupyter without ipywidgets it draws none, and refuses the setting.
+            with suppress(duckdb.InvalidInputException):
+                connection.execute("SET enable_progress_bar = false")
             yield connection
     except duckdb.Error as error:
         raise ReleaseError(f"{path} cannot be read as a release: {_reason(path, error)}") from error

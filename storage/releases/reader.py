@@ -22,6 +22,7 @@ from storage.releases.file import (
     word_weight,
 )
 from storage.releases.macros import MACROS
+from storage.releases.ngrams import read_ngrams
 from storage.releases.opening import log_file as log_file
 from storage.releases.opening import open_release as open_release
 from storage.releases.opening import read_release_row as read_release_row
@@ -75,6 +76,7 @@ def read_content(path: Path) -> ReleaseContent:
             vectors[start : start + len(block)] = block.combine_chunks().flatten().to_numpy().reshape(len(block), -1)
             start += len(block)
         settings = read_rows(connection, "settings", SettingRow)
+        values = setting_values(settings)
         return ReleaseContent(
             words=[word for block in _column_blocks(connection, row, "word") for word in block.to_pylist()],
             counts=np.concatenate([block.to_numpy() for block in _column_blocks(connection, row, "count")]),
@@ -86,8 +88,11 @@ def read_content(path: Path) -> ReleaseContent:
             compared_words=(
                 read_rows(connection, "compared_words", ComparedWordRow) if row.format_version >= 3 else []
             ),
-            settings=setting_values(settings),
+            settings=values,
             tokenizer=_trained_tokenizer(connection),
+            ngrams=read_ngrams(
+                connection, values.get("training.minimum_ngram", 0), values.get("training.maximum_ngram", 0)
+            ),
         )
 
 

@@ -88,6 +88,7 @@ class ReleaseSummary(BaseModel):
     gates_passed: bool | None
     refused_by: list[str]
     path: Path
+    tags: list[str] = []
 
 
 class ReleaseManifest(BaseModel):
@@ -185,8 +186,8 @@ def readable_releases(paths: Iterable[Path]) -> list[Release]:
     return releases
 
 
-def summarize_release(release: Release, current: int | None) -> ReleaseSummary:
-    """One line of a list of releases. current: the version that is current."""
+def summarize_release(release: Release, current: int | None, tags: Mapping[str, int]) -> ReleaseSummary:
+    """One line of a list of releases. current: the version that is current.  tags: tag -> version."""
     refused_by: Sequence[str] = [gate.metric for gate in release.gates if not gate.passed]
     return ReleaseSummary(
         table=release.table,
@@ -200,4 +201,5 @@ def summarize_release(release: Release, current: int | None) -> ReleaseSummary:
         gates_passed=not refused_by if release.gates else None,
         refused_by=list(refused_by),
         path=release.path,
+        tags=[tag for tag, version in tags.items() if version == release.row.version],
     )

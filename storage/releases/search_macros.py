@@ -141,17 +141,21 @@ def _nearest_to_many(shape: Shape) -> str:
 
 
 def _nearest_filtered(shape: Shape) -> str:
-    # A macro of its own: the optional filters add 5 ms to the planning of every plain `nearest`.
+    # A macro of its own: the optional filters add 5 ms to the planning of every plain `nearest`. GLOB, because DuckDB
+    # compiles a regular expression that is no literal once for each word: 470 ms for 100,000 words.
+    refusal = quoted("pattern is a glob such as 'un*' or '[a-c]?t*', not a regular expression")
     spelt = "nfc_normalize(x)" if shape.nfc else "x"
     kept = """w.rank <> aim.own_rank AND w.rank <= aim.highest AND aim.asked_count > 0
               AND (aim.least_count IS NULL OR w.count >= aim.least_count)
-              AND (aim.asked_pattern IS NULL OR regexp_matches(w.word, aim.asked_pattern))"""
+              AND (aim.glob IS NULL OR w.word GLOB aim.glob)"""
     return f"""WITH vecmill_asked(asked_word, asked_words, least_count, asked_pattern, asked_k, highest) AS (
              SELECT query, words, min_count::DOUBLE, pattern::VARCHAR, k::DOUBLE, coalesce(max_rank, {ALL_RANKS})
          ),
          aim AS (
              SELECT q.rank AS own_rank, q.vector AS direction, {COSINE_SCALE}::FLOAT AS scale, highest, least_count,
-                    asked_pattern, list_transform({word_list("asked_words")}, lambda x: {spelt}) AS among,
+                    CASE WHEN starts_with(asked_pattern, '^') OR ends_with(asked_pattern, '$') THEN error({refusal})
+                         ELSE asked_pattern END AS glob,
+                    list_transform({word_list("asked_words")}, lambda x: {spelt}) AS among,
                     {neighbor_count(shape)} AS asked_count
              FROM vecmill_asked JOIN {shape.table} q ON q.word = {spelt_word(shape, "asked_word")}
          ),
@@ -220,9 +224,9 @@ SEARCH_MACROS = (
         scalar=False,
         since=5,
         sql=_nearest_filtered,
-        meaning="The k nearest words among a list, of a least count, or with a match of a regular expression: "
-        "FROM nearest_filtered('king', pattern := '^[a-z]{3}$')",
-        check="SELECT count(*) FROM nearest_filtered($1, words := [$1, $2], min_count := 0, pattern := '')",
+        meaning="The k nearest words among a list, of a least count, or of a pattern: "
+        "FROM nearest_filtered('king', pattern := '*ing')",
+        check="SELECT count(*) FROM nearest_filtered($1, words := [$1, $2], min_count := 0, pattern := '*')",
         answer=lambda rows: min(rows - 1, 1),
     ),
     Macro(

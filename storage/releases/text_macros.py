@@ -5,6 +5,7 @@ Source: Arora, Liang and Ma 2017, "A Simple but Tough-to-Beat Baseline for Sente
 """
 
 from storage.releases.macro_parts import Macro, Shape, spelt_word, word_list
+from storage.releases.ngrams import word_vector_with_ngrams
 from storage.releases.schema import quoted
 from storage.releases.text_tokens import token_list
 
@@ -12,6 +13,8 @@ NO_TOKENIZER = "the tokenizer of this release cannot be expressed in SQL; tokeni
 
 
 def _word_vector(shape: Shape) -> str:
+    if shape.ngrams is not None:
+        return word_vector_with_ngrams(shape, shape.ngrams)
     # A join, not a scalar subquery, as in `similarity`.
     return f"""
         SELECT q.vector FROM (SELECT query) vecmill_asked(asked_word)
@@ -67,7 +70,7 @@ TEXT_MACROS = (
         scalar=True,
         since=5,
         sql=_word_vector,
-        meaning="The vector of a word, NULL if it is unknown: SELECT word_vector('king')",
+        meaning="The vector of a word, NULL if neither it nor its n-grams are known: SELECT word_vector('king')",
         check="SELECT len(word_vector($1)) > 0",
         answer=lambda _: True,
     ),

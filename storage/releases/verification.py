@@ -15,6 +15,7 @@ from storage.releases.ledger import (
     RELEASE_FILE,
     STAGING,
     SUFFIXES,
+    TAGS,
     current_version,
     existing_table,
     kept_versions,
@@ -27,7 +28,7 @@ from storage.releases.schema import GateRow, ReleaseRow, TrainingRow
 
 logger = logging.getLogger(__name__)
 
-OWN_FILES = {LEDGER, f"{LEDGER}.tmp", STAGING, "candidates"}
+OWN_FILES = {LEDGER, f"{LEDGER}.tmp", TAGS, f"{TAGS}.tmp", STAGING, "candidates"}
 
 
 class Verified(BaseModel):

@@ -53,12 +53,18 @@ def read_safetensors(path: Path, words_file: Path) -> WordVectors:
         if TENSOR not in tables and len(tables) != 1:
             raise ValueError(f"it contains {len(tables)} 2-D tensors and none named {TENSOR!r}")
         name = TENSOR if TENSOR in tables else tables[0]
-        kind = file.get_slice(name).get_dtype()
-        if kind == "BF16":
-            return _joined(_read_bfloat16(path, name), words_file)
-        if kind not in READ_TYPES:
-            raise ValueError(f"its tensor {name!r} has type {kind}; save it as float32, float16 or bfloat16")
-        return _joined(file.get_tensor(name), words_file)
+        return _joined(read_tensor(file, path, name), words_file)
+
+
+def read_tensor(file: Any, path: Path, name: str) -> NDArray[Any]:  # noqa: ANN401  # an open file of safetensors
+    """A tensor of numbers in an open file. Raises ValueError for a type that has no float32."""
+    kind = file.get_slice(name).get_dtype()
+    if kind == "BF16":
+        return _read_bfloat16(path, name)
+    if kind not in READ_TYPES:
+        raise ValueError(f"its tensor {name!r} has type {kind}; save it as float32, float16 or bfloat16")
+    values: NDArray[Any] = file.get_tensor(name)
+    return values
 
 
 def _read_bfloat16(path: Path, name: str) -> NDArray[np.float32]:

@@ -15,6 +15,7 @@ from storage.vectors.arrays import NUMPY_FILE, SAFETENSORS_FILE, find_words_file
 from storage.vectors.binary import guess_dimension, read_binary
 from storage.vectors.format_names import VectorFormat
 from storage.vectors.formats import WordVectors, opened
+from storage.vectors.static_models import STATIC_FILE, TOKENIZER_FILE, is_static_model, read_static_model
 from storage.vectors.tables import read_parquet
 from storage.vectors.text import BYTE_ORDER_MARK, is_row, parse_header, read_text
 
@@ -32,6 +33,7 @@ FASTTEXT_REMEDY = "import the .vec file next to it, or save its words and vector
 FOLDER_FILES: Mapping[str, VectorFormat] = {
     NUMPY_FILE: VectorFormat.NUMPY,
     SAFETENSORS_FILE: VectorFormat.SAFETENSORS,
+    STATIC_FILE: VectorFormat.MODEL2VEC,
     "vectors.tsv": VectorFormat.PROJECTOR,
 }
 WITH_WORDS_FILE = (VectorFormat.NUMPY, VectorFormat.SAFETENSORS)
@@ -61,7 +63,11 @@ def find_vectors(path: Path, form: VectorFormat | None = None, words: Path | Non
         raise VectorFileError(f"no such file: {path}")
     try:
         file = _vector_file(path)
+        if form is None and words is None and is_static_model(file):
+            form = VectorFormat.MODEL2VEC
         form = form or _recognized(file)
+        if form is VectorFormat.MODEL2VEC:
+            return VectorSource(path, form, (file, _tokenizer_file(file)))
         if form not in WITH_WORDS_FILE:
             return VectorSource(path, form, (file,))
         if words is not None and not words.is_file():
@@ -89,6 +95,8 @@ def read_vectors(source: VectorSource) -> WordVectors:
                 found = read_numpy(*source.files)
             case VectorFormat.SAFETENSORS:
                 found = read_safetensors(*source.files)
+            case VectorFormat.MODEL2VEC:
+                found = read_static_model(*source.files)
             case VectorFormat.GENSIM:
                 raise ValueError(
                     "this is a pickle, gensim's native format, and loading one runs the code in it; if you trust it, "
@@ -110,6 +118,13 @@ def _vector_file(path: Path) -> Path:
     if len(found) != 1:
         raise ValueError(f"the folder contains {len(found)} of the files {', '.join(FOLDER_FILES)}; specify one file")
     return found[0]
+
+
+def _tokenizer_file(file: Path) -> Path:
+    path = file.parent / TOKENIZER_FILE
+    if not path.is_file():
+        raise ValueError(f"its folder has no {TOKENIZER_FILE}, which names the tokens of the rows; copy it there")
+    return path
 
 
 def _recognized(file: Path) -> VectorFormat:

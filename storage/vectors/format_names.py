@@ -13,6 +13,7 @@ class VectorFormat(StrEnum):
     PARQUET = "parquet"
     NUMPY = "numpy"
     SAFETENSORS = "safetensors"
+    MODEL2VEC = "model2vec"
     PROJECTOR = "projector"
 
 
@@ -25,3 +26,4 @@ class ReadFormat(StrEnum):
     PARQUET = "parquet"
     NUMPY = "numpy"
     SAFETENSORS = "safetensors"
+    MODEL2VEC = "model2vec"

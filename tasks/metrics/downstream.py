@@ -1,7 +1,8 @@
 """Downstream: accuracy of a small classifier on word vectors, frozen and fine-tuned, compared with random vectors.
 
-The classifier is the mean of a text's word vectors, a hidden layer of 16 rectified units and one output. Row 0 of the
-embedding is `<pad>`, which is masked, row 1 `<unk>`, which represents every unknown word.
+The classifier is the mean of a text's word vectors, a hidden layer of 16 rectified units and one output, or a small
+Transformer (transformer.py). Row 0 of the embedding is `<pad>`, which is masked, row 1 `<unk>`, which represents every
+unknown word.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,8 +14,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from tasks.metrics.transformer import Positions, TransformerClassifier
+
 Start = Literal["frozen", "fine-tuned", "random"]
 STARTS: tuple[Start, ...] = ("frozen", "fine-tuned", "random")
+Network = Literal["mean", "transformer"]
 PAD, UNKNOWN, SPECIAL_ROWS = 0, 1, 2
 HIDDEN_UNITS = 16
 BATCH_TEXTS = 128
@@ -46,12 +50,17 @@ class EpochScores:
 
 @dataclass(frozen=True)
 class Classified:
-    """One trained classifier. accuracy: on held-out texts, after the epoch with the lowest validation loss."""
+    """One trained classifier. accuracy: on held-out texts, after the epoch with the lowest validation loss.
+
+    positions: of a Transformer; None for the mean.
+    """
 
     start: Start
     accuracy: float
     best_epoch: int
     curve: list[EpochScores]
+    network: Network = "mean"
+    positions: Positions | None = None
 
 
 def split_texts(texts: Sequence[str], shares: Sequence[float], seed: int) -> list[NDArray[np.int64]]:
@@ -88,11 +97,20 @@ def classify(
     held_out: Examples,
     epochs: int,
     seed: int,
+    positions: Positions | None = None,
 ) -> Classified:
-    """Train one classifier and score it on held-out texts. vectors: (V, D); `random` uses only their shape."""
+    """Train one classifier and score it on held-out texts. vectors: (V, D); `random` uses only their shape.
+
+    positions: of a Transformer; None: the mean of the words.
+    """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model = MeanClassifier(_table(vectors, start), frozen=start == "frozen")
+        table, frozen = _table(vectors, start), start == "frozen"
+        model: nn.Module
+        if positions is None:
+            model = MeanClassifier(table, frozen=frozen)
+        else:
+            model = TransformerClassifier(table, positions, train.ids.shape[1], frozen=frozen, pad=PAD)
         best, best_state, curve = 0, model.state_dict(), []
         for scores in _train(model, train, validation, epochs):
             curve.append(scores)
@@ -100,7 +118,8 @@ def classify(
                 best = scores.epoch
                 best_state = {name: value.clone() for name, value in model.state_dict().items()}
         model.load_state_dict(best_state)
-        return Classified(start, _score(model, held_out)[1], best, curve)
+        network: Network = "mean" if positions is None else "transformer"
+        return Classified(start, _score(model, held_out)[1], best, curve, network, positions)
 
 
 class MeanClassifier(nn.Module):
@@ -143,7 +162,7 @@ def _batches(examples: Examples, order: NDArray[np.int64]) -> Iterator[tuple[Ten
         yield torch.from_numpy(ids[:, :longest]), torch.from_numpy(examples.labels[rows]).float()
 
 
-def _train(model: MeanClassifier, train: Examples, validation: Examples, epochs: int) -> Iterator[EpochScores]:
+def _train(model: nn.Module, train: Examples, validation: Examples, epochs: int) -> Iterator[EpochScores]:
     optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=LEARNING_RATE)
     loss_of = nn.BCEWithLogitsLoss()
     for epoch in range(1, epochs + 1):
@@ -161,7 +180,7 @@ def _train(model: MeanClassifier, train: Examples, validation: Examples, epochs:
         yield EpochScores(epoch, loss_sum / count, right / count, *_score(model, validation))
 
 
-def _score(model: MeanClassifier, examples: Examples) -> tuple[float, float]:
+def _score(model: nn.Module, examples: Examples) -> tuple[float, float]:
     """Mean loss and accuracy."""
     model.eval()
     loss_of = nn.BCEWithLogitsLoss(reduction="sum")

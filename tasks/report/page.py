@@ -42,8 +42,8 @@ def render_report(content: ReportContent, max_explorer_bytes: int = MAX_EXPLORER
     """
     vectors = fit_vectors(content.words, content.vectors, max_explorer_bytes)
     words = list(content.words[: len(vectors.values)])
-    script, style = _script(), _read("report.css")
-    page = _environment().get_template("report.html.jinja")
+    script, style = _script(), read_template("report.css")
+    page = page_environment().get_template("report.html.jinja")
     return page.render(
         report=content,
         explorer_words=len(words),
@@ -106,8 +106,8 @@ def _policy(script: str, style: str) -> str:
     """A content security policy that loads nothing and allows only this script and style, by hash."""
     rules = {
         "default-src": "'none'",
-        "script-src": _hash_source(script),
-        "style-src": _hash_source(style),
+        "script-src": hash_source(script),
+        "style-src": hash_source(style),
         "img-src": "data:",
         "base-uri": "'none'",
         "form-action": "'none'",
@@ -116,12 +116,14 @@ def _policy(script: str, style: str) -> str:
     return "; ".join(f"{name} {value}" for name, value in rules.items())
 
 
-def _hash_source(text: str) -> str:
+def hash_source(text: str) -> str:
+    """The hash by which a content security policy allows a script or style."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')}'"
 
 
 @cache
-def _environment() -> Environment:
+def page_environment() -> Environment:
+    """Jinja with escaping, the templates of this folder and the filters for figures and names of metrics."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -144,7 +146,7 @@ def _environment() -> Environment:
 def _script() -> str:
     """The script of the page: the libraries, then our own files inside one function scope."""
     libraries = [next(VENDOR.glob(f"d3-{name}-*.min.js")).read_text(encoding="utf-8") for name in LIBRARIES]
-    own = "\n".join(_read(name) for name in SCRIPTS)
+    own = "\n".join(read_template(name) for name in SCRIPTS)
     script = "\n".join([*libraries, f'(() => {{\n"use strict";\n{own}\n}})();\n'])
     if "</script" in script.lower() or "<!--" in script:
         raise ValueError("a script of the report contains text that closes its script element; split that text in two")
@@ -152,7 +154,8 @@ def _script() -> str:
 
 
 @cache
-def _read(name: str) -> str:
+def read_template(name: str) -> str:
+    """The text of a file in the folder of templates."""
     return (TEMPLATES / name).read_text(encoding="utf-8")
 
 

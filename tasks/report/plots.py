@@ -39,6 +39,7 @@ DOTS_PER_INCH = 160
 # result does not depend on the machine: 200 labels take a few seconds.
 MOST_ROUNDS, FEWEST_ROUNDS = 60, 8
 LABEL_PAIRS = 1_000_000
+LONGEST_NOTE = 120
 
 
 @dataclass(frozen=True)
@@ -60,9 +61,13 @@ def draw_map(
     groups: NDArray[np.int64],
     title: str,
     form: PictureFormat = "png",
+    *,
+    names: Sequence[str] = (),
+    note: str = "",
 ) -> bytes:
     """A plot of N words at positions `places` (N, 2), labelled, with one colour per group; groups: (N,).
 
+    names: of the groups, for a legend.  note: a line below the map.
     Labels are moved apart to avoid overlap. Raises ValueError if the lengths differ.
     """
     if not len(words) == len(places) == len(groups):
@@ -77,6 +82,14 @@ def draw_map(
         axes.set_title(_drawable(title), loc="left", fontsize=11, color=INK, parse_math=False)
         colors = [COLORS[group % len(COLORS)] for group in groups]
         axes.scatter(places[:, 0], -places[:, 1], s=14, c=colors, linewidths=0)
+        for group, name in enumerate(names):
+            axes.scatter([], [], s=14, color=COLORS[group % len(COLORS)], label=_literal(name))
+        if names:
+            figure.legend(loc="outside right upper", frameon=False, fontsize=9)
+        if note:
+            figure.supxlabel(
+                _drawable(note, LONGEST_NOTE), x=0.01, ha="left", fontsize=8.5, color=SOFT, parse_math=False
+            )
         _label_words(axes, words, places)
     return picture.getvalue()
 
@@ -158,7 +171,12 @@ def _label_words(axes: "Axes", words: Sequence[str], places: NDArray[np.float32]
         adjust_text(texts, ax=axes, iter_lim=rounds, prevent_crossings=False, expand=(1.05, 1.15), arrowprops=lines)
 
 
-def _drawable(text: str) -> str:
+def _drawable(text: str, longest: int = 60) -> str:
     """Text without control characters, which fonts lack and SVG forbids; long words are truncated."""
     shown = "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
-    return shown if len(shown) <= 60 else f"{shown[:59]}…"
+    return shown if len(shown) <= longest else f"{shown[: longest - 1]}…"
+
+
+def _literal(name: str) -> str:
+    """A label of a legend, which hides names that start with `_` and reads `$` as mathematics."""
+    return f"\u200b{_drawable(name)}".replace("$", r"\$")

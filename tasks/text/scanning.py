@@ -1,7 +1,7 @@
-"""Texts to words in one pass over their UTF-8 bytes, as compiled code.
+"""Texts to tokens in one pass over their UTF-8 bytes, as compiled code.
 
-The kernel cuts at ASCII whitespace, which no word spans. A stretch between whitespace that is ASCII alone is split
-here; each other distinct stretch is split once per array, by the exact but slow rules.
+The kernel cuts at ASCII whitespace, which no token spans. A stretch between whitespace is split here unless it needs
+Unicode's tables; each other distinct stretch is split once per array, by the exact but slow rules.
 """
 
 # Numba's compiled functions are untyped. The tests check what they return.
@@ -21,33 +21,48 @@ SMALLEST_TABLE = 1 << 14
 APOSTROPHE = ord("'")
 
 
-def _byte_classes() -> tuple[NDArray[np.bool_], NDArray[np.uint8]]:
-    """Whether a byte is ASCII whitespace; and the lower-case form of an ASCII letter or digit, 0 for other bytes."""
+def _byte_classes() -> tuple[NDArray[np.bool_], NDArray[np.uint8], NDArray[np.uint8]]:
+    """Whether a byte is ASCII whitespace; what it is in a word: a letter in lower case or a digit, else 0; and itself.
+
+    The last is 0 for ASCII whitespace.
+    """
     space = np.zeros(256, np.bool_)
     word = np.zeros(256, np.uint8)
+    itself = np.arange(256, dtype=np.uint8)
     for code in range(128):
         space[code] = chr(code).isspace()
         word[code] = ord(chr(code).lower()) if chr(code).isalnum() else 0
-    return space, word
+    itself[space] = 0
+    return space, word, itself
 
 
-IS_SPACE, WORD_BYTE = _byte_classes()
+IS_SPACE, WORD_BYTE, ANY_BYTE = _byte_classes()
 
 
 def scan_words(texts: pa.Array, exact: Callable[[pa.Array], pa.Array]) -> pa.Array:
     """Split texts into words of letters and digits, in lower case, with inner apostrophes.
 
     texts: (N,) strings without nulls.  exact: the tokenizer for the distinct stretches that are not ASCII, which
-    returns a list of strings for each.  Returns (N,) lists of strings.
+    returns a list of strings for each.  Returns (N,) lists of dictionary-encoded strings.
     """
+    return _split(texts, WORD_BYTE, exact)
+
+
+def scan_whitespace(texts: pa.Array, exact: Callable[[pa.Array], pa.Array]) -> pa.Array:
+    """Split texts at Unicode whitespace, as scan_words. exact: for the distinct stretches that may contain some."""
+    return _split(texts, ANY_BYTE, exact)
+
+
+def _split(texts: pa.Array, token_byte: NDArray[np.uint8], exact: Callable[[pa.Array], pa.Array]) -> pa.Array:
     texts = texts.cast(pa.string())
     _, offsets_buffer, data = texts.buffers()
     if not len(texts) or data is None or not data.size:
-        return pa.array([[]] * len(texts), pa.list_(pa.string()))
+        none = pa.DictionaryArray.from_arrays(pa.array([], pa.int32()), pa.array([], pa.string()))
+        return pa.ListArray.from_arrays(pa.array([0] * (len(texts) + 1), pa.int32()), none)
     offsets = np.frombuffer(offsets_buffer, np.int32)[texts.offset : texts.offset + len(texts) + 1]
     letters = np.frombuffer(data, np.uint8)
-    ids, row_offsets, distinct, starts, foreign = _scan(letters, offsets, IS_SPACE, WORD_BYTE)
-    dictionary = _strings(distinct, starts)
+    ids, row_offsets, distinct, starts, foreign = _scan(letters, offsets, IS_SPACE, token_byte)
+    dictionary = pa.StringArray.from_buffers(len(starts) - 1, pa.py_buffer(starts), pa.py_buffer(distinct))
     is_foreign = foreign.view(np.bool_)
     if is_foreign.any():
         lists = exact(dictionary.filter(pa.array(is_foreign)))
@@ -61,11 +76,44 @@ def scan_words(texts: pa.Array, exact: Callable[[pa.Array], pa.Array]) -> pa.Arr
         first[~is_foreign] = np.arange(len(plain))
         first[is_foreign] = len(plain) + np.cumsum(lengths[is_foreign]) - lengths[is_foreign]
         ids, row_offsets = _expand(ids, row_offsets, first, lengths, np.array(merged.indices.to_numpy()))
-    return pa.ListArray.from_arrays(pa.array(row_offsets, pa.int32()), dictionary.take(pa.array(ids, pa.int32())))
+    tokens = pa.DictionaryArray.from_arrays(pa.array(ids, pa.int32()), dictionary, safe=False)
+    return pa.ListArray.from_arrays(pa.array(row_offsets, pa.int32()), tokens)
 
 
-def _strings(letters: NDArray[np.uint8], starts: NDArray[np.int32]) -> pa.Array:
-    return pa.StringArray.from_buffers(len(starts) - 1, pa.py_buffer(starts), pa.py_buffer(letters))
+@njit(nogil=True, cache=True)
+def _is_foreign(letters: NDArray[np.uint8], start: int, stop: int) -> bool:
+    """Whether a stretch has bytes beyond ASCII other than dashes, double quotation marks and the ellipsis.
+
+    Those separate words, like ASCII signs: U+2013, U+2014, U+201C, U+201D, U+2026.
+    """
+    at = start
+    while at < stop:
+        if letters[at] >= 128:
+            if at + 2 >= stop or letters[at] != 0xE2 or letters[at + 1] != 0x80:
+                return True
+            third = letters[at + 2]
+            if third != 0x93 and third != 0x94 and third != 0x9C and third != 0x9D and third != 0xA6:
+                return True
+            at += 2
+        at += 1
+    return False
+
+
+@njit(nogil=True, cache=True)
+def _may_hold_whitespace(letters: NDArray[np.uint8], start: int, stop: int) -> bool:
+    """Whether a stretch has the first bytes of U+0085, U+00A0, U+1680, U+2000 to U+207F or U+3000 to U+303F."""
+    for at in range(start, stop - 1):
+        first, second = letters[at], letters[at + 1]
+        if first == 0xC2:
+            if second == 0x85 or second == 0xA0:
+                return True
+        elif (
+            (first == 0xE1 and second == 0x9A)
+            or (first == 0xE2 and second <= 0x81)
+            or (first == 0xE3 and second == 0x80)
+        ):
+            return True
+    return False
 
 
 @njit(nogil=True, cache=True)
@@ -73,11 +121,12 @@ def _scan(
     letters: NDArray[np.uint8],
     offsets: NDArray[np.int32],
     is_space: NDArray[np.bool_],
-    word_byte: NDArray[np.uint8],
+    token_byte: NDArray[np.uint8],
 ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.uint8], NDArray[np.int32], NDArray[np.uint8]]:
-    """Ids of all tokens, offsets of the rows among them, and the distinct tokens: bytes, offsets, and if not ASCII.
+    """Ids of all tokens, offsets of the rows among them, and the distinct tokens: bytes, offsets, and if foreign.
 
-    letters: (B,) UTF-8 bytes.  offsets: (N + 1,) row r is letters[offsets[r]:offsets[r + 1]].
+    letters: (B,) UTF-8 bytes.  offsets: (N + 1,) row r is letters[offsets[r]:offsets[r + 1]].  token_byte: (256,) what
+    becomes of a byte in a token, 0 if it separates.  A stretch that needs Unicode's tables is a token as a whole.
     """
     rows = len(offsets) - 1
     size = offsets[rows] - offsets[0]
@@ -92,6 +141,8 @@ def _scan(
     table = np.full(SMALLEST_TABLE, -1, np.int32)
     mask = np.uint64(SMALLEST_TABLE - 1)
     count, tokens, used = 0, 0, 0
+    # Whether other signs than whitespace separate.
+    words = token_byte[APOSTROPHE] == 0
     for row in range(rows):
         at, end = offsets[row], offsets[row + 1]
         while at < end:
@@ -103,7 +154,9 @@ def _scan(
             while stop < end and not is_space[letters[stop]]:
                 high |= letters[stop]
                 stop += 1
-            other = high >= 128
+            other = high >= 128 and (
+                _is_foreign(letters, at, stop) if words else _may_hold_whitespace(letters, at, stop)
+            )
             while at < stop:
                 # Copy one token after the distinct ones; it stays there if it is new.
                 code = np.uint64(14695981039346656037)
@@ -115,12 +168,12 @@ def _scan(
                         length += 1
                         at += 1
                 else:
-                    while at < stop and not word_byte[letters[at]]:
+                    while at < stop and not token_byte[letters[at]]:
                         at += 1
                     while at < stop:
-                        byte = word_byte[letters[at]]
+                        byte = token_byte[letters[at]]
                         if not byte:
-                            if letters[at] != APOSTROPHE or at + 1 >= stop or not word_byte[letters[at + 1]]:
+                            if letters[at] != APOSTROPHE or at + 1 >= stop or not token_byte[letters[at + 1]]:
                                 break
                             byte = np.uint8(APOSTROPHE)
                         distinct[length] = byte

@@ -41,9 +41,10 @@ JOINERS_AT_THE_END = rf"[{''.join(JOINERS)}]+ "
 def tokenize(texts: pa.Array, config: TokenizerConfig) -> pa.Array:
     """Split each text into words, by a tokenizer of words; tasks/text/reading.py has all tokenizers and options.
 
-    texts: (N,) strings without nulls.  Returns (N,) lists of non-empty strings.
+    texts: (N,) strings without nulls.  Returns (N,) lists of non-empty strings, dictionary-encoded if they come so.
     """
-    return TOKENIZERS[config.words](texts)  # type: ignore[index]
+    name = config.words
+    return SCANNED[name](texts) if name in SCANNED else TOKENIZERS[name](texts)  # type: ignore[index]
 
 
 def unicode_words(texts: pa.Array) -> pa.Array:
@@ -52,6 +53,10 @@ def unicode_words(texts: pa.Array) -> pa.Array:
     Every token starts with a letter or digit.  Typographic apostrophes become the plain one, so "don’t" and "don't"
     are the same word.  Word boundaries are Unicode's (UAX #29), with the exceptions listed in docs/settings.md.
     """
+    return _decoded(_scanned_words(texts))
+
+
+def _scanned_words(texts: pa.Array) -> pa.Array:
     # Deferred: Numba takes half a second to import, and most commands tokenize nothing.
     from tasks.text.scanning import scan_words
 
@@ -93,6 +98,16 @@ def _fold(text: str) -> str:
 
 def whitespace(texts: pa.Array) -> pa.Array:
     """Tokens separated by Unicode whitespace, as in `str.split`, otherwise unchanged."""
+    return _decoded(_scanned_whitespace(texts))
+
+
+def _scanned_whitespace(texts: pa.Array) -> pa.Array:
+    from tasks.text.scanning import scan_whitespace
+
+    return scan_whitespace(texts, _exact_whitespace)
+
+
+def _exact_whitespace(texts: pa.Array) -> pa.Array:
     # Where the last text ends in whitespace, Arrow 26 reads on behind it, and at random makes that whitespace a word.
     with_end = pa.concat_arrays([texts, pa.array(["end"], texts.type)])
     return _without_empty(pc.utf8_split_whitespace(with_end)[:-1])
@@ -112,6 +127,18 @@ TOKENIZERS: dict[TokenizerName, Callable[[pa.Array], pa.Array]] = {
     "basic_english": basic_english,
     "whitespace": whitespace,
 }
+
+
+# These return every distinct token of an array once, which is what counting, writing and encoding need.
+SCANNED: dict[TokenizerName, Callable[[pa.Array], pa.Array]] = {
+    "unicode_words": _scanned_words,
+    "whitespace": _scanned_whitespace,
+}
+
+
+def _decoded(lists: pa.Array) -> pa.Array:
+    tokens = lists.flatten()
+    return pa.ListArray.from_arrays(lists.offsets, tokens.dictionary.take(tokens.indices))
 
 
 def _without_empty(lists: pa.Array) -> pa.Array:

@@ -7,9 +7,10 @@ from importlib.util import find_spec
 from typing import Any, Literal, Protocol
 
 from tasks.trainers.bookkeeping import MODELS, first_learning_rate
-from tasks.trainers.config import SkipGramConfig, TrainerConfig, TrainingConfig, WindowConfig
+from tasks.trainers.config import FastTextConfig, SkipGramConfig, TrainerConfig, TrainingConfig, WindowConfig
 from tasks.trainers.gpu.status import device_name, memory_obstacle, obstacle
 from tasks.trainers.interface import ChunkSource, TrainingState, TrainingStep, Vocabulary
+from tasks.trainers.sampling import default_buckets
 
 BackendName = Literal["triton", "numba", "torch"]
 
@@ -126,6 +127,8 @@ def resolve_config(config: TrainingConfig, words: int | None = None) -> Training
         resolved |= {"device": resolve_device(config.device), "workers": 1}
         if config.learning_rate is None:
             resolved["learning_rate"] = DEFAULT_LEARNING_RATE
+    if isinstance(config, FastTextConfig) and config.buckets is None and words is not None:
+        resolved["buckets"] = default_buckets(words)
     if isinstance(config, SkipGramConfig) and backend != "triton":
         resolved["centers_in_flight"] = None
     return config.model_copy(update=resolved)
@@ -190,6 +193,12 @@ def _load_glove() -> Trainer:
     return train_glove
 
 
+def _load_fasttext() -> Trainer:
+    from tasks.trainers.cpu.subwords import train_fasttext
+
+    return train_fasttext
+
+
 def _torch_status() -> BackendStatus:
     if find_spec("torch") is None:
         return BackendStatus("torch", False, "the package torch is not installed")
@@ -205,6 +214,8 @@ def _load_torch() -> Trainer:
 # Fastest first.
 BACKENDS = (
     Backend("triton", _triton_status, {"skip_gram": _load_triton}, _triton_misfit),
-    Backend("numba", _numba_status, {**dict.fromkeys(MODELS, _load_numba), "glove": _load_glove}),
+    Backend(
+        "numba", _numba_status, {**dict.fromkeys(MODELS, _load_numba), "glove": _load_glove, "fasttext": _load_fasttext}
+    ),
     Backend("torch", _torch_status, dict.fromkeys(MODELS, _load_torch)),
 )

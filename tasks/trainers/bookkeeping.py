@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.trainers.config import FamilyConfig, WindowConfig
+from tasks.trainers.config import FamilyConfig, FastTextConfig, GloveConfig, WindowConfig
 from tasks.trainers.interface import (
     ChunkSource,
     DivergenceError,
@@ -16,13 +16,11 @@ from tasks.trainers.interface import (
     TrainingState,
     Vocabulary,
 )
-from tasks.trainers.sampling import initial_glove_state, initial_state
+from tasks.trainers.sampling import default_buckets, initial_fasttext_state, initial_glove_state, initial_state
 
 # The default step size of stochastic gradient descent with the gradients of word2vec.c.
 DEFAULT_LEARNING_RATE = 0.05
 MODELS = ("skip_gram", "cbow")
-# Families that train or accumulate more than two matrices; the others start as word2vec.c does.
-INITIAL_STATES = {"glove": initial_glove_state}
 # Untrained vectors lose log(2) for each of the 1 + negatives outputs; normal training stays below that.
 DIVERGED_LOSS_FACTOR = 8.0
 
@@ -45,7 +43,11 @@ def begin_training(
 
 def first_state(vocabulary: Vocabulary, config: FamilyConfig) -> TrainingState:
     """The random state that training starts from. Raises ValueError if the vocabulary is empty."""
-    return INITIAL_STATES.get(config.model, initial_state)(vocabulary, config.dimension, config.seed)
+    if isinstance(config, FastTextConfig):
+        buckets = config.buckets or default_buckets(len(vocabulary))
+        return initial_fasttext_state(vocabulary, config.dimension, config.seed, buckets)
+    initial = initial_glove_state if isinstance(config, GloveConfig) else initial_state
+    return initial(vocabulary, config.dimension, config.seed)
 
 
 def check_model(config: WindowConfig, backend: str, known: Sequence[str] = MODELS) -> None:

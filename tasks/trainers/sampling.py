@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.trainers.interface import TrainingState, Vocabulary
+from tasks.trainers.interface import NGRAM_VECTORS, TrainingState, Vocabulary
 
 
 def initial_state(vocabulary: Vocabulary, dimension: int, seed: int) -> TrainingState:
@@ -33,6 +33,19 @@ def initial_glove_state(vocabulary: Vocabulary, dimension: int, seed: int) -> Tr
             f"{side}_squares": np.ones((len(vocabulary), dimension), np.float32),
             f"{side}_bias_squares": np.ones(len(vocabulary), np.float32),
         }
+    return state
+
+
+def default_buckets(words: int) -> int:
+    """Hash buckets for the n-grams of a vocabulary: a power of two, so that a few new words do not change it."""
+    return 1 << max(10, (words - 1).bit_length() + 1)
+
+
+def initial_fasttext_state(vocabulary: Vocabulary, dimension: int, seed: int, buckets: int) -> TrainingState:
+    """As `initial_state`, with rows for the n-gram buckets, drawn alike.  Raises ValueError as `initial_state`."""
+    state = initial_state(vocabulary, dimension, seed)
+    ngrams = np.random.default_rng((seed, 1)).random((buckets, dimension), dtype=np.float32)
+    state.optimizer[NGRAM_VECTORS] = (ngrams - np.float32(0.5)) / np.float32(dimension)
     return state
 
 

@@ -167,7 +167,8 @@ def test_a_gate_can_be_set_and_switched_off() -> None:
         ("training.architecture=cbow", r"training\.architecture is now called training\.model"),
         (
             "training.model=glov",
-            r"training\.model: unknown model .glov.; did you mean glove.; use skip_gram, cbow, glove",
+            r"training\.model: unknown model .glov.; did you mean glove.; "
+            r"use skip_gram, cbow, glove, fasttext, distilled",
         ),
         ("training.epochs=0", r"training\.epochs: .*greater than or equal to 1 \(found '0'\)"),
         ("training.epochs=many", r"training\.epochs: .*integer.*\(found 'many'\)"),
@@ -190,11 +191,13 @@ def test_a_wrong_setting_is_named_with_what_would_be_right(assignment: str, mess
 
 
 def test_a_setting_of_another_family_names_that_family() -> None:
-    with pytest.raises(SettingsError, match=r"training\.centers_in_flight: cbow has no such setting; skip_gram has it"):
+    with pytest.raises(
+        SettingsError, match=r"training\.centers_in_flight: cbow has no such setting; it is one of skip_gram"
+    ):
         build_parameters(find_deployment("movie-reviews"), ["training.model=cbow", "training.centers_in_flight=64"])
-    with pytest.raises(SettingsError, match=r"negatives_per_pair: glove has no such setting; skip_gram and cbow has"):
+    with pytest.raises(SettingsError, match="glove has no such setting; it is one of skip_gram, cbow, fasttext"):
         build_parameters(find_deployment("movie-reviews"), ["training.model=glove", "training.negatives_per_pair=5"])
-    with pytest.raises(SettingsError, match=r"training\.x_max: skip_gram has no such setting; glove has it"):
+    with pytest.raises(SettingsError, match=r"training\.x_max: skip_gram has no such setting; it is one of glove"):
         build_parameters(find_deployment("movie-reviews"), ["training.x_max=5"])
     cbow = build_parameters(find_deployment("movie-reviews"), ["training.model=cbow", "training.window_radius=3"])
     assert (cbow.training.model, cbow.training.window_radius) == ("cbow", 3)

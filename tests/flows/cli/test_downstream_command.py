@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
 
+import tasks.downstream
 from flows.cli.app import app
 from storage.corpus.labelled_texts import LabelledTexts, read_labelled_reviews
 from storage.layout import Workspace
@@ -36,17 +37,23 @@ def test_the_command_reports_accuracy_and_curves(
     every = read_labelled_reviews()
     few = LabelledTexts(pa.array(every.texts.to_pylist()[::50]), every.labels[::50], every.source)
     monkeypatch.setattr("tasks.downstream.read_labelled_reviews", lambda: few)
+    monkeypatch.setitem(tasks.downstream.LONGEST_TEXT, "transformer", 8)
     release = content(["the", "good", "bad", "great", "awful", "film", "movie", "best", "worst", "and"])
     if own:
         release = replace(release, provenance=release.provenance.model_copy(update={"corpus_source": every.source}))
     publish_release(Workspace(tmp_path), "news", release)
-    options = ["--workspace", str(tmp_path), "--epochs", "1", *(["--unseen"] if unseen else [])]
+    networks = ["--network", "mean", "--network", "transformer"]
+    options = ["--workspace", str(tmp_path), "--epochs", "1", *networks, *(["--unseen"] if unseen else [])]
     printed = CliRunner().invoke(app, ["downstream", "news", *options, "--json"])
     assert printed.exit_code == 0, printed.output
     result = json.loads(printed.stdout.splitlines()[-1])
-    assert [score["start"] for score in result["scores"]] == ["frozen", "fine-tuned", "random"]
+    assert [(score["start"], score["positions"]) for score in result["scores"]] == [
+        ("frozen", None), ("fine-tuned", None), ("random", None),
+        ("fine-tuned", "none"), ("fine-tuned", "fixed"), ("fine-tuned", "learned"),
+    ]  # fmt: skip
     assert all(0.3 < score["accuracy"] < 0.9 and len(score["curve"]) == 1 for score in result["scores"])
     assert (result["seen"], sum(result["texts"])) == (own and not unseen, len(few.labels))
     shown = CliRunner().invoke(app, ["downstream", "news", *options]).stdout
     assert message in shown
     assert "validation accuracy" in shown
+    assert "no positions" in " ".join(shown.split())

@@ -54,6 +54,21 @@ def test_words_are_drawn_as_png_and_svg(workspace: Workspace, tmp_path: Path) ->
     assert b">word1</text>" in (tmp_path / "words.SVG").read_bytes()
 
 
+def test_groups_have_a_legend_and_missing_words_are_named(workspace: Workspace, tmp_path: Path) -> None:
+    file = tmp_path / "groups.txt"
+    file.write_text("# tens\n_tens: word10, word20, nothing\n\ncosts $: word7\n")
+    groups = ("--groups", str(file), "--groups", "ones: word1 word2", "--words", "word5, absent")
+    target = tmp_path / "groups.svg"
+    reported = vecmill(workspace, "plot", "news", *groups, "--method", "pca", "-o", str(target))
+    assert (reported["words"], reported["unknown"]) == (6, ["nothing", "absent"])
+    picture = target.read_text()
+    for text in ("_tens<", "costs $<", "ones<", "other words<", "not in news: nothing, absent<"):
+        assert text in picture
+    reported = vecmill(workspace, "plot", "news", *groups[:4], "--neighbors", "2", "-o", str(target))
+    assert reported["words"] > 5  # type: ignore[operator]
+    assert "other words" not in target.read_text()
+
+
 def test_learning_curves_are_drawn_into_the_current_folder(
     workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -75,6 +90,8 @@ def test_learning_curves_are_drawn_into_the_current_folder(
         (["plot", "news"], SettingsError, "no words to plot"),
         (["plot", "news", "--words", "word1", "-o", "words.gif"], SettingsError, r"\.png or \.svg"),
         (["plot", "news", "--words", "w " * 501], SettingsError, "501 words are too many"),
+        (["plot", "news", "--groups", "word1 word2"], SettingsError, "'word1 word2' is neither 'NAME: word, word'"),
+        (["plot", "news", "--groups", "empty: "], SettingsError, "is neither"),
         (["plot", "news", "--words", "nothing"], VecmillError, "holds none of the 1 words"),
     ],
 )

@@ -96,6 +96,54 @@ def test_a_rollback_changes_the_current_release(vecmill: Command, workspace: Wor
     assert answer(vecmill("rollback", "news", "2", "--json")) == {"table": "news", "version": 2}
 
 
+def test_a_tag_is_accepted_as_a_version_and_keeps_its_release(vecmill: Command, workspace: Workspace) -> None:
+    assert answer(vecmill("tag", "news", "1", "stable", "--json")) == {"table": "news", "version": 1, "tag": "stable"}
+    assert [line["tags"] for line in answer(vecmill("releases", "news", "--json"))] == [["stable"], [], []]
+    assert "1 (stable)" in vecmill("releases", "news")[1]
+    one = answer(vecmill("nearest", "news", "word7", "--version", "1", "--json"))
+    assert answer(vecmill("nearest", "news", "word7", "--version", "stable", "--json")) == one
+    assert answer(vecmill("nearest", "news", "word7", "--json")) != one
+    assert answer(vecmill("sql", "news", "select version from release", "--version", "stable", "--json")) == [
+        {"version": 1}
+    ]
+    by_tag, by_number = (answer(vecmill("diff", "news", older, "2", "--json")) for older in ("stable", "1"))
+    assert by_tag == by_number | {"older": "stable"}
+    target = workspace.root / "out.vec"
+    exported = vecmill("export", "news", "--format", "numpy", "-o", str(target), "--version", "stable", "--json")
+    assert answer(exported)["version"] == 1
+    assert answer(vecmill("rollback", "news", "stable", "--json"))["version"] == 1
+    vecmill("rollback", "news", "2")
+    assert answer(vecmill("prune", "news", "--keep", "1", "--json"))["removed"] == []
+    assert [line["problem"] for line in answer(vecmill("verify", "news", "--json"))] == [None] * 4
+    assert vecmill("tag", "news", "2", "stable") == (0, "version 2 of news is tagged stable\n", "")
+    assert answer(vecmill("tag", "news", "2", "stable", "--remove", "--json"))["tag"] is None
+    assert answer(vecmill("prune", "news", "--keep", "1", "--json"))["removed"] == ["v1"]
+
+
+def test_a_damaged_tag_file_is_named(vecmill: Command, workspace: Workspace) -> None:
+    (workspace.releases_folder("news") / "tags.json").write_text('{"stable": "one"}')
+    code, _, said = vecmill("nearest", "news", "word7", "--version", "stable")
+    assert code == 1
+    assert said.startswith("error: ")
+    assert "tags.json is damaged" in said
+
+
+def test_words_like_several_are_those_of_sql(vecmill: Command) -> None:
+    called = "from most_similar(['word3', 'word5'], ['word8'], k := 4, max_rank := 90)"
+    found = answer(
+        vecmill("similar", "news", "word3", "WORD5", "--minus", "word8", "-k", "4", "--max-rank", "90", "--json")
+    )
+    expected = answer(vecmill("sql", "news", called, "--json"))
+    assert [line["word"] for line in found] == [line["word"] for line in expected]
+    assert [line["similarity"] for line in found] == pytest.approx([line["similarity"] for line in expected], abs=1e-5)
+    found = answer(vecmill("analogy", "news", "word3", "word5", "word8", "-k", "2", "--json"))
+    expected = answer(vecmill("sql", "news", "from analogy('word3', 'word5', 'word8', k := 2)", "--json"))
+    assert [line["word"] for line in found] == [line["word"] for line in expected]
+    found = answer(vecmill("nearest", "news", "word3", "--max-rank", "20", "-k", "500", "--json"))
+    assert {line["rank"] for line in found} == set(range(1, 21)) - {5}
+    assert vecmill("analogy", "news", "word3", "word5", "word8")[1].startswith("word")
+
+
 def test_a_candidate_is_promoted_only_on_purpose(vecmill: Command, workspace: Workspace) -> None:
     code, _, said = vecmill("promote", "news", "ref")
     assert code == 2
@@ -213,7 +261,14 @@ def test_clean_reports_what_it_removes(vecmill: Command, workspace: Workspace) -
     ("arguments", "code", "message"),
     [
         (["rollback", "news", "7"], 1, "no release or candidate '7'"),
-        (["rollback", "news", "one"], 2, "Invalid value"),
+        (["rollback", "news", "one"], 1, "no release or candidate 'one'"),
+        (["rollback", "news", "refused"], 1, "is a refused candidate"),
+        (["tag", "news", "7", "stable"], 1, "no release or candidate '7'"),
+        (["tag", "news", "1", "2"], 2, "is not a valid tag"),
+        (["tag", "news", "1", "old", "--remove"], 1, "has no tag 'old'"),
+        (["nearest", "news", "word1", "--version", "9"], 1, "no release or candidate '9'"),
+        (["similar", "news", "word1", "wrod2"], 1, "has no word 'wrod2'; did you mean"),
+        (["analogy", "news", "word1", "word2", "quux"], 1, "has no word 'quux'"),
         (["rollback", "olds", "1"], 1, "no table 'olds'"),
         (["promote", "news", "nothing", "--yes"], 1, "no release or candidate 'nothing'"),
         (["promote", "../news", "x", "--yes"], 2, "is not a valid table name"),
@@ -238,7 +293,10 @@ def test_errors_are_named_and_set_the_exit_code(
 @pytest.mark.parametrize(
     ("typed", "offered"),
     [
-        ("build mo", {"movie-reviews", "movie-reviews-glove"}),
+        (
+            "build mo",
+            {"movie-reviews", "movie-reviews-distilled", "movie-reviews-fasttext", "movie-reviews-glove"},
+        ),
         ("nearest ", {"news"}),
         ("rollback news ", {"1", "2"}),
         ("promote news r", {"refused"}),

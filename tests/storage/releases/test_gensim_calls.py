@@ -205,7 +205,7 @@ def test_all_neighbors_are_given_for_null(connection: duckdb.DuckDBPyConnection)
 
 def test_filters_are_applied_together(connection: duckdb.DuckDBPyConnection) -> None:
     found = connection.execute(
-        "SELECT word FROM nearest_filtered('word1', pattern := '[37]$', min_count := ?, k := NULL)", [10 * (ROWS - 20)]
+        "SELECT word FROM nearest_filtered('word1', pattern := '*[37]', min_count := ?, k := NULL)", [10 * (ROWS - 20)]
     ).fetchall()
     assert {word for (word,) in found} == {"word3", "word7", "word13", "word17"}
 
@@ -226,3 +226,8 @@ def test_suggestions(tmp_path: Path, asked: str, expected: tuple[str, int] | Non
     with open_release(tmp_path / "r.duckdb") as connection:
         found = connection.execute("SELECT word, edits FROM suggest(?, k := 1)", [asked]).fetchone()
     assert found == expected
+
+
+def test_a_regular_expression_is_refused(connection: duckdb.DuckDBPyConnection) -> None:
+    with pytest.raises(duckdb.InvalidInputException, match="pattern is a glob"):
+        connection.execute("FROM nearest_filtered('word1', pattern := '^word')")

@@ -38,7 +38,7 @@ CALLS: dict[str, tuple[str, dict[str, object]]] = {
     ),
     "nearest_filtered": (
         "nearest_filtered({a}, words := {w}, min_count := {c}, pattern := {p}, k := {k}, max_rank := {m})",
-        {"a": "word1", "w": ["word3", "word4", "word50"], "c": 10, "p": "word", "k": 3, "m": 30},
+        {"a": "word1", "w": ["word3", "word4", "word50"], "c": 10, "p": "word*", "k": 3, "m": 30},
     ),
     "closer_than": ("closer_than({a}, {b})", {"a": "word1", "b": "word2"}),
     "rank_of": ("rank_of({a}, {b})", {"a": "word1", "b": "word2"}),

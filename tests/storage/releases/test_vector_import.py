@@ -16,7 +16,7 @@ from storage.layout import Workspace
 from storage.releases.exporting import export_table, write_vectors
 from storage.releases.importing import import_vectors
 from storage.releases.publishing import current_release
-from storage.releases.reader import check_release_file
+from storage.releases.reader import check_release_file, open_release
 from storage.vectors.format_names import VectorFormat
 from storage.vectors.formats import WordVectors, unknown_counts
 from storage.vectors.reference import DEFAULT_REFERENCE, read_reference
@@ -158,6 +158,17 @@ def test_counts_are_kept_and_must_not_rise(workspace: Workspace, tmp_path: Path)
     pq.write_table(pa.table(columns | {"count": [9, 1, 2]}), tmp_path / "rising.parquet")
     with pytest.raises(VectorFileError, match="the count of 'cat' is higher than that of the word before it; sort"):
         import_vectors(workspace, "news", str(tmp_path / "rising.parquet"))
+
+
+def test_only_the_first_rows_are_imported(workspace: Workspace, tmp_path: Path) -> None:
+    path = tmp_path / "glove.txt"
+    path.write_text("the 1 0\nof 0 1\nand 1 1\nzero 0 0\n")
+    done = import_vectors(workspace, "glove", str(path), limit=2)
+    assert (done.words, done.left_out) == (2, 0)
+    with open_release(workspace.table_file("glove")) as connection:
+        assert connection.execute("SELECT word FROM word_vectors ORDER BY rank").fetchall() == [("the",), ("of",)]
+        found = dict(connection.execute("SELECT name, value FROM settings WHERE name LIKE 'import.%'").fetchall())
+    assert (found["import.limit"], found["import.rows_in_source"]) == ("2", "4")
 
 
 def test_the_same_vectors_are_not_published_twice(workspace: Workspace, tmp_path: Path) -> None:

@@ -36,10 +36,13 @@ class PlainTrainer:
         self.keep_thresholds, self.noise_thresholds, self.noise_aliases = tables
         self.loss, self.pairs = 0.0, 0
 
-    def train(self, sentences: list[list[int]], key: int) -> None:
-        """Train the sentences as one chunk that is the whole training: the rate falls to its end."""
+    def train(self, sentences: list[list[int]], key: int, begin: int = 0, tokens: int | None = None) -> None:
+        """Train sentences of a chunk that is the whole training: the rate falls to its end.
+
+        begin: position of the first.  tokens: in the whole chunk; None: these sentences are all.
+        """
         self.keep_key, self.window_key, self.noise_key = (random_bits(key, number) for number in range(3))
-        begin, tokens = 0, sum(map(len, sentences))
+        tokens = tokens or sum(map(len, sentences))
         for sentence in sentences:
             kept = [token for place, token in enumerate(sentence, begin) if self.is_kept(token, place)]
             for place, center in enumerate(kept):
