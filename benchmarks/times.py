@@ -175,9 +175,9 @@ def page(lines: Sequence[Line]) -> str:
     rows = [
         "# Times of commands",
         "",
-        "Whole processes on two cores, with Prefect's home and Numba's cache warm; medians, this state and the",
-        "earlier one in turn. A ratio below 1 is faster. On a machine with other work only processor time and memory",
-        "are comparable. gensim answers from the same vectors, memory-mapped.",
+        "Whole processes on two cores, with Prefect's home and Numba's cache warm; medians, this state and the earlier",
+        "one in turn. A ratio below 1 is faster than before. On a machine with other work only processor time and",
+        "memory are comparable. gensim answers from the same vectors, memory-mapped.",
         "Written by `python -m benchmarks times --before CHECKOUT`.",
         "",
         "| command | seconds | processor seconds | MB | seconds / before | processor / before | MB / before | gensim |",

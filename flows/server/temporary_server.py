@@ -81,6 +81,9 @@ class TemporaryServer:
         """Stop the server, which first stores the events it has received."""
         atexit.unregister(self.stop)
         temporary_server.cache_clear()
+        if not self._used:
+            # It imports, or waits; there is nothing to store.
+            self.process.kill()
         if self.process.stdin:
             self.process.stdin.close()
         try:

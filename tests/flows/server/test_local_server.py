@@ -49,7 +49,7 @@ def test_a_configured_server_is_used_instead() -> None:
     server = TemporaryServer()
     with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}), server.use():
         assert PREFECT_API_URL.value() == "http://127.0.0.1:9/api"
-    assert server.process.returncode == 0
+    assert server.process.returncode is not None
 
 
 @pytest.mark.long
