@@ -1,7 +1,7 @@
 """`vecmill downstream`: accuracy of a review classifier on the vectors of a release."""
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
@@ -13,6 +13,7 @@ from storage.layout import resolve_workspace
 
 if TYPE_CHECKING:
     from tasks.downstream import DownstreamResult
+    from tasks.metrics.downstream import Network
 
 
 class NetworkName(StrEnum):
@@ -20,11 +21,6 @@ class NetworkName(StrEnum):
 
     MEAN = "mean"
     TRANSFORMER = "transformer"
-
-    @property
-    def network(self) -> Literal["mean", "transformer"]:
-        """The value as the library types it."""
-        return "mean" if self is NetworkName.MEAN else "transformer"
 
 
 def register(app: typer.Typer) -> None:
@@ -61,7 +57,7 @@ def downstream(
 
     with shown_progress():
         resolved_workspace = resolve_workspace(workspace)
-        networks = [name.network for name in network or [NetworkName.MEAN]]
+        networks: list[Network] = [name.value for name in network or [NetworkName.MEAN]]
         result = score_downstream(
             resolved_workspace, table, version, epochs=epochs, seed=seed, unseen=unseen, networks=networks
         )
