@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -33,7 +33,8 @@ from tasks.trainers.interface import ArrayTokenSource, Vocabulary
 WIKIPEDIA = ROOT.parent / "shared" / "data" / "corpora" / "enwiki2015_AA_wikiextractor.txt.zst"
 MIN_COUNT, DIMENSION, EPOCHS, NEIGHBORS, SEED = 3, 100, 10, 10, 1
 FEWEST_WORDS, PARAGRAPHS = 40, 10
-Vectors = NDArray[np.float32] | csr_matrix
+# float32 in an array or a sparse matrix.
+Vectors: TypeAlias = Any
 
 
 class Labelled(NamedTuple):
