@@ -54,7 +54,9 @@ def text_tokens(shape: Shape) -> str:
 def weighted_mean(shape: Shape, spelt: str) -> str:
     """The end of a query with the words in `listed`: the mean of the vectors of those that are known.
 
-    One aggregate per number: over many texts 2.6 times as fast as lists, and 12 times as fast as rows of numbers.
+    One aggregate per number: over many texts up to 2.6 times as fast as lists, and 12 times as fast as rows of numbers.
+    A single text of 300 numbers pays 70 ms for planning. Lists take 4 ms, but DuckDB 1.5.6 then returns zeros, or fails
+    with an impossible length, where texts of a column have no known word.
     The cast comes last, because CASE has no arrays.
     """
     numbers = ", ".join(f"sum(weight * vector[{place}]) / sum(weight)" for place in range(1, shape.dimension + 1))
