@@ -3,6 +3,7 @@
 import typer
 
 from benchmarks.defaults import search_defaults
+from benchmarks.documents import measure_documents
 from benchmarks.evaluation import measure_evaluation
 from benchmarks.families import measure_families
 from benchmarks.fault_report import measure_faults
@@ -16,6 +17,7 @@ from benchmarks.warm_start import measure_warm_start
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Compare vecmill with its peers.")
 app.command("defaults")(search_defaults)
+app.command("documents")(measure_documents)
 app.command("evaluation")(measure_evaluation)
 app.command("families")(measure_families)
 app.command("faults")(measure_faults)
