@@ -185,7 +185,7 @@ class DistilledConfig(TrainerConfig):
         "the extra encoders",
     )
     dimension: int = Field(256, ge=8, le=1024, description="length of each vector, at most that of the encoder's")
-    epochs: Literal[1] = Field(1, description="each word is encoded once")
+    epochs: int = Field(1, ge=1, le=1, description="each word is encoded once")
     seed: int = Field(1, ge=0, le=2**31 - 1, description="stored with the release; nothing here is random")
     start_from: None = Field(None, description="none: nothing is trained, so there is nothing to start from")
     backend: Literal["auto", "torch"] = Field("auto", description="the library that runs the encoder")
