@@ -23,13 +23,13 @@ from benchmarks.trainers import BenchmarkSettings, Trained, text_vocabulary, tra
 from benchmarks.training_plan import WIKIPEDIA
 from storage.corpus.cooccurrences import CooccurrenceCorpus, SpilledRuns, write_cooccurrences
 from storage.vectors.encoders import find_encoder
-from tasks.text.ngrams import ngram_buckets
 from tasks.trainers.backends import resolve_config, train
 from tasks.trainers.bookkeeping import first_state
 from tasks.trainers.config import DistilledConfig, FastTextConfig, GloveConfig, SkipGramConfig
 from tasks.trainers.cpu.cooccurrences import count_cooccurrences, decoded
 from tasks.trainers.cpu.subwords import composed_vectors
 from tasks.trainers.encoder import WordEncoder
+from tasks.trainers.ngrams import ngram_buckets
 from tasks.trainers.reduction import distil, fuse, unit_rows
 
 # Their skip-gram has vecmill's default rate; GloVe has its own settings.

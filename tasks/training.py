@@ -177,7 +177,7 @@ def _ngrams(words: list[str], config: TrainingConfig) -> tuple[NDArray[np.int64]
     """The hash buckets of each word's n-grams, for the family that composes words of them."""
     if not isinstance(config, FastTextConfig) or config.buckets is None:
         return None
-    from tasks.text.ngrams import ngram_buckets
+    from tasks.trainers.ngrams import ngram_buckets
 
     return ngram_buckets(words, config.minimum_ngram, config.maximum_ngram, config.buckets)
 

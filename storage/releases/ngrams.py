@@ -2,7 +2,7 @@
 
 The vectors of the hash buckets are stored with 8 bits per number and one scale per row, so that they take less space
 than the words' own. On the movie reviews a composed vector then differs from the exact one by a cosine of 1e-4 or less.
-`tasks/text/ngrams.py` is the same hash in Python.
+`tasks/trainers/ngrams.py` is the same hash in Python.
 """
 
 from dataclasses import dataclass

@@ -67,7 +67,7 @@ def _compile(text: str) -> None:
     vocabulary = Vocabulary(np.full(WORDS, 2, dtype=np.int64), np.ones(WORDS), np.full(WORDS, 1 / WORDS))
     if isinstance(config, FastTextConfig):
         # Deferred: imports Numba.
-        from tasks.text.ngrams import ngram_buckets
+        from tasks.trainers.ngrams import ngram_buckets
 
         words, buckets = [f"word{number}" for number in range(WORDS)], default_buckets(WORDS)
         config = config.model_copy(update={"buckets": buckets})

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tasks.text.ngrams import ngram_buckets
 from tasks.trainers.backends import train
 from tasks.trainers.bookkeeping import first_state
 from tasks.trainers.config import CbowConfig, FastTextConfig, SkipGramConfig
 from tasks.trainers.cpu.subwords import composed_vectors, segment_tokens, train_fasttext
 from tasks.trainers.interface import NGRAM_VECTORS, ArrayTokenSource, DivergenceError, TrainingState
+from tasks.trainers.ngrams import ngram_buckets
 from tasks.trainers.sampling import alias_table, chunk_key, default_buckets, probability_thresholds
 from tests.trainers.corpora import nearest_rows, some_vocabulary, topic_sentences
 from tests.trainers.cpu.plain_word2vec import PlainTrainer

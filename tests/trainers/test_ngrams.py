@@ -6,7 +6,7 @@ from gensim.models.fasttext import ft_ngram_hashes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.text.ngrams import ngram_buckets
+from tasks.trainers.ngrams import ngram_buckets
 
 LENGTHS = st.tuples(st.integers(1, 7), st.integers(0, 4)).map(lambda pair: (pair[0], sum(pair)))
 
