@@ -7,7 +7,7 @@ from setuptools import setup
 from setuptools.command.build_py import build_py
 
 
-class BuildWithDeployments(build_py):
+class BuildWithDeployments(build_py):  # type: ignore[misc]
     """Copy prefect.yaml, which a checkout keeps at its top, next to the code that reads it."""
 
     def run(self) -> None:

@@ -3,12 +3,14 @@
 import json
 import os
 import resource
+import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -91,12 +93,15 @@ def measure_times(
         Path | None, typer.Option(help="checkout of an earlier state, run with this environment's libraries")
     ] = None,
     turns: Annotated[int, typer.Option(min=1, help="turns of each short command; the median counts")] = 3,
+    kept: Annotated[
+        Path | None, typer.Option("--folder", help="keep workspaces and Prefect's homes here, warm for the next time")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
     """Time whole commands, this state and an earlier one in turn, and write benchmarks/results/times.md."""
     checkouts = {"now": ROOT} | ({"before": before.resolve()} if before else {})
-    with tempfile.TemporaryDirectory() as folder:
-        lines = _measure(checkouts, Path(folder), turns)
+    with nullcontext(kept) if kept else tempfile.TemporaryDirectory() as folder:
+        lines = _measure(checkouts, Path(folder).resolve(), turns)
     if as_json:
         typer.echo(json.dumps([asdict(line) for line in lines]))
     else:
@@ -108,13 +113,18 @@ def _measure(checkouts: dict[str, Path], folder: Path, turns: int) -> list[Line]
     workspaces = {state: folder / state for state in checkouts}
     # Numba's cache and Prefect's database belong to the state, and are warm afterwards.
     for state, checkout in checkouts.items():
-        _run(checkout, folder, state, BUILD, workspaces[state])
+        if not (workspaces[state] / "tables").is_dir():
+            _run(checkout, folder, state, BUILD, workspaces[state])
     lines = []
     for case in CASES:
         costs = {state: Cost() for state in checkouts}
         for turn in range(case.turns or turns):
             for state, checkout in checkouts.items():
                 workspace = folder / f"{state}-{turn}" if case.new else workspaces[state]
+                # The report keeps its map there.
+                shutil.rmtree(workspace / "maps", ignore_errors=True)
+                if case.new:
+                    shutil.rmtree(workspace, ignore_errors=True)
                 costs[state].add(*_run(checkout, folder, state, case.arguments, workspace, case.code))
         gensim = _gensim(folder, workspaces["now"], turns) if case.name == "nearest" else None
         lines.append(Line(case.name, costs["now"], costs.get("before"), gensim))
@@ -166,7 +176,8 @@ def page(lines: Sequence[Line]) -> str:
         "# Times of commands",
         "",
         "Whole processes on two cores, with Prefect's home and Numba's cache warm; medians, this state and the earlier",
-        "one in turn. A ratio below 1 is faster than before. gensim answers from the same vectors, memory-mapped.",
+        "one in turn. A ratio below 1 is faster than before. On a machine with other work only processor time and memory",
+        "are comparable. gensim answers from the same vectors, memory-mapped.",
         "Written by `python -m benchmarks times --before CHECKOUT`.",
         "",
         "| command | seconds | processor seconds | MB | seconds / before | processor / before | MB / before | gensim |",

@@ -14,12 +14,13 @@ from storage.layout import resolve_workspace
 from storage.releases.publishing import current_release
 from tasks.arrivals import look_for_new_text
 from tasks.corpus_config import CorpusConfig
+from tasks.documents_config import DocumentsConfig
 from tasks.downloading import download_corpus
 from tasks.encoded_words import check_encoder
 from tasks.evaluation import EvaluationConfig, check_reference
 from tasks.mirroring import mirror_releases
 from tasks.parameters import BuildParameters
-from tasks.pipeline import NothingToTrainError, build_model, evaluate_model
+from tasks.pipeline import NothingToTrainError, add_documents, build_model, evaluate_model
 from tasks.publication_config import PublicationConfig, check_publication
 from tasks.publishing import judge_release, publish_vectors
 from tasks.release_report import ReportConfig
@@ -60,6 +61,7 @@ def build_word_vectors(
     evaluation: EvaluationConfig = EvaluationConfig(),
     publication: PublicationConfig = PublicationConfig(),
     report: ReportConfig = ReportConfig(),
+    documents: DocumentsConfig = DocumentsConfig(),
     workspace: str | None = None,
 ) -> BuildResult:
     """Turn a text corpus into a published table of word vectors.
@@ -72,6 +74,7 @@ def build_word_vectors(
         evaluation: The gold sets and reference vectors to evaluate against.
         publication: The table to publish, and the gates a release must pass.
         report: The HTML report of each release.
+        documents: Vectors of the corpus' documents.
         workspace: Folder for all artefacts; default: $VECMILL_WORKSPACE, else ./workspace.
 
     Raises:
@@ -80,7 +83,7 @@ def build_word_vectors(
     """
     parameters = BuildParameters(
         corpus=corpus, tokenizer=tokenizer, vocabulary=vocabulary, training=training,
-        evaluation=evaluation, publication=publication, report=report,
+        evaluation=evaluation, publication=publication, report=report, documents=documents,
     )  # fmt: skip
     publication = parameters.publication
     resolved_workspace = resolve_workspace(workspace)
@@ -101,6 +104,7 @@ def build_word_vectors(
                 run.ended(nothing_to_do(arrivals.once_read(reason.corpus), current, resolved_workspace, str(reason)))
             )
         lineage = evaluate_model(model, parameters, resolved_workspace, current)
+        lineage = add_documents(lineage, parameters, resolved_workspace)
         verdicts = judge_release(lineage, publication, current, resolved_workspace)
         published = publish_vectors(lineage, verdicts, parameters, current, resolved_workspace)
         result = run.ended(build_result(lineage, published, arrivals.once_read(model.corpus)))

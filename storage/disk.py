@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,6 +36,16 @@ def sync_path(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def check_free_space(folder: Path, needed: int, content: str) -> None:
+    """Raise WorkspaceError if the disk of a folder has less space than `needed` bytes. content: what needs it."""
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise WorkspaceError(
+            f"the disk of the workspace is too small: {content} needs about {needed / 1e9:,.3f} GB and {folder} has "
+            f"{free / 1e9:,.3f} GB left; free some space or choose another folder with --workspace"
+        )
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 A workspace is one folder. Stages are named by digest, releases by table:
 
     corpora/ tokens/ vocabularies/ encoded/ cooccurrences/ encodings/ models/ evaluations/ comparisons/ maps/
+    document_vectors/
                                       <digest>/ with a manifest.json when complete
     tables/<table>.duckdb             the current release, a hard link; next to it a dangling .wal symlink, which
                                       stops even root from writing through that name

@@ -52,7 +52,7 @@ def _shown_table(workspace: Workspace, name: str, folder: Path) -> ShownTable:
 
 
 def _shown_release(release: Release, current: int | None, folder: Path) -> ShownRelease:
-    summary = summarize_release(release, current)
+    summary = summarize_release(release, current, {})
     candidate = summary.version is None
     report = quote(Path(os.path.relpath(report_file(release), folder)).as_posix())
     return ShownRelease(

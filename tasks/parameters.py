@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from tasks.corpus_config import CorpusConfig
+from tasks.documents_config import DocumentsConfig
 from tasks.publication_config import PublicationConfig
 from tasks.release_report import ReportConfig
 from tasks.scoring import EvaluationConfig
@@ -31,6 +32,7 @@ class BuildParameters(ModelParameters):
     evaluation: EvaluationConfig = EvaluationConfig()
     publication: PublicationConfig = Field(PublicationConfig(), validate_default=True)
     report: ReportConfig = ReportConfig()
+    documents: DocumentsConfig = DocumentsConfig()
 
     @field_validator("publication")
     @classmethod

@@ -4,7 +4,7 @@ Stages run as Prefect tasks inside a flow run and as plain functions outside one
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, ParamSpec, TypeVar
 
 from prefect import Task
@@ -17,6 +17,7 @@ from storage.stages import Manifest
 from tasks.comparison import ComparisonFacts, compare_with_current
 from tasks.cooccurrences import CooccurrenceFacts, count_cooccurrences
 from tasks.corpus import CorpusFacts, fetch_corpus
+from tasks.document_vectors import DocumentFacts, compute_document_vectors
 from tasks.encoded_words import EncodingFacts, encode_words, encoder_setting
 from tasks.evaluation import EvaluationFacts, evaluate_vectors
 from tasks.fusion import distil_vectors, fuse_vectors
@@ -61,10 +62,12 @@ class Lineage(ModelLineage):
     """The manifests of the stages that produced a model and its scores.
 
     comparison: with the current release, None if there was nothing to compare with.
+    documents: None unless their vectors are published.
     """
 
     evaluation: Manifest[EvaluationFacts]
     comparison: Manifest[ComparisonFacts] | None = None
+    documents: Manifest[DocumentFacts] | None = None
 
 
 class NothingToTrainError(Exception):
@@ -122,6 +125,19 @@ def evaluate_model(
     scores = _run(evaluate_vectors, model.training, model.vocabulary, evaluation, workspace, matrix)
     changes = _run(compare_with_current, model.training, model.vocabulary, evaluation, publication, current, workspace)
     return Lineage(**vars(model), evaluation=scores, comparison=changes)
+
+
+def add_documents(lineage: Lineage, parameters: BuildParameters, workspace: Workspace) -> Lineage:
+    """Compute the vectors of the documents, if the settings ask for them."""
+    config, publication = parameters.documents, parameters.publication
+    if not config.enabled:
+        return lineage
+    turned = lineage.comparison if publication.align != "none" else None
+    documents = _run(
+        compute_document_vectors, lineage.tokens, lineage.vocabulary, lineage.training, config, workspace,
+        publication.published_matrix, turned,
+    )  # fmt: skip
+    return replace(lineage, documents=documents)
 
 
 def _run(stage: Task[P, R], *args: P.args, **kwargs: P.kwargs) -> R:

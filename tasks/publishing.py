@@ -20,6 +20,7 @@ from storage.models.comparisons import CHANGE_METRICS, read_rotation
 from storage.models.evaluations import read_compared_words, read_evaluation
 from storage.models.matrices import Matrix, read_optimizer, read_vectors
 from storage.models.rows import WHOLE, EvaluationRow
+from storage.releases.documents import DocumentRows, read_documents
 from storage.releases.file import ReleaseContent, content_sha256
 from storage.releases.ngrams import NgramContent
 from storage.releases.publishing import keep_candidate, publish_release
@@ -151,6 +152,12 @@ def _settings(lineage: Lineage, parameters: BuildParameters) -> dict[str, BaseMo
 def _is_published(current: Release, content: ReleaseContent, lineage: Lineage, config: PublicationConfig) -> bool:
     """Whether the current release holds this model. One that was aligned with its predecessor has other vectors."""
     aligned = config.align == "previous" and is_same_model(current, lineage.training.digest, config.published_matrix)
+    stored, documents = read_documents(current.path), content.documents
+    if (stored is None) != (documents is None):
+        return False
+    # Compared with itself, an aligned release has no rotation, so its documents would have another digest.
+    if stored and documents and not aligned and stored.digest != documents.digest:
+        return False
     return aligned or current.row.sha256 == content_sha256(content)
 
 
@@ -210,9 +217,18 @@ def _content(
         compared_words=[word for stage in _measuring_stages(lineage) for word in read_compared_words(stage.path)],
         gates=[GateRow(**row) for row in verdict_rows(verdicts)],
         tokenizer=read_tokenizer(lineage.tokens.path),
+        documents=_documents(lineage),
         ngrams=_ngrams(lineage),
         settings={section: model.model_dump(mode="json") for section, model in settings.items()},
     )
+
+
+def _documents(lineage: Lineage) -> DocumentRows | None:
+    stage = lineage.documents
+    if stage is None:
+        return None
+    facts = stage.facts
+    return DocumentRows(stage.path, stage.digest, stage.config["method"], facts.documents, facts.without_words)
 
 
 def _provenance(lineage: Lineage, settings: Mapping[str, BaseModel]) -> Provenance:

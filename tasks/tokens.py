@@ -1,9 +1,7 @@
 """Tokenize the corpus: documents in, their tokens out."""
 
 import logging
-from collections import deque
-from collections.abc import Callable, Collection, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
@@ -18,21 +16,22 @@ from storage.corpus.finished_batches import clear_interrupted
 from storage.corpus.known_rows import link_known_rows, write_rows
 from storage.corpus.segments import Batch, read_index
 from storage.corpus.source_sequences import split_items
-from storage.corpus.tokens import TOKENS, read_segment_tokens, write_counts
+from storage.corpus.tokens import TOKENS, write_counts
+from storage.corpus.word_counts import SpilledCounts
 from storage.layout import Workspace
 from storage.stages import Manifest, Stage, StageFacts, complete_stage
+from tasks.ahead import map_ahead
 from tasks.corpus import CorpusFacts
 from tasks.documents import Dropped, choose_documents
 from tasks.text.tokenizers import TokenizerConfig, tokenize
-from tasks.text.vocabulary import count_words
+from tasks.text.vocabulary import WordCounter
 from tasks.tokenizing import check_tokenizer, token_batches, warn_of_unsegmented_text
-from tasks.trainers.backends import available_cores
 
 logger = logging.getLogger(__name__)
 
 STAGE_VERSION = 4
-# Each holds a few MiB of text and ten times that in tokens. The single writer thread cannot keep up with more.
-MOST_WORKERS = 8
+# Distinct words counted in memory, about 100 bytes each; more are counted in parts on disk.
+MOST_DISTINCT = 1 << 22
 
 
 class TokensFacts(StageFacts):
@@ -90,9 +89,9 @@ def tokenize_corpus(
         else:
             size = sum(index[file].size for file in fresh)
             batches = token_batches(corpus.path, fresh, config, folder, dropped, size)
-        rows = write_rows(folder, TOKENS, stage.digest, files, known, batches)
-        counted = count_words(read_segment_tokens(folder, stage.digest))
-        write_counts(folder, stage.digest, counted.words, counted.counts)
+        counts = _Counts(folder, stage.digest)
+        rows = write_rows(folder, TOKENS, stage.digest, files, known, batches, on_write=counts.add)
+        counts.write()
         return TokensFacts(
             documents=sum(row.documents for row in rows),
             tokens=sum(row.size for row in rows),
@@ -107,17 +106,35 @@ def tokenize_corpus(
 
 
 def _tokenized(folder: Path, files: Collection[int], split: Callable[[pa.Array], pa.Array]) -> Iterator[Batch]:
-    """Batches in order, a few ahead on several cores: Arrow's and Numba's kernels release the GIL."""
-    workers = min(available_cores(), MOST_WORKERS)
-    waiting: deque[tuple[Batch, Future[pa.Array]]] = deque()
-    with ThreadPoolExecutor(workers) as threads:
-        for batch in read_documents(folder, files):
-            waiting.append((batch, threads.submit(split, batch.columns[2])))
-            if len(waiting) > workers:
-                yield _with_tokens(*waiting.popleft())
-        while waiting:
-            yield _with_tokens(*waiting.popleft())
+    def tokens(batch: Batch) -> pa.Array:
+        return split(batch.columns[2])
+
+    for batch, lists in map_ahead(tokens, read_documents(folder, files)):
+        yield Batch(batch.files, [batch.columns[0], batch.columns[1], lists])
 
 
-def _with_tokens(batch: Batch, tokens: "Future[pa.Array]") -> Batch:
-    return Batch(batch.files, [batch.columns[0], batch.columns[1], tokens.result()])
+class _Counts:
+    """The words of the segment that is written, counted on the way to the writer."""
+
+    def __init__(self, folder: Path, segment: str) -> None:
+        self._folder, self._segment = folder, segment
+        self._counter, self._spilled = WordCounter(), SpilledCounts(folder, segment)
+
+    def add(self, columns: Sequence[pa.Array]) -> None:
+        """Count the tokens of some rows."""
+        self._counter.add(columns[2])
+        if self._counter.distinct > MOST_DISTINCT:
+            self._spill()
+
+    def write(self) -> None:
+        """Write the counts of the whole segment."""
+        if len(self._spilled):
+            self._spill()
+            self._spilled.write_sum()
+        else:
+            counted = self._counter.take()
+            write_counts(self._folder, self._segment, counted.words, counted.counts)
+
+    def _spill(self) -> None:
+        part = self._counter.take()
+        self._spilled.add(part.words, part.counts)

@@ -190,6 +190,7 @@ def _initial_state(start: StartPoint, words: list[str], counts: Vocabulary, conf
             f"training.start_from: {config.model} continues only from all matrices of a {config.model} model, and "
             f"{start.release} does not have them ({what}); set training.start_from=none and corpus.train_on=all"
         )
+    assert not isinstance(config, DistilledConfig)  # its settings refuse start_from
     state = first_state(counts, config)
     earlier = read_start(start)
     try:

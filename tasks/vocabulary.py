@@ -10,18 +10,17 @@ from prefect.cache_policies import NO_CACHE
 
 from storage.corpus.encoded import EncodedRows, write_encoded
 from storage.corpus.segments import read_index
-from storage.corpus.tokens import TokenBatch, read_counts, read_tokens
+from storage.corpus.tokens import TokenBatch, read_tokens
 from storage.corpus.vocabularies import WordTable, read_vocabulary, write_vocabulary
+from storage.corpus.word_counts import FrequentWords, read_frequent_words
 from storage.errors import VocabularyError
 from storage.layout import Workspace
 from storage.stages import Manifest, Stage, StageFacts, complete_stage
+from tasks.ahead import map_ahead
 from tasks.text.vocabulary import (
     VocabularyConfig,
-    WordCounts,
-    add_counts,
     keep_probability,
     noise_probability,
-    select_words,
     token_ids,
     word_array,
 )
@@ -92,25 +91,24 @@ def build_vocabulary(
     """Count the words and keep the frequent ones. Raises VocabularyError if fewer than two remain."""
 
     def build(folder: Path) -> VocabularyFacts:
-        counted = add_counts(WordCounts(words, counts) for words, counts in read_counts(tokens.path))
-        kept = select_words(counted, config)
+        kept = read_frequent_words(tokens.path, config.min_count, config.max_size, folder)
         if len(kept.words) < 2:
-            raise _too_few_words(counted, kept, config)
+            raise _too_few_words(kept, config)
         write_vocabulary(
             folder,
             WordTable(
                 words=kept.words.to_pylist(),
                 counts=kept.counts,
-                frequency=kept.counts / counted.total,
+                frequency=kept.counts / kept.total,
                 keep_probability=keep_probability(kept.counts, config.subsample_threshold),
                 noise_probability=noise_probability(kept.counts, config.noise_exponent),
             ),
         )
         return VocabularyFacts(
             words=len(kept.words),
-            distinct_words=len(counted.words),
-            corpus_tokens=counted.total,
-            covered_tokens=kept.total,
+            distinct_words=kept.distinct,
+            corpus_tokens=kept.total,
+            covered_tokens=int(kept.counts.sum()),
         )
 
     manifest = complete_stage(workspace, vocabulary_stage(tokens, config), build)
@@ -154,16 +152,18 @@ def encode_corpus(
 
 def _encoded(batches: Iterable[TokenBatch], words: list[str]) -> Iterator[EncodedRows]:
     known = word_array(words)
-    for batch in batches:
-        ids, offsets = token_ids(batch.tokens, known)
-        yield EncodedRows(batch.document_ids.to_numpy(), batch.parts.to_numpy(), ids, offsets)
+
+    def ids(batch: TokenBatch) -> EncodedRows:
+        return EncodedRows(batch.document_ids.to_numpy(), batch.parts.to_numpy(), *token_ids(batch.tokens, known))
+
+    return (rows for _, rows in map_ahead(ids, batches))
 
 
-def _too_few_words(counted: WordCounts, kept: WordCounts, config: VocabularyConfig) -> VocabularyError:
+def _too_few_words(kept: FrequentWords, config: VocabularyConfig) -> VocabularyError:
     size = "1 word" if len(kept.words) else "no word"
-    most = f", the most frequent one {int(counted.counts[0]):,} times" if len(counted.words) else ""
+    most = f", the most frequent one {kept.highest:,} times" if kept.distinct else ""
     remedy = "lower vocabulary.min_count or add text" if config.min_count > 1 else "add text"
     return VocabularyError(
         f"the vocabulary has {size} with min_count={config.min_count}, but training needs at least two "
-        f"(the corpus has {counted.total:,} tokens, {len(counted.words):,} distinct{most}); {remedy}"
+        f"(the corpus has {kept.total:,} tokens, {kept.distinct:,} distinct{most}); {remedy}"
     )

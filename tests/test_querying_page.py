@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 
 from storage.layout import Workspace
 from storage.releases.publishing import publish_release
-from tests.storage.sample_releases import content
+from tests.storage.sample_releases import content, sample_documents
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "docs/querying.md").read_text(encoding="utf-8")
@@ -40,7 +41,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("querying")
     for seed in (1, 2):
         words = [*WORDS, *(f"word{number}" for number in range(100))]
-        publish_release(Workspace(folder / "workspace"), "movie-reviews", content(words, seed=seed))
+        release = replace(content(words, seed=seed), documents=sample_documents(folder / f"stage{seed}"))
+        publish_release(Workspace(folder / "workspace"), "movie-reviews", release)
     return folder
 
 

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from storage.errors import ReleaseError, UnknownWordError
 from storage.releases.loading import LoadedRelease, connect_release, load_release, locate_release
-from storage.releases.querying import words_spelt_alike
+from storage.releases.querying import is_unicode, words_spelt_alike
 from storage.releases.reader import open_release
 from storage.releases.schema import ReleaseRow
 from vecmill.search import (
@@ -130,10 +130,16 @@ class Table:
         return self._row(word) + 1
 
     def vector(self, word: str, unknown: Literal["error", "nan"] = "error") -> NDArray[np.float32]:
-        """(D,) vector of a word, of unit length. unknown: "nan" returns NaN instead of raising UnknownWordError."""
-        if unknown == "nan" and word not in self:
+        """(D,) vector of a word, of unit length; where the release has n-grams, unknown words are composed of theirs.
+
+        unknown: "nan" returns NaN instead of raising UnknownWordError.
+        """
+        found = self._find(word)
+        if found is not None:
+            return np.array(found[0])
+        if unknown == "nan":
             return np.full(self.dimension, np.nan, np.float32)
-        return np.array(self._vectors[self._row(word)])
+        raise UnknownWordError(self._unknown(word))
 
     def vectors(
         self, words: Sequence[str] | None = None, unknown: Literal["error", "skip", "nan"] = "error"
@@ -166,11 +172,15 @@ class Table:
         unknown: Literal["error", "skip"] = "error",
     ) -> list[list[Neighbor]]:
         """`nearest` of N words at once, which is faster. unknown: "skip" returns an empty list for such a word."""
-        rows = [self._row(word) if unknown == "error" or word in self else None for word in words]
-        known = [row for row in rows if row is not None]
-        directions = [unit_direction(self._vectors[row]) for row in known]
-        found = iter(self._search(directions, [[row] for row in known], k, max_rank))
-        return [[] if row is None else next(found) for row in rows]
+        asked = [self._find(word) for word in words]
+        for word, found in zip(words, asked, strict=True):
+            if found is None and unknown == "error":
+                raise UnknownWordError(self._unknown(word))
+        known = [found for found in asked if found is not None]
+        results = iter(
+            self._search([unit_direction(vector) for vector, _ in known], [own for _, own in known], k, max_rank)
+        )
+        return [[] if found is None else next(results) for found in asked]
 
     def nearest_to(self, vector: ArrayLike, k: int = 10, max_rank: int | None = None) -> list[Neighbor]:
         """The k words nearest to a vector (D,) of any length; none for a vector of zeros, NaN or infinities."""
@@ -367,9 +377,19 @@ class Table:
             raise UnknownWordError(self._unknown(word))
         return row
 
+    def _find(self, word: str) -> tuple[NDArray[np.float32], list[int]] | None:
+        """The vector of a word, with its row if it is in the table; None if it is unknown and cannot be composed."""
+        row = self._rows.get(self._spelt(word))
+        if row is not None:
+            return self._vectors[row], [row]
+        if not self._loaded.ngrams or not is_unicode(word):
+            return None
+        ((composed,),) = self._connection.execute("SELECT word_vector(?)", [word]).fetchall()
+        return None if composed is None else (np.array(composed, np.float32), [])
+
     def _unknown(self, word: str) -> str:
         with open_release(self.path) as connection:
-            alike = words_spelt_alike(connection, word)
+            alike = words_spelt_alike(connection, word) if is_unicode(word) else []
         hint = f"did you mean {', '.join(alike)}?" if alike else 'check with `word in table`, or see unknown="skip"'
         return f"{self.name!r} has no word {word[:80]!r}; {hint}"
 

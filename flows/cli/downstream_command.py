@@ -13,6 +13,7 @@ from storage.layout import resolve_workspace
 
 if TYPE_CHECKING:
     from tasks.downstream import DownstreamResult
+    from tasks.metrics.downstream import Network
 
 
 class NetworkName(StrEnum):
@@ -56,7 +57,7 @@ def downstream(
 
     with shown_progress():
         resolved_workspace = resolve_workspace(workspace)
-        networks = [name.value for name in network or [NetworkName.MEAN]]
+        networks: list[Network] = [name.value for name in network or [NetworkName.MEAN]]
         result = score_downstream(
             resolved_workspace, table, version, epochs=epochs, seed=seed, unseen=unseen, networks=networks
         )

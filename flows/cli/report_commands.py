@@ -14,6 +14,7 @@ from flows.cli.options import JsonOption, TableArgument, WorkspaceOption, print_
 from flows.cli.printable import printable
 from storage.errors import SettingsError
 from storage.layout import resolve_workspace
+from storage.named_paths import check_allowed
 
 MOST_PLOTTED = 500
 
@@ -178,6 +179,7 @@ def _group_lines(option: str) -> list[str]:
     try:
         if not path.is_file():
             return [option]
+        check_allowed([path], "--groups")
         lines = path.read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError as error:
         raise SettingsError(f"--groups: {path} is not valid UTF-8: {error.reason} at byte {error.start}") from error

@@ -13,6 +13,7 @@ from tasks.arrivals import Arrivals, find_arrivals
 from tasks.comparison import comparison_stage
 from tasks.cooccurrences import cooccurrence_stage
 from tasks.corpus import corpus_stage
+from tasks.document_vectors import documents_stage
 from tasks.encoded_words import encoding_stage
 from tasks.evaluation import evaluation_stage
 from tasks.fusion import distilled_stage, fusion_stage
@@ -62,8 +63,14 @@ def plan_stages(parameters: BuildParameters, workspace: Workspace) -> tuple[Arri
             unfused, training = training, fusion_stage(training, vocabulary, encodings, parameters.training)
     evaluation = evaluation_stage(training, vocabulary, parameters.evaluation, parameters.publication.published_matrix)
     comparison = comparison_stage(training, vocabulary, parameters.evaluation, parameters.publication, release)
+    documents = None
+    if parameters.documents.enabled:
+        turned = comparison if parameters.publication.align != "none" else None
+        matrix = parameters.publication.published_matrix
+        documents = documents_stage(tokens, vocabulary, training, parameters.documents, matrix, turned)
     stages: tuple[Stage[Any] | None, ...] = (
         corpus, tokens, vocabulary, encoded, cooccurrences, encodings, unfused, training, evaluation, comparison,
+        documents,
     )  # fmt: skip
     return arrivals, [
         PlannedStage(

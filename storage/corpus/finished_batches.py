@@ -18,6 +18,8 @@ def clear_interrupted(stage_folder: Path) -> None:
     for path in stage_folder.iterdir():
         if path.is_file():
             path.unlink()
+        elif not path.name.startswith(PREFIX):
+            shutil.rmtree(path)
 
 
 class FinishedBatches:

@@ -8,11 +8,13 @@ import logging
 import os
 import shutil
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import pyarrow as pa
 
 from storage.corpus.segments import (
     INDEX,
@@ -116,14 +118,15 @@ def write_rows(
     known: KnownRows,
     fresh: Iterable[Batch],
     unreadable: Collection[int] = (),
+    on_write: Callable[[Sequence[pa.Array]], None] | None = None,
 ) -> list[FileRows]:
     """Write the rows that are not linked as one segment, then the index of all rows. Returns the index.
 
     files: name and key of each source file, in the order of the corpus.  fresh: rows of the other files, the batches
     of each file consecutive.  unreadable: numbers of unreadable files, complete once `fresh` is exhausted; their keys
-    never match in a later stage, so that they are retried.
+    never match in a later stage, so that they are retried.  on_write: called with the columns of each row group.
     """
-    written = write_segment(folder, table, segment, chain(known.to_copy(table), fresh))
+    written = write_segment(folder, table, segment, chain(known.to_copy(table), fresh), on_write)
     blank = FileRows("", "", segment, first_row=0, rows=0, documents=0, size=0)
     places = [known.linked.get(file) or written.get(file, blank) for file in range(len(files))]
     rows = [

@@ -76,10 +76,16 @@ class Batch(NamedTuple):
     columns: Sequence[pa.Array]
 
 
-def write_segment(folder: Path, table: RowTable, segment: str, batches: Iterable[Batch]) -> dict[int, FileRows]:
+def write_segment(
+    folder: Path,
+    table: RowTable,
+    segment: str,
+    batches: Iterable[Batch],
+    on_write: Callable[[Sequence[pa.Array]], None] | None = None,
+) -> dict[int, FileRows]:
     """Write rows; those of each source file must be contiguous. Returns their location by file, without name and key.
 
-    Files without rows are not in the result.
+    Files without rows are not in the result.  on_write: called with the columns of each row group.
     """
     places: dict[int, FileRows] = {}
     written = 0
@@ -87,6 +93,8 @@ def write_segment(folder: Path, table: RowTable, segment: str, batches: Iterable
     with ShardWriter(folder, table.segment_name(segment), schema, **table.parquet_options) as shards:
         for files, columns in _full_groups(table, (_cast(batch, schema) for batch in batches)):
             shards.write(columns)
+            if on_write is not None:
+                on_write(columns)
             starts = np.flatnonzero(np.diff(files, prepend=-1))
             ends = np.append(starts[1:], len(files))
             sizes = np.add.reduceat(table.row_sizes(columns), starts)

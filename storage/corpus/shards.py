@@ -2,6 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from itertools import accumulate
 from pathlib import Path
@@ -16,11 +17,14 @@ from storage.errors import WorkspaceError
 from storage.parquet_files import check_schema
 
 # Start a new file after this many bytes in memory: few files, each small enough to copy.
-SHARD_BYTES = 1 << 30
+SHARD_BYTES = 1 << 28
 
 
 class ShardWriter:
-    """Writes `<name>-00000.parquet`, `<name>-00001.parquet`, … into a folder; each batch becomes one row group."""
+    """Writes `<name>-00000.parquet`, `<name>-00001.parquet`, … into a folder; each batch becomes one row group.
+
+    A thread encodes and compresses one batch while the caller prepares the next. It raises its error then.
+    """
 
     def __init__(self, folder: Path, name: str, schema: pa.Schema, **parquet_options: Any) -> None:  # noqa: ANN401
         self._folder = folder
@@ -30,11 +34,22 @@ class ShardWriter:
         self._writer: Any = None
         self._shards = 0
         self._shard_bytes = 0
+        self._thread = ThreadPoolExecutor(1)
+        self._writing: Future[None] | None = None
 
     def write(self, columns: Sequence[pa.Array]) -> None:
         """Append rows: one array per field, cast to the schema."""
         arrays = [column.cast(field.type) for column, field in zip(columns, self._schema, strict=True)]
         batch = pa.record_batch(arrays, schema=self._schema)
+        self._wait()
+        self._writing = self._thread.submit(self._write, batch)
+
+    def _wait(self) -> None:
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.result()
+
+    def _write(self, batch: pa.RecordBatch) -> None:
         if self._shard_bytes >= SHARD_BYTES:
             self._close()
         if self._writer is None:
@@ -51,7 +66,12 @@ class ShardWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._close()
+        try:
+            if error is None:
+                self._wait()
+        finally:
+            self._thread.shutdown()
+            self._close()
 
     def _close(self) -> None:
         if self._writer is not None:

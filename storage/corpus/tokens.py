@@ -9,8 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from storage.corpus.segments import RowTable, read_index, read_segments
-from storage.corpus.shards import read_row_groups
-from storage.parquet_files import read_table, write_table
+from storage.parquet_files import check_schema, read_table, write_table
 
 SCHEMA = pa.schema(
     [
@@ -68,27 +67,26 @@ def read_tokens(folder: Path, only: Collection[int] | None = None) -> Iterator[T
         yield TokenBatch(pa.array(ids.to_numpy() + before[files]), parts, tokens)
 
 
-def read_segment_tokens(folder: Path, segment: str) -> Iterator[pa.Array]:
-    """The token lists of one segment, dictionary-encoded; nothing if it has no rows."""
-    if any(folder.glob(f"{TOKENS.segment_name(segment)}-*")):
-        for table in read_row_groups(folder, TOKENS.segment_name(segment), SCHEMA, read_dictionary=READ_DICTIONARY):
-            yield from table["tokens"].chunks
-
-
 def write_counts(folder: Path, segment: str, words: pa.Array, counts: NDArray[np.int64]) -> None:
     """Write the counts of the distinct words of a segment. words, counts: (V,)."""
     table = pa.table([words, pa.array(counts, pa.int64())], schema=COUNTS_SCHEMA)
-    write_table(table, _counts_file(folder, segment))
+    write_table(table, counts_file(folder, segment))
+
+
+def counts_files(folder: Path) -> list[Path]:
+    """The files with word counts, one per segment. Raises WorkspaceError if one is missing or has other columns."""
+    paths = [counts_file(folder, segment) for segment in sorted({rows.segment for rows in read_index(folder)})]
+    for path in paths:
+        check_schema(path, COUNTS_SCHEMA, "word counts")
+    return paths
 
 
 def read_counts(folder: Path) -> list[tuple[pa.Array, NDArray[np.int64]]]:
-    """Words and their counts, segment by segment. Raises WorkspaceError if a file is missing or has other columns."""
-    found = []
-    for segment in sorted({rows.segment for rows in read_index(folder)}):
-        table = read_table(_counts_file(folder, segment), COUNTS_SCHEMA, "word counts")
-        found.append((table["word"].combine_chunks(), table["count"].to_numpy()))
-    return found
+    """Words and their counts, segment by segment. Raises WorkspaceError as counts_files."""
+    tables = [read_table(path, COUNTS_SCHEMA, "word counts") for path in counts_files(folder)]
+    return [(table["word"].combine_chunks(), table["count"].to_numpy()) for table in tables]
 
 
-def _counts_file(folder: Path, segment: str) -> Path:
+def counts_file(folder: Path, segment: str) -> Path:
+    """The file with the word counts of a segment."""
     return folder / f"counts-{segment}-00000.parquet"

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from storage.errors import ReleaseError
 from storage.models.rows import ComparedWordRow, EvaluationRow, Row
+from storage.releases.documents import DocumentRows, write_documents
 from storage.releases.macro_parts import Shape
 from storage.releases.macros import macro_statements
 from storage.releases.ngrams import NgramContent, ngram_shape, write_ngrams
@@ -66,6 +67,7 @@ class ReleaseContent:
     vectors: (V, D) float32 of any length above 0; they are published with length 1.
     settings: nested or flat; stored under dotted names as JSON.
     tokenizer: JSON of Hugging Face `tokenizers`, if the tokenizer was trained on the corpus.
+    documents: where the vectors of the corpus' documents are, if they are published.
     ngrams: what vectors of unknown words are composed of, if the model has n-grams.
     """
 
@@ -79,6 +81,7 @@ class ReleaseContent:
     compared_words: Sequence[ComparedWordRow] = ()
     settings: Mapping[str, Any] | None = None
     tokenizer: str | None = None
+    documents: DocumentRows | None = None
     ngrams: NgramContent | None = None
 
     def __post_init__(self) -> None:
@@ -267,8 +270,11 @@ def _write_vectors(connection: duckdb.DuckDBPyConnection, table: str, content: R
     if content.ngrams is not None:
         ngrams = ngram_shape(table, content.ngrams)
         write_ngrams(connection, ngrams, content.ngrams)
-    for statement in macro_statements(Shape(table, dimension, len(content.words), nfc, tokenizer, ngrams)):
+    shape = Shape(table, dimension, len(content.words), nfc, tokenizer, ngrams)
+    for statement in macro_statements(shape):
         connection.execute(statement)
+    if content.documents is not None:
+        write_documents(connection, shape, content.documents)
 
 
 def _row_blocks(content: ReleaseContent) -> Iterator[pa.Table]:

@@ -24,7 +24,7 @@ from storage.redaction import without_credentials
 from storage.releases.file import SIF_A, WEIGHTS_SINCE
 from storage.releases.history import choose_release
 from storage.releases.mirror import DATABASE, INDEX, MirrorIndex
-from storage.releases.querying import published_file
+from storage.releases.querying import composes_words, published_file
 from storage.releases.reader import open_release, read_release_row, read_rows, read_trained_tokenizer, setting_values
 from storage.releases.schema import ReleaseRow, SettingRow
 
@@ -39,7 +39,7 @@ class LoadedRelease:
 
     words: V words, most frequent first.  counts: (V,) int64.  weights: (V,) float32, SIF weights.
     vectors: (V, D) float32 of unit length, read-only.  settings: dotted name -> value.
-    tokenizer: JSON of a trained tokenizer, None if it needed no training.
+    tokenizer: JSON of a trained tokenizer, None if it needed no training.  ngrams: unknown words have vectors in SQL.
     """
 
     path: Path
@@ -50,6 +50,7 @@ class LoadedRelease:
     vectors: NDArray[np.float32]
     settings: dict[str, Any]
     tokenizer: str | None
+    ngrams: bool
 
 
 def locate_release(source: str | Path, workspace: str | Path | None = None, version: int | str | None = None) -> Path:
@@ -92,6 +93,7 @@ def load_release(path: Path) -> LoadedRelease:
             vectors=_mapped_vectors(connection, row),
             settings=setting_values(read_rows(connection, "settings", SettingRow)),
             tokenizer=read_trained_tokenizer(path),
+            ngrams=composes_words(connection),
         )
     if not len(loaded.words) == len(loaded.vectors) == row.rows:
         raise ReleaseError(f"{path} is damaged: {row.rows} rows were written, but it holds {len(loaded.words)}")

@@ -13,7 +13,7 @@ Rules that the shape of every macro follows:
   release's catalog fails loudly instead of reading that one's vectors. `drift` takes the other catalog's name.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from storage.releases.schema import quoted
@@ -70,6 +70,14 @@ class Macro:
     meaning: str
     check: str
     answer: Callable[[int], object]
+
+
+def create_statements(macros: Iterable[Macro], shape: Shape) -> Iterator[str]:
+    """The SQL that creates macros, with their comments."""
+    for macro in macros:
+        body = f"({macro.sql(shape)})" if macro.scalar else f"TABLE {macro.sql(shape)}"
+        yield f"CREATE MACRO {macro.name}({macro.parameters}) AS {body}"
+        yield f"COMMENT ON MACRO {'' if macro.scalar else 'TABLE '}{macro.name} IS {quoted(macro.meaning)}"
 
 
 def best_words(shape: Shape, condition: str) -> str:

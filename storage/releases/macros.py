@@ -13,6 +13,7 @@ from storage.releases.macro_parts import (
     Macro,
     Shape,
     best_words,
+    create_statements,
     neighbor_count,
     search_key,
     spelt_word,
@@ -29,11 +30,8 @@ from storage.releases.word_macros import WORD_MACROS
 
 
 def macro_statements(shape: Shape) -> Iterator[str]:
-    """The SQL that creates every macro, with its comment."""
-    for macro in MACROS:
-        body = f"({macro.sql(shape)})" if macro.scalar else f"TABLE {macro.sql(shape)}"
-        yield f"CREATE MACRO {macro.name}({macro.parameters}) AS {body}"
-        yield f"COMMENT ON MACRO {'' if macro.scalar else 'TABLE '}{macro.name} IS {quoted(macro.meaning)}"
+    """The SQL that creates every macro of any release, with its comment."""
+    return create_statements(MACROS, shape)
 
 
 def drift_query(own: str, other: str) -> str:

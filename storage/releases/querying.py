@@ -68,7 +68,7 @@ def find_nearest(
             composed = _nearest_to_mean(connection, tokens, k, max_rank)
             if composed is not None:
                 return Nearest(" ".join(tokens), composed)
-        if spelt is None and _composes_words(connection):
+        if spelt is None and composes_words(connection):
             rows = connection.execute(
                 "SELECT word, similarity, rank FROM nearest(?, k := ?, max_rank := ?)", [word, k, max_rank]
             ).fetchall()
@@ -82,7 +82,7 @@ def find_nearest(
     return Nearest(spelt, [Neighbor(*row) for row in found])
 
 
-def _composes_words(connection: duckdb.DuckDBPyConnection) -> bool:
+def composes_words(connection: duckdb.DuckDBPyConnection) -> bool:
     """Whether a release has n-grams, which vectors of unknown words are composed of."""
     views = connection.execute("SELECT 1 FROM duckdb_views() WHERE view_name = 'ngram_vectors'").fetchall()
     return bool(views)

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from storage.errors import ReleaseError
 from storage.models.rows import ComparedWordRow, EvaluationRow
+from storage.releases.documents import check_documents, stored_documents
 from storage.releases.file import (
     BLOCK_ROWS,
     UNIT_TOLERANCE,
@@ -90,6 +91,7 @@ def read_content(path: Path) -> ReleaseContent:
             ),
             settings=values,
             tokenizer=_trained_tokenizer(connection),
+            documents=stored_documents(connection, path),
             ngrams=read_ngrams(
                 connection, values.get("training.minimum_ngram", 0), values.get("training.maximum_ngram", 0)
             ),
@@ -133,6 +135,7 @@ def check_release_file(path: Path) -> ReleaseRow:
         if row.format_version >= WEIGHTS_SINCE:
             _check_weights(connection, table, path)
         _check_macros(connection, row, path)
+        check_documents(connection, path)
     return row
 
 

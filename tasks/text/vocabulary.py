@@ -46,33 +46,51 @@ class WordCounts:
         return int(self.counts.sum())
 
 
-def count_words(token_lists: Iterable[pa.Array]) -> WordCounts:
-    """Count every distinct token. token_lists: arrays of lists of strings, dictionary-encoded or not."""
-    partial = _counts_table([], [])
-    pending: list[pa.Table] = []
-    rows = 0
-    for lists in token_lists:
+class WordCounter:
+    """Counts the distinct tokens of token lists. distinct: at least as many as there are distinct ones so far."""
+
+    def __init__(self) -> None:
+        self._partial = _counts_table([], [])
+        self._pending: list[pa.Table] = []
+        self._rows = 0
+
+    @property
+    def distinct(self) -> int:
+        """Rows in memory, one or more for each distinct token."""
+        return len(self._partial) + self._rows
+
+    def add(self, lists: pa.Array) -> None:
+        """Count the tokens of an array of lists of strings, dictionary-encoded or not."""
         flat = lists.flatten()
         tokens = flat if pa.types.is_dictionary(flat.type) else flat.dictionary_encode()
         counts = np.bincount(tokens.indices.to_numpy(), minlength=len(tokens.dictionary))
-        pending.append(_counts_table(tokens.dictionary, counts))
-        rows += len(counts)
-        if rows >= MERGE_ROWS:
-            partial = _merge_counts([partial, *pending])
-            pending, rows = [], 0
-    return _sort_counts(_merge_counts([partial, *pending]))
+        self._pending.append(_counts_table(tokens.dictionary, counts))
+        self._rows += len(counts)
+        if self._rows >= MERGE_ROWS:
+            self._merge()
+
+    def take(self) -> WordCounts:
+        """The counts so far; counting starts again from zero."""
+        self._merge()
+        partial, self._partial = self._partial, _counts_table([], [])
+        return _sort_counts(partial)
+
+    def _merge(self) -> None:
+        self._partial = _merge_counts([self._partial, *self._pending])
+        self._pending, self._rows = [], 0
+
+
+def count_words(token_lists: Iterable[pa.Array]) -> WordCounts:
+    """Count every distinct token. token_lists: arrays of lists of strings, dictionary-encoded or not."""
+    counter = WordCounter()
+    for lists in token_lists:
+        counter.add(lists)
+    return counter.take()
 
 
 def add_counts(counted: Iterable[WordCounts]) -> WordCounts:
     """Sum the counts of several texts."""
     return _sort_counts(_merge_counts([_counts_table(part.words, part.counts) for part in counted]))
-
-
-def select_words(counted: WordCounts, config: VocabularyConfig) -> WordCounts:
-    """Keep the `max_size` most frequent words among those that occur at least `min_count` times."""
-    frequent = int(np.count_nonzero(counted.counts >= config.min_count))
-    kept = min(frequent, config.max_size) if config.max_size else frequent
-    return WordCounts(counted.words[:kept], counted.counts[:kept])
 
 
 def keep_probability(counts: NDArray[np.int64], subsample_threshold: float) -> NDArray[np.float64]:

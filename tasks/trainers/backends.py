@@ -7,7 +7,14 @@ from importlib.util import find_spec
 from typing import Any, Literal, Protocol
 
 from tasks.trainers.bookkeeping import MODELS, first_learning_rate
-from tasks.trainers.config import FastTextConfig, SkipGramConfig, TrainerConfig, TrainingConfig, WindowConfig
+from tasks.trainers.config import (
+    DistilledConfig,
+    FastTextConfig,
+    SkipGramConfig,
+    TrainerConfig,
+    TrainingConfig,
+    WindowConfig,
+)
 from tasks.trainers.gpu.status import device_name, memory_obstacle, obstacle
 from tasks.trainers.interface import ChunkSource, TrainingState, TrainingStep, Vocabulary
 from tasks.trainers.sampling import default_buckets
@@ -113,6 +120,8 @@ def resolve_config(config: TrainingConfig, words: int | None = None) -> Training
 
     words: size of the vocabulary, if known.  Raises ValueError if the settings cannot be met.
     """
+    if isinstance(config, DistilledConfig):
+        return config
     backend = resolve_backend(config, words)
     resolved: dict[str, object] = {"backend": backend, "learning_rate": first_learning_rate(config)}
     if backend == "numba":

@@ -3,7 +3,7 @@
 Batches are a function of the words alone and each is computed by one thread, so the number of workers changes no bit.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
@@ -38,7 +38,7 @@ class WordEncoder:
         from sentence_transformers import SentenceTransformer
         from transformers.utils import logging as library_logging
 
-        library_logging.disable_progress_bar()
+        library_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         try:
             # With a folder and local_files_only it never looks at the network; no code of the folder is run.
             self._model: Any = SentenceTransformer(
@@ -49,7 +49,7 @@ class WordEncoder:
         self._model.eval()
         self.dimension = len(self._encode([""])[0])
 
-    def encode(self, words: Sequence[str], workers: int) -> Iterator[NDArray[np.float32]]:
+    def encode(self, words: Sequence[str], workers: int) -> Generator[NDArray[np.float32]]:
         """Yield the (N, E) float32 vectors of the words, in their order, in chunks.
 
         workers: threads; all results are the same bits for any number.

@@ -27,6 +27,7 @@ from flows.deployments import (
 from flows.word_vectors import build_word_vectors
 from storage.errors import SettingsError
 from tasks.events import RELEASE_PUBLISHED
+from tasks.trainers.config import CbowConfig
 
 FILE_KEYS = {"name", "prefect-version", "build", "definitions", "deployments"}
 KNOWN_KEYS = {
@@ -200,7 +201,7 @@ def test_a_setting_of_another_family_names_that_family() -> None:
     with pytest.raises(SettingsError, match=r"training\.x_max: skip_gram has no such setting; it is one of glove"):
         build_parameters(find_deployment("movie-reviews"), ["training.x_max=5"])
     cbow = build_parameters(find_deployment("movie-reviews"), ["training.model=cbow", "training.window_radius=3"])
-    assert (cbow.training.model, cbow.training.window_radius) == ("cbow", 3)
+    assert cbow.training == CbowConfig(window_radius=3)
 
 
 def test_an_unknown_deployment_names_those_there_are() -> None:

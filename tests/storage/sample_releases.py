@@ -6,7 +6,9 @@ import duckdb
 import numpy as np
 
 from storage.layout import Workspace
+from storage.models.document_vectors import write_document_vectors
 from storage.models.rows import ComparedWordRow, EvaluationRow
+from storage.releases.documents import DocumentRows
 from storage.releases.file import ReleaseContent
 from storage.releases.schema import GateRow, Provenance, TrainingRow
 
@@ -60,6 +62,21 @@ def content(
         ],
         settings={"training": {"epochs": 3, "workers": None}, "corpus": {"path": "a \"b\" 'c'"}},
     )
+
+
+DOCUMENT_VECTORS = np.random.default_rng(4).normal(size=(50, 16)).astype(np.float32)
+KNOWN_WORDS = np.where(np.arange(50) % 7 == 6, 0, 3)
+
+
+def sample_documents(folder: Path) -> DocumentRows:
+    """50 documents of three files, every seventh without a known word."""
+    batches = (
+        (rows, [f"file{row // 20}.txt" for row in rows.tolist()], DOCUMENT_VECTORS[rows], KNOWN_WORDS[rows])
+        for rows in np.array_split(np.arange(50), 3)
+    )
+    folder.mkdir()
+    write_document_vectors(folder, 16, batches)
+    return DocumentRows(folder, "d1f5", "mean", 50, int((KNOWN_WORDS == 0).sum()))
 
 
 def inner_table(path: Path) -> str:

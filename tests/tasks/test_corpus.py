@@ -15,6 +15,7 @@ from storage.corpus.packages import PACKAGES, PackagedCorpus
 from storage.corpus.segments import read_index
 from storage.errors import CorpusError, WorkspaceError
 from storage.layout import Workspace
+from tasks import corpus as corpus_module
 from tasks.corpus import corpus_stage, fetch_corpus
 from tasks.corpus_config import CorpusConfig
 
@@ -213,11 +214,18 @@ def test_what_a_folder_passes_over_is_logged(tmp_path: Path, caplog: pytest.LogC
     assert [rows.name for rows in read_index(corpus.path)] == ["a.txt", r"caf\xe9.txt"]
 
 
-def test_a_full_disk_leaves_nothing_and_a_second_run_with_space_works(tmp_path: Path, small_disk: Path) -> None:
+@pytest.mark.parametrize(
+    ("disk_per_text", "message"),
+    [(0, r"is full.*free"), (1.3, r"needs about 0\.023 GB.*has 0\.002 GB left")],
+)
+def test_a_full_disk_leaves_nothing_and_a_second_run_with_space_works(
+    tmp_path: Path, small_disk: Path, monkeypatch: pytest.MonkeyPatch, disk_per_text: float, message: str
+) -> None:
+    monkeypatch.setattr(corpus_module, "DISK_PER_TEXT", disk_per_text)
     (tmp_path / "a.txt").write_text(os.urandom(6_000_000).hex(" "))
     workspace = Workspace(small_disk)
     config = files_config(tmp_path / "a.txt")
-    with pytest.raises(WorkspaceError, match=r"is full.*free some space"):
+    with pytest.raises(WorkspaceError, match=message):
         fetch_corpus.fn(config, workspace)
     assert [found.name for found in workspace.stage_root("corpora").iterdir() if found.is_dir()] == []
     subprocess.run(["mount", "-o", "remount,size=64m", small_disk], check=True)

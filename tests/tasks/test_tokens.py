@@ -5,13 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from storage.corpus.tokens import read_tokens
+from storage.corpus import documents as documents_module
+from storage.corpus import segments
+from storage.corpus.tokens import read_counts, read_tokens
 from storage.layout import Workspace
 from storage.stages import Manifest
+from tasks import tokens as tokens_module
 from tasks.corpus import CorpusFacts, fetch_corpus
 from tasks.corpus_config import CorpusConfig
 from tasks.text.tokenizers import TokenizerConfig
+from tasks.text.vocabulary import VocabularyConfig
 from tasks.tokens import TokensFacts, tokenize_corpus
+from tasks.vocabulary import build_vocabulary
 
 
 def fetched(folder: Path, text: str) -> Manifest[CorpusFacts]:
@@ -54,3 +59,21 @@ def test_another_tokenizer_is_another_stage_and_the_same_is_reused(tmp_path: Pat
     assert documents(second) == [["one", ",", "two"]]
     assert second.path != first.path
     assert tokenize_corpus.fn(corpus, TokenizerConfig(), Workspace(tmp_path)).reused
+
+
+def test_counts_in_parts_on_disk_are_those_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "\n".join(f"word{number % 7} word{number} é" for number in range(3_000))
+    built = []
+    for most in (tokens_module.MOST_DISTINCT, 100):
+        monkeypatch.setattr(tokens_module, "MOST_DISTINCT", most)
+        monkeypatch.setattr(documents_module, "GROUP_ROWS", 200)
+        monkeypatch.setattr(segments, "GROUP_ROWS", 200)
+        folder = tmp_path / str(most)
+        folder.mkdir()
+        tokens = tokenize_corpus.fn(fetched(folder, text), TokenizerConfig(), Workspace(folder))
+        words = build_vocabulary.fn(tokens, VocabularyConfig(min_count=1), Workspace(folder))
+        assert not list(tokens.path.glob("unsummed-*"))
+        ((names, counts),) = read_counts(tokens.path)
+        built.append((names.to_pylist(), counts.tolist(), words.digest, words.files))
+    assert built[0] == built[1]
+    assert len(built[0][0]) == 3_001

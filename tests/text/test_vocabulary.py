@@ -18,7 +18,6 @@ from tasks.text.vocabulary import (
     count_words,
     keep_probability,
     noise_probability,
-    select_words,
     token_ids,
     word_array,
 )
@@ -55,13 +54,6 @@ def test_counts_are_those_of_a_counter(batches: list[list[list[str]]], merge_row
     assert list(zip(found.words.to_pylist(), found.counts.tolist(), strict=True)) == sorted(
         expected.items(), key=lambda item: (-item[1], item[0])
     )
-
-
-def test_rare_words_are_left_out_and_then_the_least_frequent() -> None:
-    found = counted(SENTENCES)
-    assert select_words(found, VocabularyConfig(min_count=2)).words.to_pylist() == ["the", "cat"]
-    assert select_words(found, VocabularyConfig(min_count=1, max_size=3)).words.to_pylist() == ["the", "cat", "and"]
-    assert select_words(found, VocabularyConfig(min_count=4)).total == 0
 
 
 def test_keep_probability_by_hand() -> None:
@@ -102,7 +94,8 @@ def test_both_probabilities_are_gensims(threshold: float) -> None:
     sentences = [words[: 1 + number % 40] for number in range(4_000)]
     model = Word2Vec(min_count=5, sample=threshold, ns_exponent=0.75)
     model.build_vocab(sentences)
-    kept = select_words(counted(sentences), VocabularyConfig(min_count=5))
+    found = counted(sentences)
+    kept = WordCounts(found.words.filter(pa.array(found.counts >= 5)), found.counts[found.counts >= 5])
     names = kept.words.to_pylist()
     sampled = np.array([model.wv.get_vecattr(word, "sample_int") for word in names])
     # gensim keeps an occurrence if a random 32-bit number is below sample_int, and rounds that down.

@@ -66,7 +66,9 @@ def test_the_learning_rate_is_the_one_that_is_set_else_the_trainers_own(
     sentences = topic_sentences(topics=2, words_per_topic=5, sentences=20)
     _, results = run_training(ArrayTokenSource(sentences), some_vocabulary(sentences, 10), config)
     rate = asked or default
-    assert resolve_config(config).learning_rate == rate
+    resolved = resolve_config(config)
+    assert isinstance(resolved, SkipGramConfig)
+    assert resolved.learning_rate == rate
     assert [result.learning_rate for result in results] == pytest.approx([rate] * 4)
 
 

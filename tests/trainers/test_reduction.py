@@ -13,7 +13,8 @@ TRAINED = RANDOM.normal(size=(300, 10)).astype(np.float32)
 
 def cosines(vectors: np.ndarray) -> np.ndarray:
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    return unit @ unit.T
+    products: np.ndarray = unit @ unit.T
+    return products
 
 
 @pytest.mark.parametrize("dimension", [1, 8, 24])

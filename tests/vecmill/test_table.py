@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -21,6 +22,7 @@ from storage.errors import ReleaseError, SettingsError, UnknownWordError
 from storage.layout import CACHE_VARIABLE, Workspace
 from storage.releases.loading import sif_weights
 from storage.releases.mirror import MirrorIndex
+from storage.releases.ngrams import NgramContent
 from storage.releases.publishing import publish_release
 from storage.stages import FileRecord
 from tests.storage.releases.test_format_versions import FORMATS, unpacked
@@ -142,7 +144,7 @@ def test_texts_find_words_and_documents(table: Table) -> None:
 def test_phrases_are_joined_where_the_table_has_them(workspace: Workspace) -> None:
     settings = {"tokenizer": {"name": "whitespace", "phrases": 2}}
     sample = content(["new", "york", "city", "new_york", "new_york_city"])
-    publish_release(workspace, "phrases", type(sample)(**{**vars(sample), "settings": settings}))
+    publish_release(workspace, "phrases", replace(sample, settings=settings))
     assert vecmill.open("phrases", workspace.root).tokenize("york new york city new york") == [
         "york",
         "new_york_city",
@@ -205,6 +207,21 @@ def test_wrong_arguments_are_named(table: Table) -> None:
 def test_a_vector_without_a_direction_has_no_neighbours(table: Table) -> None:
     assert table.nearest_to(np.zeros(20)) == table.nearest_to(np.full(20, np.nan)) == []
     assert table.most_similar(["good"], ["good"]) == []
+
+
+def test_unknown_words_are_composed_of_ngrams_as_in_sql(tmp_path: Path) -> None:
+    buckets = np.random.default_rng(3).normal(size=(500, 16)).astype(np.float32)
+    publish_release(Workspace(tmp_path), "grams", replace(content(), ngrams=NgramContent(3, 6, buckets)))
+    grams = vecmill.open("grams", tmp_path)
+    for word in ("wordy", "unforgettable", "word3"):
+        assert grams.nearest(word, 5) == from_sql(grams, "nearest(?, k := 5)", word)
+        ((vector,),) = grams.sql("SELECT word_vector(?)", [word]).fetchall()
+        np.testing.assert_array_equal(grams.vector(word), np.array(vector, np.float32))
+    assert "wordy" not in grams
+    for unknown in ("", "\ud800"):
+        with pytest.raises(UnknownWordError, match="has no word"):
+            grams.nearest(unknown)
+        assert np.isnan(grams.vector(unknown, "nan")).all()
 
 
 def test_sql_is_read_only_and_sees_the_callers_data_frames(table: Table) -> None:

@@ -68,7 +68,7 @@ def test_an_evaluation_imports_numpy_and_pyarrow_alone(tmp_path: Path) -> None:
 
 
 def test_hiding_pandas_from_a_query_leaves_it_importable(tmp_path: Path) -> None:
-    from flows.cli.table_commands import nearest
+    from flows.cli.query_commands import nearest
 
     publish_release(Workspace(tmp_path), "news", content())
     nearest("news", "word7", workspace=tmp_path)

@@ -57,7 +57,9 @@ def test_commented_settings_of_a_new_project_are_valid(project: Path) -> None:
     path.write_text(text.replace("    # - slug", "    - slug").replace("    #   - slug", "      - slug"))
     (deployment,) = read_deployments(path).values()
     parameters = build_parameters(deployment)
-    assert parameters.publication.gates["wordsim353"].minimum == 0.3
+    gate = parameters.publication.gates["wordsim353"]
+    assert gate is not None
+    assert gate.minimum == 0.3
     assert parameters.corpus.text_column == "text"
 
 

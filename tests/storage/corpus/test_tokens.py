@@ -5,11 +5,12 @@ from pathlib import Path
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from storage.corpus.known_rows import KnownRows, write_rows
 from storage.corpus.segments import Batch
-from storage.corpus.tokens import TOKENS, read_counts, read_segment_tokens, read_tokens, write_counts
+from storage.corpus.tokens import TOKENS, read_counts, read_tokens, write_counts
 from storage.errors import WorkspaceError
 
 Row = tuple[int, int, list[str]]
@@ -44,6 +45,15 @@ def test_batches_come_back_with_the_documents_of_all_files_numbered_throughout(t
     assert all(pa.types.is_dictionary(batch.tokens.type.value_type) for batch in read_tokens(tmp_path))
 
 
+def test_parquet_keeps_the_dictionary_of_each_row_group(tmp_path: Path) -> None:
+    write_tokens(tmp_path)
+    (path,) = tmp_path.glob("tokens-*.parquet")
+    column = pq.ParquetFile(path).metadata.row_group(0).column(2)
+    assert column.has_dictionary_page
+    assert not column.is_stats_set
+    assert pq.read_table(path)["tokens"].to_pylist() == [row[2] for row in FIRST + SECOND]
+
+
 def test_duckdb_reads_the_shards_as_they_are(tmp_path: Path) -> None:
     write_tokens(tmp_path)
     with duckdb.connect() as connection:
@@ -57,10 +67,6 @@ def test_duckdb_reads_the_shards_as_they_are(tmp_path: Path) -> None:
 
 def test_the_counts_of_a_segment_come_back(tmp_path: Path) -> None:
     write_tokens(tmp_path)
-    assert [tokens.to_pylist() for tokens in read_segment_tokens(tmp_path, "abc")] == [
-        [row[2] for row in FIRST + SECOND]
-    ]
-    assert list(read_segment_tokens(tmp_path, "another")) == []
     write_counts(tmp_path, "abc", pa.array(["the", "cat"]), np.array([3, 1]))
     ((words, counts),) = read_counts(tmp_path)
     assert (words.to_pylist(), counts.tolist()) == (["the", "cat"], [3, 1])

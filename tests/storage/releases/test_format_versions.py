@@ -11,6 +11,7 @@ import pytest
 from storage.layout import Workspace
 from storage.releases.history import rollback
 from storage.releases.publishing import list_releases, publish_release
+from storage.releases.querying import find_most_similar
 from storage.releases.reader import check_release_file, open_release, read_content
 from storage.releases.records import read_release
 from storage.releases.schema import FORMAT_VERSION, TABLES
@@ -52,6 +53,14 @@ def test_an_earlier_release_can_be_queried(workspace: Workspace) -> None:
         assert connection.execute("SELECT count(*) FROM word_vectors").fetchall() == [(300,)]
     assert [copy["word"][row] for row in np.argsort(-cosines)[1:4]] == [word for word, _ in found]
     np.testing.assert_allclose([cosine for _, cosine in found], np.sort(-cosines)[1:4] * -1, atol=1e-5)
+
+
+def test_an_earlier_release_completes_analogies(workspace: Workspace) -> None:
+    path = workspace.table_file("glove")
+    with open_release(path) as connection:
+        expected = connection.execute("SELECT word FROM analogy('two', 'three', 'four', k := 4)").fetchall()
+    found = find_most_similar(path, "glove", ["three", "Four"], ["two"], k=4)
+    assert [neighbor.word for neighbor in found] == [word for (word,) in expected]
 
 
 def test_an_earlier_release_is_listed_and_followed_by_the_next(workspace: Workspace) -> None:

@@ -32,6 +32,11 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("VALUES (1), (2)", [(1,), (2,)]),
         ("SELECT 1; SELECT 2", [(2,)]),
         ("SELECT ';--' -- a comment", [(";--",)]),
+        (
+            "SELECT tokenize('A Film!'), len(text_vector('word3 word4')), known(['word3', 'x'])",
+            [(["a", "film"], 16, ["word3"])],
+        ),
+        ("SELECT count(*) FROM most_similar(['word3'], ['word4'], k := 4)", [(4,)]),
         ("SELECT count(*) FROM (DESCRIBE word_vectors)", [(5,)]),
         ("SELECT count(*) FROM (PIVOT evaluation ON section IN ('all') USING count(*))", [(3,)]),
         ("SELECT typeof(vector) FROM word_vectors LIMIT 1", [("FLOAT[16]",)]),

@@ -152,3 +152,24 @@ def test_a_tokenizer_that_sql_has_not_is_named(made: ReleaseContent, tmp_path: P
 )
 def test_only_plain_tokenizers_are_in_sql(settings: dict[str, str], expected: str | None) -> None:
     assert tokenizer_in_sql(settings) == expected
+
+
+def test_a_long_column_with_gaps_is_read_row_by_row(
+    connection: duckdb.DuckDBPyConnection, made: ReleaseContent
+) -> None:
+    chosen = random.Random(3)
+    words = [*(f"word{number}" for number in range(250)), "the", "film"]
+    texts = [
+        chosen.choice([None, "", "quux"]) if number % 6 == 0 else " ".join(chosen.choices(words, k=1 + number % 40))
+        for number in range(5000)
+    ]
+    rows = connection.execute(
+        "SELECT nth, text_vector(said) FROM (SELECT unnest($1) AS nth, unnest($2) AS said) ORDER BY nth",
+        [list(range(len(texts))), texts],
+    ).fetchall()
+    for number, vector in rows:
+        known = [word for word in (texts[number] or "").split() if word in made.words]
+        if known:
+            np.testing.assert_allclose(vector, expected_mean(made, known), atol=1e-6)
+        else:
+            assert vector is None

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -91,7 +92,7 @@ def test_weights_follow_counts_or_zipfs_law(counts: list[int]) -> None:
 )
 @pytest.mark.parametrize("shared", [False, True])
 def test_every_kind_of_tokenizer_is_read_without_special_tokens(
-    model: object, tokens: dict[int, str], shared: bool, tmp_path: Path
+    model: Any, tokens: dict[int, str], shared: bool, tmp_path: Path
 ) -> None:
     tokenizer = Tokenizer(model)
     tokenizer.add_special_tokens(["[PAD]"])
