@@ -4,7 +4,6 @@ Documents are split into pieces of about a million characters, so that one of 10
 memory. The format is detected from the content, then the name. Markup, archives and other encodings are rejected.
 """
 
-import html
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
@@ -12,10 +11,11 @@ from storage.corpus.source_arrow import ANY_TYPE, TEXTS_ONLY, arrow_rows, parque
 from storage.corpus.source_csv import AUTOMATIC, TableForm, csv_rows
 from storage.corpus.source_files import SourceFile, recognized
 from storage.corpus.source_json import json_array_rows, json_line_rows
-from storage.corpus.source_lines import PIECE_LETTERS, Piece, line_pieces, split_texts, whole_lines
+from storage.corpus.source_lines import Piece, line_pieces, split_texts, whole_lines
 from storage.corpus.source_mediawiki import article_texts
 from storage.corpus.source_rows import RowOptions, Rows, row_texts
 from storage.corpus.source_sequences import grouped_pieces, line_items, list_pieces
+from storage.corpus.source_wikiextractor import wikiextractor_pieces
 from storage.errors import CorpusError
 from storage.file_signatures import (
     ENCODINGS,
@@ -53,8 +53,6 @@ BY_CONTENT: dict[FileKind, SourceFormat] = {
 }
 # Kinds that corpus.format=text reads as they are.
 READABLE_AS_LINES = TEXTS | {FileKind.NOT_UTF8, FileKind.BINARY, FileKind.EMPTY}
-DOCUMENT_START = "<doc "
-DOCUMENT_END = "</doc>"
 
 
 def read_pieces(
@@ -81,7 +79,7 @@ def read_pieces(
         return split_texts(row_texts(rows, text_column, errors, options))
     match found:
         case "wikiextractor":
-            return _wikiextractor_pieces(file, errors)
+            return wikiextractor_pieces(file, errors)
         case "mediawiki":
             return split_texts(article_texts(file, options.left_out))
         case _:
@@ -163,29 +161,3 @@ def _refused(file: SourceFile, kind: FileKind) -> CorpusError:
     elif kind in ENCODINGS:
         other = f", or set corpus.encoding={kind}"
     return CorpusError(f"{file.shown} is {describe(kind)}, not text to train on; {remedy(kind)}{other}")
-
-
-def _wikiextractor_pieces(file: SourceFile, errors: str) -> Iterator[Piece]:
-    """The text between `<doc id=… url=… title=…>` and `</doc>`, with HTML entities resolved."""
-    lines: list[str] = []
-    size = 0
-    opened = 0
-    for number, line in enumerate(whole_lines(file, errors), 1):
-        if not opened:
-            if line.startswith(DOCUMENT_START):
-                opened = number
-        elif line.rstrip() == DOCUMENT_END:
-            yield Piece("\n".join(lines), True)
-            lines, size, opened = [], 0, 0
-        else:
-            text = html.unescape(line)
-            lines.append(text)
-            size += len(text)
-            if size >= PIECE_LETTERS:
-                yield Piece("\n".join(lines) + "\n", False)
-                lines, size = [], 0
-    if opened:
-        raise CorpusError(
-            f"{file.shown}: the document that starts in line {opened:,} has no {DOCUMENT_END}; "
-            "the file is truncated: copy it again"
-        )

@@ -1,12 +1,15 @@
-"""Texts to tokens in one pass over their UTF-8 bytes, as compiled code.
+"""Texts to words in one pass over their UTF-8 bytes, as compiled code.
 
-The kernel cuts at ASCII whitespace, which no token spans. A stretch between whitespace is split here unless it needs
-Unicode's tables; each other distinct stretch is split once per array, by the exact but slow rules.
+The kernel cuts at ASCII whitespace, which no word spans. A stretch between whitespace in ASCII, Latin letters with
+accents and usual punctuation is split here; each other distinct stretch is split once per array, by the exact but slow
+rules.
 """
 
 # Numba's compiled functions are untyped. The tests check what they return.
 # mypy: disable-error-code="no-untyped-call, no-any-return"
 
+import threading
+import unicodedata
 from collections.abc import Callable
 from typing import Any
 
@@ -17,43 +20,76 @@ from numpy.typing import NDArray
 
 # Compiled functions accept other types than their annotations.
 njit: Callable[..., Callable[..., Any]] = numba.njit
+# Slots of the table of distinct tokens: 4 MiB of English have 45,000.
 SMALLEST_TABLE = 1 << 14
+BYTES_PER_SLOT = 32
 APOSTROPHE = ord("'")
+# Code points with two bytes in UTF-8 that are split here, up to Latin Extended-B. The lower case of a Latin letter has
+# as many bytes, does not depend on its neighbours, and composes with marks only, which are outside of the range.
+LATIN_END = 0x250
+SEPARATES, IS_EXACT = 0, -1
+# The last byte of dashes, quotation marks, bullet and ellipsis: U+2013 to U+2026. U+2018 and U+2019 are apostrophes.
+PUNCTUATION = (0x93, 0x94, 0x95, 0x9C, 0x9D, 0xA2, 0xA6)
+SOFT_HYPHEN, MIDDLE_DOT = 0xAD, 0xB7
+# Tokens of up to this many bytes are compared as two numbers: the last 8 bytes, and those before with the length.
+SHORT = 15
+LONG = np.uint64(1 << 63)
+# Knuth's multiplicative hash.
+MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
-def _byte_classes() -> tuple[NDArray[np.bool_], NDArray[np.uint8], NDArray[np.uint8]]:
-    """Whether a byte is ASCII whitespace; what it is in a word: a letter in lower case or a digit, else 0; and itself.
-
-    The last is 0 for ASCII whitespace.
-    """
+def _byte_classes() -> tuple[NDArray[np.bool_], NDArray[np.uint8]]:
+    """Whether a byte is ASCII whitespace; and the lower-case form of an ASCII letter or digit, 0 for other bytes."""
     space = np.zeros(256, np.bool_)
     word = np.zeros(256, np.uint8)
-    itself = np.arange(256, dtype=np.uint8)
     for code in range(128):
         space[code] = chr(code).isspace()
         word[code] = ord(chr(code).lower()) if chr(code).isalnum() else 0
-    itself[space] = 0
-    return space, word, itself
+    return space, word
 
 
-IS_SPACE, WORD_BYTE, ANY_BYTE = _byte_classes()
+def _latin_letters() -> NDArray[np.int32]:
+    """The lower-case form of each letter or digit below LATIN_END, SEPARATES or IS_EXACT for the others."""
+    found = np.full(LATIN_END, IS_EXACT, np.int32)
+    for code in range(128, LATIN_END):
+        lower = chr(code).lower()
+        if unicodedata.category(chr(code))[0] not in "LMN":
+            found[code] = SEPARATES
+        elif len(lower) == 1 and 128 <= ord(lower) < LATIN_END and unicodedata.normalize("NFC", lower) == lower:
+            found[code] = ord(lower)
+    # Signs that are invisible, or join words.
+    found[[SOFT_HYPHEN, MIDDLE_DOT]] = IS_EXACT
+    return found
+
+
+def _punctuation() -> NDArray[np.int32]:
+    """What U+2000 to U+203F are, as in `_latin_letters`, by their last byte."""
+    found = np.full(256, IS_EXACT, np.int32)
+    found[list(PUNCTUATION)] = SEPARATES
+    found[[0x98, 0x99]] = APOSTROPHE
+    return found
+
+
+IS_SPACE, WORD_BYTE = _byte_classes()
+_memory = threading.local()
+LATIN, GENERAL_PUNCTUATION = _latin_letters(), _punctuation()
 
 
 def scan_words(texts: pa.Array, exact: Callable[[pa.Array], pa.Array]) -> pa.Array:
     """Split texts into words of letters and digits, in lower case, with inner apostrophes.
 
-    texts: (N,) strings without nulls.  exact: the tokenizer for the distinct stretches that are not ASCII, which
-    returns a list of strings for each.  Returns (N,) lists of dictionary-encoded strings.
+    texts: (N,) strings without nulls.  exact: the tokenizer for the distinct stretches that need Unicode's tables,
+    which returns a list of strings for each.  Returns (N,) lists of dictionary-encoded strings.
     """
-    return _split(texts, WORD_BYTE, exact)
+    return _split(texts, exact, whole=False)
 
 
 def scan_whitespace(texts: pa.Array, exact: Callable[[pa.Array], pa.Array]) -> pa.Array:
     """Split texts at Unicode whitespace, as scan_words. exact: for the distinct stretches that may contain some."""
-    return _split(texts, ANY_BYTE, exact)
+    return _split(texts, exact, whole=True)
 
 
-def _split(texts: pa.Array, token_byte: NDArray[np.uint8], exact: Callable[[pa.Array], pa.Array]) -> pa.Array:
+def _split(texts: pa.Array, exact: Callable[[pa.Array], pa.Array], *, whole: bool) -> pa.Array:
     texts = texts.cast(pa.string())
     _, offsets_buffer, data = texts.buffers()
     if not len(texts) or data is None or not data.size:
@@ -61,8 +97,16 @@ def _split(texts: pa.Array, token_byte: NDArray[np.uint8], exact: Callable[[pa.A
         return pa.ListArray.from_arrays(pa.array([0] * (len(texts) + 1), pa.int32()), none)
     offsets = np.frombuffer(offsets_buffer, np.int32)[texts.offset : texts.offset + len(texts) + 1]
     letters = np.frombuffer(data, np.uint8)
-    ids, row_offsets, distinct, starts, foreign = _scan(letters, offsets, IS_SPACE, token_byte)
-    dictionary = pa.StringArray.from_buffers(len(starts) - 1, pa.py_buffer(starts), pa.py_buffer(distinct))
+    slots, fits = SMALLEST_TABLE, False
+    while slots < (int(offsets[-1]) - int(offsets[0])) // BYTES_PER_SLOT:
+        slots *= 2
+    while not fits:
+        scratch = _scratch(int(offsets[-1]) - int(offsets[0]), len(texts), slots)
+        fits, ids, row_offsets, distinct, starts, foreign = _scan(
+            letters, offsets, IS_SPACE, WORD_BYTE, whole, slots, *scratch
+        )
+        slots *= 4
+    dictionary = _strings(distinct, starts)
     is_foreign = foreign.view(np.bool_)
     if is_foreign.any():
         lists = exact(dictionary.filter(pa.array(is_foreign)))
@@ -80,23 +124,27 @@ def _split(texts: pa.Array, token_byte: NDArray[np.uint8], exact: Callable[[pa.A
     return pa.ListArray.from_arrays(pa.array(row_offsets, pa.int32()), tokens)
 
 
-@njit(nogil=True, cache=True)
-def _is_foreign(letters: NDArray[np.uint8], start: int, stop: int) -> bool:
-    """Whether a stretch has bytes beyond ASCII other than dashes, double quotation marks and the ellipsis.
+def _scratch(size: int, rows: int, slots: int) -> tuple[NDArray[Any], ...]:
+    """Memory of this thread for texts of `size` bytes. New pages would cost as much time as the scan."""
+    most = size // 2 + rows + 1
+    held: dict[str, NDArray[Any]] = vars(_memory)
+    wanted = {
+        "ids": (most, np.int32),
+        "distinct": (size + 1, np.uint8),
+        "starts": (most + 1, np.int32),
+        "foreign": (most, np.uint8),
+        "table": (slots, np.int32),
+        "keys": (slots, np.uint64),
+        "heads": (slots, np.uint64),
+    }
+    for name, (length, kind) in wanted.items():
+        if name not in held or len(held[name]) < length:
+            held[name] = np.empty(length, kind)
+    return tuple(held[name] for name in wanted)
 
-    Those separate words, like ASCII signs: U+2013, U+2014, U+201C, U+201D, U+2026.
-    """
-    at = start
-    while at < stop:
-        if letters[at] >= 128:
-            if at + 2 >= stop or letters[at] != 0xE2 or letters[at + 1] != 0x80:
-                return True
-            third = letters[at + 2]
-            if third != 0x93 and third != 0x94 and third != 0x9C and third != 0x9D and third != 0xA6:
-                return True
-            at += 2
-        at += 1
-    return False
+
+def _strings(letters: NDArray[np.uint8], starts: NDArray[np.int32]) -> pa.Array:
+    return pa.StringArray.from_buffers(len(starts) - 1, pa.py_buffer(starts), pa.py_buffer(letters))
 
 
 @njit(nogil=True, cache=True)
@@ -116,105 +164,217 @@ def _may_hold_whitespace(letters: NDArray[np.uint8], start: int, stop: int) -> b
     return False
 
 
+@njit(nogil=True, cache=True, inline="always")
+def _letter(letters: NDArray[np.uint8], at: int, word_byte: NDArray[np.uint8]) -> tuple[Any, int]:
+    """The character at `at`: its lower-case form, APOSTROPHE, SEPARATES or IS_EXACT; and its bytes."""
+    byte = letters[at]
+    if byte < 128:
+        return (np.int32(APOSTROPHE) if byte == APOSTROPHE else np.int32(word_byte[byte])), 1
+    if byte < 0xE0:
+        code = (np.int32(byte & 0x1F) << 6) | np.int32(letters[at + 1] & 0x3F)
+        return (LATIN[code] if code < LATIN_END else np.int32(IS_EXACT)), 2
+    if byte == 0xE2 and letters[at + 1] == 0x80:
+        return GENERAL_PUNCTUATION[letters[at + 2]], 3
+    return np.int32(IS_EXACT), 3
+
+
+@njit(nogil=True, cache=True)
+def _is_exact(letters: NDArray[np.uint8], at: int, stop: int, word_byte: NDArray[np.uint8]) -> bool:
+    """Whether a stretch has a character that only the exact rules know."""
+    while at < stop:
+        code, size = _letter(letters, at, word_byte)
+        if code == IS_EXACT:
+            return True
+        at += size
+    return False
+
+
+@njit(nogil=True, cache=True)
+def _copy_word(
+    letters: NDArray[np.uint8], at: int, stop: int, word_byte: NDArray[np.uint8], copy: NDArray[np.uint8], length: int
+) -> tuple[int, int]:
+    """Copy the next word from `at` on to copy[length:]. Returns the position after it and the new length."""
+    code, size = SEPARATES, 0
+    while at < stop:
+        code, size = _letter(letters, at, word_byte)
+        if code not in (SEPARATES, APOSTROPHE):
+            break
+        at += size
+    while at < stop:
+        code, size = _letter(letters, at, word_byte)
+        if code == APOSTROPHE:
+            if at + size >= stop or _letter(letters, at + size, word_byte)[0] in (SEPARATES, APOSTROPHE):
+                break
+        elif code == SEPARATES:
+            break
+        if code < 128:
+            copy[length] = code
+            length += 1
+        else:
+            copy[length] = 0xC0 | (code >> 6)
+            copy[length + 1] = 0x80 | (code & 0x3F)
+            length += 2
+        at += size
+    return at, length
+
+
+@njit(nogil=True, cache=True)
+def _hash(letters: NDArray[np.uint8], start: int, stop: int) -> np.uint64:
+    """FNV-1a of some bytes."""
+    code = np.uint64(14695981039346656037)
+    for at in range(start, stop):
+        code = (code ^ np.uint64(letters[at])) * np.uint64(1099511628211)
+    return code ^ (code >> np.uint64(29))
+
+
 @njit(nogil=True, cache=True)
 def _scan(
     letters: NDArray[np.uint8],
     offsets: NDArray[np.int32],
     is_space: NDArray[np.bool_],
-    token_byte: NDArray[np.uint8],
-) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.uint8], NDArray[np.int32], NDArray[np.uint8]]:
-    """Ids of all tokens, offsets of the rows among them, and the distinct tokens: bytes, offsets, and if foreign.
+    word_byte: NDArray[np.uint8],
+    whole: bool,
+    slots: int,
+    ids: NDArray[np.int32],
+    distinct: NDArray[np.uint8],
+    starts: NDArray[np.int32],
+    foreign: NDArray[np.uint8],
+    table: NDArray[np.int32],
+    keys: NDArray[np.uint64],
+    heads: NDArray[np.uint64],
+) -> tuple[bool, NDArray[np.int32], NDArray[np.int32], NDArray[np.uint8], NDArray[np.int32], NDArray[np.uint8]]:
+    """Ids of all tokens, offsets of the rows among them, and the distinct tokens: bytes, offsets, and if to be split.
 
-    letters: (B,) UTF-8 bytes.  offsets: (N + 1,) row r is letters[offsets[r]:offsets[r + 1]].  token_byte: (256,) what
-    becomes of a byte in a token, 0 if it separates.  A stretch that needs Unicode's tables is a token as a whole.
+    letters: (B,) UTF-8 bytes.  offsets: (N + 1,) row r is letters[offsets[r]:offsets[r + 1]].
+    slots: of the table, a power of two; the first result is False if the distinct tokens fill more than half of it.
+    ids and all that follow: memory to work in; most look-ups read only the table, keys and heads.
     """
     rows = len(offsets) - 1
-    size = offsets[rows] - offsets[0]
-    most = size // 2 + rows + 1
-    # Pages that are never written cost nothing.
-    ids = np.empty(most, np.int32)
     row_offsets = np.zeros(rows + 1, np.int32)
-    distinct = np.empty(size + 1, np.uint8)
-    starts = np.zeros(most + 1, np.int32)
-    hashes = np.empty(most, np.uint64)
-    foreign = np.empty(most, np.uint8)
-    table = np.full(SMALLEST_TABLE, -1, np.int32)
-    mask = np.uint64(SMALLEST_TABLE - 1)
+    starts[0] = 0
+    table[:slots] = -1
+    mask = np.uint64(slots - 1)
     count, tokens, used = 0, 0, 0
-    # Whether other signs than whitespace separate.
-    words = token_byte[APOSTROPHE] == 0
     for row in range(rows):
         at, end = offsets[row], offsets[row + 1]
+        # Start of the stretch at `at`; end of the last one known to be ASCII; end of the last one that is not.
+        stretch, known_ascii, other_end = at, at, at
+        other = False
         while at < end:
-            if is_space[letters[at]]:
-                at += 1
-                continue
-            stop = at
-            high = np.uint8(0)
-            while stop < end and not is_space[letters[stop]]:
-                high |= letters[stop]
-                stop += 1
-            other = high >= 128 and (
-                _is_foreign(letters, at, stop) if words else _may_hold_whitespace(letters, at, stop)
-            )
-            while at < stop:
-                # Copy one token after the distinct ones; it stays there if it is new.
-                code = np.uint64(14695981039346656037)
-                length = used
+            # Copy one token after the distinct ones; it stays there if it is new.
+            length = used
+            # The last 8 bytes of the token, and those before.
+            tag, head = np.uint64(0), np.uint64(0)
+            short = True
+            if at < other_end:
+                short = False
                 if other:
-                    while at < stop:
+                    while at < other_end:
                         distinct[length] = letters[at]
-                        code = (code ^ np.uint64(letters[at])) * np.uint64(1099511628211)
                         length += 1
                         at += 1
                 else:
-                    while at < stop and not token_byte[letters[at]]:
-                        at += 1
-                    while at < stop:
-                        byte = token_byte[letters[at]]
-                        if not byte:
-                            if letters[at] != APOSTROPHE or at + 1 >= stop or not token_byte[letters[at + 1]]:
-                                break
-                            byte = np.uint8(APOSTROPHE)
-                        distinct[length] = byte
-                        code = (code ^ np.uint64(byte)) * np.uint64(1099511628211)
+                    at, length = _copy_word(letters, at, other_end, word_byte, distinct, length)
+                    if length == used:
+                        stretch = at
+                        continue
+            elif whole:
+                if is_space[letters[at]]:
+                    at += 1
+                    continue
+                start = at
+                high = np.uint8(0)
+                while at < end and not is_space[letters[at]]:
+                    high |= letters[at]
+                    distinct[length] = letters[at]
+                    head = (head << np.uint64(8)) | (tag >> np.uint64(56))
+                    tag = (tag << np.uint64(8)) | np.uint64(letters[at])
+                    length += 1
+                    at += 1
+                other = bool(high >= 128) and _may_hold_whitespace(letters, start, at)
+                short = bool(high < 128)
+            else:
+                lower = word_byte[letters[at]]
+                ends_in_space = True
+                if lower:
+                    while True:
+                        distinct[length] = lower
+                        head = (head << np.uint64(8)) | (tag >> np.uint64(56))
+                        tag = (tag << np.uint64(8)) | np.uint64(lower)
                         length += 1
                         at += 1
-                    if length == used:
+                        if at == end:
+                            break
+                        lower = word_byte[letters[at]]
+                        if not lower:
+                            if is_space[letters[at]]:
+                                break
+                            if letters[at] != APOSTROPHE or at + 1 == end or not word_byte[letters[at + 1]]:
+                                ends_in_space = False
+                                break
+                            lower = np.uint8(APOSTROPHE)
+                elif is_space[letters[at]]:
+                    at += 1
+                    stretch = at
+                    continue
+                elif letters[at] < 128:
+                    at += 1
+                    continue
+                else:
+                    ends_in_space = False
+                if not ends_in_space and at >= known_ascii:
+                    stop = at
+                    high = np.uint8(0)
+                    while stop < end and not is_space[letters[stop]]:
+                        high |= letters[stop]
+                        stop += 1
+                    if high >= 128:
+                        # Read the whole stretch again, by other rules.
+                        at, other_end = stretch, stop
+                        other = _is_exact(letters, stretch, stop, word_byte)
+                        continue
+                    known_ascii = stop
+            if short and length - used <= SHORT:
+                head |= np.uint64(length - used) << np.uint64(56)
+            else:
+                head, tag = LONG, _hash(distinct, used, length)
+            slot = ((((head * MIX) ^ tag) * MIX) >> np.uint64(32)) & mask
+            found = table[slot]
+            while found >= 0:
+                if keys[slot] == tag and heads[slot] == head:
+                    if head != LONG:
                         break
-                code ^= code >> np.uint64(29)
-                slot = code & mask
-                found = table[slot]
-                while found >= 0:
-                    if hashes[found] == code and starts[found + 1] - starts[found] == length - used:
-                        before = starts[found]
-                        same = 0
+                    before = starts[found]
+                    same = 0
+                    if starts[found + 1] - before == length - used:
                         while same < length - used and distinct[before + same] == distinct[used + same]:
                             same += 1
-                        if same == length - used:
-                            break
-                    slot = (slot + np.uint64(1)) & mask
-                    found = table[slot]
-                if found < 0:
-                    found = count
-                    table[slot] = count
-                    hashes[count] = code
-                    foreign[count] = other
-                    count += 1
-                    used = length
-                    starts[count] = used
-                    if 2 * count > len(table):
-                        table = np.full(2 * len(table), -1, np.int32)
-                        mask = np.uint64(len(table) - 1)
-                        for known in range(count):
-                            slot = hashes[known] & mask
-                            while table[slot] >= 0:
-                                slot = (slot + np.uint64(1)) & mask
-                            table[slot] = known
-                ids[tokens] = found
-                tokens += 1
+                    if same == length - used:
+                        break
+                slot = (slot + np.uint64(1)) & mask
+                found = table[slot]
+            if found < 0:
+                found = count
+                table[slot] = count
+                keys[slot] = tag
+                heads[slot] = head
+                foreign[count] = other
+                count += 1
+                used = length
+                starts[count] = used
+                if 2 * count > slots:
+                    return False, ids[:0], row_offsets[:0], distinct[:0], starts[:0], foreign[:0]
+            ids[tokens] = found
+            tokens += 1
         row_offsets[row + 1] = tokens
-    return ids[:tokens].copy(), row_offsets, distinct[:used].copy(), starts[: count + 1].copy(), foreign[:count].copy()
+    return (
+        True,
+        ids[:tokens].copy(),
+        row_offsets,
+        distinct[:used].copy(),
+        starts[: count + 1].copy(),
+        foreign[:count].copy(),
+    )
 
 
 @njit(nogil=True, cache=True)

@@ -134,6 +134,17 @@ def test_whitespace_at_the_end_of_the_last_text_is_no_word() -> None:
         assert lists == [text.split() for text in texts]
 
 
+@pytest.mark.parametrize("letter", ["a", "É", "‘", "ı", "·"])
+@pytest.mark.parametrize("words", [3, 40_000])
+def test_scanned_tokens_of_any_length_and_number(letter: str, words: int) -> None:
+    # More distinct tokens than the first table holds, of up to 30 bytes and more.
+    text = " ".join(f"{letter * (n % 3)}x{'y' * (n % 28)}{n % words} Ünd’s{letter}w" for n in range(words))
+    array = pa.array([text, "", text[:100]], pa.string())
+    assert tokenize(array, TokenizerConfig()).to_pylist() == exact_unicode_words(array).to_pylist()
+    found = tokenize(array, TokenizerConfig(name="whitespace")).to_pylist()
+    assert found == [part.split() for part in array.to_pylist()]
+
+
 @settings(deadline=None)
 @given(texts=st.lists(st.one_of(ANY_TEXT, SPACED_TEXT), max_size=5))
 def test_scanned_words_are_those_of_the_exact_rules(texts: list[str]) -> None:
