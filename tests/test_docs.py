@@ -8,7 +8,7 @@ from typer.main import get_command
 
 from flows.cli.app import app
 from flows.deployments import BuildParameters, build_parameters, find_deployment
-from tasks.trainers.config import DistilledConfig, GloveConfig, TrainerConfig
+from tasks.trainers.config import DistilledConfig, FastTextConfig, GloveConfig, TrainerConfig
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
@@ -22,7 +22,10 @@ def test_the_settings_page_names_every_setting_with_its_default(section: str) ->
     assert listed == {name: f"`{value}`" if value not in (None, {}) else "none" for name, value in defaults.items()}
 
 
-@pytest.mark.parametrize(("family", "heading"), [(GloveConfig, "### GloVe"), (DistilledConfig, "### Encoders")])
+@pytest.mark.parametrize(
+    ("family", "heading"),
+    [(GloveConfig, "### GloVe"), (FastTextConfig, "### fastText"), (DistilledConfig, "### Encoders")],
+)
 def test_the_settings_page_names_the_settings_of_a_family(family: type[TrainerConfig], heading: str) -> None:
     table = SETTINGS_PAGE.split(heading)[1].split("\n##")[0]
     listed = dict(re.findall(r"^\| `(\w+)` \| (.*?) \|", table, re.MULTILINE))

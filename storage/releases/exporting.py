@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
@@ -16,10 +16,11 @@ from storage.layout import Workspace
 from storage.output_files import new_output, size_of
 from storage.releases.file import SIF_A
 from storage.releases.ledger import kept_versions
-from storage.releases.opening import open_release, read_release_row
+from storage.releases.ngrams import read_ngrams
+from storage.releases.opening import open_release, read_release_row, read_rows
 from storage.releases.querying import published_file
-from storage.releases.reader import read_words
-from storage.releases.schema import ReleaseRow
+from storage.releases.reader import read_words, setting_values
+from storage.releases.schema import ReleaseRow, SettingRow
 from storage.vectors.arrays import (
     NUMPY_FILE,
     SAFETENSORS_FILE,
@@ -29,8 +30,9 @@ from storage.vectors.arrays import (
 )
 from storage.vectors.binary import ENDS_A_WORD as ENDS_A_BINARY_WORD
 from storage.vectors.binary import write_binary
+from storage.vectors.fasttext import own_rows, write_fasttext
 from storage.vectors.format_names import VectorFormat
-from storage.vectors.formats import WordVectors
+from storage.vectors.formats import Ngrams, WordVectors
 from storage.vectors.static_models import (
     CONFIG_FILE,
     MODULES_FILE,
@@ -58,6 +60,7 @@ UNHOLDABLE: Mapping[VectorFormat, re.Pattern[str]] = {
 }
 # The formats that are written through a compression where the name asks for it.
 COMPRESSED = (VectorFormat.WORD2VEC, VectorFormat.WORD2VEC_BINARY, VectorFormat.GLOVE)
+MINIMUM_NGRAM, MAXIMUM_NGRAM = "training.minimum_ngram", "training.maximum_ngram"
 BYTE_ORDER_MARK = "\ufeff"
 SHOWN_WORDS = 5
 
@@ -150,6 +153,9 @@ def write_vectors(form: VectorFormat, path: Path, found: WordVectors, facts: Map
                 write(file, words, vectors)
         case VectorFormat.GENSIM:
             _write_gensim(path, found)
+        case VectorFormat.FASTTEXT:
+            with path.open("wb") as file:
+                write_fasttext(file, words, counts, vectors, found.ngrams)
         case VectorFormat.PARQUET:
             write_parquet(path, words, counts, vectors, facts)
         case VectorFormat.NUMPY:
@@ -170,12 +176,24 @@ def sif_weights(counts: NDArray[np.int64]) -> NDArray[np.float32]:
 
 
 def _write_gensim(path: Path, found: WordVectors) -> None:
-    """Write what `KeyedVectors.load` reads, as one file; gensim would store large arrays separately."""
+    """Write what `KeyedVectors.load` reads, as one file; gensim would store large arrays separately.
+
+    With n-grams it loads as FastTextKeyedVectors, which answer for unknown words.
+    """
     # Deferred: gensim takes a second to import.
     from gensim.models import KeyedVectors
+    from gensim.models.fasttext import FastTextKeyedVectors
 
-    keyed = KeyedVectors(vector_size=found.vectors.shape[1])
+    dimension, ngrams = found.vectors.shape[1], found.ngrams
+    if ngrams is None:
+        keyed = KeyedVectors(vector_size=dimension)
+    else:
+        keyed = FastTextKeyedVectors(dimension, ngrams.minimum, ngrams.maximum, len(ngrams.vectors))
     keyed.add_vectors(found.words, found.vectors)
+    if ngrams is not None:
+        keyed.vectors_vocab = own_rows(found.words, found.vectors, ngrams)
+        keyed.vectors_ngrams = ngrams.vectors
+        keyed.recalc_char_ngram_buckets()
     keyed.allocate_vecattrs(["count"], [np.int64])
     keyed.expandos["count"][:] = found.counts
     keyed.save(str(path), separately=[])
@@ -198,4 +216,9 @@ def _read_published(workspace: Workspace, table: str, version: int | None) -> tu
             raise ReleaseError(f"{table!r} has no version {version}; kept versions: {kept}")
     with open_release(path) as connection:
         row = read_release_row(connection, path)
-        return read_words(connection), row
+        found = read_words(connection)
+        values = setting_values(read_rows(connection, "settings", SettingRow))
+        ngrams = read_ngrams(connection, values.get(MINIMUM_NGRAM, 0), values.get(MAXIMUM_NGRAM, 0))
+        if ngrams is not None:
+            found = replace(found, ngrams=Ngrams(ngrams.minimum, ngrams.maximum, ngrams.vectors))
+        return found, row

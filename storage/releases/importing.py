@@ -11,6 +11,7 @@ import numpy as np
 from storage.errors import GateRefusedError, SettingsError, VectorFileError
 from storage.layout import Workspace, checked_table_name
 from storage.releases.file import ReleaseContent, content_sha256
+from storage.releases.ngrams import NgramContent
 from storage.releases.publishing import current_release, keep_candidate, kept_releases, publish_release
 from storage.releases.records import Release
 from storage.releases.schema import Provenance, installed_versions, settings_digest
@@ -89,7 +90,7 @@ def import_vectors(
     if limit is not None:
         found = replace(found, vectors=_first_rows(found.vectors, limit))
     usable, faults = _usable_rows(found, skip_bad_rows)
-    settings = {
+    settings: dict[str, dict[str, object]] = {
         "import": {
             "source": found.source,
             "format": found.form,
@@ -100,12 +101,22 @@ def import_vectors(
             **({} if limit is None else {"limit": limit}),
         }
     }
+    ngrams = None
+    if (read := found.vectors.ngrams) is not None:
+        ngrams = NgramContent(read.minimum, read.maximum, read.vectors)
+        settings["training"] = {
+            "model": "fasttext",
+            "minimum_ngram": read.minimum,
+            "maximum_ngram": read.maximum,
+            "buckets": len(read.vectors),
+        }
     content = ReleaseContent(
         words=usable.words,
         counts=usable.counts,
         vectors=usable.vectors,
         provenance=_provenance(found, settings),
         settings=settings,
+        ngrams=ngrams,
     )
     is_new = (
         release is None or release.row.sha256 != content_sha256(content) or release.row.corpus_licence != found.licence

@@ -13,6 +13,7 @@ from storage.errors import VectorFileError
 from storage.file_signatures import ENCODINGS, TEXTS, UNDECIDED, FileKind, describe, remedy
 from storage.vectors.arrays import NUMPY_FILE, SAFETENSORS_FILE, find_words_file, read_numpy, read_safetensors
 from storage.vectors.binary import guess_dimension, read_binary
+from storage.vectors.fasttext import read_fasttext
 from storage.vectors.format_names import VectorFormat
 from storage.vectors.formats import WordVectors, opened
 from storage.vectors.static_models import STATIC_FILE, TOKENIZER_FILE, is_static_model, read_static_model
@@ -24,12 +25,12 @@ HEAD_BYTES = 1 << 20
 # Bytes that text never contains, and binary values do within a few rows.
 CONTROL_BYTES = bytes({*range(32)} - {*b"\t\n\v\f\r"})
 KINDS: Mapping[FileKind, VectorFormat] = {
+    FileKind.FASTTEXT: VectorFormat.FASTTEXT,
     FileKind.NUMPY: VectorFormat.NUMPY,
     FileKind.PARQUET: VectorFormat.PARQUET,
     FileKind.PICKLE: VectorFormat.GENSIM,
     FileKind.SAFETENSORS: VectorFormat.SAFETENSORS,
 }
-FASTTEXT_REMEDY = "import the .vec file next to it, or save its words and vectors as text"
 FOLDER_FILES: Mapping[str, VectorFormat] = {
     NUMPY_FILE: VectorFormat.NUMPY,
     SAFETENSORS_FILE: VectorFormat.SAFETENSORS,
@@ -89,6 +90,8 @@ def read_vectors(source: VectorSource) -> WordVectors:
                 found = read_text(file, has_header=source.format is VectorFormat.WORD2VEC)
             case VectorFormat.WORD2VEC_BINARY:
                 found = read_binary(file)
+            case VectorFormat.FASTTEXT:
+                found = read_fasttext(file)
             case VectorFormat.PARQUET:
                 found = read_parquet(file)
             case VectorFormat.NUMPY:
@@ -138,8 +141,6 @@ def _recognized(file: Path) -> VectorFormat:
         raise ValueError(f"it is a compressed {KINDS[content.kind]} file; decompress it first")
     if content.kind is FileKind.EMPTY:
         raise ValueError("the file is empty")
-    if content.kind is FileKind.FASTTEXT:
-        raise ValueError(f"it is {describe(content.kind)}; {FASTTEXT_REMEDY}")
     if content.kind not in (UNDECIDED | TEXTS | ENCODINGS):
         raise ValueError(f"it is {describe(content.kind)}, which contains no vectors; {remedy(content.kind)}")
     with opened(file) as stream:

@@ -19,6 +19,15 @@ def _row_number(row: int) -> str:
 
 
 @dataclass(frozen=True)
+class Ngrams:
+    """What unknown words are composed of: n-grams of these lengths in characters, (B, D) float32 vectors of buckets."""
+
+    minimum: int
+    maximum: int
+    vectors: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
 class WordVectors:
     """Words and their vectors, in the order of their file.
 
@@ -26,6 +35,7 @@ class WordVectors:
     vectors: (R, D) float32.  counts: (R,) int64, 0 if the file has none.
     place: index of a row -> its position in the file, for messages.
     unclear: index of a row whose word may be damaged -> reason; callers decide whether to drop it.
+    ngrams: those of fastText's models.
     """
 
     words: list[str]
@@ -33,6 +43,7 @@ class WordVectors:
     counts: NDArray[np.int64]
     place: Callable[[int], str] = field(default=_row_number, compare=False)
     unclear: Mapping[int, str] = field(default_factory=dict, compare=False)
+    ngrams: Ngrams | None = field(default=None, compare=False)
 
 
 def unknown_counts(rows: int) -> NDArray[np.int64]:

@@ -85,7 +85,9 @@ def test_the_release_reports_where_the_vectors_come_from(workspace: Workspace, t
     "form", [form for form in VectorFormat if form not in (VectorFormat.GENSIM, VectorFormat.PROJECTOR)]
 )
 def test_an_export_comes_back_as_it_was(workspace: Workspace, tmp_path: Path, form: VectorFormat) -> None:
-    holds_blanks = form in (VectorFormat.PARQUET, VectorFormat.NUMPY, VectorFormat.SAFETENSORS)
+    holds_blanks = form in (
+        VectorFormat.FASTTEXT, VectorFormat.PARQUET, VectorFormat.NUMPY, VectorFormat.SAFETENSORS,
+    )  # fmt: skip
     original = sample(HARD_WORDS + (BLANK_WORDS if holds_blanks else []))
     first = tmp_path / "first"
     first.mkdir()

@@ -151,7 +151,7 @@ def test_a_damaged_file_is_named_with_the_place_in_it(tmp_path: Path, data: byte
     ("data", "said"),
     [
         (b"\x89HDF\r\n\x1a\n" + bytes(50), "HDF5"),
-        (b"\xba\x16\x4f\x2f\x0c\x00\x00\x00" + bytes(50), "fastText.*vec"),
+        (b"\xba\x16\x4f\x2f\x0c\x00\x00\x00" + bytes(50), "fasttext.*truncated or damaged"),
         (b"SQLite format 3\x00" + bytes(50), "SQLite"),
         (b"7z\xbc\xaf\x27\x1c" + bytes(50), "archive"),
         ("the 1 2\nof 3 4\n".encode("utf-16"), "UTF-16"),

@@ -22,7 +22,7 @@ from tests.storage.vector_samples import BLANK_WORDS, HARD_WORDS, any_vectors, s
 READABLE = [form for form in VectorFormat if form not in (VectorFormat.GENSIM, VectorFormat.PROJECTOR)]
 TEXT = [VectorFormat.WORD2VEC, VectorFormat.GLOVE]
 HOLDS_ANY_WORD = [form for form in VectorFormat if form not in UNHOLDABLE]
-HOLDS_COUNTS = [VectorFormat.PARQUET, VectorFormat.NUMPY, VectorFormat.SAFETENSORS]
+HOLDS_COUNTS = [VectorFormat.FASTTEXT, VectorFormat.PARQUET, VectorFormat.NUMPY, VectorFormat.SAFETENSORS]
 
 
 def written(form: VectorFormat, found: WordVectors, folder: Path, name: str = "vectors.file") -> Path:
