@@ -181,7 +181,7 @@ def _mapped_vectors(connection: duckdb.DuckDBPyConnection, row: ReleaseRow) -> N
 
 def _map_file(path: Path, shape: tuple[int, ...]) -> NDArray[np.float32] | None:
     try:
-        mapped: NDArray[np.float32] = np.load(path, mmap_mode="r")
+        mapped: NDArray[np.float32] = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError):
         return None
     return mapped if mapped.shape == shape and mapped.dtype == np.float32 else None

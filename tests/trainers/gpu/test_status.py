@@ -133,10 +133,13 @@ print(json.dumps([missing, {status.name: status.reason for status in available_b
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     missing, reasons = json.loads(done.stdout)
-    with_numba = {
+    with_numba = {"ngrams"} | {
         f"cpu.{name}"
-        for name in ("cooccurrences", "glove", "glove_kernel", "kernel", "trainer", "vector_code", "window_code")
-    }
+        for name in (
+            "cooccurrences", "glove", "glove_kernel", "kernel", "subword_kernel", "subwords", "trainer", "vector_code",
+            "window_code",
+        )
+    }  # fmt: skip
     with_triton = {"gpu.kernels", "gpu.model", "gpu.trainer"}
     is_there = importlib.util.find_spec("triton") is not None
     assert set(missing) == with_numba | (set() if is_there else with_triton)
