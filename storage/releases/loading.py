@@ -164,7 +164,7 @@ def _mapped_vectors(connection: duckdb.DuckDBPyConnection, row: ReleaseRow) -> N
         # Named by a random suffix: another process may write the same file now.
         with NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
             try:
-                np.save(file, matrix)
+                np.save(file, matrix, allow_pickle=False)
                 file.flush()
                 os.fsync(file.fileno())
                 Path(file.name).replace(path)
