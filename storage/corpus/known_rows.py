@@ -89,7 +89,10 @@ def link_known_rows(workspace: Workspace, stage: Stage[Any], folder: Path, keys:
     links = 0
     # Largest first, so that the small ones are merged if there are too many.
     for segment in sorted(_segments(workspace, stage, set(keys)), key=lambda segment: segment.size, reverse=True):
-        if links < MOST_LINKED and segment.keys <= wanted and _link(segment, folder):
+        # The new segment gets the stage's name. A stage that was removed and is built again may find its own former
+        # segment, linked by a later stage; written through that link, the new one would overwrite the later stage's.
+        is_own = segment.name == stage.digest
+        if not is_own and links < MOST_LINKED and segment.keys <= wanted and _link(segment, folder):
             links += 1
             wanted -= segment.keys
             for rows in segment.rows:

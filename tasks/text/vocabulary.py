@@ -64,8 +64,10 @@ class WordCounter:
         flat = lists.flatten()
         tokens = flat if pa.types.is_dictionary(flat.type) else flat.dictionary_encode()
         counts = np.bincount(tokens.indices.to_numpy(), minlength=len(tokens.dictionary))
-        self._pending.append(_counts_table(tokens.dictionary, counts))
-        self._rows += len(counts)
+        # The dictionary of a row group has the words of all its rows, also of those that were not selected.
+        used = np.flatnonzero(counts)
+        self._pending.append(_counts_table(tokens.dictionary.take(pa.array(used)), counts[used]))
+        self._rows += len(used)
         if self._rows >= MERGE_ROWS:
             self._merge()
 

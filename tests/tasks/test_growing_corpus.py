@@ -9,7 +9,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from storage.corpus import known_rows
@@ -194,6 +194,15 @@ def test_a_table_of_parquet_csv_and_json_files_grows_too(tmp_path: Path) -> None
         st.dictionaries(st.sampled_from("abcdef"), st.sampled_from(TEXTS), min_size=1), min_size=2, max_size=4
     ),
     seed=st.integers(0, 9),
+)
+@example(
+    # The third corpus is the first, whose tokens were removed; the second one's tokens link to them.
+    steps=[
+        {"a": TEXTS[0], "b": TEXTS[0]},
+        {"a": TEXTS[0], "b": TEXTS[0], "d": TEXTS[1]},
+        {"a": TEXTS[0], "b": TEXTS[0]},
+    ],
+    seed=1,
 )
 def test_whatever_comes_and_goes_the_result_is_that_of_a_first_run(
     tmp_path: Path, steps: list[dict[str, str]], seed: int

@@ -6,18 +6,21 @@ import re
 import shlex
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from gensim.models.fasttext import FastText, save_facebook_model
 from typer.testing import CliRunner, Result
 
 from flows.cli import app as cli
 from storage.errors import GateRefusedError, ReferenceVectorsError, SettingsError, VecmillError, VectorFileError
 from storage.layout import Workspace
 from storage.releases.exporting import write_vectors
+from storage.releases.ngrams import NgramContent
 from storage.releases.publishing import current_release, publish_release
 from storage.vectors.format_names import VectorFormat
 from storage.vectors.formats import WordVectors, unknown_counts
@@ -47,6 +50,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     words = ["good", "bad", *HARD_WORDS]
     publish_release(workspace, "movie-reviews", content(words, seed=1))
     publish_release(workspace, "movie-reviews", content(words, seed=2, model_digest="second"))
+    ngrams = NgramContent(3, 6, np.random.default_rng(3).normal(size=(64, 16)).astype(np.float32))
+    settings = {"training": {"minimum_ngram": 3, "maximum_ngram": 6}}
+    composed = replace(content(words, seed=1), settings=settings, ngrams=ngrams)
+    publish_release(workspace, "movie-reviews-fasttext", composed)
     return tmp_path
 
 
@@ -56,6 +63,8 @@ def make_files_of_the_page(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     write_vectors(VectorFormat.GLOVE, folder / "glove.840B.300d.txt", some, {})
     write_vectors(VectorFormat.WORD2VEC_BINARY, folder / "GoogleNews-vectors-negative300.bin.gz", some, {})
     write_vectors(VectorFormat.WORD2VEC, folder / "wiki-news-300d-1M.vec", some, {})
+    model = FastText([some.words], vector_size=16, min_count=1, bucket=100, epochs=1, seed=1, workers=1)
+    save_facebook_model(model, str(folder / "cc.en.300.bin"))
     (folder / "model").mkdir()
     np.save(folder / "model" / "vectors.npy", some.vectors)
     (folder / "model" / "vocab.txt").write_text("\n".join(some.words), encoding="utf-8", newline="")
