@@ -1,4 +1,4 @@
-"""`python -m benchmarks times`: the commands that people wait for, beside an earlier state of vecmill."""
+"""`python -m benchmarks times`: the commands that people wait for, compared with an earlier version."""
 
 import json
 import os

@@ -133,6 +133,6 @@ def spelt_word(shape: Shape, value: str) -> str:
 def word_list(value: str) -> str:
     """A list of words; NULL stays NULL."""
     refusal = quoted("words are given as a list, such as ['king', 'queen']")
-    # DuckDB 1.4 gives a NULL that passed through a subquery the type INTEGER.
+    # In DuckDB 1.4 a NULL that passed through a subquery has the type INTEGER.
     return f"""CASE WHEN {value} IS NOT NULL AND NOT regexp_full_match(typeof({value}), '"NULL"|[^\\[\\]]*\\[\\d*\\]')
                     THEN error({refusal}) ELSE {value}::VARCHAR[] END"""
