@@ -1,4 +1,4 @@
-"""`python -m benchmarks documents`: how well document vectors retrieve documents of the same label, compared with peers.
+"""`python -m benchmarks documents`: how well document vectors find documents of the same label, compared with peers.
 
 Scored by the accuracy of the 10 nearest neighbours by cosine: a held-out document gets the label of their majority.
 """
