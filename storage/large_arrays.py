@@ -97,6 +97,23 @@ class RowBuffer:
         )
 
 
+class MappedMemory:
+    """Makes zeroed float32 arrays in unnamed files of a folder, which Linux writes back when memory is short."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __call__(self, shape: int | tuple[int, ...], dtype: type[np.float32]) -> NDArray[np.float32]:
+        """A writable array, as `numpy.zeros`. Nothing is left of its file when the last view of it is gone."""
+        size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+        if not size:
+            return np.zeros(shape, dtype)
+        with TemporaryFile(dir=self._folder) as file:
+            file.truncate(size)
+            mapped = mmap.mmap(file.fileno(), size)
+        return np.frombuffer(mapped, dtype).reshape(shape)
+
+
 def map_rows(path: Path, kind: str, offset: int, shape: tuple[int, ...], *, writable: bool = False) -> NDArray[Any]:
     """An array in a file, mapped. kind: NumPy type.  writable: changes stay in memory and do not reach the file."""
     if 0 in shape:

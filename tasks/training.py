@@ -27,8 +27,17 @@ from tasks.trainers.backends import explain_backend, resolve_config, train
 from tasks.trainers.bookkeeping import first_state
 from tasks.trainers.compiling import finish_compiling
 from tasks.trainers.config import DistilledConfig, FastTextConfig, TrainingConfig, training_config
-from tasks.trainers.interface import OWN_VECTORS, DivergenceError, EpochResult, TrainingState, TrainingStep, Vocabulary
+from tasks.trainers.interface import (
+    OWN_VECTORS,
+    Allocator,
+    DivergenceError,
+    EpochResult,
+    TrainingState,
+    TrainingStep,
+    Vocabulary,
+)
 from tasks.trainers.warm_start import start_from
+from tasks.training_memory import place_matrices
 from tasks.vocabulary import EncodedFacts, VocabularyFacts
 
 logger = logging.getLogger(__name__)
@@ -137,13 +146,16 @@ def train_vectors(
 
     def build(folder: Path) -> ModelFacts:
         logger.info("training with %s", explain_backend(requested, len(words.words)))
+        place = place_matrices(config, len(counts), folder)
         state, epochs = _restored(folder)
         with training_progress(corpus_tokens * config.epochs) as progress, _named_errors():
-            if state is None and start is not None:
-                state = _initial_state(start, words.words, counts, config)
+            if state is None:
+                state = _initial_state(start, words.words, counts, config, place.allocate)
+            state.allocate = place.allocate
             finish_compiling()
             steps = train(source, counts, config, state, resumable_every_seconds=config.checkpoint_every_seconds)
-            for step in _with_checkpoints(steps, folder, epochs, config.checkpoint_every_seconds):
+            every_seconds = config.checkpoint_every_seconds if place.checkpoints else None
+            for step in _with_checkpoints(steps, folder, epochs, every_seconds):
                 progress.advanced(step.tokens_done * corpus_tokens // source.token_count)
                 state = step.state
                 if step.epoch_result:
@@ -182,16 +194,20 @@ def _ngrams(words: list[str], config: TrainingConfig) -> tuple[NDArray[np.int64]
     return ngram_buckets(words, config.minimum_ngram, config.maximum_ngram, config.buckets)
 
 
-def _initial_state(start: StartPoint, words: list[str], counts: Vocabulary, config: TrainingConfig) -> TrainingState:
-    """An initial state that contains the vectors of the start point."""
+def _initial_state(
+    start: StartPoint | None, words: list[str], counts: Vocabulary, config: TrainingConfig, allocate: Allocator
+) -> TrainingState:
+    """An initial state, which contains the vectors of the start point if there is one. allocate: makes its matrices."""
+    assert not isinstance(config, DistilledConfig)  # another task computes those
+    if start is None:
+        return first_state(counts, config, allocate)
     if config.starts_from == "own" and (start.family != config.model or start.model is None):
         what = "its model is gone from the workspace" if start.family == config.model else f"it is {start.family}"
         raise TrainingError(
             f"training.start_from: {config.model} continues only from all matrices of a {config.model} model, and "
             f"{start.release} does not have them ({what}); set training.start_from=none and corpus.train_on=all"
         )
-    assert not isinstance(config, DistilledConfig)  # its settings refuse start_from
-    state = first_state(counts, config)
+    state = first_state(counts, config, allocate)
     earlier = read_start(start)
     try:
         overlap = start_from(
@@ -208,9 +224,12 @@ def _initial_state(start: StartPoint, words: list[str], counts: Vocabulary, conf
 
 
 def _with_checkpoints(
-    steps: Iterator[TrainingStep], folder: Path, epochs: list[EpochResult], every_seconds: float
+    steps: Iterator[TrainingStep], folder: Path, epochs: list[EpochResult], every_seconds: float | None
 ) -> Iterator[TrainingStep]:
-    """Yield the steps, collect finished epochs, and save the state at resumable steps and when interrupted."""
+    """Yield the steps, collect finished epochs, and save the state at resumable steps and when interrupted.
+
+    every_seconds none: nothing is saved.
+    """
     step: TrainingStep | None = None
     saved = time.monotonic()
     try:
@@ -218,14 +237,14 @@ def _with_checkpoints(
             for step in steps:
                 if step.epoch_result:
                     epochs.append(step.epoch_result)
-                if step.resumable and time.monotonic() - saved >= every_seconds:
+                if every_seconds is not None and step.resumable and time.monotonic() - saved >= every_seconds:
                     _save(folder, step.state, epochs)
                     saved = time.monotonic()
                 yield step
     except BaseException as error:
         # Ctrl-C, or Prefect's signal to cancel the run. Closing the trainer waits for its workers, so the state is
         # consistent; after an error in the trainer it may not be.
-        if step is not None and not isinstance(error, Exception):
+        if every_seconds is not None and step is not None and not isinstance(error, Exception):
             _save(folder, step.state, epochs)
             logger.warning("training stopped; the next run resumes from the checkpoint in %s", folder)
         raise

@@ -39,7 +39,7 @@ from storage.releases.schema import (
     sql_values,
 )
 from storage.releases.text_tokens import tokenizer_in_sql
-from storage.vectors.tables import ranked_rows, write_row_groups
+from storage.vectors.tables import ranked_rows, ranked_schema, write_row_groups
 
 # Read by DuckDB 1.4 and all later versions, and the first whose stale write-ahead logs are refused, not replayed.
 # The macros need OLDEST_DUCKDB: earlier ones cannot bind a macro with two common table expressions.
@@ -254,12 +254,14 @@ def _write_vectors(connection: duckdb.DuckDBPyConnection, table: str, content: R
         )"""
     )
     weight = word_weight(content.counts)
-    connection.execute("BEGIN")
-    for block in _row_blocks(content):
-        connection.register("block", block)
-        connection.execute(f"INSERT INTO {table} SELECT rank, word, count, vector, {weight} FROM block")
-        connection.unregister("block")
-    connection.execute("COMMIT")
+    # One reader: DuckDB would keep every block that is registered in a transaction until its end.
+    batches = (batch for block in _row_blocks(content) for batch in block.to_batches())
+    connection.register("blocks", pa.RecordBatchReader.from_batches(ranked_schema(dimension), batches))
+    # Several threads would write row groups that do not fit together, and then write them again: twice the file.
+    connection.execute("SET threads = 1")
+    connection.execute(f"INSERT INTO {table} SELECT rank, word, count, vector, {weight} FROM blocks")
+    connection.execute("RESET threads")
+    connection.unregister("blocks")
     connection.execute(f"CREATE VIEW word_vectors AS SELECT rank, word, count, vector, weight FROM {table}")
     connection.execute(f"COMMENT ON TABLE {table} IS 'The words and their vectors; word_vectors is its stable name'")
     connection.execute(

@@ -88,10 +88,14 @@ def write_row_groups(path: Path, blocks: Iterable[pa.Table], facts: Mapping[str,
             writer.write_table(block.cast(schema))
 
 
+def ranked_schema(dimension: int) -> pa.Schema:
+    """The schema of `ranked_rows`, whose vectors have a fixed length."""
+    return SCHEMA.set(3, pa.field("vector", pa.list_(pa.float32(), dimension), nullable=False))
+
+
 def ranked_rows(start: int, words: Sequence[str], counts: NDArray[np.int64], vectors: NDArray[np.float32]) -> pa.Table:
     """Rank, word, count and (N, D) vector of N words as an Arrow table. start: words ranked before them."""
     dimension = vectors.shape[1]
-    schema = SCHEMA.set(3, pa.field("vector", pa.list_(pa.float32(), dimension), nullable=False))
     return pa.table(
         [
             pa.array(np.arange(start + 1, start + 1 + len(words), dtype=np.int32)),
@@ -99,7 +103,7 @@ def ranked_rows(start: int, words: Sequence[str], counts: NDArray[np.int64], vec
             pa.array(np.asarray(counts, dtype=np.int64)),
             pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), dimension),
         ],
-        schema=schema,
+        schema=ranked_schema(dimension),
     )
 
 
