@@ -22,7 +22,7 @@ from storage.layout import CACHE_VARIABLE, cache_folder
 logger = logging.getLogger(__name__)
 
 # Above this, a table goes to a file: a page cache that can be dropped instead of memory that cannot.
-MOST_BYTES_IN_MEMORY = 1 << 28
+MOST_BYTES_IN_MEMORY = 1 << 27
 # Numbers of a block: 32 MB of float32.
 BLOCK_NUMBERS = 1 << 23
 SPILL = "spill"

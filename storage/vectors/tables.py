@@ -22,6 +22,7 @@ COUNT_COLUMN = "count"
 BLOCK_NUMBERS = 1 << 22
 # Rows read at once, 20 MB at 300 dimensions.
 BATCH_ROWS = 1 << 14
+READ_BUFFER_BYTES = 1 << 20
 # The columns of a published table; vectors are plain lists, because many readers don't support fixed-size lists.
 SCHEMA = pa.schema(
     [
@@ -38,7 +39,8 @@ def read_parquet(path: Path) -> WordVectors:
 
     Raises ValueError if there are no such columns, or the vectors differ in length.
     """
-    with pq.ParquetFile(path) as file:
+    # With buffers of its own size the reader would hold all of the file in the end.
+    with pq.ParquetFile(path, pre_buffer=False, buffer_size=READ_BUFFER_BYTES) as file:
         schema = file.schema_arrow
         word = _column(schema, WORD_COLUMNS, _is_text, "words")
         vector = _column(schema, VECTOR_COLUMNS, _is_vector, "vectors")
