@@ -51,7 +51,7 @@ ROW_GROUP_SIZE = 20_480
 BLOCK_ROWS = 100_000
 # Memory of DuckDB while a release is written: pages it can write back, and the index of words, which it cannot.
 WRITE_MEMORY_BYTES = 1 << 29
-INDEX_BYTES_PER_WORD = 400
+INDEX_BYTES_PER_WORD = 300
 # float32 sums over 1,024 dimensions stay within 1e-5 of one; a vector that was not normalised does not.
 UNIT_TOLERANCE = 1e-4
 FLOAT32_UNIT = 2e-7

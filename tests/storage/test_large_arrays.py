@@ -25,7 +25,7 @@ from storage.vectors.faults import row_faults
 from storage.vectors.tables import read_parquet, write_parquet
 from storage.vectors.text import write_glove
 
-ROWS, DIMENSION = 120_000, 1000
+ROWS, DIMENSION = 200_000, 1000
 MEGABYTE = 1 << 20
 
 
@@ -189,5 +189,5 @@ def test_a_large_table_is_never_in_memory_as_a_whole(tmp_path: Path) -> None:
     sender.close()
     peak = receiver.recv()
     child.join()
-    # The table has 458 MiB. What is kept in memory of it, words and the largest blocks take about 330.
-    assert peak < 400 * MEGABYTE
+    # The table has 763 MiB. What is kept in memory of it, words and the largest blocks take about 500.
+    assert peak < 650 * MEGABYTE

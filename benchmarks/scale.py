@@ -1,0 +1,376 @@
+"""`python -m benchmarks scale --hosts 1..64`: how training over hosts would scale, from rates measured on one machine.
+
+A model, not a measurement: each rank trains slices of the corpus with the measured speed of the CPU kernel and then
+exchanges the rows whose turn it is, by the rule of training over processes. Exchanges are ring allreduces over links of
+given latency and bandwidth, and nothing overlaps. Real runs with two and four processes on one machine check it.
+"""
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+from pydantic import BaseModel
+
+from benchmarks.ledger import RESULTS, this_place
+from tasks.text.vocabulary import keep_probability, noise_probability
+from tasks.trainers.backends import train
+from tasks.trainers.config import SkipGramConfig
+from tasks.trainers.interface import ArrayTokenSource, Vocabulary
+
+FLOAT_BYTES = 4
+TABLES = 2
+# Tokens that a thread trains between two exchanges.
+SLICE_TOKENS = 1 << 15
+# All ranks together use a row about so often before it is exchanged.
+USES_BETWEEN_EXCHANGES = 800.0
+# Rows of one allreduce; more are sent in several.
+BLOCK_ROWS = 1 << 14
+# Rank-frequency law of text, p ~ 1 / (rank + shift)^exponent (Mandelbrot 1953).
+ZIPF_SHIFT, ZIPF_EXPONENT = 2.7, 1.05
+MEASURED_WORDS, MEASURED_TOKENS = 1_000_000, 2_000_000
+MAXIMUM_HOSTS = 4096
+
+
+@dataclass(frozen=True)
+class Link:
+    """A network. latency_seconds: of one message.  bytes_per_second: each way, of each host."""
+
+    name: str
+    latency_seconds: float
+    bytes_per_second: float
+
+
+# Round figures: TCP through a switch reaches nine tenths of the line rate, with 25 to 100 microseconds a message.
+LINKS = (
+    Link("1 Gbit/s", 1e-4, 0.9e9 / 8),
+    Link("10 Gbit/s", 5e-5, 9e9 / 8),
+    Link("25 Gbit/s", 3e-5, 22.5e9 / 8),
+    Link("100 Gbit/s", 2.5e-5, 90e9 / 8),
+)
+
+
+class Rates(BaseModel):
+    """What was measured on one core. words_per_second: raw corpus words.  rows_per_second: combined after an exchange.
+
+    loopback_bytes_per_second: of an allreduce between processes of one machine.
+    """
+
+    words_per_second: float
+    rows_per_second: float
+    loopback_bytes_per_second: float
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Hosts that train together. cores: threads of each."""
+
+    hosts: int
+    cores: int
+    link: Link
+
+
+@dataclass(frozen=True)
+class Exchanges:
+    """rows[k]: first rows of both tables that are exchanged every 2**k slices.  words: rows of the whole table."""
+
+    rows: tuple[int, ...]
+    words: int
+
+    @property
+    def rows_per_slice(self) -> float:
+        """Mean rows of one table that are exchanged after a slice."""
+        last = len(self.rows) - 1
+        # Of all slices, 1 in 2**(k + 1) ends with exactly k doublings, and the rest with the last number or more.
+        return sum(count * 0.5 ** (k + 1 if k < last else k) for k, count in enumerate(self.rows))
+
+    @property
+    def messages_per_slice(self) -> float:
+        """Mean number of allreduces after a slice."""
+        last = len(self.rows) - 1
+        return sum(-(-count // BLOCK_ROWS) * 0.5 ** (k + 1 if k < last else k) for k, count in enumerate(self.rows))
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Seconds of one slice by part, and what follows. bytes_per_word: that each host sends."""
+
+    training: float
+    network: float
+    combining: float
+    hosts: int
+    cores: int
+    bytes_per_word: float
+
+    @property
+    def efficiency(self) -> float:
+        """Share of the time that is spent on training."""
+        return self.training / (self.training + self.network + self.combining)
+
+    @property
+    def words_per_second(self) -> float:
+        """Of all hosts together."""
+        return self.hosts * self.cores * SLICE_TOKENS / (self.training + self.network + self.combining)
+
+
+def ring_seconds(size: float, hosts: int, link: Link, messages: float = 1) -> float:
+    """Seconds of a ring allreduce of so many bytes in so many messages.
+
+    Each host sends 2 (P - 1) pieces of 1/P of the bytes.
+    Source: Patarasuk and Yuan 2009, "Bandwidth optimal all-reduce algorithms for clusters of workstations".
+    """
+    if hosts == 1:
+        return 0.0
+    steps = 2 * (hosts - 1)
+    return messages * steps * link.latency_seconds + steps / hosts * size / link.bytes_per_second
+
+
+def zipf_vocabulary(words: int, threshold: float) -> Vocabulary:
+    """A vocabulary with the frequencies of text. threshold: of subsampling."""
+    shares = (np.arange(1, words + 1) + ZIPF_SHIFT) ** -ZIPF_EXPONENT
+    shares /= shares.sum()
+    counts = np.maximum(1, shares / shares[-1] * 5).astype(np.int64)
+    return Vocabulary(counts, keep_probability(counts, threshold), noise_probability(counts, 0.75))
+
+
+def exchange_rows(vocabulary: Vocabulary, config: SkipGramConfig, ranks: int, cores: int) -> Exchanges:
+    """The rows that are exchanged after a slice, so that all ranks together use none more than about 800 times.
+
+    The rule of training over processes: a row's turn is every 2**k slices, with the largest k that keeps this bound.
+    """
+    if ranks == 1:
+        return Exchanges((0,), len(vocabulary))
+    kept = vocabulary.counts * vocabulary.keep_probability
+    windows = SLICE_TOKENS * cores * kept.sum() / vocabulary.counts.sum()
+    share = kept / kept.sum()
+    radius = (1 + config.window_radius) / 2 if config.reduced_windows else config.window_radius
+    uses = windows * np.maximum(2 * radius * share, share + config.negatives_per_pair * vocabulary.noise_probability)
+    slices = USES_BETWEEN_EXCHANGES / (ranks * np.maximum.accumulate(uses[::-1])[::-1])
+    rows = [max(1, int(np.searchsorted(slices, 2.0)))]
+    while rows[-1] < len(vocabulary):
+        rows.append(int(np.searchsorted(slices, 2.0 ** (len(rows) + 1))))
+    return Exchanges(tuple(rows), len(vocabulary))
+
+
+def predict(
+    cluster: Cluster, rates: Rates, exchanges: Exchanges, dimension: int, slices_per_epoch: float
+) -> Prediction:
+    """Seconds of a slice and what follows from them. The exchange of the whole table is spread over the epoch."""
+    hosts, cores = cluster.hosts, cluster.cores
+    whole = 1 / slices_per_epoch if hosts > 1 else 0.0
+    rows = exchanges.rows_per_slice + whole * exchanges.words
+    messages = exchanges.messages_per_slice + whole * -(-exchanges.words // BLOCK_ROWS)
+    size = TABLES * rows * dimension * FLOAT_BYTES
+    sent = 0.0 if hosts == 1 else 2 * (hosts - 1) / hosts * size
+    return Prediction(
+        training=SLICE_TOKENS / rates.words_per_second,
+        network=ring_seconds(size, hosts, cluster.link, messages),
+        combining=0.0 if hosts == 1 else TABLES * rows / (rates.rows_per_second * cores),
+        hosts=hosts,
+        cores=cores,
+        bytes_per_word=sent / (SLICE_TOKENS * cores),
+    )
+
+
+def measure_scale(
+    hosts: Annotated[str, typer.Option(help="numbers of hosts: 1..64 (powers of two) or a list: 1,2,4")] = "1..64",
+    cores: Annotated[int, typer.Option(min=1, help="threads of each host")] = 16,
+    words: Annotated[int, typer.Option(min=100, help="vocabulary")] = 3_000_000,
+    dimension: Annotated[int, typer.Option(min=8, help="numbers of a vector")] = 300,
+    tokens: Annotated[float, typer.Option(min=1e6, help="words of the corpus in one epoch")] = 100e9,
+    epochs: Annotated[int, typer.Option(min=1, help="passes over the corpus")] = 1,
+    rates: Annotated[Path | None, typer.Option(help="rates measured before, as JSON; none: measure them now")] = None,
+    real: Annotated[Path | None, typer.Option(help="real runs to check the model with, as JSON")] = None,
+    output: Annotated[Path, typer.Option(file_okay=False, help="folder to write into")] = RESULTS,
+) -> None:
+    """Predict words/s, hours and bytes of training over hosts, and write scale.md."""
+    counts = host_counts(hosts)
+    measured = Rates.model_validate_json(rates.read_text()) if rates else measure_rates(dimension)
+    typer.echo(measured.model_dump_json())
+    config = SkipGramConfig(dimension=dimension, workers=1)
+    vocabulary = zipf_vocabulary(words, 1e-3)
+    plan = Plan(words, dimension, tokens, epochs, cores)
+    table = [
+        [predicted(plan, Cluster(count, cores, link), measured, vocabulary, config) for link in LINKS]
+        for count in counts
+    ]
+    runs = [RealRun.model_validate(run) for run in json.loads(real.read_text())] if real else []
+    output.mkdir(parents=True, exist_ok=True)
+    page = write_page(plan, measured, table, checked(runs, measured))
+    (output / "scale.md").write_text(page, encoding="utf-8")
+    typer.echo(page)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be trained. tokens: of one epoch."""
+
+    words: int
+    dimension: int
+    tokens: float
+    epochs: int
+    cores: int
+
+
+class RealRun(BaseModel):
+    """A run with processes on one machine, and what one process reached at the same time.
+
+    words_per_second: of all processes.  one_process: of one.  words, dimension, tokens: of the corpus in one epoch.
+    bytes_per_word: that each process sent, if known.
+    """
+
+    processes: int
+    words: int
+    dimension: int
+    tokens: float
+    words_per_second: float
+    one_process: float
+    bytes_per_word: float | None = None
+    corpus: str = ""
+
+
+def predicted(plan: Plan, cluster: Cluster, rates: Rates, vocabulary: Vocabulary, config: SkipGramConfig) -> Prediction:
+    """The prediction for a cluster."""
+    exchanges = exchange_rows(vocabulary, config, cluster.hosts, cluster.cores)
+    slices = plan.tokens / (cluster.hosts * cluster.cores * SLICE_TOKENS)
+    return predict(cluster, rates, exchanges, plan.dimension, slices)
+
+
+def checked(runs: Sequence[RealRun], rates: Rates) -> list[tuple[RealRun, Prediction]]:
+    """Each real run with the prediction for processes of one core over the loopback device."""
+    loopback = Link("loopback", 2e-5, rates.loopback_bytes_per_second)
+    found = []
+    for run in runs:
+        config = SkipGramConfig(dimension=run.dimension, workers=1)
+        speed = rates.model_copy(update={"words_per_second": run.one_process})
+        plan = Plan(run.words, run.dimension, run.tokens, 1, 1)
+        vocabulary = zipf_vocabulary(run.words, 1e-3)
+        found.append((run, predicted(plan, Cluster(run.processes, 1, loopback), speed, vocabulary, config)))
+    return found
+
+
+def host_counts(text: str) -> list[int]:
+    """`1..64` as the powers of two between, or a list as it is. Raises BadParameter."""
+    try:
+        first, dots, last = text.partition("..")
+        if not dots:
+            counts = [int(part) for part in text.split(",")]
+        else:
+            counts = [1 << power for power in range(13) if int(first) <= 1 << power <= int(last)]
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is neither a range such as 1..64 nor a list such as 1,2,4") from error
+    if not counts or not all(1 <= count <= MAXIMUM_HOSTS for count in counts):
+        raise typer.BadParameter(f"{text!r} names no numbers of hosts from 1 to {MAXIMUM_HOSTS:,}")
+    return counts
+
+
+def measure_rates(dimension: int, words: int = MEASURED_WORDS, tokens: int = MEASURED_TOKENS) -> Rates:
+    """Speeds of one core by processor time, which other programs disturb less than time on the clock."""
+    return Rates(
+        words_per_second=_kernel_speed(dimension, words, tokens),
+        rows_per_second=_combining_speed(dimension),
+        loopback_bytes_per_second=_copy_speed(),
+    )
+
+
+def _kernel_speed(dimension: int, words: int, tokens: int) -> float:
+    vocabulary = zipf_vocabulary(words, 1e-3)
+    drawn = np.random.default_rng(0).choice(words, tokens, p=vocabulary.counts / vocabulary.counts.sum())
+    source = ArrayTokenSource(drawn.astype(np.int32).reshape(-1, 20))
+    config = SkipGramConfig(backend="numba", dimension=dimension, workers=1, epochs=1)
+    steps = train(source, vocabulary, config)
+    # The first step comes after the tables were made and the kernel was compiled.
+    first = next(steps).tokens_done
+    started = time.process_time()
+    for _ in steps:
+        pass
+    return (tokens - first) / (time.process_time() - started)
+
+
+def _combining_speed(dimension: int) -> float:
+    """Rows per second of what a rank does with the sum of all changes: a rotation, a scaling, and a rotation back."""
+    random = np.random.default_rng(0)
+    changes: NDArray[np.float32] = random.standard_normal((BLOCK_ROWS, dimension), dtype=np.float32)
+    directions = np.linalg.qr(random.standard_normal((dimension, dimension)))[0].astype(np.float32)
+    best = np.inf
+    for _ in range(5):
+        started = time.process_time()
+        turned = changes @ directions
+        turned *= np.exp(-np.abs(turned))
+        common = turned @ directions.T
+        common += changes
+        best = min(best, time.process_time() - started)
+    return BLOCK_ROWS / float(best)
+
+
+def _copy_speed() -> float:
+    """Bytes per second that a core can move between two processes: each is written, read and added."""
+    source, target = np.ones(1 << 24, np.float32), np.zeros(1 << 24, np.float32)
+    best = np.inf
+    for _ in range(5):
+        started = time.process_time()
+        copy = source.copy()
+        target += copy
+        best = min(best, time.process_time() - started)
+    return source.nbytes / float(best)
+
+
+def write_page(
+    plan: Plan, rates: Rates, table: Sequence[Sequence[Prediction]], real: Sequence[tuple[RealRun, Prediction]]
+) -> str:
+    """The content of scale.md."""
+    place = this_place()
+    lines = [
+        "# Training over hosts: a model",
+        "",
+        f"Written by `python -m benchmarks scale` on {datetime.now(UTC):%Y-%m-%d}, commit {place.commit}, "
+        f"{place.processor}, {place.cores} cores. A model, not a measurement; docs/scale.md says what it assumes.",
+        "",
+        f"{plan.tokens / 1e9:,.0f} billion words x {plan.epochs} epochs, {plan.words:,} words of dimension "
+        f"{plan.dimension}, {plan.cores} threads on each host. Measured on one core by processor time: "
+        f"{rates.words_per_second:,.0f} words/s, {rates.rows_per_second:,.0f} rows/s combined after an exchange.",
+        "",
+        "Each cell has million words/s, hours, and the share of time that is spent on training.",
+        "",
+        f"| hosts | bytes sent per word | {' | '.join(link.name for link in LINKS)} |",
+        f"|---:|---:|{'---:|' * len(LINKS)}",
+    ]
+    for row in table:
+        cells = [
+            f"{point.words_per_second / 1e6:,.0f} M, "
+            f"{plan.tokens * plan.epochs / point.words_per_second / 3600:,.1f} h, {point.efficiency:.0%}"
+            for point in row
+        ]
+        lines.append(f"| {row[0].hosts} | {row[0].bytes_per_word:,.1f} | {' | '.join(cells)} |")
+    lines += ["", "## Where the time of a slice goes", "", "Milliseconds of training, network and combining.", ""]
+    lines += [f"| hosts | {' | '.join(link.name for link in LINKS)} |", f"|---:|{'---:|' * len(LINKS)}"]
+    for row in table:
+        cells = [
+            f"{point.training * 1e3:,.0f} + {point.network * 1e3:,.1f} + {point.combining * 1e3:,.1f}" for point in row
+        ]
+        lines.append(f"| {row[0].hosts} | {' | '.join(cells)} |")
+    lines += ["", "## Checked against real runs", ""]
+    if not real:
+        lines.append("No real run was given (`--real`).")
+        return "\n".join([*lines, ""])
+    lines += [
+        "Processes with one thread each on this machine, connected by its loopback device. The model gets the speed of "
+        "one process from the same run.",
+        "",
+        "| corpus | processes | words/s | speed-up | speed-up of the model | bytes per word | of the model |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for run, point in real:
+        sent = "" if run.bytes_per_word is None else f"{run.bytes_per_word:,.1f}"
+        lines.append(
+            f"| {run.corpus} | {run.processes} | {run.words_per_second:,.0f} | "
+            f"{run.words_per_second / run.one_process:.2f} | {point.words_per_second / run.one_process:.2f} | {sent} | "
+            f"{point.bytes_per_word:,.1f} |"
+        )
+    return "\n".join([*lines, ""])

@@ -1,0 +1,128 @@
+"""The model of training over hosts: its parts against cases computed by hand, and what must hold for all of them."""
+
+import json
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from benchmarks.__main__ import app
+from benchmarks.scale import (
+    LINKS,
+    SLICE_TOKENS,
+    Cluster,
+    Exchanges,
+    Link,
+    Rates,
+    exchange_rows,
+    host_counts,
+    measure_rates,
+    predict,
+    ring_seconds,
+    zipf_vocabulary,
+)
+from tasks.trainers.config import SkipGramConfig
+
+CONFIG = SkipGramConfig(dimension=100, workers=1)
+RATES = Rates(words_per_second=SLICE_TOKENS, rows_per_second=1000, loopback_bytes_per_second=1e9)
+LINK = Link("a byte in a microsecond", 1e-3, 1e6)
+
+
+def test_a_ring_of_four_sends_six_quarters_in_six_steps() -> None:
+    # 2 (4 - 1) = 6 messages of a millisecond, each with a quarter of 8,000 bytes: 2 ms.
+    assert ring_seconds(8000, 4, LINK) == pytest.approx(6 * 1e-3 + 6 * 2e-3)
+    assert ring_seconds(8000, 4, LINK, messages=3) == pytest.approx(18 * 1e-3 + 6 * 2e-3)
+    assert ring_seconds(8000, 1, LINK) == 0
+
+
+def test_mean_rows_are_those_of_a_long_run_of_slices() -> None:
+    exchanges = Exchanges((10, 30, 100), 100)
+    exchanged = [exchanges.rows[min((n & -n).bit_length() - 1, 2)] for n in range(1, 1025)]
+    assert exchanges.rows_per_slice == pytest.approx(np.mean(exchanged), rel=0.01)
+    assert exchanges.rows_per_slice == 10 / 2 + 30 / 4 + 100 / 4
+
+
+def test_two_hosts_by_hand() -> None:
+    # 100 rows after every slice and 1,000 at the end of an epoch of ten: 200 rows of 2 tables x 25 x 4 bytes.
+    found = predict(Cluster(2, 2, LINK), RATES, Exchanges((100,), 1000), dimension=25, slices_per_epoch=10)
+    assert found.training == 1
+    assert found.network == pytest.approx(2 * 1e-3 * 1.1 + 40_000 / 1e6)
+    assert found.combining == pytest.approx(2 * 200 / (1000 * 2))
+    assert found.bytes_per_word == 40_000 / (2 * SLICE_TOKENS)
+    assert found.words_per_second == pytest.approx(4 * SLICE_TOKENS / (1 + found.network + found.combining))
+    assert found.efficiency == pytest.approx(1 / (1 + found.network + found.combining))
+
+
+def test_one_host_spends_all_its_time_on_training() -> None:
+    exchanges = exchange_rows(zipf_vocabulary(1000, 1e-3), CONFIG, 1, 8)
+    found = predict(Cluster(1, 8, LINK), RATES, exchanges, 100, 100)
+    assert found.efficiency == 1
+    assert found.words_per_second == 8 * SLICE_TOKENS
+    assert found.bytes_per_word == 0
+
+
+def test_no_row_is_used_more_often_than_allowed_before_its_turn() -> None:
+    vocabulary = zipf_vocabulary(20_000, 1e-3)
+    exchanges = exchange_rows(vocabulary, CONFIG, 4, 1)
+    kept = vocabulary.counts * vocabulary.keep_probability
+    windows = SLICE_TOKENS * kept.sum() / vocabulary.counts.sum()
+    as_input = windows * 6 * kept / kept.sum()
+    as_output = windows * (kept / kept.sum() + 5 * vocabulary.noise_probability)
+    uses = 4 * np.maximum(as_input, as_output)
+    assert exchanges.rows[-1] == 20_000
+    before = 0
+    for doublings, count in enumerate(exchanges.rows):
+        if doublings:
+            assert (uses[before:count] * 2**doublings <= 800 * 1.01).all()
+        before = count
+
+
+def test_more_hosts_train_faster_and_send_more_for_each_word() -> None:
+    vocabulary = zipf_vocabulary(100_000, 1e-3)
+    rates = Rates(words_per_second=1e6, rows_per_second=1e6, loopback_bytes_per_second=1e9)
+    points = [
+        predict(Cluster(hosts, 16, LINKS[3]), rates, exchange_rows(vocabulary, CONFIG, hosts, 16), 100, 1e4 / hosts)
+        for hosts in (1, 2, 4, 8, 16)
+    ]
+    for fewer, more in pairwise(points):
+        assert more.words_per_second > fewer.words_per_second
+        assert more.efficiency < fewer.efficiency
+        assert more.bytes_per_word > fewer.bytes_per_word
+
+
+def test_a_faster_link_never_trains_slower() -> None:
+    exchanges = exchange_rows(zipf_vocabulary(100_000, 1e-3), CONFIG, 8, 16)
+    speeds = [predict(Cluster(8, 16, link), RATES, exchanges, 100, 1000).words_per_second for link in LINKS]
+    assert speeds == sorted(speeds)
+    slow = replace(LINKS[0], latency_seconds=1.0)
+    assert predict(Cluster(8, 16, slow), RATES, exchanges, 100, 1000).words_per_second < speeds[0]
+
+
+def test_numbers_of_hosts_are_a_range_or_a_list() -> None:
+    assert host_counts("1..64") == [1, 2, 4, 8, 16, 32, 64]
+    assert host_counts("3,5") == [3, 5]
+    for text in ("few", "0", "5..4", "1..x"):
+        with pytest.raises(typer.BadParameter, match=r"hosts|range"):
+            host_counts(text)
+
+
+@pytest.mark.long
+def test_rates_are_measured_on_this_machine() -> None:
+    rates = measure_rates(16, words=500, tokens=300_000)
+    assert min(rates.model_dump().values()) > 0
+
+
+def test_the_page_has_a_row_for_each_number_of_hosts_and_each_real_run(tmp_path: Path) -> None:
+    (tmp_path / "rates.json").write_text(RATES.model_dump_json())
+    run = {"processes": 2, "words": 500, "dimension": 10, "tokens": 1e6, "words_per_second": 1.8e6, "one_process": 1e6}
+    (tmp_path / "real.json").write_text(json.dumps([run | {"corpus": "reviews"}]))
+    arguments = ["--hosts", "1..4", "--words", "1000", "--tokens", "1e9", "--output", str(tmp_path)]
+    files = ["--rates", str(tmp_path / "rates.json"), "--real", str(tmp_path / "real.json")]
+    assert CliRunner().invoke(app, ["scale", *arguments, *files]).exit_code == 0
+    lines = (tmp_path / "scale.md").read_text(encoding="utf-8").splitlines()
+    assert sum(line.startswith(("| 1 |", "| 2 |", "| 4 |")) for line in lines) == 6
+    assert any(line.startswith("| reviews | 2 | 1,800,000 | 1.80 | ") for line in lines)
