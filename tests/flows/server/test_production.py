@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -109,12 +110,14 @@ class Composed:
             "postgresql+asyncpg://prefect:${POSTGRES_PASSWORD}@database:5432/prefect": database,
             "/workspace:/corpora": str(folder),
             "4200": str(self.port),
+            "8080": "{health_port}",
         }
         self._processes: list[subprocess.Popen[bytes]] = []
 
-    def command(self, service: str) -> list[str]:
+    def command(self, service: str, health_port: int = 0) -> list[str]:
         """With the programs of this environment."""
-        name, *arguments = (self._filled(part) for part in SERVICES[service]["command"])
+        parts = SERVICES[service]["command"]
+        name, *arguments = (self._filled(part).format(health_port=health_port) for part in parts)
         return [str(Path(sys.executable).parent / name), *arguments]
 
     def environment(self, service: str, server: str = "127.0.0.1") -> dict[str, str]:
@@ -126,30 +129,24 @@ class Composed:
             "VECMILL_WORKSPACE": str(self.folder / "workspace"),
         } | {name: value.replace("//server:", f"//{server}:") for name, value in own.items()}  # fmt: skip
 
-    def start(self, service: str, name: str, *wrapper: str, server: str = "127.0.0.1", **more: str) -> int:
-        """The ID of the process group."""
+    def start(
+        self, service: str, name: str, *wrapper: str, server: str = "127.0.0.1", health_port: int = 0
+    ) -> subprocess.Popen[bytes]:
+        """Start a container's command. wrapper: a command in front.  server: its address."""
         with (self.folder / f"{name}.log").open("wb") as log:
             process = subprocess.Popen(
-                [*wrapper, *self.command(service)], env=self.environment(service, server) | more, cwd=self.folder,
+                [*wrapper, *self.command(service, health_port)], env=self.environment(service, server), cwd=self.folder,
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         self._processes.append(process)
-        return process.pid
-
-    def stop(self, group: int) -> int:
-        """SIGTERM to all processes of the group, as from tini and systemd; the exit code."""
-        process = next(process for process in self._processes if process.pid == group)
-        os.killpg(group, signal.SIGTERM)
-        return process.wait(90)
+        return process
 
     def clean_up(self) -> None:
         """Leave no process behind."""
-        for process in self._processes:
-            try:
-                os.killpg(process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
-            process.wait()
+        for process in reversed(self._processes):
+            if process.poll() is None:
+                process.terminate()
+                process.wait(90)
 
     def _filled(self, text: str) -> str:
         text = re.sub(r"\$\{VECMILL_PASSWORD[^}]*\}", PASSWORD, text)
@@ -210,11 +207,10 @@ def test_two_hosts_share_a_server_on_postgresql_and_a_workspace(long_news_file: 
         subprocess.run(composed.command("deploy"), env=composed.environment("deploy"), cwd=tmp_path, check=True)
 
         ports = free_port(), free_port()
-        here = composed.start("worker", "here", PREFECT_WORKER_WEBSERVER_PORT=str(ports[0]))
+        here = composed.start("worker", "here", health_port=ports[0])
         there = composed.start(
-            "worker", "there", *f"ip netns exec {host}".split(), server=SERVER_ADDRESS,
-            PREFECT_WORKER_WEBSERVER_PORT=str(ports[1]), PREFECT_WORKER_WEBSERVER_HOST="0.0.0.0",
-        )  # fmt: skip
+            "worker", "there", *f"ip netns exec {host}".split(), server=SERVER_ADDRESS, health_port=ports[1]
+        )
         wait_for("worker", lambda: answers(f"http://127.0.0.1:{ports[0]}/health"))
         wait_for("worker of the other host", lambda: answers(f"http://{WORKER_ADDRESS}:{ports[1]}/health"))
 
@@ -224,7 +220,7 @@ def test_two_hosts_share_a_server_on_postgresql_and_a_workspace(long_news_file: 
         corpus = shutil.copy(long_news_file, tmp_path / "news.txt")
         own = (
             f"corpus.path={corpus}", "evaluation.reference=none", "report.enabled=false",
-            "training.dimension=50", "training.checkpoint_every_seconds=0.5",
+            "training.dimension=50", "training.checkpoint_every_seconds=5",
         )  # fmt: skip
 
         # Each worker takes one run at a time, so two runs of one table train on different hosts.
@@ -240,11 +236,13 @@ def test_two_hosts_share_a_server_on_postgresql_and_a_workspace(long_news_file: 
         assert sorted(release.version or 0 for release in list_releases(workspace, "shared")) == [1, 2]
         assert not [found.problem for found in verify_table(workspace, "shared") if found.problem]
 
-        # A stop of the container or the unit: the run on it saves its checkpoint and reports.
-        assert composed.stop(there) is not None
+        # As a container or a unit is stopped: the run saves its checkpoint and reports before the worker exits.
+        there.send_signal(signal.SIGTERM)
+        assert there.wait(90) == 0
         last = run(3, 1000)
         checkpoint = wait_for("checkpoint", lambda: next(workspace.root.glob(f"models/*.partial/{CHECKPOINT}"), None))
-        before = checkpoint.stat().st_mtime_ns
-        composed.stop(here)
-        assert checkpoint.stat().st_mtime_ns > before
-        assert client.ended(last)["type"] == "CRASHED"
+        stopped = time.time_ns()
+        here.send_signal(signal.SIGTERM)
+        assert here.wait(90) == 0
+        assert checkpoint.stat().st_mtime_ns > stopped
+        assert client.state_of(last)["type"] == "CRASHED"
