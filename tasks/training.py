@@ -36,8 +36,8 @@ from tasks.trainers.config import (
 )
 from tasks.trainers.interface import OWN_VECTORS, DivergenceError, EpochResult, TrainingState, TrainingStep, Vocabulary
 from tasks.trainers.warm_start import start_from
+from tasks.training_job import Job
 from tasks.training_processes import ProcessFacts, RankProcesses, process_facts
-from tasks.training_rank import Job
 from tasks.vocabulary import EncodedFacts, VocabularyFacts
 
 logger = logging.getLogger(__name__)

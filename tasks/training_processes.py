@@ -17,20 +17,21 @@ from typing import IO, Any
 from pydantic import BaseModel, ConfigDict
 
 from storage.errors import TrainingError
-from tasks import training_rank
 from tasks.trainers.backends import available_cores
-from tasks.trainers.config import SharedWindowConfig
+from tasks.trainers.config import SharedWindowConfig, TrainerConfig
 from tasks.trainers.interface import EpochResult
-from tasks.training_rank import PEER_LOST, STOP, Job, RankTotals
+from tasks.trainers.processes import launcher
+from tasks.training_job import JOB, NOTHING_TO_TRAIN, PEER_LOST, STOP, Job, RankTotals
 
 logger = logging.getLogger(__name__)
 
-LAUNCHER = "tasks.trainers.processes.launcher"
+RANK_MODULE = "tasks.training_rank"
 # What torchrun sets for each process that it starts.
 RANK, RANKS = "RANK", "WORLD_SIZE"
 # A round takes a fraction of a second, and saving a large table a few seconds.
 STOP_SECONDS = 60.0
 END_SECONDS = 10.0
+DEFAULT_TIMEOUT_SECONDS: float = SharedWindowConfig.model_fields["process_timeout_seconds"].default
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,43 @@ def process_facts(
 def torchrun_ranks(environment: Mapping[str, str] = os.environ) -> int | None:
     """Number of ranks, if torchrun has started this process as one of them."""
     return int(environment[RANKS]) if RANK in environment and RANKS in environment else None
+
+
+def process_timeout(config: TrainerConfig) -> float:
+    """Seconds that ranks wait for each other: as set; the default for a family that one process trains."""
+    return config.process_timeout_seconds if isinstance(config, SharedWindowConfig) else DEFAULT_TIMEOUT_SECONDS
+
+
+def is_helping_rank(environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether torchrun has started this process to help another, rank 0, that does all but the training."""
+    return torchrun_ranks(environment) is not None and environment[RANK] != "0"
+
+
+def help_rank_zero(timeout_seconds: float) -> None:
+    """Wait until rank 0 trains, and train a share. Returns when rank 0 has nothing to train or the training has ended.
+
+    Raises TrainingError if that fails; a rank that reports an error has printed it.
+    """
+    # Deferred: imports torch.
+    from tasks.training_rank import main
+
+    status = main(os.environ, timeout_seconds)
+    if status:
+        raise TrainingError(f"rank {os.environ[RANK]} ended with status {status}; rank 0 says why")
+
+
+@contextmanager
+def helping_ranks_released(timeout_seconds: float) -> Iterator[None]:
+    """At the end of a run, let the ranks go that torchrun has started to help it and that still wait for a training."""
+    try:
+        yield
+    finally:
+        if torchrun_ranks():
+            # Deferred: imports torch.
+            from tasks.trainers.processes.group import ProcessGroup, RankLostError
+
+            with suppress(RankLostError), ProcessGroup(os.environ, timeout_seconds) as group:
+                group.publish(JOB, NOTHING_TO_TRAIN)
 
 
 def _check_processes(config: SharedWindowConfig) -> None:
@@ -138,9 +176,8 @@ class RankProcesses:
         with tempfile.TemporaryDirectory() as scratch, tempfile.TemporaryFile("w+") as errors:
             job_file = Path(scratch) / "job.json"
             job_file.write_text(self._job.as_json(), encoding="utf-8")
-            module = training_rank.__name__
-            launched = [LAUNCHER, str(self._config.processes), module]
-            command = [sys.executable, "-m", *([module] if torchrun_ranks() else launched), str(job_file)]
+            launched = [launcher.__name__, str(self._config.processes), RANK_MODULE]
+            command = [sys.executable, "-m", *([RANK_MODULE] if torchrun_ranks() else launched), str(job_file)]
             # One thread for torch's sums: the others would take cores from the training.
             with subprocess.Popen(
                 command,

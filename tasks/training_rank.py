@@ -13,69 +13,21 @@ import threading
 import time
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 from storage.corpus.encoded import EncodedCorpus
 from storage.corpus.vocabularies import read_vocabulary
 from storage.errors import VecmillError
-from tasks.checkpoints import Recipe, restore_state, save_state
-from tasks.trainers.config import SharedWindowConfig, training_config
+from tasks.checkpoints import restore_state, save_state
 from tasks.trainers.interface import Vocabulary
-from tasks.trainers.processes.group import JOB, ProcessGroup, RankLostError
+from tasks.trainers.processes.group import ProcessGroup, RankLostError
 from tasks.trainers.processes.training import ShareTraining, Wish, always_go_on
+from tasks.training_job import JOB, NOTHING_TO_TRAIN, PEER_LOST, REPORTED, STOP, Job, RankTotals
 
 logger = logging.getLogger(__name__)
 
-# Exit statuses: an error that has been reported, and the loss of another rank.
-REPORTED = 3
-PEER_LOST = 75
 # So that the launcher sees the end of the rank that was lost before the ends of those that miss it.
 LINGER_SECONDS = 1.0
-STOP = "stop"
-NOTHING_TO_TRAIN = "nothing"
-
-
-@dataclass(frozen=True)
-class Job:
-    """What the ranks train. encoded, vocabulary, folder: paths that every rank can read; rank 0 writes `folder`.
-
-    config: resolved settings.  recipe: stored in checkpoints.
-    """
-
-    encoded: Path
-    vocabulary: Path
-    folder: Path
-    config: SharedWindowConfig
-    recipe: Recipe
-
-    def as_json(self) -> str:
-        """The job as text for another process."""
-        paths = {name: str(getattr(self, name)) for name in ("encoded", "vocabulary", "folder")}
-        return json.dumps(paths | {"config": self.config.model_dump(), "recipe": vars(self.recipe)})
-
-    @classmethod
-    def from_json(cls, text: str) -> Self:
-        """The job of `as_json`."""
-        values = json.loads(text)
-        config = training_config(values["config"])
-        assert isinstance(config, SharedWindowConfig)
-        paths = {name: Path(values[name]) for name in ("encoded", "vocabulary", "folder")}
-        return cls(**paths, config=config, recipe=Recipe(**values["recipe"]))
-
-
-@dataclass(frozen=True)
-class RankTotals:
-    """What rank 0 has done when it ends. tokens: encoded tokens that it trained in this run.
-
-    exchanged_bytes: added up with the other ranks.  seconds, exchange_seconds: of training, and of those in exchanges.
-    """
-
-    tokens: float
-    seconds: float
-    exchanged_bytes: int
-    exchange_seconds: float
 
 
 class Reports:

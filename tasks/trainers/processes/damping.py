@@ -39,10 +39,10 @@ def pull_of(table: torch.Tensor, use: torch.Tensor) -> Pull:
 
     table: (V, D).  use: (V,), how often each row is used, in any unit.
     """
-    rows, weights = table[:MEASURED_ROWS].double(), use[:MEASURED_ROWS].double()
+    rows, weights = table[:MEASURED_ROWS], use[:MEASURED_ROWS]
     moments = (rows * (weights / weights.sum())[:, None]).T @ rows
     strengths, directions = torch.linalg.eigh(moments)
-    return Pull(strengths.clamp_min(0).float(), directions.float().contiguous())
+    return Pull(strengths.clamp_min(0), directions.contiguous())
 
 
 def damped(changes: torch.Tensor, meetings: torch.Tensor, pull: Pull, learning_rate: float, ranks: int) -> torch.Tensor:
@@ -59,6 +59,6 @@ def damped(changes: torch.Tensor, meetings: torch.Tensor, pull: Pull, learning_r
 
 def share_kept(way: torch.Tensor, ranks: int) -> torch.Tensor:
     """Share of the sum of changes that is right if each rank has come 1 - exp(-way) of its way: from 1 to 1 / ranks."""
-    # Below 1e-6 both differences would be rounding errors.
-    way = way.clamp_min(1e-6)
-    return torch.expm1(-ranks * way) / (ranks * torch.expm1(-way))
+    # Below this, rounding errors of both differences matter more than the bound does.
+    way = way.clamp_min(1e-3)
+    return (1 - torch.exp(-ranks * way)) / (ranks * (1 - torch.exp(-way)))

@@ -17,12 +17,11 @@ from tasks.trainers.interface import Vocabulary
 from tasks.trainers.processes.damping import Pull, damped, pull_of
 
 # All ranks together use a row about so often before it is exchanged, if it is not used more often in one slice.
-USES_BETWEEN_EXCHANGES = 400.0
+USES_BETWEEN_EXCHANGES = 800.0
 # Rows of one message: bounds the memory of an exchange of whole tables, 40 MB at 300 dimensions.
 BLOCK_ROWS = 1 << 14
-# The pull on the rows changes fast at first, while the tables grow from nearly zero.
-FIRST_EXCHANGES = 64
-EXCHANGES_PER_PULL = 16
+# The pull on the rows is measured again after so many exchanges; at first, while the tables grow, after 1, 2, 4, 8 ….
+EXCHANGES_PER_PULL = 64
 
 
 class Group(Protocol):
@@ -115,7 +114,8 @@ class Exchange:
     def after_slice(self, slices: int, learning_rate: float) -> None:
         """Exchange the rows whose turn it is after this many slices of the epoch, from 1."""
         self._slices += 1
-        if self._exchanges < FIRST_EXCHANGES or self._exchanges % EXCHANGES_PER_PULL == 0:
+        is_power_of_two = self._exchanges & (self._exchanges - 1) == 0
+        if is_power_of_two or self._exchanges % EXCHANGES_PER_PULL == 0:
             self._renew_pulls()
         self._exchanges += 1
         self._apply(self._schedule.rows_after(slices), learning_rate)

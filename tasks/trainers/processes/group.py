@@ -22,8 +22,6 @@ from torch.distributed.distributed_c10d import PrefixStore
 BEAT_SECONDS = 1.0
 SILENT_SECONDS = 4.0
 WAIT_SECONDS = 0.2
-# Under this name rank 0 leaves what there is to train.
-JOB = "vecmill/job"
 
 
 class RankLostError(ConnectionError):

@@ -9,14 +9,15 @@ import json
 import sys
 import uuid
 
-from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-from torch.distributed.launcher.api import LaunchConfig, elastic_launch
-
 FAILURES = "failures"
 
 
 def launch(ranks: int, module: str, arguments: list[str]) -> int:
     """Run a module as so many ranks until they end. Returns the exit status."""
+    # Deferred: the run that starts this program needs only its name, and torch takes seconds to import.
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
