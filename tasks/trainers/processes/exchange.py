@@ -20,8 +20,10 @@ from tasks.trainers.processes.damping import Pull, damped, pull_of
 USES_BETWEEN_EXCHANGES = 800.0
 # Rows of one message: bounds the memory of an exchange of whole tables, 40 MB at 300 dimensions.
 BLOCK_ROWS = 1 << 14
-# The pull on the rows is measured again after so many exchanges; at first, while the tables grow, after 1, 2, 4, 8 ….
-EXCHANGES_PER_PULL = 64
+# At the start the tables grow from nearly zero, where nothing pulls rows back yet: changes are averaged.
+AVERAGED_SLICES = 64
+# The pull on the rows is measured again after so many exchanges.
+SLICES_PER_PULL = 16
 
 
 class Group(Protocol):
@@ -107,17 +109,15 @@ class Exchange:
         device = tables[0].device
         self._meetings = tuple(torch.from_numpy(meetings).to(device) for meetings in schedule.meetings)
         self._exchanged_at = torch.zeros(len(tables[0]), dtype=torch.int32, device=device)
-        self._slices = self._exchanges = 0
+        self._slices = 0
         self._pulls: tuple[Pull, ...] = ()
         self.values = 0
 
     def after_slice(self, slices: int, learning_rate: float) -> None:
         """Exchange the rows whose turn it is after this many slices of the epoch, from 1."""
         self._slices += 1
-        is_power_of_two = self._exchanges & (self._exchanges - 1) == 0
-        if is_power_of_two or self._exchanges % EXCHANGES_PER_PULL == 0:
+        if self._slices >= AVERAGED_SLICES and self._slices % SLICES_PER_PULL == 0:
             self._renew_pulls()
-        self._exchanges += 1
         self._apply(self._schedule.rows_after(slices), learning_rate)
 
     def all_rows(self, learning_rate: float) -> None:
@@ -154,6 +154,8 @@ class Exchange:
         message = torch.stack([table[rows] - common[rows] for table, common in both])
         self._group.add_up(message)
         self.values += message.numel()
+        if not self._pulls:
+            return [message[0] / self._group.size, message[1] / self._group.size]
         slices = (self._slices - self._exchanged_at[rows]).float()
         return [
             damped(change, meetings[rows] * slices, pull, learning_rate, self._group.size)
