@@ -79,12 +79,12 @@ class EncodedCorpus:
         """Chunks in one pass."""
         return len(self._starts) - 1
 
-    def read_chunks(self, first: int = 0) -> Iterator[EncodedChunk]:
-        """Chunks from number `first` on, in order."""
+    def read_chunks(self, first: int = 0, step: int = 1) -> Iterator[EncodedChunk]:
+        """Every step-th chunk from number `first` on, in order."""
         chunk = 0
         for shard in open_shards(self._folder, NAME, SCHEMA):
             for number in range(shard.num_row_groups):
-                if chunk >= first:
+                if chunk >= first and (chunk - first) % step == 0:
                     rows = shard.read_row_group(number, columns=["document_id", "token_ids"])
                     yield _as_chunk(rows, self._starts[chunk])
                 chunk += 1
