@@ -22,7 +22,6 @@ from tasks.text.vocabulary import (
     keep_probability,
     noise_probability,
     token_ids,
-    word_array,
 )
 from tasks.tokens import TokensFacts
 
@@ -151,7 +150,10 @@ def encode_corpus(
 
 
 def _encoded(batches: Iterable[TokenBatch], words: list[str]) -> Iterator[EncodedRows]:
-    known = word_array(words)
+    # Deferred: Numba takes half a second to import, and most commands encode nothing.
+    from tasks.text.looking_up import WordLookup
+
+    known = WordLookup(words)
 
     def ids(batch: TokenBatch) -> EncodedRows:
         return EncodedRows(batch.document_ids.to_numpy(), batch.parts.to_numpy(), *token_ids(batch.tokens, known))
