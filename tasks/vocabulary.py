@@ -154,23 +154,13 @@ def encode_corpus(
     return manifest
 
 
-<<<<<<< HEAD
-def _encoded(batches: Iterable[TokenBatch], words: list[str]) -> Iterator[EncodedRows]:
+def _encoded(batches: Iterable[TokenBatch], words: list[str], engine: Engine) -> Iterator[EncodedRows]:
     # Deferred: Numba takes half a second to import, and most commands encode nothing.
     from tasks.text.looking_up import WordLookup
 
-    known = WordLookup(words)
-
-    def ids(batch: TokenBatch) -> EncodedRows:
-        return EncodedRows(batch.document_ids.to_numpy(), batch.parts.to_numpy(), *token_ids(batch.tokens, known))
-
-    return (rows for _, rows in map_ahead(ids, batches))
-=======
-def _encoded(batches: Iterable[TokenBatch], words: list[str], engine: Engine) -> Iterator[EncodedRows]:
     lists = ((batch, batch.tokens) for batch in batches)
-    for batch, (ids, offsets) in engine.map(token_ids, lists, word_array(words)):
+    for batch, (ids, offsets) in engine.map(token_ids, lists, WordLookup(words)):
         yield EncodedRows(batch.document_ids.to_numpy(), batch.parts.to_numpy(), ids, offsets)
->>>>>>> dask
 
 
 def _too_few_words(kept: FrequentWords, config: VocabularyConfig) -> VocabularyError:

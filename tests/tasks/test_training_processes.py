@@ -1,4 +1,4 @@
-"""Training over real processes, started by torch's launcher: the same bits as ranks that are threads, and their losses."""
+"""Training over real processes, started by torch's launcher: the bits of ranks that are threads, and their losses."""
 
 import os
 import signal
@@ -24,7 +24,7 @@ from tasks.progress import listening
 from tasks.text.tokenizers import TokenizerConfig
 from tasks.text.vocabulary import VocabularyConfig
 from tasks.tokens import tokenize_corpus
-from tasks.trainers.config import SharedWindowConfig, SkipGramConfig, training_config
+from tasks.trainers.config import CbowConfig, SkipGramConfig, training_config
 from tasks.trainers.interface import Vocabulary
 from tasks.trainers.processes.training import ShareTraining
 from tasks.training import train_vectors, training_stage
@@ -131,7 +131,7 @@ def when_saved() -> Iterator[Callable[[Path, Callable[[], None]], None]]:
         thread.join()
 
 
-def checkpoint_of(prepared: Prepared, config: SharedWindowConfig, workspace: Workspace) -> Path:
+def checkpoint_of(prepared: Prepared, config: SkipGramConfig | CbowConfig, workspace: Workspace) -> Path:
     stage = training_stage(*prepared, config)
     return workspace.partial_folder(stage.kind, stage.digest) / CHECKPOINT
 

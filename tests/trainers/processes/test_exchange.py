@@ -31,7 +31,8 @@ def sequential_way(change: NDArray[np.float64], way: NDArray[np.float64], ranks:
     left = whole_distance
     for _ in range(ranks):
         left = left * np.exp(-way)
-    return whole_distance - left
+    moved: NDArray[np.float64] = whole_distance - left
+    return moved
 
 
 def test_equal_changes_combine_as_if_one_rank_had_made_them_in_turn() -> None:
