@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from storage.disk import replaced_file
-from storage.large_arrays import RowBuffer, row_blocks
-from storage.safetensors_files import map_tensor, write_tensors
+from storage.large_arrays import RowBuffer, map_tensor, row_blocks, write_tensors
 
 logger = logging.getLogger(__name__)
 
@@ -70,6 +69,21 @@ def read_checkpoint(folder: Path) -> Checkpoint | None:
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         logger.warning("%s cannot be read (%s); training starts from the beginning", path, error)
         return None
+
+
+def read_progress(folder: Path) -> dict[str, Any] | None:
+    """The progress in a checkpoint, without its matrices; None if there is none or it is damaged."""
+    try:
+        with safe_open(folder / CHECKPOINT, framework="np") as file:
+            progress = json.loads(file.metadata()[PROGRESS])
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError):
+        return None
+    return progress if isinstance(progress, dict) else None
+
+
+def move_checkpoint(folder: Path, target: Path) -> None:
+    """Move the checkpoint of one training stage to another, replacing that one's."""
+    (folder / CHECKPOINT).replace(target / CHECKPOINT)
 
 
 def write_vectors(

@@ -49,6 +49,8 @@ OLDEST_DUCKDB = "1.4.2"
 # for a third of a scan: 13.0 instead of 10.1 ms; 6,144 took 13.9.
 ROW_GROUP_SIZE = 20_480
 BLOCK_ROWS = 100_000
+# Numbers of one statement, 256 MB.
+PART_NUMBERS = 1 << 26
 # Memory of DuckDB while a release is written: pages it can write back, and the index of words, which it cannot.
 WRITE_MEMORY_BYTES = 1 << 29
 INDEX_BYTES_PER_WORD = 300
@@ -254,14 +256,16 @@ def _write_vectors(connection: duckdb.DuckDBPyConnection, table: str, content: R
         )"""
     )
     weight = word_weight(content.counts)
-    # One reader: DuckDB would keep every block that is registered in a transaction until its end.
-    batches = (batch for block in _row_blocks(content) for batch in block.to_batches())
-    connection.register("blocks", pa.RecordBatchReader.from_batches(ranked_schema(dimension), batches))
     # Several threads would write row groups that do not fit together, and then write them again: twice the file.
     connection.execute("SET threads = 1")
-    connection.execute(f"INSERT INTO {table} SELECT rank, word, count, vector, {weight} FROM blocks")
+    # DuckDB needs memory for all rows of a statement, whatever its limit, and keeps registered blocks until its end.
+    part_rows = max(1, PART_NUMBERS // dimension // ROW_GROUP_SIZE) * ROW_GROUP_SIZE
+    for start in range(0, len(content.words), part_rows):
+        batches = (batch for block in _row_blocks(content, start, start + part_rows) for batch in block.to_batches())
+        connection.register("blocks", pa.RecordBatchReader.from_batches(ranked_schema(dimension), batches))
+        connection.execute(f"INSERT INTO {table} SELECT rank, word, count, vector, {weight} FROM blocks")
+        connection.unregister("blocks")
     connection.execute("RESET threads")
-    connection.unregister("blocks")
     connection.execute(f"CREATE VIEW word_vectors AS SELECT rank, word, count, vector, weight FROM {table}")
     connection.execute(f"COMMENT ON TABLE {table} IS 'The words and their vectors; word_vectors is its stable name'")
     connection.execute(
@@ -289,16 +293,19 @@ def _write_vectors(connection: duckdb.DuckDBPyConnection, table: str, content: R
         write_documents(connection, shape, content.documents)
 
 
-def _row_blocks(content: ReleaseContent) -> Iterator[pa.Table]:
+def _row_blocks(content: ReleaseContent, first: int = 0, end: int | None = None) -> Iterator[pa.Table]:
     """The published rows in rank order, as Arrow tables of at most BLOCK_ROWS rows."""
-    for start, vectors in _unit_blocks(content):
+    for start, vectors in _unit_blocks(content, first, end):
         stop = start + len(vectors)
         yield ranked_rows(start, content.words[start:stop], content.counts[start:stop], vectors)
 
 
-def _unit_blocks(content: ReleaseContent) -> Iterator[tuple[int, NDArray[np.float32]]]:
+def _unit_blocks(
+    content: ReleaseContent, first: int = 0, end: int | None = None
+) -> Iterator[tuple[int, NDArray[np.float32]]]:
     """The unit vectors in blocks of at most BLOCK_ROWS rows, each with the number of its first row."""
-    for start, block in row_blocks(content.vectors, release_block_rows(content.vectors.shape[1])):
+    for offset, block in row_blocks(content.vectors[first:end], release_block_rows(content.vectors.shape[1])):
+        start = first + offset
         yield start, _scaled(block, content.lengths[start : start + len(block)])
 
 

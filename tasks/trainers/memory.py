@@ -1,5 +1,6 @@
 """How much memory training needs, and how much this process may still take."""
 
+import os
 import resource
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ BYTES_PER_WORD = 250
 TORCH_MATRICES = 10
 # The state, and what comes back from the device.
 DEVICE_MATRICES = 4
+# Set by torchrun.
+LOCAL_PROCESSES = "LOCAL_WORLD_SIZE"
 PROCESS = Path("/proc/self")
 MEMORY = Path("/proc/meminfo")
 CONTROL_GROUPS = Path("/sys/fs/cgroup")
@@ -47,6 +50,10 @@ def memory_need(config: TrainerConfig, words: int) -> MemoryNeed:
         on_cpu = getattr(config, "device", "cpu") == "cpu"
         matrices = TORCH_MATRICES if on_cpu else DEVICE_MATRICES
         return MemoryNeed(matrices * words * FLOAT_BYTES * config.dimension, rest, can_map=False)
+    if (processes := getattr(config, "processes", 1)) > 1:
+        # Each process on this host has both matrices, and the values that all have in common.
+        here = int(os.environ.get(LOCAL_PROCESSES, processes))
+        return MemoryNeed(here * 4 * words * row, rest * here, can_map=False)
     if isinstance(config, FastTextConfig):
         # Own rows, contexts, those that each worker composes, and at the end contiguous copies and the result.
         buckets = config.buckets or default_buckets(words)

@@ -95,6 +95,9 @@ def test_ten_million_words_of_300_numbers_need_27_gigabytes() -> None:
     assert need.total / GIGABYTE == pytest.approx(26.8, abs=0.1)
     glove = memory_need(GloveConfig(backend="numba", dimension=300), 10_000_000)
     assert glove.matrices == 2 * need.matrices
+    several = memory_need(SKIP_GRAM.model_copy(update={"processes": 3}), 10_000_000)
+    # Each process has the values that all have in common as well.
+    assert (several.matrices, several.can_map) == (6 * need.matrices, False)
 
 
 @linux_only
