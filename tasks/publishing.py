@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from storage.corpus.trained_tokenizer import read_tokenizer
 from storage.corpus.vocabularies import read_vocabulary
+from storage.large_arrays import RowBuffer, row_blocks
 from storage.layout import Workspace
 from storage.models.comparisons import CHANGE_METRICS, read_rotation
 from storage.models.evaluations import read_compared_words, read_evaluation
@@ -32,7 +33,7 @@ from tasks.comparison import ComparisonFacts, is_same_model
 from tasks.evaluation import EvaluationFacts
 from tasks.events import emit_release_published
 from tasks.fusion import FusionFacts
-from tasks.metrics.alignment import rotate
+from tasks.metrics.alignment import BLOCK_ROWS, rotate
 from tasks.metrics.gates import Measured, Scores, Verdict, judge, verdict_rows
 from tasks.parameters import BuildParameters
 from tasks.pipeline import Lineage
@@ -176,7 +177,14 @@ def _vectors(lineage: Lineage, matrix: Matrix) -> NDArray[np.float32]:
     """The vectors to publish, rotated onto older ones if `align` asks for it."""
     vectors = read_vectors(lineage.training.path, matrix)
     rotation = read_rotation(lineage.comparison.path) if lineage.comparison else None
-    return vectors if rotation is None else rotate(vectors, rotation)
+    return vectors if rotation is None else _rotated(vectors, rotation)
+
+
+def _rotated(vectors: NDArray[np.float32], rotation: NDArray[np.float64]) -> NDArray[np.float32]:
+    turned = RowBuffer(vectors.shape[1])
+    for _, block in row_blocks(vectors, BLOCK_ROWS):
+        turned.append(rotate(block, rotation))
+    return turned.finish()
 
 
 def _ngrams(lineage: Lineage) -> NgramContent | None:
@@ -186,7 +194,7 @@ def _ngrams(lineage: Lineage) -> NgramContent | None:
     if vectors is None or lineage.unfused:
         return None
     rotation = read_rotation(lineage.comparison.path) if lineage.comparison else None
-    vectors = vectors if rotation is None else rotate(vectors, rotation)
+    vectors = vectors if rotation is None else _rotated(vectors, rotation)
     return NgramContent(config["minimum_ngram"], config["maximum_ngram"], vectors)
 
 

@@ -34,9 +34,18 @@ from tasks.trainers.config import (
     TrainingConfig,
     training_config,
 )
-from tasks.trainers.interface import OWN_VECTORS, DivergenceError, EpochResult, TrainingState, TrainingStep, Vocabulary
+from tasks.trainers.interface import (
+    OWN_VECTORS,
+    Allocator,
+    DivergenceError,
+    EpochResult,
+    TrainingState,
+    TrainingStep,
+    Vocabulary,
+)
 from tasks.trainers.warm_start import start_from
 from tasks.training_job import Job
+from tasks.training_memory import place_matrices
 from tasks.training_processes import ProcessFacts, RankProcesses, process_facts
 from tasks.vocabulary import EncodedFacts, VocabularyFacts
 
@@ -156,6 +165,7 @@ def train_vectors(
 
     def build(folder: Path) -> ModelFacts:
         logger.info("training with %s", explain_backend(requested, len(words.words)))
+        place = place_matrices(config, len(counts), folder)
         adopt_checkpoint(workspace, stage)
         saved_by = processes_of_checkpoint(folder)
         state, epochs = restore_state(folder)
@@ -169,10 +179,15 @@ def train_vectors(
                 if epoch_result:
                     logger.info(_epoch_line(epoch_result, corpus_tokens))
 
-            if state is None and start is not None:
-                state = _initial_state(start, words.words, counts, config)
+            shared = isinstance(config, SharedWindowConfig) and config.processes > 1
+            if state is None and (start is not None or not shared):
+                state = _initial_state(start, words.words, counts, config, place.allocate)
             finish_compiling()
             if isinstance(config, SharedWindowConfig) and config.processes > 1:
+                if not place.in_memory:
+                    raise TrainingError(
+                        "the matrices do not fit in memory, and every process has its own; set training.processes=1"
+                    )
                 if state is not None:
                     save_state(folder, state, epochs, recipe)
                 ranks = RankProcesses(Job(encoded.path, vocabulary.path, folder, config, recipe))
@@ -181,8 +196,11 @@ def train_vectors(
                         follow(report.tokens_done, report.epoch_result)
                 state, epochs = restore_state(folder)
             else:
+                assert state is not None
+                state.allocate = place.allocate
                 steps = train(source, counts, config, state, resumable_every_seconds=config.checkpoint_every_seconds)
-                for step in _with_checkpoints(steps, folder, epochs, config.checkpoint_every_seconds, recipe):
+                every_seconds = config.checkpoint_every_seconds if place.checkpoints else None
+                for step in _with_checkpoints(steps, folder, epochs, every_seconds, recipe):
                     follow(step.tokens_done, step.epoch_result)
                     state = step.state
         if state is None:
@@ -221,16 +239,20 @@ def _ngrams(words: list[str], config: TrainingConfig) -> tuple[NDArray[np.int64]
     return ngram_buckets(words, config.minimum_ngram, config.maximum_ngram, config.buckets)
 
 
-def _initial_state(start: StartPoint, words: list[str], counts: Vocabulary, config: TrainingConfig) -> TrainingState:
-    """An initial state that contains the vectors of the start point."""
+def _initial_state(
+    start: StartPoint | None, words: list[str], counts: Vocabulary, config: TrainingConfig, allocate: Allocator
+) -> TrainingState:
+    """An initial state, which contains the vectors of the start point if there is one. allocate: makes its matrices."""
+    assert not isinstance(config, DistilledConfig)  # another task computes those
+    if start is None:
+        return first_state(counts, config, allocate)
     if config.starts_from == "own" and (start.family != config.model or start.model is None):
         what = "its model is gone from the workspace" if start.family == config.model else f"it is {start.family}"
         raise TrainingError(
             f"training.start_from: {config.model} continues only from all matrices of a {config.model} model, and "
             f"{start.release} does not have them ({what}); set training.start_from=none and corpus.train_on=all"
         )
-    assert not isinstance(config, DistilledConfig)  # its settings refuse start_from
-    state = first_state(counts, config)
+    state = first_state(counts, config, allocate)
     earlier = read_start(start)
     try:
         overlap = start_from(
@@ -247,9 +269,12 @@ def _initial_state(start: StartPoint, words: list[str], counts: Vocabulary, conf
 
 
 def _with_checkpoints(
-    steps: Iterator[TrainingStep], folder: Path, epochs: list[EpochResult], every_seconds: float, recipe: Recipe
+    steps: Iterator[TrainingStep], folder: Path, epochs: list[EpochResult], every_seconds: float | None, recipe: Recipe
 ) -> Iterator[TrainingStep]:
-    """Yield the steps, collect finished epochs, and save the state at resumable steps and when interrupted."""
+    """Yield the steps, collect finished epochs, and save the state at resumable steps and when interrupted.
+
+    every_seconds none: nothing is saved.
+    """
     step: TrainingStep | None = None
     saved = time.monotonic()
     try:
@@ -257,14 +282,14 @@ def _with_checkpoints(
             for step in steps:
                 if step.epoch_result:
                     epochs.append(step.epoch_result)
-                if step.resumable and time.monotonic() - saved >= every_seconds:
+                if every_seconds is not None and step.resumable and time.monotonic() - saved >= every_seconds:
                     save_state(folder, step.state, epochs, recipe)
                     saved = time.monotonic()
                 yield step
     except BaseException as error:
         # Ctrl-C, or Prefect's signal to cancel the run. Closing the trainer waits for its workers, so the state is
         # consistent; after an error in the trainer it may not be.
-        if step is not None and not isinstance(error, Exception):
+        if every_seconds is not None and step is not None and not isinstance(error, Exception):
             save_state(folder, step.state, epochs, recipe)
             logger.warning("training stopped; the next run resumes from the checkpoint in %s", folder)
         raise

@@ -19,7 +19,7 @@ from storage.releases.ledger import kept_versions
 from storage.releases.ngrams import read_ngrams
 from storage.releases.opening import open_release, read_release_row, read_rows
 from storage.releases.querying import published_file
-from storage.releases.reader import read_words, setting_values
+from storage.releases.reader import read_all_words, setting_values
 from storage.releases.schema import ReleaseRow, SettingRow
 from storage.vectors.arrays import (
     NUMPY_FILE,
@@ -214,9 +214,9 @@ def _read_published(workspace: Workspace, table: str, version: int | None) -> tu
         if not path.is_file():
             kept = ", ".join(map(str, kept_versions(workspace, table))) or "none"
             raise ReleaseError(f"{table!r} has no version {version}; kept versions: {kept}")
-    with open_release(path) as connection:
+    with open_release(path, scan=True) as connection:
         row = read_release_row(connection, path)
-        found = read_words(connection)
+        found = read_all_words(connection, row)
         values = setting_values(read_rows(connection, "settings", SettingRow))
         ngrams = read_ngrams(connection, values.get(MINIMUM_NGRAM, 0), values.get(MAXIMUM_NGRAM, 0))
         if ngrams is not None:

@@ -62,7 +62,7 @@ def find_nearest(
     is not published.
     """
     path = release or published_file(workspace, table)
-    with open_release(path) as connection:
+    with open_release(path, scan=True) as connection:
         spelt = _spelling(connection, table, word)
         if spelt is None and cut and (tokens := cut(path, word)):
             composed = _nearest_to_mean(connection, tokens, k, max_rank)
@@ -105,7 +105,7 @@ def find_most_similar(
 
     from storage.releases.macro_parts import MOST_NEIGHBORS
 
-    with open_release(release) as connection:
+    with open_release(release, scan=True) as connection:
         signed = [(word, 1.0) for word in positive] + [(word, -1.0) for word in negative]
         spelt = []
         for word, _ in signed:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from tasks.trainers.config import FamilyConfig, FastTextConfig, GloveConfig, WindowConfig
 from tasks.trainers.interface import (
+    Allocator,
     ChunkSource,
     DivergenceError,
     EpochResult,
@@ -41,13 +42,16 @@ def begin_training(
     return state
 
 
-def first_state(vocabulary: Vocabulary, config: FamilyConfig) -> TrainingState:
-    """The random state that training starts from. Raises ValueError if the vocabulary is empty."""
+def first_state(vocabulary: Vocabulary, config: FamilyConfig, allocate: Allocator = np.zeros) -> TrainingState:
+    """The random state that training starts from. Raises ValueError if the vocabulary is empty.
+
+    allocate: makes its matrices; fastText's are always in memory.
+    """
     if isinstance(config, FastTextConfig):
         buckets = config.buckets or default_buckets(len(vocabulary))
         return initial_fasttext_state(vocabulary, config.dimension, config.seed, buckets)
     initial = initial_glove_state if isinstance(config, GloveConfig) else initial_state
-    return initial(vocabulary, config.dimension, config.seed)
+    return initial(vocabulary, config.dimension, config.seed, allocate)
 
 
 def check_model(config: WindowConfig, backend: str, known: Sequence[str] = MODELS) -> None:

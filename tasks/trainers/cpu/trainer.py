@@ -31,6 +31,7 @@ from tasks.trainers.config import FamilyConfig, WindowConfig
 from tasks.trainers.cpu.kernel import Copies, Radii, Rates, train_chunk
 from tasks.trainers.cpu.vector_code import ROW_MULTIPLE
 from tasks.trainers.interface import (
+    Allocator,
     ChunkSource,
     StartingRun,
     TokenChunk,
@@ -164,10 +165,10 @@ def chunk_trainer(
     """A function of chunk, epoch and chunk number that trains `state`, already compiled."""
     words, workers = len(vocabulary), config.workers or 1
     copied_words, exchange_windows = copied_rows(vocabulary, config)
-    centers, contexts = (
-        padded(matrix, copied_words * workers) for matrix in (state.center_vectors, state.context_vectors)
-    )
+    # One after the other, so that one matrix at most exists twice.
+    centers = padded(state.center_vectors, copied_words * workers, state.allocate)
     state.center_vectors = centers[:words, : config.dimension]
+    contexts = padded(state.context_vectors, copied_words * workers, state.allocate)
     state.context_vectors = contexts[:words, : config.dimension]
     # First rows of the copies that no thread uses at the moment.
     free: SimpleQueue[int] = SimpleQueue()
@@ -227,12 +228,12 @@ def copied_rows(vocabulary: Vocabulary, config: WindowConfig) -> tuple[int, int]
     return min(len(vocabulary), windows * outputs // OUTPUTS_FOR_A_COPY), windows
 
 
-def padded(vectors: NDArray[np.float32], more: int) -> NDArray[np.float32]:
+def padded(vectors: NDArray[np.float32], more: int, allocate: Allocator = np.zeros) -> NDArray[np.float32]:
     """A copy with more rows, aligned to cache lines; the added columns are zero and stay zero."""
     given, dimension = vectors.shape
     rows = given + more
     width = -(-dimension // ROW_MULTIPLE) * ROW_MULTIPLE
-    buffer = np.zeros(rows * width + ROW_MULTIPLE, np.float32)
+    buffer = allocate(rows * width + ROW_MULTIPLE, np.float32)
     skipped = -buffer.ctypes.data // buffer.itemsize % ROW_MULTIPLE
     padded = buffer[skipped : skipped + rows * width].reshape(rows, width)
     padded[:given, :dimension] = vectors
