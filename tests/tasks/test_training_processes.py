@@ -1,4 +1,4 @@
-"""Training over real processes, started by torch's launcher: the same bits as ranks that are threads, and their losses."""
+"""Training over real processes, started by torch's launcher: the same bits as ranks in threads, and lost ranks."""
 
 import os
 import signal
