@@ -59,8 +59,8 @@ NOT_IN_DIGEST = {
     "start_from", "checkpoint_every_seconds", "cooccurrence_megabytes", "cooccurrence_disk_megabytes", "fuse_with",
     "fused_dimension", "process_timeout_seconds",
 }  # fmt: skip
-# Settings that change the vectors only with several processes.
-OF_SEVERAL_PROCESSES = {"processes", "exchange"}
+# Changes the vectors only if there are several.
+OF_SEVERAL_PROCESSES = {"processes"}
 
 
 class ModelFacts(StageFacts):

@@ -94,11 +94,6 @@ class SharedWindowConfig(WindowConfig):
     processes: int = Field(
         1, ge=1, le=1024, description="processes that train together, each with `workers` threads, here or by torchrun"
     )
-    exchange: Literal["changes", "never"] = Field(
-        "changes",
-        description="with several processes: changes: what each has changed is added up several times a second. "
-        "never: each trains a share of the corpus alone, and the vectors are rotated and averaged at the end",
-    )
     process_timeout_seconds: float = Field(
         120.0, ge=1, le=86_400, description="seconds after which a process that does not answer ends the training"
     )
