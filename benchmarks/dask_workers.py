@@ -74,7 +74,7 @@ def _load_tokenizer(compute: ComputeConfig, config: TokenizerConfig, workers: in
 def _tokenize(text: Path, config: TokenizerConfig, compute: ComputeConfig, folder: Path) -> float:
     """Seconds of the whole stage, connection and files included."""
     workspace = Workspace(folder)
-    fetched = fetch_corpus.fn(CorpusConfig(path=str(text)), workspace)
+    fetched = fetch_corpus.fn(CorpusConfig(path=str(text), format="text"), workspace)
     started = time.perf_counter()
     tokenize_corpus.fn(fetched, config, workspace, compute)
     return time.perf_counter() - started
