@@ -23,7 +23,6 @@ from tasks.text.vocabulary import (
     keep_probability,
     noise_probability,
     token_ids,
-    word_array,
 )
 from tasks.tokens import TokensFacts
 
@@ -156,8 +155,11 @@ def encode_corpus(
 
 
 def _encoded(batches: Iterable[TokenBatch], words: list[str], engine: Engine) -> Iterator[EncodedRows]:
+    # Deferred: Numba takes half a second to import, and most commands encode nothing.
+    from tasks.text.looking_up import WordLookup
+
     lists = ((batch, batch.tokens) for batch in batches)
-    for batch, (ids, offsets) in engine.map(token_ids, lists, word_array(words)):
+    for batch, (ids, offsets) in engine.map(token_ids, lists, WordLookup(words)):
         yield EncodedRows(batch.document_ids.to_numpy(), batch.parts.to_numpy(), ids, offsets)
 
 
