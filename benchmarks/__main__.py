@@ -2,6 +2,7 @@
 
 import typer
 
+from benchmarks.dask_workers import measure_dask
 from benchmarks.defaults import search_defaults
 from benchmarks.documents import measure_documents
 from benchmarks.evaluation import measure_evaluation
@@ -16,6 +17,7 @@ from benchmarks.training_report import report_training
 from benchmarks.warm_start import measure_warm_start
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Compare vecmill with its peers.")
+app.command("dask")(measure_dask)
 app.command("defaults")(search_defaults)
 app.command("documents")(measure_documents)
 app.command("evaluation")(measure_evaluation)
