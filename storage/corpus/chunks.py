@@ -47,12 +47,12 @@ class ChunkReader(Generic[Chunk]):
         """Chunks in one pass."""
         return len(self._starts) - 1
 
-    def read_chunks(self, first: int = 0) -> Iterator[Chunk]:
-        """Chunks from number `first` on, in order."""
+    def read_chunks(self, first: int = 0, step: int = 1) -> Iterator[Chunk]:
+        """Every step-th chunk from number `first` on, in order."""
         chunk = 0
         for shard in open_shards(*self._table):
             for number in range(shard.num_row_groups):
-                if chunk >= first:
+                if chunk >= first and (chunk - first) % step == 0:
                     rows = shard.read_row_group(number, columns=self._columns)
                     yield self._as_chunk(rows, self._starts[chunk])
                 chunk += 1
