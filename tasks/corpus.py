@@ -15,10 +15,12 @@ from storage.corpus.addresses import check_address
 from storage.corpus.archives import unpack_archives
 from storage.corpus.documents import DOCUMENTS, document_batches
 from storage.corpus.downloads import Download, downloaded_file
-from storage.corpus.known_rows import link_known_rows, write_rows
+from storage.corpus.finished_batches import clear_interrupted
+from storage.corpus.known_rows import finished_shards, link_known_rows, write_rows
 from storage.corpus.named_corpora import named_corpus
 from storage.corpus.object_stores import fetched_objects, is_object_address
 from storage.corpus.packages import find_packaged_corpus
+from storage.corpus.segments import rows_after
 from storage.corpus.source_csv import TableForm
 from storage.corpus.source_files import SourceFile, check_unchanged, described_files
 from storage.corpus.source_folders import SourceFiles, find_source_files
@@ -117,6 +119,7 @@ def fetch_corpus(config: CorpusConfig, workspace: Workspace) -> Manifest[CorpusF
 
     def build(folder: Path) -> CorpusFacts:
         files = [(file.name, _key(stage, file)) for file in source.files]
+        clear_interrupted(folder, DOCUMENTS.segment_name(stage.digest))
         known = link_known_rows(workspace, stage, folder, [key for _, key in files])
         fresh = [file for file in range(len(files)) if file not in known]
         skipped: dict[int, str] = {}
@@ -124,8 +127,13 @@ def fetch_corpus(config: CorpusConfig, workspace: Workspace) -> Manifest[CorpusF
         check_free_space(folder, needed, f"the text of {source.description}")
         logger.info("the stages that read the text need about %.2f GB on disk", needed / 1e9)
         options = RowOptions(config.on_missing, config.group_column or "", config.order_column or "", folder)
+        finished = finished_shards(folder, DOCUMENTS, stage.digest, files, known)
+        if finished is not None and finished.shards:
+            logger.info("resuming: %s shards are finished", f"{finished.shards:,}")
+        # The source is read again: what it leaves out must be counted.
         batches = document_batches(_pieces(source, fresh, config, options, skipped))
-        rows = write_rows(folder, DOCUMENTS, stage.digest, files, known, batches, skipped)
+        batches = rows_after(batches, finished.rows if finished is not None else 0)
+        rows = write_rows(folder, DOCUMENTS, stage.digest, files, known, batches, skipped, finished=finished)
         check_unchanged([file for number, file in enumerate(source.files) if number not in skipped])
         documents = sum(row.documents for row in rows)
         if not documents and skipped:
@@ -146,7 +154,7 @@ def fetch_corpus(config: CorpusConfig, workspace: Workspace) -> Manifest[CorpusF
             left_out=dict(sorted(options.left_out.items())),
         )
 
-    manifest = complete_stage(workspace, stage, build)
+    manifest = complete_stage(workspace, stage, build, after_kill=True)
     for file in source.files:
         remove_spooled(workspace, file)
     _report(manifest.facts)
