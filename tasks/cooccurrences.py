@@ -17,11 +17,12 @@ from storage.corpus.cooccurrences import (
     SpilledRuns,
     write_cooccurrences,
 )
-from storage.corpus.encoded import EncodedCorpus
+from storage.corpus.encoded import EncodedChunk, EncodedCorpus
 from storage.corpus.vocabularies import read_vocabulary
 from storage.errors import TrainingError
 from storage.layout import Workspace
 from storage.stages import Manifest, Stage, StageFacts, complete_stage
+from tasks.progress import counted
 from tasks.text.cooccurrences import expected_pairs
 from tasks.trainers.backends import resolve_backend, resolve_workers
 from tasks.trainers.config import CooccurrenceConfig
@@ -90,7 +91,9 @@ def count_cooccurrences(
             for keys, sums in runs.merged(memory):
                 yield decoded(keys, sums, len(words.words), radius)
 
-        chunks = EncodedCorpus(encoded.path).read_chunks()
+        chunks = counted(
+            EncodedCorpus(encoded.path).read_chunks(), _token_count, "counting pairs", encoded.facts.tokens, "tokens"
+        )
         count_cooccurrences(chunks, words.keep_probability, radius, memory, workers, runs.add)
         written = write_cooccurrences(folder, pairs())
         runs.remove()
@@ -131,3 +134,7 @@ def _check_disk(
             f"counting the cooccurrences of {tokens:,} tokens and {len(counts):,} words may need {needed:,} MB of "
             f"disk, and {what}; lower vocabulary.max_size or training.window_radius, or allow more disk space"
         )
+
+
+def _token_count(chunk: EncodedChunk) -> int:
+    return len(chunk.token_ids)

@@ -26,6 +26,7 @@ from storage.releases.reports import (
 )
 from storage.releases.schema import GateRow
 from storage.stages import Stage, StageFacts, complete_stage
+from tasks.progress import counting
 from tasks.report.content import (
     ChangedSetting,
     Changes,
@@ -36,7 +37,7 @@ from tasks.report.content import (
     Verdict,
     WordMap,
 )
-from tasks.report.maps import MapMethod, group_words, map_words
+from tasks.report.maps import EXAGGERATED_ITERATIONS, ITERATIONS, MapMethod, group_words, map_words
 from tasks.report.page import render_report
 from tasks.report.wording import without_folders
 
@@ -109,7 +110,8 @@ def _word_map(release: Release, words: FrequentWords, config: ReportConfig, work
     def build(folder: Path) -> MapFacts:
         logger.info("laying out %s words by %s", f"{count:,}", "t-SNE" if config.map_method == "tsne" else "PCA")
         vectors = words.vectors[:count]
-        places = map_words(vectors, config.map_method, release.row.seed)
+        with counting("drawing the map", EXAGGERATED_ITERATIONS + ITERATIONS, "iterations") as advanced:
+            places = map_words(vectors, config.map_method, release.row.seed, advanced)
         write_word_map(folder, places, group_words(vectors, GROUPS, release.row.seed))
         return MapFacts(words=count)
 

@@ -113,7 +113,7 @@ def _keep_words(documents: Iterable[Batch], config: TokenizerConfig, kept: Finis
     def unfinished() -> Iterator[Batch]:
         for number, batch in enumerate(documents):
             if number in kept:
-                progress.advanced(_size(batch))
+                progress.advanced(text_size(batch))
             else:
                 missing.append(number)
                 yield batch
@@ -128,7 +128,7 @@ def _keep_words(documents: Iterable[Batch], config: TokenizerConfig, kept: Finis
             documents = _after_estimate(documents, config, text_bytes)
         for batch, words in cut(unfinished(), config):
             kept.write(missing.pop(0), _with_tokens(batch, words))
-            progress.advanced(_size(batch))
+            progress.advanced(text_size(batch))
     finally:
         progress.finished()
 
@@ -202,5 +202,6 @@ def _with_tokens(batch: Batch, tokens: pa.Array) -> Batch:
     return Batch(batch.files, [batch.columns[0], batch.columns[1], tokens])
 
 
-def _size(batch: Batch) -> int:
+def text_size(batch: Batch) -> int:
+    """Bytes of the text of some documents."""
     return int(pc.sum(pc.binary_length(batch.columns[2])).as_py() or 0)

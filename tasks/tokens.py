@@ -23,9 +23,10 @@ from storage.stages import Manifest, Stage, StageFacts, complete_stage
 from tasks.ahead import map_ahead
 from tasks.corpus import CorpusFacts
 from tasks.documents import Dropped, choose_documents
+from tasks.progress import counted
 from tasks.text.tokenizers import TokenizerConfig, tokenize
 from tasks.text.vocabulary import WordCounter
-from tasks.tokenizing import check_tokenizer, token_batches, warn_of_unsegmented_text
+from tasks.tokenizing import check_tokenizer, text_size, token_batches, warn_of_unsegmented_text
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +86,7 @@ def tokenize_corpus(
         if not sequences:
             warn_of_unsegmented_text(corpus.path, fresh, config)
         if sequences or config.is_plain:
-            batches = _tokenized(corpus.path, fresh, split)
+            batches = _tokenized(corpus.path, fresh, split, sum(index[file].size for file in fresh))
         else:
             size = sum(index[file].size for file in fresh)
             batches = token_batches(corpus.path, fresh, config, folder, dropped, size)
@@ -105,11 +106,14 @@ def tokenize_corpus(
     return manifest
 
 
-def _tokenized(folder: Path, files: Collection[int], split: Callable[[pa.Array], pa.Array]) -> Iterator[Batch]:
+def _tokenized(
+    folder: Path, files: Collection[int], split: Callable[[pa.Array], pa.Array], text_bytes: int
+) -> Iterator[Batch]:
     def tokens(batch: Batch) -> pa.Array:
         return split(batch.columns[2])
 
-    for batch, lists in map_ahead(tokens, read_documents(folder, files)):
+    documents = counted(read_documents(folder, files), text_size, "tokenizing", text_bytes, "bytes")
+    for batch, lists in map_ahead(tokens, documents):
         yield Batch(batch.files, [batch.columns[0], batch.columns[1], lists])
 
 

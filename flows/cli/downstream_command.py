@@ -7,6 +7,7 @@ import typer
 from rich.markup import escape
 
 from flows.cli.console import output, print_table, shown_progress
+from flows.cli.help_panels import EVALUATE
 from flows.cli.options import JsonOption, TableArgument, WorkspaceOption, print_json
 from flows.cli.report_commands import VersionOption
 from storage.layout import resolve_workspace
@@ -25,7 +26,7 @@ class NetworkName(StrEnum):
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
-    app.command()(downstream)
+    app.command(rich_help_panel=EVALUATE)(downstream)
 
 
 def downstream(

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from flows.cli.completion import offer_deployments, offer_tables, offer_versions
+from flows.cli.completion import offer_deployments, offer_settings, offer_tables, offer_versions
 from flows.cli.console import messages
 from flows.cli.printable import printable
 from flows.deployment_file import PREFECT_YAML, PROJECT_VARIABLE, project_file
@@ -24,7 +24,12 @@ WorkspaceOption = Annotated[
 ]
 SetOption = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="SETTING=VALUE", help="override one setting, e.g. training.epochs=3"),
+    typer.Option(
+        "--set",
+        metavar="SETTING=VALUE",
+        help="override one setting, e.g. training.epochs=3; repeatable",
+        autocompletion=offer_settings,
+    ),
 ]
 KeptVersionOption = Annotated[
     str | None,
@@ -52,7 +57,10 @@ ProjectOption = Annotated[
         help="folder whose prefect.yaml is used; default: the current folder, then vecmill's own",
     ),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="print the result as JSON on one line")]
+JsonOption = Annotated[
+    bool,
+    typer.Option("--json", help="print one JSON document on one line of stdout, for programs; messages go to stderr"),
+]
 
 
 def chosen_file(workspace: Workspace, table: str, version: str | None) -> Path:

@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from flows.cli.completion import offer_releases
 from flows.cli.console import messages, output, shown_progress
+from flows.cli.help_panels import PICTURES
 from flows.cli.options import JsonOption, TableArgument, WorkspaceOption, print_json
 from flows.cli.printable import printable
 from storage.errors import SettingsError
@@ -30,9 +31,8 @@ MethodOption = Annotated[Literal["tsne", "pca"], typer.Option("--method", help="
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
-    app.command()(report)
-    app.command()(gallery)
-    app.command()(plot)
+    for command in (report, gallery, plot):
+        app.command(rich_help_panel=PICTURES)(command)
 
 
 def report(

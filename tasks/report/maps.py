@@ -6,6 +6,8 @@ iterations and cells of the grid take 4 s with .938 and .888. It uses one thread
 and a different order of summation would move the points from run to run.
 """
 
+import itertools
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
@@ -20,15 +22,22 @@ PERPLEXITY = 30.0
 # Iterations with attraction exaggerated, and without; and the width of a cell of the grid of forces. See above.
 EXAGGERATED_ITERATIONS, ITERATIONS = 125, 250
 CELL_WIDTH = 2
+REPORTED_ITERATIONS = 25
 # With fewer points there are no neighbourhoods for t-SNE to keep.
 FEWEST_FOR_TSNE = 8
 
 
-def map_words(vectors: NDArray[np.float32], method: MapMethod = "tsne", seed: int = 1) -> NDArray[np.float32]:
+def map_words(
+    vectors: NDArray[np.float32],
+    method: MapMethod = "tsne",
+    seed: int = 1,
+    on_iteration: Callable[[int], None] | None = None,
+) -> NDArray[np.float32]:
     """Positions of N words on a map: (N, 2) float32, centred, the widest axis from -1 to 1.
 
     vectors: (N, D) float32, finite.  Deterministic for the same vectors and seed. Fewer than 8 words are laid out by
     PCA regardless of the method; identical vectors share one point.
+    on_iteration: called with the number of iterations of t-SNE that are done, every 25.
     Raises ValueError for other shapes or values that are not finite.
     Source of t-SNE: van der Maaten and Hinton 2008, "Visualizing Data using t-SNE"; as built in openTSNE.
     """
@@ -36,7 +45,7 @@ def map_words(vectors: NDArray[np.float32], method: MapMethod = "tsne", seed: in
         raise ValueError(f"a map needs finite vectors of shape (N, D), not {vectors.shape}")
     components = _principal_components(vectors, seed)
     if method == "tsne" and len(vectors) >= FEWEST_FOR_TSNE and np.ptp(components) > 0:
-        return _framed(_tsne(components, seed))
+        return _framed(_tsne(components, seed, on_iteration))
     return _framed(components[:, :2])
 
 
@@ -71,8 +80,16 @@ def _principal_components(vectors: NDArray[np.float32], seed: int) -> NDArray[np
     return padded
 
 
-def _tsne(components: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
+def _tsne(
+    components: NDArray[np.float64], seed: int, on_iteration: Callable[[int], None] | None
+) -> NDArray[np.float64]:
     from openTSNE import TSNE
+
+    calls = itertools.count(1)
+
+    def report(*_: object) -> None:
+        assert on_iteration is not None
+        on_iteration(REPORTED_ITERATIONS * next(calls))
 
     perplexity = min(PERPLEXITY, (len(components) - 1) / 3)
     tsne = TSNE(
@@ -82,6 +99,8 @@ def _tsne(components: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
         early_exaggeration_iter=EXAGGERATED_ITERATIONS,
         n_iter=ITERATIONS,
         ints_in_interval=CELL_WIDTH,
+        callbacks=report if on_iteration else None,
+        callbacks_every_iters=REPORTED_ITERATIONS,
         n_jobs=1,
         random_state=seed,
     )
