@@ -3,7 +3,7 @@
 import json
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, cast
 
 import typer
 from rich.markup import escape
@@ -12,6 +12,7 @@ from flows.cli.completion import offer_deployments, offer_settings, offer_tables
 from flows.cli.console import messages
 from flows.cli.printable import printable
 from flows.deployment_file import PREFECT_YAML, PROJECT_VARIABLE, project_file
+from storage.errors import SettingsError
 from storage.layout import WORKSPACE_VARIABLE, Workspace
 
 DeploymentArgument = Annotated[
@@ -73,6 +74,14 @@ def chosen_file(workspace: Workspace, table: str, version: str | None) -> Path:
     from storage.releases.history import version_file
 
     return version_file(workspace, table, version)
+
+
+def picture_format(path: Path) -> Literal["png", "svg"]:
+    """The format of an image file by its extension. Raises SettingsError for others."""
+    form = path.suffix.lower().removeprefix(".")
+    if form not in ("png", "svg"):
+        raise SettingsError(f"{path.name}: unsupported image format; use .png or .svg")
+    return cast(Literal["png", "svg"], form)
 
 
 def print_json(content: object) -> None:
