@@ -44,7 +44,8 @@ def test_a_report_shows_the_figures_of_its_release(workspace: Workspace, release
     assert found
     data = json.loads(found[1])
     assert data["words"] == list(content().words)
-    assert len(data["groups"]) == 40
+    assert data["laidOut"] == 40
+    assert len(data["groups"]) == len(data["words"])
 
 
 def test_the_second_release_reports_what_changed(workspace: Workspace, release: Release) -> None:
