@@ -14,6 +14,7 @@ HEADINGS = {
     "evaluation": "Evaluation",
     "documents": "Document vectors",
     "report": "Report",
+    "compute": "Compute",
     "workspace": "Workspace",
 }
 # Model of a section -> the fields of its form. Others are set in prefect.yaml, with --set, or as JSON.
