@@ -114,6 +114,6 @@ def build_word_vectors(
         verdicts = judge_release(lineage, publication, current, resolved_workspace)
         published = publish_vectors(lineage, verdicts, parameters, current, resolved_workspace)
         result = run.ended(build_result(lineage, published, arrivals.once_read(model.corpus)))
-        report_release(published.release, report, resolved_workspace)
+        written = report_release(published.release, report, resolved_workspace)
         mirror_releases(publication, resolved_workspace)
-        return end_run(result)
+        return end_run(result.with_report(written))

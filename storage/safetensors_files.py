@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from storage.large_arrays import map_rows, row_blocks
 
 LENGTH_BYTES = 8
+# 2 MB: rows of a padded matrix are copied to be written.
+NUMBERS_AT_ONCE = 1 << 19
 # Of the types in the header; NumPy has no bfloat16, whose bits are the upper half of a float32.
 TYPES: Mapping[str, str] = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1",
@@ -41,7 +43,8 @@ def write_tensors(
         file.write(len(text).to_bytes(LENGTH_BYTES, "little") + text)
         for arrays in parts.values():
             for array in arrays:
-                for _, block in row_blocks(array if array.ndim > 1 else array.reshape(-1, 1)):
+                table = array if array.ndim > 1 else array.reshape(-1, 1)
+                for _, block in row_blocks(table, max(1, NUMBERS_AT_ONCE // table.shape[1])):
                     file.write(np.ascontiguousarray(block, "<f4").data)
 
 

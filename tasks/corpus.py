@@ -35,6 +35,8 @@ from storage.layout import Workspace
 from storage.named_paths import named_path
 from storage.stages import Manifest, Stage, StageFacts, complete_stage
 from tasks.corpus_config import CorpusConfig
+from tasks.progress import counted
+from tasks.tokenizing import text_size
 
 logger = logging.getLogger(__name__)
 
@@ -123,7 +125,8 @@ def fetch_corpus(config: CorpusConfig, workspace: Workspace) -> Manifest[CorpusF
         known = link_known_rows(workspace, stage, folder, [key for _, key in files])
         fresh = [file for file in range(len(files)) if file not in known]
         skipped: dict[int, str] = {}
-        needed = int(DISK_PER_TEXT * sum(_text_bytes(source.files[number]) for number in fresh))
+        size = sum(_text_bytes(source.files[number]) for number in fresh)
+        needed = int(DISK_PER_TEXT * size)
         check_free_space(folder, needed, f"the text of {source.description}")
         logger.info("the stages that read the text need about %.2f GB on disk", needed / 1e9)
         options = RowOptions(config.on_missing, config.group_column or "", config.order_column or "", folder)
@@ -132,7 +135,8 @@ def fetch_corpus(config: CorpusConfig, workspace: Workspace) -> Manifest[CorpusF
             logger.info("resuming: %s shards are finished", f"{finished.shards:,}")
         # The source is read again: what it leaves out must be counted.
         batches = document_batches(_pieces(source, fresh, config, options, skipped))
-        batches = rows_after(batches, finished.rows if finished is not None else 0)
+        shown = counted(batches, text_size, "reading", size, "bytes")
+        batches = rows_after(shown, finished.rows if finished is not None else 0)
         rows = write_rows(folder, DOCUMENTS, stage.digest, files, known, batches, skipped, finished=finished)
         check_unchanged([file for number, file in enumerate(source.files) if number not in skipped])
         documents = sum(row.documents for row in rows)

@@ -21,6 +21,7 @@ from storage.stages import Manifest, Stage, StageFacts, complete_stage
 from tasks.comparison import ComparisonFacts
 from tasks.documents_config import DocumentsConfig
 from tasks.metrics.alignment import rotate
+from tasks.progress import counted
 from tasks.text.document_means import TokenRows, document_means
 from tasks.text.vocabulary import token_ids
 from tasks.tokens import TokensFacts
@@ -91,7 +92,9 @@ def compute_document_vectors(
 
         def batches() -> Iterator[DocumentBatch]:
             nonlocal documents, without_words
-            for means in document_means(_token_rows(tokens.path, words.words), unit, weights):
+            rows = _token_rows(tokens.path, words.words)
+            shown = counted(rows, _token_count, "averaging documents", tokens.facts.tokens, "tokens")
+            for means in document_means(shown, unit, weights):
                 files = np.searchsorted(firsts, means.ids, side="right") - 1
                 documents += len(means.ids)
                 without_words += int((means.known_words == 0).sum())
@@ -115,3 +118,7 @@ def _token_rows(folder: Path, words: list[str]) -> Iterator[TokenRows]:
     for batch in read_tokens(folder):
         ids, offsets = token_ids(batch.tokens, known)
         yield TokenRows(batch.document_ids.to_numpy(), ids, offsets)
+
+
+def _token_count(rows: TokenRows) -> int:
+    return len(rows.token_ids)

@@ -24,6 +24,7 @@ from tasks.engine import LOCAL
 from tasks.evaluation import EvaluationFacts, evaluate_vectors
 from tasks.fusion import distil_vectors, fuse_vectors
 from tasks.parameters import BuildParameters, ModelParameters
+from tasks.progress import working_on
 from tasks.tokens import TokensFacts, tokenize_corpus
 from tasks.trainers.compiling import start_compiling
 from tasks.trainers.config import CooccurrenceConfig, DistilledConfig
@@ -145,4 +146,5 @@ def add_documents(lineage: Lineage, parameters: BuildParameters, workspace: Work
 
 
 def _run(stage: Task[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    return stage(*args, **kwargs) if FlowRunContext.get() else stage.fn(*args, **kwargs)
+    with working_on(stage.name):
+        return stage(*args, **kwargs) if FlowRunContext.get() else stage.fn(*args, **kwargs)

@@ -19,6 +19,7 @@ from tasks.metrics.composed import WordCutter, compose_words
 from tasks.metrics.intervals import Interval
 from tasks.metrics.neighbors import NeighborOverlap, WordAgreement, compare_neighbors
 from tasks.metrics.similarity import score_similarity
+from tasks.progress import counted
 
 logger = logging.getLogger(__name__)
 
@@ -108,9 +109,10 @@ def score_vectors(
     """
     scored = Scored()
     scored.rows += [_similarity_row(words, vectors, pairs, cutter) for pairs in gold.similarity]
-    for analogies in gold.analogies:
-        for method in METHODS:
-            scored.rows += _analogy_rows(words, vectors, analogies, config, method, cutter)
+    solved = [(analogies, method) for analogies in gold.analogies for method in METHODS]
+    questions = sum(_question_count(analogies) for analogies, _ in solved)
+    for analogies, method in counted(solved, lambda one: _question_count(one[0]), "analogies", questions, "questions"):
+        scored.rows += _analogy_rows(words, vectors, analogies, config, method, cutter)
     compared = False
     for suffix, reference in references:
         _add_reference(scored, suffix, reference, words, vectors, config)
@@ -168,6 +170,10 @@ def total_metrics(rows: Sequence[EvaluationRow]) -> dict[str, float | None]:
 def total_digests(rows: Sequence[EvaluationRow]) -> dict[str, str]:
     """Metric on a whole gold set -> digest of what it was measured with."""
     return {row.metric: row.gold_digest for row in rows if row.section == WHOLE and row.gold_digest}
+
+
+def _question_count(analogies: Analogies) -> int:
+    return sum(map(len, analogies.sections.values()))
 
 
 def _similarity_row(

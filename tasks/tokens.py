@@ -23,10 +23,12 @@ from tasks.compute_config import ComputeConfig
 from tasks.corpus import CorpusFacts
 from tasks.documents import Dropped, choose_documents
 from tasks.engine import LOCAL, Engine, opened_engine
+from tasks.progress import counted
 from tasks.text.tokenizers import TokenizerConfig, tokenize
 from tasks.text.vocabulary import WordCounter
 from tasks.tokenizing import (
     check_tokenizer,
+    text_size,
     token_batches,
     tokenizer_packages,
     warn_of_unsegmented_text,
@@ -100,12 +102,12 @@ def tokenize_corpus(
                     counts.add(columns)
         documents = rows_after(read_documents(corpus.path, fresh), finished.rows if finished is not None else 0)
         with opened_engine(compute, tokenizer_packages(config)) as engine:
+            size = sum(index[file].size for file in fresh)
             if sequences:
-                batches = _mapped(engine, split_items, documents)
+                batches = _mapped(engine, split_items, documents, size)
             elif config.is_plain:
-                batches = _mapped(engine, tokenize, documents, config)
+                batches = _mapped(engine, tokenize, documents, size, config)
             else:
-                size = sum(index[file].size for file in fresh)
                 batches = token_batches(corpus.path, fresh, config, folder, dropped, size, engine)
             rows = write_rows(
                 folder, TOKENS, stage.digest, files, known, batches, on_write=counts.add, finished=finished
@@ -125,10 +127,15 @@ def tokenize_corpus(
 
 
 def _mapped(
-    engine: Engine, split: Callable[..., pa.Array], documents: Iterable[Batch], *settings: TokenizerConfig
+    engine: Engine,
+    split: Callable[..., pa.Array],
+    documents: Iterable[Batch],
+    text_bytes: int,
+    *settings: TokenizerConfig,
 ) -> Iterator[Batch]:
-    """The documents, split into tokens."""
-    pairs = ((batch, batch.columns[2]) for batch in documents)
+    """The documents, split into tokens. text_bytes: size of their text, for the progress."""
+    shown = counted(documents, text_size, "tokenizing", text_bytes, "bytes")
+    pairs = ((batch, batch.columns[2]) for batch in shown)
     for batch, tokens in engine.map(split, pairs, *settings):
         yield with_tokens(batch, tokens)
 

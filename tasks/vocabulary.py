@@ -18,6 +18,7 @@ from storage.layout import Workspace
 from storage.stages import Manifest, Stage, StageFacts, complete_stage
 from tasks.compute_config import ComputeConfig
 from tasks.engine import LOCAL, Engine, opened_engine
+from tasks.progress import counted
 from tasks.text.vocabulary import (
     VocabularyConfig,
     keep_probability,
@@ -141,17 +142,22 @@ def encode_corpus(
         chosen = {
             file: rows.size for file, rows in enumerate(read_index(tokens.path)) if only is None or rows.name in names
         }
-        batches = read_tokens(tokens.path, chosen)
+        size = sum(chosen.values())
+        batches = counted(read_tokens(tokens.path, chosen), _token_count, "encoding", size, "tokens")
         words = read_vocabulary(vocabulary).words
         with opened_engine(compute) as engine:
             encoded = write_encoded(folder, _encoded(batches, words, engine))
-        return EncodedFacts(tokens=encoded, corpus_tokens=sum(chosen.values()), files=len(chosen))
+        return EncodedFacts(tokens=encoded, corpus_tokens=size, files=len(chosen))
 
     names = frozenset(only or ())
     manifest = complete_stage(workspace, encoded_stage(tokens, vocabulary, only), build)
     facts = manifest.facts
     logger.info("encoded %s tokens of %s files", f"{facts.tokens:,}", f"{facts.files:,}")
     return manifest
+
+
+def _token_count(batch: TokenBatch) -> int:
+    return len(batch.tokens.flatten())
 
 
 def _encoded(batches: Iterable[TokenBatch], words: list[str], engine: Engine) -> Iterator[EncodedRows]:

@@ -7,6 +7,7 @@ from rich.markup import escape
 
 from flows.cli.completion import offer_tables
 from flows.cli.console import output, print_table, shown_progress
+from flows.cli.help_panels import EVALUATE
 from flows.cli.options import JsonOption, WorkspaceOption, print_json
 from flows.cli.printable import printable
 from flows.cli.report_commands import VersionOption
@@ -18,8 +19,8 @@ SHOWN_WORDS = 15
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
-    app.command()(evaluate)
-    app.command()(compare)
+    app.command(rich_help_panel=EVALUATE)(evaluate)
+    app.command(rich_help_panel=EVALUATE)(compare)
 
 
 def evaluate(

@@ -46,7 +46,7 @@ def test_other_tools_read_the_file(tmp_path: Path) -> None:
 
 def test_a_checkpoint_is_written_in_little_memory(tmp_path: Path) -> None:
     """The rows of a trainer are padded, so a matrix as a whole would have to be copied."""
-    padded = np.random.default_rng(1).random((400_000, 32), np.float32)
+    padded = np.random.default_rng(1).random((100_000, 32), np.float32)
     tracemalloc.start()
     write_checkpoint(tmp_path, Checkpoint(padded[:, :20], padded[:, 12:], {}))
     peak = tracemalloc.get_traced_memory()[1]
