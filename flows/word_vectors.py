@@ -89,7 +89,7 @@ def build_word_vectors(
     resolved_workspace = resolve_workspace(workspace)
     with recorded_build(resolved_workspace, publication) as run:
         check_reference(evaluation)
-        check_publication(publication, evaluation)
+        check_publication(publication, evaluation, parameters.measured_metrics)
         check_tokenizer(tokenizer)
         check_encoder(training)
         download_corpus(corpus, resolved_workspace)

@@ -9,7 +9,7 @@ from tasks.corpus_config import CorpusConfig
 from tasks.documents_config import DocumentsConfig
 from tasks.publication_config import PublicationConfig
 from tasks.release_report import ReportConfig
-from tasks.scoring import EvaluationConfig
+from tasks.scoring import ENCODER_METRICS, HIT_METRICS, EvaluationConfig, evaluation_metrics
 from tasks.text.tokenizers import TokenizerConfig
 from tasks.text.vocabulary import VocabularyConfig
 from tasks.trainers.config import SkipGramConfig, TrainedConfig, TrainingConfig
@@ -24,6 +24,10 @@ class ModelParameters(BaseModel):
     tokenizer: TokenizerConfig = TokenizerConfig()
     vocabulary: VocabularyConfig = VocabularyConfig()
     training: TrainingConfig = SkipGramConfig()
+
+    def held_out_sequences(self, source_format: str) -> int:
+        """About how many sequences of a corpus in this format lose their last item to training."""
+        return 0
 
 
 class BuildParameters(ModelParameters):
@@ -51,6 +55,20 @@ class BuildParameters(ModelParameters):
                 f"matrix {publication.matrix}: {what} publishes {' or '.join(allowed)}; set it to none or one of these"
             )
         return publication
+
+    def held_out_sequences(self, source_format: str) -> int:
+        """As the evaluation asks for; none in other formats than `sequences`."""
+        return self.evaluation.held_out_sequences if source_format == "sequences" else 0
+
+    @property
+    def measured_metrics(self) -> list[str]:
+        """Names of all metrics that these settings can yield and that gates may apply to."""
+        metrics = evaluation_metrics(self.evaluation)
+        if self.held_out_sequences(self.corpus.format):
+            metrics += HIT_METRICS
+        if isinstance(self.training, TrainedConfig) and self.training.fuse_with:
+            metrics += ENCODER_METRICS
+        return metrics
 
     @property
     def sections(self) -> dict[str, BaseModel]:

@@ -94,7 +94,8 @@ def build_model(
     corpus = _run(fetch_corpus, parameters.corpus, workspace)
     tokens = _run(tokenize_corpus, corpus, parameters.tokenizer, workspace)
     vocabulary = _run(build_vocabulary, tokens, parameters.vocabulary, workspace)
-    encoded = _run(encode_corpus, tokens, vocabulary, workspace, only)
+    held_out = parameters.held_out_sequences(corpus.config["format"])
+    encoded = _run(encode_corpus, tokens, vocabulary, workspace, only, held_out)
     if not encoded.facts.tokens:
         raise NothingToTrainError(corpus, len(only or ()))
     start = find_start(start_spec(parameters.corpus, parameters.training), current, workspace)
@@ -122,7 +123,8 @@ def evaluate_model(
     """Score a model, and compare it with the current release of its table if there is one."""
     evaluation, publication = parameters.evaluation, parameters.publication
     matrix = publication.published_matrix
-    scores = _run(evaluate_vectors, model.training, model.vocabulary, evaluation, workspace, matrix)
+    held_out = model.encoded if parameters.held_out_sequences(model.corpus.config["format"]) else None
+    scores = _run(evaluate_vectors, model.training, model.vocabulary, evaluation, workspace, matrix, held_out)
     changes = _run(compare_with_current, model.training, model.vocabulary, evaluation, publication, current, workspace)
     return Lineage(**vars(model), evaluation=scores, comparison=changes)
 
