@@ -14,6 +14,7 @@ from storage.layout import resolve_workspace
 from storage.releases.publishing import current_release
 from tasks.arrivals import look_for_new_text
 from tasks.corpus_config import CorpusConfig
+from tasks.document_vectors import check_document_encoder
 from tasks.documents_config import DocumentsConfig
 from tasks.downloading import download_corpus
 from tasks.encoded_words import check_encoder
@@ -92,6 +93,7 @@ def build_word_vectors(
         check_publication(publication, evaluation, parameters.measured_metrics)
         check_tokenizer(tokenizer)
         check_encoder(training)
+        check_document_encoder(documents)
         download_corpus(corpus, resolved_workspace)
         current = current_release(resolved_workspace, publication.table)
         arrivals = look_for_new_text(corpus, publication.table, current, resolved_workspace)

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from storage.corpus.addresses import check_address
 from storage.corpus.archives import unpack_archives
-from storage.corpus.documents import DOCUMENTS, document_batches
+from storage.corpus.documents import DOCUMENTS, DOCUMENTS_WITH_VALUES, document_batches
 from storage.corpus.downloads import Download, downloaded_file
 from storage.corpus.known_rows import link_known_rows, write_rows
 from storage.corpus.named_corpora import named_corpus
@@ -44,7 +44,7 @@ DISK_PER_TEXT, TEXT_PER_COMPRESSED = 1.3, 3
 UNREADABLE = "unreadable"
 SHOWN_FILES = 5
 # Settings of the content that the first corpora did not have.
-ADDED_SETTINGS = ("encoding", "on_missing", "group_column", "order_column")
+ADDED_SETTINGS = ("encoding", "on_missing", "group_column", "order_column", "keep_columns")
 
 
 class CorpusFacts(StageFacts):
@@ -123,9 +123,11 @@ def fetch_corpus(config: CorpusConfig, workspace: Workspace) -> Manifest[CorpusF
         needed = int(DISK_PER_TEXT * sum(_text_bytes(source.files[number]) for number in fresh))
         check_free_space(folder, needed, f"the text of {source.description}")
         logger.info("the stages that read the text need about %.2f GB on disk", needed / 1e9)
-        options = RowOptions(config.on_missing, config.group_column or "", config.order_column or "", folder)
-        batches = document_batches(_pieces(source, fresh, config, options, skipped))
-        rows = write_rows(folder, DOCUMENTS, stage.digest, files, known, batches, skipped)
+        keep = config.keep_columns
+        options = RowOptions(config.on_missing, config.group_column or "", config.order_column or "", keep, folder)
+        batches = document_batches(_pieces(source, fresh, config, options, skipped), with_values=bool(keep))
+        table = DOCUMENTS_WITH_VALUES if keep else DOCUMENTS
+        rows = write_rows(folder, table, stage.digest, files, known, batches, skipped)
         check_unchanged([file for number, file in enumerate(source.files) if number not in skipped])
         documents = sum(row.documents for row in rows)
         if not documents and skipped:
@@ -257,7 +259,7 @@ def _stage(config: CorpusConfig, source: _Source) -> Stage[CorpusFacts]:
 
 
 def _default(name: str) -> object:
-    return CorpusConfig.model_fields[name].default
+    return CorpusConfig.model_fields[name].get_default(call_default_factory=True)
 
 
 def _digest(file: SourceFile, config: CorpusConfig) -> str:
@@ -294,7 +296,7 @@ def _pieces(
         for piece in _read(source, number, config, options):
             yield (
                 number,
-                Piece(piece.text.replace(source.markup, " "), piece.ends_document) if source.markup else piece,
+                piece._replace(text=piece.text.replace(source.markup, " ")) if source.markup else piece,
             )
 
 

@@ -1,9 +1,9 @@
 """The settings of a build, one section per stage. This is the one list of sections; everything else derives from it."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from tasks.corpus_config import CorpusConfig
 from tasks.documents_config import DocumentsConfig
@@ -69,6 +69,22 @@ class BuildParameters(ModelParameters):
         if isinstance(self.training, TrainedConfig) and self.training.fuse_with:
             metrics += ENCODER_METRICS
         return metrics
+
+    @model_validator(mode="after")
+    def _documents_can_be_had(self) -> Self:
+        """Refuse settings of documents that do not act, or need documents that the tokenizer changes."""
+        encoded = self.documents.enabled and self.documents.method == "encoder"
+        asking = "corpus.keep_columns" if self.corpus.keep_columns else "documents.method=encoder" if encoded else None
+        if self.corpus.keep_columns and not self.documents.enabled:
+            raise ValueError("corpus.keep_columns needs documents.enabled=true: document_vectors has these columns")
+        if asking and not self.tokenizer.keeps_documents:
+            raise ValueError(
+                f"{asking} needs the documents as they are; unset tokenizer.sentences, min_characters, languages and "
+                "duplicates"
+            )
+        if encoded and self.corpus.format == "sequences":
+            raise ValueError("documents.method=encoder reads text, and corpus.format is sequences; use sif or doc2vec")
+        return self
 
     @property
     def sections(self) -> dict[str, BaseModel]:

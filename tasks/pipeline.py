@@ -136,8 +136,8 @@ def add_documents(lineage: Lineage, parameters: BuildParameters, workspace: Work
         return lineage
     turned = lineage.comparison if publication.align != "none" else None
     documents = _run(
-        compute_document_vectors, lineage.tokens, lineage.vocabulary, lineage.training, config, workspace,
-        publication.published_matrix, turned,
+        compute_document_vectors, lineage.corpus, lineage.tokens, lineage.vocabulary, lineage.training, config,
+        parameters.training, workspace, publication.published_matrix, turned,
     )  # fmt: skip
     return replace(lineage, documents=documents)
 

@@ -68,7 +68,9 @@ def plan_stages(parameters: BuildParameters, workspace: Workspace) -> tuple[Arri
     documents = None
     if parameters.documents.enabled:
         turned = comparison if parameters.publication.align != "none" else None
-        documents = documents_stage(tokens, vocabulary, training, parameters.documents, matrix, turned)
+        documents = documents_stage(
+            tokens, vocabulary, training, parameters.documents, parameters.training, matrix, turned
+        )
     stages: tuple[Stage[Any] | None, ...] = (
         corpus, tokens, vocabulary, encoded, cooccurrences, encodings, unfused, training, evaluation, comparison,
         documents,

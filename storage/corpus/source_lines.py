@@ -12,10 +12,14 @@ PIECE = re.compile(rf".{{1,{PIECE_LETTERS}}}\S*\s?", re.DOTALL)
 
 
 class Piece(NamedTuple):
-    """Text of one document; unless `ends_document`, the next piece continues it. Split only at whitespace."""
+    """Text of one document; unless `ends_document`, the next piece continues it. Split only at whitespace.
+
+    values: of the columns that are kept, the same in all pieces of a document.
+    """
 
     text: str
     ends_document: bool
+    values: tuple[str | None, ...] = ()
 
 
 def line_pieces(file: SourceFile, errors: str) -> Iterator[Piece]:
@@ -35,7 +39,7 @@ def line_pieces(file: SourceFile, errors: str) -> Iterator[Piece]:
 def whole_lines(file: SourceFile, errors: str) -> Iterator[str]:
     """Every line, unsplit, without its newline."""
     parts: list[str] = []
-    for text, ends_line in line_pieces(file, errors):
+    for text, ends_line, _ in line_pieces(file, errors):
         if ends_line and not parts:
             yield text
             continue
@@ -49,9 +53,15 @@ def whole_lines(file: SourceFile, errors: str) -> Iterator[str]:
 
 def split_texts(texts: Iterable[str]) -> Iterator[Piece]:
     """Split documents into pieces."""
-    for text in texts:
+    return split_pieces(Piece(text, True) for text in texts)
+
+
+def split_pieces(documents: Iterable[Piece]) -> Iterator[Piece]:
+    """Split whole documents into pieces."""
+    for document in documents:
+        text = document.text
         if len(text) <= PIECE_LETTERS:
-            yield Piece(text, True)
+            yield document
             continue
         for piece in PIECE.finditer(text):
-            yield Piece(piece[0], piece.end() == len(text))
+            yield Piece(piece[0], piece.end() == len(text), document.values)
