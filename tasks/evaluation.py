@@ -23,6 +23,7 @@ from tasks.release_reader import corpus_reader
 from tasks.scoring import EvaluationConfig as EvaluationConfig
 from tasks.scoring import Scored, hit_rows, score_vectors, total_digests, total_metrics
 from tasks.training import AnyVocabulary, ModelFacts
+from tasks.unseen_words import composes_unseen_words, model_composer
 from tasks.vocabulary import EncodedFacts, VocabularyFacts
 
 logger = logging.getLogger(__name__)
@@ -122,7 +123,8 @@ def evaluate_vectors(
         words = read_vocabulary(vocabulary.path).words
         cutter = corpus_reader(vocabulary, workspace)
         vectors = read_vectors(model.path, matrix)
-        scored = score_vectors(words, vectors, gold, read_references(config), config, cutter)
+        composer = model_composer(model, matrix)
+        scored = score_vectors(words, vectors, gold, read_references(config), config, cutter, composer)
         if held_out:
             scored.rows += hit_rows(vectors, *read_held_out(held_out.path), f"held_out={held_out.digest}")
         write_evaluation(folder, scored.rows, scored.compared_words)
@@ -149,6 +151,8 @@ def _stage(
         inputs["held_out"] = held_out.digest
     # Names and locations of files do not change the scores; their digests and the names of metrics do.
     compared = config.model_dump(exclude={"reference", "references", "gold", "held_out_sequences"})
+    if composes_unseen_words(model, matrix):
+        compared["unseen_words"] = "composed"
     return Stage("evaluations", STAGE_VERSION, compared | {"matrix": matrix}, inputs, EvaluationFacts)
 
 

@@ -15,7 +15,7 @@ from storage.gold.sets import Analogies, GoldSets, WordPairs, gold_metrics, metr
 from storage.models.rows import WHOLE, ComparedWordRow, EvaluationRow
 from storage.vectors.reference import DEFAULT_REFERENCE, ReferenceVectors, split_spec
 from tasks.metrics.analogies import AnalogyMethod, AnalogyScore, score_analogies, sum_by_kind
-from tasks.metrics.composed import WordCutter, compose_words
+from tasks.metrics.composed import Composer, WordCutter, compose_words, with_unseen_words
 from tasks.metrics.hit_rate import RECOMMENDED, score_hits
 from tasks.metrics.intervals import Interval
 from tasks.metrics.neighbors import NeighborOverlap, WordAgreement, compare_neighbors
@@ -34,6 +34,8 @@ HIT_RATE = f"hit_rate_at_{RECOMMENDED}"
 HIT_METRICS = (HIT_RATE, f"{HIT_RATE}_popular", f"{HIT_RATE}{RANDOM}")
 # Part of a score's digest where words of gold sets were cut like the corpus.
 CUT = ";words=cut"
+# Section of a set of word pairs whose unknown words are composed of n-grams, and part of its digest.
+COMPOSED = "composed"
 # Method of solving an analogy -> suffix of its metric.
 METHODS: dict[AnalogyMethod, str] = {"3CosAdd": "", "3CosMul": "_3cosmul"}
 
@@ -114,16 +116,25 @@ def score_vectors(
     references: Iterable[tuple[str, ReferenceVectors]],
     config: EvaluationConfig,
     cutter: WordCutter | None = None,
+    composer: Composer | None = None,
 ) -> Scored:
     """All scores of V words, most frequent first, and their (V, D) vectors.
 
     references: metric suffix and vectors of each; consumed lazily, so that only one is in memory.
     cutter: cuts words of gold sets as the corpus was cut, where that is not into plain words.
+    composer: composes unknown words; sets of pairs with such words then have a section COMPOSED, which includes them.
     What cannot be measured, such as English gold sets on a Korean vocabulary, has no value and coverage 0.
     Raises ReferenceVectorsError if a reference shares no word with `words`.
     """
     scored = Scored()
-    scored.rows += [_similarity_row(words, vectors, pairs, cutter) for pairs in gold.similarity]
+    for pairs in gold.similarity:
+        row = _similarity_row(words, vectors, pairs, cutter)
+        scored.rows.append(row)
+        if composer and row.lost:
+            more = with_unseen_words(words, vectors, [*pairs.first, *pairs.second], composer)
+            composed = _similarity_row(*more, pairs, None)
+            digest = f"{composed.gold_digest};words={COMPOSED}"
+            scored.rows.append(composed.model_copy(update={"section": COMPOSED, "gold_digest": digest}))
     for analogies in gold.analogies:
         for method in METHODS:
             scored.rows += _analogy_rows(words, vectors, analogies, config, method, cutter)
