@@ -19,14 +19,14 @@ from storage.corpus.word_counts import FrequentWords, read_frequent_words
 from storage.errors import VocabularyError
 from storage.layout import Workspace
 from storage.stages import Manifest, Stage, StageFacts, complete_stage
-from tasks.ahead import map_ahead
+from tasks.compute_config import ComputeConfig
+from tasks.engine import LOCAL, Engine, opened_engine
 from tasks.text.held_out import item_hashes, last_items
 from tasks.text.vocabulary import (
     VocabularyConfig,
     keep_probability,
     noise_probability,
     token_ids,
-    word_array,
 )
 from tasks.tokens import TokensFacts
 
@@ -141,11 +141,13 @@ def encode_corpus(
     workspace: Workspace,
     only: Sequence[str] | None = None,
     held_out: int = 0,
+    compute: ComputeConfig = LOCAL,
 ) -> Manifest[EncodedFacts]:
     """Replace each token by its id and drop tokens outside the vocabulary.
 
     only: names of the source files to train on, None for all. If they contain no word of the vocabulary, `tokens` is 0.
     held_out: about how many sequences lose their last item, which is stored apart for the evaluation; 0: none.
+    compute: where this runs, which does not change the result.
     """
 
     def build(folder: Path) -> EncodedFacts:
@@ -153,11 +155,12 @@ def encode_corpus(
             file: rows.size for file, rows in enumerate(read_index(tokens.path)) if only is None or rows.name in names
         }
         words = read_vocabulary(vocabulary).words
-        rows = _encoded(read_tokens(tokens.path, chosen), words)
         sequences: list[NDArray[np.int32]] = []
-        if held_out:
-            rows = _without_last_items(rows, item_hashes(words), held_out / tokens.facts.documents, sequences)
-        encoded = write_encoded(folder, rows)
+        with opened_engine(compute) as engine:
+            rows = _encoded(read_tokens(tokens.path, chosen), words, engine)
+            if held_out:
+                rows = _without_last_items(rows, item_hashes(words), held_out / tokens.facts.documents, sequences)
+            encoded = write_encoded(folder, rows)
         if held_out:
             write_held_out(folder, sequences)
         return EncodedFacts(
@@ -173,13 +176,13 @@ def encode_corpus(
     return manifest
 
 
-def _encoded(batches: Iterable[TokenBatch], words: list[str]) -> Iterator[EncodedRows]:
-    known = word_array(words)
+def _encoded(batches: Iterable[TokenBatch], words: list[str], engine: Engine) -> Iterator[EncodedRows]:
+    # Deferred: Numba takes half a second to import, and most commands encode nothing.
+    from tasks.text.looking_up import WordLookup
 
-    def ids(batch: TokenBatch) -> EncodedRows:
-        return EncodedRows(batch.document_ids.to_numpy(), batch.parts.to_numpy(), *token_ids(batch.tokens, known))
-
-    return (rows for _, rows in map_ahead(ids, batches))
+    lists = ((batch, batch.tokens) for batch in batches)
+    for batch, (ids, offsets) in engine.map(token_ids, lists, WordLookup(words)):
+        yield EncodedRows(batch.document_ids.to_numpy(), batch.parts.to_numpy(), ids, offsets)
 
 
 def _without_last_items(

@@ -1,5 +1,6 @@
 """The corpus as fetched: one row per document; long documents have several parts."""
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -23,6 +24,8 @@ SCHEMA = pa.schema(
 VALUES = pa.field("values", pa.list_(pa.string()), nullable=False)
 # A worker tokenizes one row group at a time.
 GROUP_BYTES = 4 << 20
+# Whitespace, then a visible ASCII character.
+STARTS_WITH_SIGN = re.compile(rb"\s*[!-~]")
 
 
 def _text_bytes(columns: Sequence[pa.Array]) -> NDArray[np.int64]:
@@ -42,20 +45,20 @@ def document_batches(pieces: Iterable[tuple[int, Piece]], *, with_values: bool =
     """
     schema = (DOCUMENTS_WITH_VALUES if with_values else DOCUMENTS).schema
     rows: list[tuple[object, ...]] = []
-    current = document_id = part = letters = 0
+    current = document_id = part = size = 0
     for file, (text, ends_document, values) in pieces:
         if file != current:
             current, document_id, part = file, 0, 0
-        if text and not text.isspace():
+        if STARTS_WITH_SIGN.match(text) or not _is_blank(text):
             rows.append((file, document_id, part, text, *([list(values)] if with_values else [])))
             part += 1
-            letters += len(text)
+            size += len(text)
         if ends_document and part:
             document_id += 1
             part = 0
-        if letters >= GROUP_BYTES or len(rows) >= GROUP_ROWS:
+        if size >= GROUP_BYTES or len(rows) >= GROUP_ROWS:
             yield _batch(rows, schema)
-            rows, letters = [], 0
+            rows, size = [], 0
     if rows:
         yield _batch(rows, schema)
 
@@ -75,6 +78,11 @@ def read_values(folder: Path) -> Iterator[list[str | None]]:
 def _has_values(folder: Path) -> bool:
     paths = sorted(folder.glob(f"{DOCUMENTS.name}-*.parquet"))
     return bool(paths) and VALUES.name in pq.read_schema(paths[0]).names
+
+
+def _is_blank(text: bytes) -> bool:
+    letters = text.decode()
+    return not letters or letters.isspace()
 
 
 def _batch(rows: list[tuple[object, ...]], schema: pa.Schema) -> Batch:

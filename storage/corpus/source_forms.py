@@ -11,7 +11,7 @@ from storage.corpus.source_arrow import ANY_TYPE, TEXTS_ONLY, arrow_rows, parque
 from storage.corpus.source_csv import AUTOMATIC, TableForm, csv_rows
 from storage.corpus.source_files import SourceFile, recognized
 from storage.corpus.source_json import json_array_rows, json_line_rows
-from storage.corpus.source_lines import Piece, line_pieces, split_pieces, split_texts, whole_lines
+from storage.corpus.source_lines import Piece, line_pieces, split_documents, split_texts, whole_lines
 from storage.corpus.source_mediawiki import article_texts
 from storage.corpus.source_rows import RowOptions, Rows, row_documents, row_texts
 from storage.corpus.source_sequences import grouped_pieces, line_items, list_pieces
@@ -81,7 +81,7 @@ def read_pieces(
             raise CorpusError(
                 f"{file.shown} has no columns ({found}), so corpus.keep_columns cannot be read from it; leave it out"
             )
-        return split_pieces(row_documents(rows, columns, errors, options))
+        return split_documents(row_documents(rows, columns, errors, options))
     rows = _rows(file, found, [text_column], errors, form, options, TEXTS_ONLY)
     if rows is not None:
         return split_texts(row_texts(rows, text_column, errors, options))

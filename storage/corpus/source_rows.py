@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
 from storage.corpus.source_files import REPLACEMENT, SourceFile
-from storage.corpus.source_lines import Piece
 from storage.errors import CorpusError
 
 OnMissing = Literal["stop", "skip"]
@@ -72,7 +71,9 @@ def row_texts(rows: Rows, column: str, errors: str, options: RowOptions) -> Iter
             yield _text(value, rows, number, column, errors)
 
 
-def row_documents(rows: Rows, columns: Sequence[str], errors: str, options: RowOptions) -> Iterator[Piece]:
+def row_documents(
+    rows: Rows, columns: Sequence[str], errors: str, options: RowOptions
+) -> Iterator[tuple[str, tuple[str | None, ...]]]:
     """The documents of `row_texts`, each with the values of the columns after the first as text, None if missing.
 
     Raises CorpusError as `row_texts`.
@@ -82,7 +83,7 @@ def row_documents(rows: Rows, columns: Sequence[str], errors: str, options: RowO
             options.left_out[WITHOUT_COLUMN] += 1
         elif value is not None:
             text = _text(value, rows, number, columns[0], errors)
-            yield Piece(text, True, tuple(_kept(other, rows.place(number), errors) for other in others))
+            yield text, tuple(_kept(other, rows.place(number), errors) for other in others)
 
 
 def _kept(value: object, where: str, errors: str) -> str | None:
