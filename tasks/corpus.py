@@ -13,7 +13,7 @@ from pydantic import Field
 
 from storage.corpus.addresses import check_address
 from storage.corpus.archives import unpack_archives
-from storage.corpus.documents import DOCUMENTS, document_batches
+from storage.corpus.documents import DOCUMENTS, DOCUMENTS_WITH_VALUES, document_batches
 from storage.corpus.downloads import Download, downloaded_file
 from storage.corpus.finished_batches import clear_interrupted
 from storage.corpus.known_rows import finished_shards, link_known_rows, write_rows
@@ -48,7 +48,7 @@ DISK_PER_TEXT, TEXT_PER_COMPRESSED = 1.3, 3
 UNREADABLE = "unreadable"
 SHOWN_FILES = 5
 # Settings of the content that the first corpora did not have.
-ADDED_SETTINGS = ("encoding", "on_missing", "group_column", "order_column")
+ADDED_SETTINGS = ("encoding", "on_missing", "group_column", "order_column", "keep_columns")
 
 
 class CorpusFacts(StageFacts):
@@ -129,15 +129,17 @@ def fetch_corpus(config: CorpusConfig, workspace: Workspace) -> Manifest[CorpusF
         needed = int(DISK_PER_TEXT * size)
         check_free_space(folder, needed, f"the text of {source.description}")
         logger.info("the stages that read the text need about %.2f GB on disk", needed / 1e9)
-        options = RowOptions(config.on_missing, config.group_column or "", config.order_column or "", folder)
-        finished = finished_shards(folder, DOCUMENTS, stage.digest, files, known)
+        keep = config.keep_columns
+        table = DOCUMENTS_WITH_VALUES if keep else DOCUMENTS
+        options = RowOptions(config.on_missing, config.group_column or "", config.order_column or "", keep, folder)
+        finished = finished_shards(folder, table, stage.digest, files, known)
         if finished is not None and finished.shards:
             logger.info("resuming: %s shards are finished", f"{finished.shards:,}")
         # The source is read again: what it leaves out must be counted.
-        batches = document_batches(_pieces(source, fresh, config, options, skipped))
+        batches = document_batches(_pieces(source, fresh, config, options, skipped), with_values=bool(keep))
         shown = counted(batches, text_size, "reading", size, "bytes")
         batches = rows_after(shown, finished.rows if finished is not None else 0)
-        rows = write_rows(folder, DOCUMENTS, stage.digest, files, known, batches, skipped, finished=finished)
+        rows = write_rows(folder, table, stage.digest, files, known, batches, skipped, finished=finished)
         check_unchanged([file for number, file in enumerate(source.files) if number not in skipped])
         documents = sum(row.documents for row in rows)
         if not documents and skipped:
@@ -269,7 +271,7 @@ def _stage(config: CorpusConfig, source: _Source) -> Stage[CorpusFacts]:
 
 
 def _default(name: str) -> object:
-    return CorpusConfig.model_fields[name].default
+    return CorpusConfig.model_fields[name].get_default(call_default_factory=True)
 
 
 def _digest(file: SourceFile, config: CorpusConfig) -> str:
@@ -305,7 +307,7 @@ def _pieces(
                 skipped[number] = str(error)
                 continue
         for piece in _read(source, number, config, options):
-            yield (number, Piece(piece.text.replace(markup, b" "), piece.ends_document) if markup else piece)
+            yield (number, piece._replace(text=piece.text.replace(markup, b" ")) if markup else piece)
 
 
 def _read(source: _Source, number: int, config: CorpusConfig, options: RowOptions) -> Iterator[Piece]:

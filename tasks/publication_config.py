@@ -1,5 +1,6 @@
 """The settings of a publication: table, gates, alignment."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -11,7 +12,7 @@ from storage.models.matrices import Matrix
 from storage.redaction import without_credentials
 from storage.releases.mirror import check_mirror
 from tasks.metrics.gates import Gate, unknown_gates
-from tasks.scoring import EvaluationConfig, evaluation_metrics
+from tasks.scoring import EvaluationConfig
 
 Align = Literal["previous", "reference", "none"]
 
@@ -71,13 +72,15 @@ class PublicationConfig(BaseModel):
         return {metric: gate for metric, gate in self.gates.items() if gate is not None}
 
 
-def check_publication(publication: PublicationConfig, evaluation: EvaluationConfig) -> None:
+def check_publication(publication: PublicationConfig, evaluation: EvaluationConfig, measured: Sequence[str]) -> None:
     """Raise SettingsError for gates on metrics that will not be measured, align=reference without a reference, or a
     mirror that is not an address of an object store.
+
+    measured: names of the metrics that the settings yield, except for those of comparisons with other releases.
     """
     if publication.mirror is not None:
         check_mirror(publication.mirror)
-    metrics = [*evaluation_metrics(evaluation), *CHANGE_METRICS]
+    metrics = [*measured, *CHANGE_METRICS]
     if publication.align == "reference":
         metrics += REFERENCE_METRICS
         if not evaluation.reference:

@@ -30,6 +30,7 @@ from storage.releases.schema import GateRow, Provenance, TrainingRow, installed_
 from storage.releases.seen_files import grew_from
 from storage.stages import Manifest
 from tasks.comparison import ComparisonFacts, is_same_model
+from tasks.document_vectors import document_method
 from tasks.evaluation import EvaluationFacts
 from tasks.events import emit_release_published
 from tasks.fusion import FusionFacts
@@ -236,7 +237,8 @@ def _documents(lineage: Lineage) -> DocumentRows | None:
     if stage is None:
         return None
     facts = stage.facts
-    return DocumentRows(stage.path, stage.digest, stage.config["method"], facts.documents, facts.without_words)
+    method = document_method(stage)
+    return DocumentRows(stage.path, stage.digest, method, facts.documents, facts.without_words)
 
 
 def _provenance(lineage: Lineage, settings: Mapping[str, BaseModel]) -> Provenance:

@@ -15,7 +15,8 @@ from storage.gold.sets import Analogies, GoldSets, WordPairs, gold_metrics, metr
 from storage.models.rows import WHOLE, ComparedWordRow, EvaluationRow
 from storage.vectors.reference import DEFAULT_REFERENCE, ReferenceVectors, split_spec
 from tasks.metrics.analogies import AnalogyMethod, AnalogyScore, score_analogies, sum_by_kind
-from tasks.metrics.composed import WordCutter, compose_words
+from tasks.metrics.composed import Composer, WordCutter, compose_words, with_unseen_words
+from tasks.metrics.hit_rate import RECOMMENDED, score_hits
 from tasks.metrics.intervals import Interval
 from tasks.metrics.neighbors import NeighborOverlap, WordAgreement, compare_neighbors
 from tasks.metrics.similarity import score_similarity
@@ -24,8 +25,18 @@ from tasks.progress import counted
 logger = logging.getLogger(__name__)
 
 OVERLAP, RANK_OVERLAP, RANDOM = "neighbor_overlap", "neighbor_rbo", "_random"
+# Agreement of trained vectors, before they are joined with those of an encoder, with the encoder's.
+ENCODER_OVERLAP, ENCODER_RANK_OVERLAP = "encoder_overlap", "encoder_rbo"
+ENCODER_METRICS = tuple(
+    f"{name}{random}" for name in (ENCODER_OVERLAP, ENCODER_RANK_OVERLAP) for random in ("", RANDOM)
+)
+HIT_RATE = f"hit_rate_at_{RECOMMENDED}"
+# By the vectors, by the most frequent items and by chance.
+HIT_METRICS = (HIT_RATE, f"{HIT_RATE}_popular", f"{HIT_RATE}{RANDOM}")
 # Part of a score's digest where words of gold sets were cut like the corpus.
 CUT = ";words=cut"
+# Section of a set of word pairs whose unknown words are composed of n-grams, and part of its digest.
+COMPOSED = "composed"
 # Method of solving an analogy -> suffix of its metric.
 METHODS: dict[AnalogyMethod, str] = {"3CosAdd": "", "3CosMul": "_3cosmul"}
 
@@ -51,6 +62,13 @@ class EvaluationConfig(BaseModel):
     )
     analogy_max_rank: int | None = Field(
         default=30_000, ge=1, description="only the most frequent words can answer analogies; none: all words"
+    )
+    held_out_sequences: int = Field(
+        default=1000,
+        ge=0,
+        le=1_000_000,
+        description="with corpus.format=sequences: about how many sequences lose their last item to training, at most "
+        "a tenth of all, so that hit_rate_at_10 can be measured; 0: none",
     )
     neighbors: int = Field(default=10, ge=1, le=100, description="nearest words compared for each word")
     neighbor_words: int = Field(
@@ -99,16 +117,25 @@ def score_vectors(
     references: Iterable[tuple[str, ReferenceVectors]],
     config: EvaluationConfig,
     cutter: WordCutter | None = None,
+    composer: Composer | None = None,
 ) -> Scored:
     """All scores of V words, most frequent first, and their (V, D) vectors.
 
     references: metric suffix and vectors of each; consumed lazily, so that only one is in memory.
     cutter: cuts words of gold sets as the corpus was cut, where that is not into plain words.
+    composer: composes unknown words; sets of pairs with such words then have a section COMPOSED, which includes them.
     What cannot be measured, such as English gold sets on a Korean vocabulary, has no value and coverage 0.
     Raises ReferenceVectorsError if a reference shares no word with `words`.
     """
     scored = Scored()
-    scored.rows += [_similarity_row(words, vectors, pairs, cutter) for pairs in gold.similarity]
+    for pairs in gold.similarity:
+        row = _similarity_row(words, vectors, pairs, cutter)
+        scored.rows.append(row)
+        if composer and row.lost:
+            more = with_unseen_words(words, vectors, [*pairs.first, *pairs.second], composer)
+            composed = _similarity_row(*more, pairs, None)
+            digest = f"{composed.gold_digest};words={COMPOSED}"
+            scored.rows.append(composed.model_copy(update={"section": COMPOSED, "gold_digest": digest}))
     solved = [(analogies, method) for analogies in gold.analogies for method in METHODS]
     questions = sum(_question_count(analogies) for analogies, _ in solved)
     for analogies, method in counted(solved, lambda one: _question_count(one[0]), "analogies", questions, "questions"):
@@ -121,6 +148,27 @@ def score_vectors(
         names = (OVERLAP, OVERLAP + RANDOM)
         scored.rows += [EvaluationRow(metric=name, value=None, coverage=0.0) for name in names]
     return scored
+
+
+def hit_rows(
+    vectors: NDArray[np.float32], token_ids: NDArray[np.int32], offsets: NDArray[np.int64], digest: str
+) -> list[EvaluationRow]:
+    """Rows for the hit rate on held-out sequences and its two baselines. Arguments as in `score_hits`.
+
+    digest: identifies the sequences.
+    """
+    found, sequences = score_hits(vectors, token_ids, offsets), len(offsets) - 1
+    return [
+        EvaluationRow(
+            metric=metric,
+            value=value,
+            **ends(interval),
+            covered=sequences,
+            coverage=float(sequences > 0),
+            gold_digest=digest,
+        )
+        for metric, value, interval in zip(HIT_METRICS, found.rates, found.intervals, strict=True)
+    ]
 
 
 def agreement_rows(

@@ -68,7 +68,7 @@ class TrainedConfig(TrainerConfig):
 class WindowConfig(TrainedConfig):
     """Families that predict words from the words around them, with negative sampling (Mikolov et al. 2013)."""
 
-    window_radius: int = Field(5, ge=1, le=50, description="maximum words on each side")
+    window_radius: int = Field(5, ge=1, le=1000, description="maximum words on each side; triton: at most 50")
     reduced_windows: bool = Field(
         True, description="draw each window's radius from 1 to window_radius, so that closer words count more"
     )

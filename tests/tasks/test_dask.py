@@ -47,7 +47,7 @@ def build(text: Path, settings: dict[str, Any], folder: Path, compute: ComputeCo
     corpus = fetch_corpus.fn(CorpusConfig(path=str(text)), workspace)
     tokens = tokenize_corpus.fn(corpus, TokenizerConfig.model_validate(settings), workspace, compute)
     vocabulary = build_vocabulary.fn(tokens, VocabularyConfig(min_count=2), workspace)
-    encoded = encode_corpus.fn(tokens, vocabulary, workspace, None, compute)
+    encoded = encode_corpus.fn(tokens, vocabulary, workspace, None, compute=compute)
     return [tokens, vocabulary, encoded, count_cooccurrences.fn(encoded, vocabulary, GLOVE, workspace, compute)]
 
 
