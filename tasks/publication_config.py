@@ -11,6 +11,7 @@ from storage.models.matrices import Matrix
 from storage.redaction import without_credentials
 from storage.releases.mirror import check_mirror
 from tasks.metrics.gates import Gate, unknown_gates
+from tasks.score_changes import change_metrics
 from tasks.scoring import EvaluationConfig, evaluation_metrics
 
 Align = Literal["previous", "reference", "none"]
@@ -77,7 +78,7 @@ def check_publication(publication: PublicationConfig, evaluation: EvaluationConf
     """
     if publication.mirror is not None:
         check_mirror(publication.mirror)
-    metrics = [*evaluation_metrics(evaluation), *CHANGE_METRICS]
+    metrics = [*evaluation_metrics(evaluation), *CHANGE_METRICS, *change_metrics(evaluation)]
     if publication.align == "reference":
         metrics += REFERENCE_METRICS
         if not evaluation.reference:
