@@ -144,7 +144,7 @@ def is_same_model(release: Release, model_digest: str, matrix: Matrix) -> bool:
     if release.model_digest != model_digest:
         return False
     settings = read_setting_values(release.path)
-    return bool(settings.get("publication.published_matrix", "center") == matrix)
+    return bool((settings.get("publication.matrix") or "center") == matrix)
 
 
 def _reference(spec: str) -> NamedVectors:
