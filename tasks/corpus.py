@@ -36,7 +36,7 @@ from tasks.corpus_config import CorpusConfig
 
 logger = logging.getLogger(__name__)
 
-STAGE_VERSION = 3
+STAGE_VERSION = 4
 # Bytes on disk for each byte of English text: 0.4 for documents, 0.3 for tokens, 0.6 for token ids; and bytes of text
 # for each byte of a compressed file.
 DISK_PER_TEXT, TEXT_PER_COMPRESSED = 1.3, 3
@@ -282,6 +282,7 @@ def _pieces(
 
     skipped: filled with number -> reason for files that cannot be read, if the settings say to skip them.
     """
+    markup = source.markup.encode()
     for number in files:
         if config.on_bad_file == "skip":
             # Read to the end first: nothing that precedes the fault in a bad file may be kept.
@@ -292,10 +293,7 @@ def _pieces(
                 skipped[number] = str(error)
                 continue
         for piece in _read(source, number, config, options):
-            yield (
-                number,
-                Piece(piece.text.replace(source.markup, " "), piece.ends_document) if source.markup else piece,
-            )
+            yield (number, Piece(piece.text.replace(markup, b" "), piece.ends_document) if markup else piece)
 
 
 def _read(source: _Source, number: int, config: CorpusConfig, options: RowOptions) -> Iterator[Piece]:

@@ -22,7 +22,7 @@ from tasks.comparison import ComparisonFacts
 from tasks.documents_config import DocumentsConfig
 from tasks.metrics.alignment import rotate
 from tasks.text.document_means import TokenRows, document_means
-from tasks.text.vocabulary import token_ids, word_array
+from tasks.text.vocabulary import token_ids
 from tasks.tokens import TokensFacts
 from tasks.training import ModelFacts
 from tasks.vocabulary import VocabularyFacts
@@ -108,7 +108,10 @@ def compute_document_vectors(
 
 
 def _token_rows(folder: Path, words: list[str]) -> Iterator[TokenRows]:
-    known = word_array(words)
+    # Deferred: Numba takes half a second to import, and most commands look nothing up.
+    from tasks.text.looking_up import WordLookup
+
+    known = WordLookup(words)
     for batch in read_tokens(folder):
         ids, offsets = token_ids(batch.tokens, known)
         yield TokenRows(batch.document_ids.to_numpy(), ids, offsets)

@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
+from tasks.compute_config import ComputeConfig
 from tasks.corpus_config import CorpusConfig
 from tasks.documents_config import DocumentsConfig
 from tasks.publication_config import PublicationConfig
@@ -13,6 +14,9 @@ from tasks.scoring import EvaluationConfig
 from tasks.text.tokenizers import TokenizerConfig
 from tasks.text.vocabulary import VocabularyConfig
 from tasks.trainers.config import SkipGramConfig, TrainedConfig, TrainingConfig
+
+# Sections that do not affect the content of a release.
+NOT_RELEASED = ("report", "compute")
 
 
 class ModelParameters(BaseModel):
@@ -33,6 +37,7 @@ class BuildParameters(ModelParameters):
     publication: PublicationConfig = Field(PublicationConfig(), validate_default=True)
     report: ReportConfig = ReportConfig()
     documents: DocumentsConfig = DocumentsConfig()
+    compute: ComputeConfig = ComputeConfig()
 
     @field_validator("publication")
     @classmethod
@@ -59,8 +64,8 @@ class BuildParameters(ModelParameters):
 
     @property
     def released_sections(self) -> dict[str, BaseModel]:
-        """The sections that a release stores: all but the report, which does not affect the release."""
-        return {name: settings for name, settings in self.sections.items() if name != "report"}
+        """The sections that a release stores: all but those that do not affect it."""
+        return {name: settings for name, settings in self.sections.items() if name not in NOT_RELEASED}
 
 
 def settings_section(settings: Mapping[str, Any], section: str) -> dict[str, Any]:

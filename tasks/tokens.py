@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable, Collection, Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -20,12 +19,19 @@ from storage.corpus.tokens import TOKENS, write_counts
 from storage.corpus.word_counts import SpilledCounts
 from storage.layout import Workspace
 from storage.stages import Manifest, Stage, StageFacts, complete_stage
-from tasks.ahead import map_ahead
+from tasks.compute_config import ComputeConfig
 from tasks.corpus import CorpusFacts
 from tasks.documents import Dropped, choose_documents
+from tasks.engine import LOCAL, Engine, opened_engine
 from tasks.text.tokenizers import TokenizerConfig, tokenize
 from tasks.text.vocabulary import WordCounter
-from tasks.tokenizing import check_tokenizer, token_batches, warn_of_unsegmented_text
+from tasks.tokenizing import (
+    check_tokenizer,
+    token_batches,
+    tokenizer_packages,
+    warn_of_unsegmented_text,
+    with_tokens,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -62,18 +68,18 @@ def tokens_stage(corpus: Stage[CorpusFacts] | Manifest[CorpusFacts], config: Tok
 
 @task(name="tokenize corpus", cache_policy=NO_CACHE)
 def tokenize_corpus(
-    corpus: Manifest[CorpusFacts], config: TokenizerConfig, workspace: Workspace
+    corpus: Manifest[CorpusFacts], config: TokenizerConfig, workspace: Workspace, compute: ComputeConfig = LOCAL
 ) -> Manifest[TokensFacts]:
     """Tokenize every document and count the tokens; source files tokenized before are reused.
 
     Items of sequences are tokens as they are. The parts of a document stay in order, and no token spans two parts.
+    compute: where this runs, which does not change the result.
     """
     check_tokenizer(config)
     stage = tokens_stage(corpus, config)
     # Of a corpus with another text, no rows can be reused then.
     suffix = f" {corpus.digest}" if config.depends_on_all_text else ""
     sequences = corpus.config["format"] == "sequences"
-    split = split_items if sequences else partial(tokenize, config=config)
 
     def build(folder: Path) -> TokensFacts:
         clear_interrupted(folder)
@@ -84,13 +90,16 @@ def tokenize_corpus(
         dropped = Dropped() if sequences else choose_documents(corpus.path, fresh, config)
         if not sequences:
             warn_of_unsegmented_text(corpus.path, fresh, config)
-        if sequences or config.is_plain:
-            batches = _tokenized(corpus.path, fresh, split)
-        else:
-            size = sum(index[file].size for file in fresh)
-            batches = token_batches(corpus.path, fresh, config, folder, dropped, size)
         counts = _Counts(folder, stage.digest)
-        rows = write_rows(folder, TOKENS, stage.digest, files, known, batches, on_write=counts.add)
+        with opened_engine(compute, tokenizer_packages(config)) as engine:
+            if sequences:
+                batches = _mapped(engine, split_items, corpus.path, fresh)
+            elif config.is_plain:
+                batches = _mapped(engine, tokenize, corpus.path, fresh, config)
+            else:
+                size = sum(index[file].size for file in fresh)
+                batches = token_batches(corpus.path, fresh, config, folder, dropped, size, engine)
+            rows = write_rows(folder, TOKENS, stage.digest, files, known, batches, on_write=counts.add)
         counts.write()
         return TokensFacts(
             documents=sum(row.documents for row in rows),
@@ -105,12 +114,13 @@ def tokenize_corpus(
     return manifest
 
 
-def _tokenized(folder: Path, files: Collection[int], split: Callable[[pa.Array], pa.Array]) -> Iterator[Batch]:
-    def tokens(batch: Batch) -> pa.Array:
-        return split(batch.columns[2])
-
-    for batch, lists in map_ahead(tokens, read_documents(folder, files)):
-        yield Batch(batch.files, [batch.columns[0], batch.columns[1], lists])
+def _mapped(
+    engine: Engine, split: Callable[..., pa.Array], folder: Path, files: Collection[int], *settings: TokenizerConfig
+) -> Iterator[Batch]:
+    """The documents of these files, split into tokens."""
+    documents = ((batch, batch.columns[2]) for batch in read_documents(folder, files))
+    for batch, tokens in engine.map(split, documents, *settings):
+        yield with_tokens(batch, tokens)
 
 
 class _Counts:

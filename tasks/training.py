@@ -17,18 +17,27 @@ from storage.corpus.encoded import EncodedCorpus
 from storage.corpus.vocabularies import read_vocabulary
 from storage.errors import TrainingError
 from storage.layout import Workspace
-from storage.models.matrices import Checkpoint, read_checkpoint, write_checkpoint, write_vectors
+from storage.models.matrices import write_vectors
 from storage.releases.start_vectors import PREVIOUS, StartPoint, read_start
 from storage.stages import Manifest, Stage, StageFacts, complete_stage
 from tasks.artifacts import training_progress
+from tasks.checkpoints import Recipe, adopt_checkpoint, processes_of_checkpoint, recipe_of, restore_state, save_state
 from tasks.cooccurrences import CooccurrenceFacts
 from tasks.corpus_config import CorpusConfig
 from tasks.trainers.backends import explain_backend, resolve_config, train
 from tasks.trainers.bookkeeping import averages_inputs, first_state
 from tasks.trainers.compiling import finish_compiling
-from tasks.trainers.config import DistilledConfig, FastTextConfig, TrainingConfig, training_config
+from tasks.trainers.config import (
+    DistilledConfig,
+    FastTextConfig,
+    SharedWindowConfig,
+    TrainingConfig,
+    training_config,
+)
 from tasks.trainers.interface import OWN_VECTORS, DivergenceError, EpochResult, TrainingState, TrainingStep, Vocabulary
 from tasks.trainers.warm_start import start_from
+from tasks.training_job import Job
+from tasks.training_processes import ProcessFacts, RankProcesses, process_facts
 from tasks.vocabulary import EncodedFacts, VocabularyFacts
 
 logger = logging.getLogger(__name__)
@@ -41,12 +50,17 @@ CBOW_STAGE_VERSION = 2
 # Settings that cannot change the vectors.
 NOT_IN_DIGEST = {
     "start_from", "checkpoint_every_seconds", "cooccurrence_megabytes", "cooccurrence_disk_megabytes", "fuse_with",
-    "fused_dimension",
+    "fused_dimension", "process_timeout_seconds",
 }  # fmt: skip
+# Settings that change the vectors only with several processes.
+OF_SEVERAL_PROCESSES = {"processes", "exchange"}
 
 
 class ModelFacts(StageFacts):
-    """A trained model. seconds: all epochs.  words_per_second: corpus tokens per second, as word2vec counts them."""
+    """A trained model. seconds: all epochs.  words_per_second: corpus tokens per second, as word2vec counts them.
+
+    processes: None if one process trained it.
+    """
 
     label: ClassVar[str] = "training"
     unit: ClassVar[str] = "vectors"
@@ -57,6 +71,7 @@ class ModelFacts(StageFacts):
     words_per_second: int
     rows: int
     dimension: int
+    processes: ProcessFacts | None = None
 
     @property
     def row_count(self) -> int:
@@ -102,10 +117,11 @@ def training_stage(
     if cooccurrences:
         inputs["cooccurrences"] = cooccurrences.digest
     config = resolved(config, vocabulary)
+    alone = not isinstance(config, SharedWindowConfig) or config.processes == 1
     return Stage(
         kind="models",
         version=_version(config),
-        config=config.model_dump(exclude=NOT_IN_DIGEST),
+        config=config.model_dump(exclude=NOT_IN_DIGEST | (OF_SEVERAL_PROCESSES if alone else set())),
         inputs=inputs | ({"start": start.digest} if start else {}),
         facts=ModelFacts,
     )
@@ -144,19 +160,40 @@ def train_vectors(
     counts = Vocabulary(words.counts, words.keep_probability, words.noise_probability, _ngrams(words.words, config))
     corpus_tokens = encoded.facts.corpus_tokens
 
+    stage = training_stage(encoded, vocabulary, config, start, cooccurrences)
+    recipe = recipe_of(stage)
+
     def build(folder: Path) -> ModelFacts:
         logger.info("training with %s", explain_backend(requested, len(words.words)))
-        state, epochs = _restored(folder)
+        adopt_checkpoint(workspace, stage)
+        saved_by = processes_of_checkpoint(folder)
+        state, epochs = restore_state(folder)
+        if state is not None:
+            logger.info("resuming from a checkpoint: epoch %d, chunk %d", state.epoch + 1, state.next_chunk)
+        ranks: RankProcesses | None = None
         with training_progress(corpus_tokens * config.epochs) as progress, _named_errors():
+
+            def follow(tokens_done: int, epoch_result: EpochResult | None) -> None:
+                progress.advanced(tokens_done * corpus_tokens // source.token_count)
+                if epoch_result:
+                    logger.info(_epoch_line(epoch_result, corpus_tokens))
+
             if state is None and start is not None:
                 state = _initial_state(start, words.words, counts, config)
             finish_compiling()
-            steps = train(source, counts, config, state, resumable_every_seconds=config.checkpoint_every_seconds)
-            for step in _with_checkpoints(steps, folder, epochs, config.checkpoint_every_seconds):
-                progress.advanced(step.tokens_done * corpus_tokens // source.token_count)
-                state = step.state
-                if step.epoch_result:
-                    logger.info(_epoch_line(step.epoch_result, corpus_tokens))
+            if isinstance(config, SharedWindowConfig) and config.processes > 1:
+                if state is not None:
+                    save_state(folder, state, epochs, recipe)
+                ranks = RankProcesses(Job(encoded.path, vocabulary.path, folder, config, recipe))
+                with closing(ranks.reports()) as reports:
+                    for report in reports:
+                        follow(report.tokens_done, report.epoch_result)
+                state, epochs = restore_state(folder)
+            else:
+                steps = train(source, counts, config, state, resumable_every_seconds=config.checkpoint_every_seconds)
+                for step in _with_checkpoints(steps, folder, epochs, config.checkpoint_every_seconds, recipe):
+                    follow(step.tokens_done, step.epoch_result)
+                    state = step.state
         if state is None:
             raise TrainingError("training ended without a single step; this is a bug in the backend")
         # Sums of squared gradients only slow down a training that starts from this one.
@@ -176,9 +213,11 @@ def train_vectors(
             words_per_second=round(corpus_tokens * config.epochs / seconds),
             rows=len(words.words),
             dimension=config.dimension,
+            processes=process_facts(
+                recipe.processes, saved_by, ranks.totals if ranks else None, corpus_tokens / source.token_count
+            ),
         )
 
-    stage = training_stage(encoded, vocabulary, config, start, cooccurrences)
     return complete_stage(workspace, stage, build, resumable=True)
 
 
@@ -217,7 +256,7 @@ def _initial_state(start: StartPoint, words: list[str], counts: Vocabulary, conf
 
 
 def _with_checkpoints(
-    steps: Iterator[TrainingStep], folder: Path, epochs: list[EpochResult], every_seconds: float
+    steps: Iterator[TrainingStep], folder: Path, epochs: list[EpochResult], every_seconds: float, recipe: Recipe
 ) -> Iterator[TrainingStep]:
     """Yield the steps, collect finished epochs, and save the state at resumable steps and when interrupted."""
     step: TrainingStep | None = None
@@ -228,37 +267,16 @@ def _with_checkpoints(
                 if step.epoch_result:
                     epochs.append(step.epoch_result)
                 if step.resumable and time.monotonic() - saved >= every_seconds:
-                    _save(folder, step.state, epochs)
+                    save_state(folder, step.state, epochs, recipe)
                     saved = time.monotonic()
                 yield step
     except BaseException as error:
         # Ctrl-C, or Prefect's signal to cancel the run. Closing the trainer waits for its workers, so the state is
         # consistent; after an error in the trainer it may not be.
         if step is not None and not isinstance(error, Exception):
-            _save(folder, step.state, epochs)
+            save_state(folder, step.state, epochs, recipe)
             logger.warning("training stopped; the next run resumes from the checkpoint in %s", folder)
         raise
-
-
-def _save(folder: Path, state: TrainingState, epochs: list[EpochResult]) -> None:
-    position = {name: getattr(state, name) for name in ("epoch", "next_chunk", "loss_sum", "pairs", "seconds")}
-    progress = {"state": position, "epochs": [vars(epoch) for epoch in epochs]}
-    write_checkpoint(folder, Checkpoint(state.center_vectors, state.context_vectors, progress, state.optimizer))
-
-
-def _restored(folder: Path) -> tuple[TrainingState | None, list[EpochResult]]:
-    """The state and the finished epochs of an interrupted training, or None and no epochs."""
-    checkpoint = read_checkpoint(folder)
-    if checkpoint is None:
-        return None, []
-    state = TrainingState(
-        checkpoint.center_vectors,
-        checkpoint.context_vectors,
-        **checkpoint.progress["state"],
-        optimizer=checkpoint.optimizer,
-    )
-    logger.info("resuming from a checkpoint: epoch %d, chunk %d", state.epoch + 1, state.next_chunk)
-    return state, [EpochResult(**epoch) for epoch in checkpoint.progress["epochs"]]
 
 
 @contextmanager

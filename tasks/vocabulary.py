@@ -16,13 +16,13 @@ from storage.corpus.word_counts import FrequentWords, read_frequent_words
 from storage.errors import VocabularyError
 from storage.layout import Workspace
 from storage.stages import Manifest, Stage, StageFacts, complete_stage
-from tasks.ahead import map_ahead
+from tasks.compute_config import ComputeConfig
+from tasks.engine import LOCAL, Engine, opened_engine
 from tasks.text.vocabulary import (
     VocabularyConfig,
     keep_probability,
     noise_probability,
     token_ids,
-    word_array,
 )
 from tasks.tokens import TokensFacts
 
@@ -129,10 +129,12 @@ def encode_corpus(
     vocabulary: Manifest[VocabularyFacts],
     workspace: Workspace,
     only: Sequence[str] | None = None,
+    compute: ComputeConfig = LOCAL,
 ) -> Manifest[EncodedFacts]:
     """Replace each token by its id and drop tokens outside the vocabulary.
 
     only: names of the source files to train on, None for all. If they contain no word of the vocabulary, `tokens` is 0.
+    compute: where this runs, which does not change the result.
     """
 
     def build(folder: Path) -> EncodedFacts:
@@ -140,7 +142,9 @@ def encode_corpus(
             file: rows.size for file, rows in enumerate(read_index(tokens.path)) if only is None or rows.name in names
         }
         batches = read_tokens(tokens.path, chosen)
-        encoded = write_encoded(folder, _encoded(batches, read_vocabulary(vocabulary).words))
+        words = read_vocabulary(vocabulary).words
+        with opened_engine(compute) as engine:
+            encoded = write_encoded(folder, _encoded(batches, words, engine))
         return EncodedFacts(tokens=encoded, corpus_tokens=sum(chosen.values()), files=len(chosen))
 
     names = frozenset(only or ())
@@ -150,13 +154,13 @@ def encode_corpus(
     return manifest
 
 
-def _encoded(batches: Iterable[TokenBatch], words: list[str]) -> Iterator[EncodedRows]:
-    known = word_array(words)
+def _encoded(batches: Iterable[TokenBatch], words: list[str], engine: Engine) -> Iterator[EncodedRows]:
+    # Deferred: Numba takes half a second to import, and most commands encode nothing.
+    from tasks.text.looking_up import WordLookup
 
-    def ids(batch: TokenBatch) -> EncodedRows:
-        return EncodedRows(batch.document_ids.to_numpy(), batch.parts.to_numpy(), *token_ids(batch.tokens, known))
-
-    return (rows for _, rows in map_ahead(ids, batches))
+    lists = ((batch, batch.tokens) for batch in batches)
+    for batch, (ids, offsets) in engine.map(token_ids, lists, WordLookup(words)):
+        yield EncodedRows(batch.document_ids.to_numpy(), batch.parts.to_numpy(), ids, offsets)
 
 
 def _too_few_words(kept: FrequentWords, config: VocabularyConfig) -> VocabularyError:

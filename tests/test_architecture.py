@@ -13,10 +13,10 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("flows", "tasks", "storage", "vecmill")
 HEAVY = {"prefect", "torch", "numba", "triton", "duckdb", "pyarrow", "gensim", "sklearn", "matplotlib"}
-HEAVY |= {"sentence_transformers", "transformers"}
+HEAVY |= {"sentence_transformers", "transformers", "dask", "distributed"}
 PURE = {"flows", "tasks", "storage", "prefect", "duckdb", "gensim"}
 STORAGE = {"flows", "tasks", "prefect", "torch", "numba", "triton", "sklearn", "matplotlib"}
-STORAGE |= {"sentence_transformers", "transformers"}
+STORAGE |= {"sentence_transformers", "transformers", "dask", "distributed"}
 
 # Room -> packages and rooms that nothing in it may import, even inside a function. The longest prefix applies. A room
 # may import itself, and the trainers what they share.
@@ -25,7 +25,7 @@ FORBIDDEN: dict[str, set[str]] = {
     "flows/runs": HEAVY - {"prefect"} | {"flows.cli", "flows.server", "flows.word_vectors"},
     "flows/server": HEAVY - {"prefect"} | {"flows.cli"},
     "flows/cli": HEAVY - {"prefect"},
-    "tasks": HEAVY - {"prefect", "pyarrow"} | {"flows"},
+    "tasks": HEAVY - {"prefect", "pyarrow", "dask", "distributed"} | {"flows"},
     "tasks/text": PURE | HEAVY - {"pyarrow", "numba"},
     "tasks/metrics": PURE | HEAVY - {"torch", "sklearn"},
     "tasks/report": PURE | HEAVY - {"sklearn", "matplotlib"} | {"pydantic"},

@@ -102,6 +102,11 @@ def build(
     if dry_run:
         _show_plan(name, settings or [], workspace, as_json)
         return
+    from tasks.training_processes import help_rank_zero, helping_ranks_released, is_helping_rank, process_timeout
+
+    if is_helping_rank():
+        help_rank_zero(process_timeout(_checked_parameters(name, settings or []).training))
+        return
     from flows.server.temporary_server import temporary_server
 
     server = temporary_server()
@@ -117,7 +122,7 @@ def build(
     from storage.gold.sets import read_default_gold_sets
 
     read_default_gold_sets()
-    with server.use():
+    with server.use(), helping_ranks_released(process_timeout(parameters.training)):
         _build(parameters, resolve_workspace(workspace), as_json)
 
 

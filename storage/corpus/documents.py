@@ -1,5 +1,6 @@
 """The corpus as fetched: one row per document; long documents have several parts."""
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -20,6 +21,8 @@ SCHEMA = pa.schema(
 )
 # A worker tokenizes one row group at a time.
 GROUP_BYTES = 4 << 20
+# Whitespace, then a visible ASCII character.
+STARTS_WITH_SIGN = re.compile(rb"\s*[!-~]")
 
 
 def _text_bytes(columns: Sequence[pa.Array]) -> NDArray[np.int64]:
@@ -35,21 +38,21 @@ def document_batches(pieces: Iterable[tuple[int, Piece]]) -> Iterator[Batch]:
 
     pieces: each with its file number.  Memory is bounded by the largest piece.
     """
-    rows: list[tuple[int, int, int, str]] = []
-    current = document_id = part = letters = 0
+    rows: list[tuple[int, int, int, bytes]] = []
+    current = document_id = part = size = 0
     for file, (text, ends_document) in pieces:
         if file != current:
             current, document_id, part = file, 0, 0
-        if text and not text.isspace():
+        if STARTS_WITH_SIGN.match(text) or not _is_blank(text):
             rows.append((file, document_id, part, text))
             part += 1
-            letters += len(text)
+            size += len(text)
         if ends_document and part:
             document_id += 1
             part = 0
-        if letters >= GROUP_BYTES or len(rows) >= GROUP_ROWS:
+        if size >= GROUP_BYTES or len(rows) >= GROUP_ROWS:
             yield _batch(rows)
-            rows, letters = [], 0
+            rows, size = [], 0
     if rows:
         yield _batch(rows)
 
@@ -59,6 +62,11 @@ def read_documents(folder: Path, only: Collection[int] | None = None) -> Iterato
     return read_segments(folder, DOCUMENTS, only)
 
 
-def _batch(rows: list[tuple[int, int, int, str]]) -> Batch:
+def _is_blank(text: bytes) -> bool:
+    letters = text.decode()
+    return not letters or letters.isspace()
+
+
+def _batch(rows: list[tuple[int, int, int, bytes]]) -> Batch:
     files, *columns = zip(*rows, strict=True)
     return Batch(np.array(files), [pa.array(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)])

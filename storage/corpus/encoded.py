@@ -20,6 +20,12 @@ SCHEMA = pa.schema(
         pa.field("token_ids", pa.list_(pa.int32()), nullable=False),
     ]
 )
+# Plain integers, 4 bytes per token: every epoch reads them, and decompression would slow training.
+PARQUET_OPTIONS = {
+    "compression": "none",
+    "use_dictionary": False,
+    "write_statistics": ["document_id", "part"],
+}
 # One row group: large enough that workers don't wait for input, small enough to hold a few per worker and for all
 # workers to finish an epoch at nearly the same time.
 CHUNK_TOKENS = 1 << 17
@@ -79,12 +85,12 @@ class EncodedCorpus:
         """Chunks in one pass."""
         return len(self._starts) - 1
 
-    def read_chunks(self, first: int = 0) -> Iterator[EncodedChunk]:
-        """Chunks from number `first` on, in order."""
+    def read_chunks(self, first: int = 0, step: int = 1) -> Iterator[EncodedChunk]:
+        """Every step-th chunk from number `first` on, in order."""
         chunk = 0
         for shard in open_shards(self._folder, NAME, SCHEMA):
             for number in range(shard.num_row_groups):
-                if chunk >= first:
+                if chunk >= first and (chunk - first) % step == 0:
                     rows = shard.read_row_group(number, columns=["document_id", "token_ids"])
                     yield _as_chunk(rows, self._starts[chunk])
                 chunk += 1
@@ -96,8 +102,7 @@ def write_encoded(folder: Path, batches: Iterable[EncodedRows], chunk_tokens: in
     A row longer than a chunk becomes several rows with the same document_id and part.
     """
     count = 0
-    # Plain integers, 4 bytes per token: every epoch reads them, and decompression would slow training.
-    with ShardWriter(folder, NAME, SCHEMA, compression="none", use_dictionary=False) as shards:
+    with ShardWriter(folder, NAME, SCHEMA, **PARQUET_OPTIONS) as shards:
         waiting: EncodedRows | None = None
         for batch in batches:
             rows = _without_empty(batch)

@@ -74,6 +74,21 @@ def read_checkpoint(folder: Path) -> Checkpoint | None:
         return None
 
 
+def read_progress(folder: Path) -> dict[str, Any] | None:
+    """The progress in a checkpoint, without its matrices; None if there is none or it is damaged."""
+    try:
+        with safe_open(folder / CHECKPOINT, framework="np") as file:
+            progress = json.loads(file.metadata()[PROGRESS])
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError):
+        return None
+    return progress if isinstance(progress, dict) else None
+
+
+def move_checkpoint(folder: Path, target: Path) -> None:
+    """Move the checkpoint of one training stage to another, replacing that one's."""
+    (folder / CHECKPOINT).replace(target / CHECKPOINT)
+
+
 def write_vectors(
     folder: Path,
     center_vectors: NDArray[np.float32],

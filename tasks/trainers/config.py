@@ -88,7 +88,23 @@ class WindowConfig(TrainedConfig):
     )
 
 
-class SkipGramConfig(WindowConfig):
+class SharedWindowConfig(WindowConfig):
+    """Families that several processes can train together."""
+
+    processes: int = Field(
+        1, ge=1, le=1024, description="processes that train together, each with `workers` threads, here or by torchrun"
+    )
+    exchange: Literal["changes", "never"] = Field(
+        "changes",
+        description="with several processes: changes: what each has changed is added up several times a second. "
+        "never: each trains a share of the corpus alone, and the vectors are rotated and averaged at the end",
+    )
+    process_timeout_seconds: float = Field(
+        120.0, ge=1, le=86_400, description="seconds after which a process that does not answer ends the training"
+    )
+
+
+class SkipGramConfig(SharedWindowConfig):
     """Skip-gram: predicts the words around a word."""
 
     # Prefect's form shows it.
@@ -105,7 +121,7 @@ class SkipGramConfig(WindowConfig):
     )
 
 
-class CbowConfig(WindowConfig):
+class CbowConfig(SharedWindowConfig):
     """CBOW: predicts a word from the mean of the words around it."""
 
     # Prefect's form shows it.

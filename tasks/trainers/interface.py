@@ -191,8 +191,8 @@ class ArrayTokenSource:
         """Chunks in one pass."""
         return len(self._chunks)
 
-    def read_chunks(self, first: int = 0) -> Iterator[TokenChunk]:
-        """Every chunk from number `first` on, in order."""
-        for begin, end in self._chunks[first:]:
+    def read_chunks(self, first: int = 0, step: int = 1) -> Iterator[TokenChunk]:
+        """Every step-th chunk from number `first` on, in order."""
+        for begin, end in self._chunks[first::step]:
             start, stop = int(self._offsets[begin]), int(self._offsets[end])
             yield TokenChunk(self._token_ids[start:stop], self._offsets[begin : end + 1] - start, start)

@@ -74,7 +74,7 @@ def train_skip_gram(
     """
     check_model(config, "numba")
     state = begin_training(source, vocabulary, config, state)
-    train = _chunk_trainer(source, vocabulary, config, state)
+    train = chunk_trainer(source, vocabulary, config, state)
     with Workers(source, config, state, train, lambda chunk: len(chunk.token_ids)) as workers:
         while state.epoch < config.epochs:
             yield from workers.train_epoch(resumable_every_seconds)
@@ -159,7 +159,7 @@ class Workers(Generic[Chunk]):
         self._counted_until = now
 
 
-def _chunk_trainer(
+def chunk_trainer(
     source: TokenSource, vocabulary: Vocabulary, config: WindowConfig, state: TrainingState
 ) -> ChunkTrainer:
     """A function of chunk, epoch and chunk number that trains `state`, already compiled."""

@@ -65,7 +65,7 @@ def test_articles_are_those_of_a_reader_of_lines(lines: list[str], block: int, p
         pieces = wikiextractor_pieces(described_files([path])[0], "strict")
         try:
             for part, ends_document in pieces:
-                parts.append(part)
+                parts.append(part.decode())
                 if ends_document:
                     found.append("".join(parts))
                     parts = []
