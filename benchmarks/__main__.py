@@ -10,6 +10,7 @@ from benchmarks.families import measure_families
 from benchmarks.fault_report import measure_faults
 from benchmarks.gates import measure_gates
 from benchmarks.ingest import measure_ingest
+from benchmarks.quality_report import compare_quality
 from benchmarks.queries import measure_queries
 from benchmarks.times import measure_times
 from benchmarks.training import measure_training
@@ -25,6 +26,7 @@ app.command("families")(measure_families)
 app.command("faults")(measure_faults)
 app.command("gates")(measure_gates)
 app.command("ingest")(measure_ingest)
+app.command("quality")(compare_quality)
 app.command("queries")(measure_queries)
 app.command("times")(measure_times)
 app.command("training")(measure_training)

@@ -12,6 +12,7 @@ from storage.models.matrices import Matrix
 from storage.redaction import without_credentials
 from storage.releases.mirror import check_mirror
 from tasks.metrics.gates import Gate, unknown_gates
+from tasks.score_changes import change_metrics
 from tasks.scoring import EvaluationConfig
 
 Align = Literal["previous", "reference", "none"]
@@ -25,9 +26,9 @@ class PublicationConfig(BaseModel):
     table: str = Field("word-vectors", pattern=f"^{TABLE_NAME.pattern}$", description="name of the published table")
     matrix: Matrix | None = Field(
         None,
-        description="vectors to publish: center (as word2vec does; default of skip_gram and cbow), context, the mean "
-        "of both, their sum (as GloVe does; default of glove), or those joined with an encoder's (fused, with "
-        "training.fuse_with)",
+        description="vectors to publish: mixed (unit center plus 0.3 unit context vectors; default of skip_gram and "
+        "cbow), center (as word2vec does), context, the mean of both, their sum (as GloVe does; default of glove), or "
+        "those joined with an encoder's (fused, with training.fuse_with)",
     )
     align: Align = Field(
         "none",
@@ -80,7 +81,7 @@ def check_publication(publication: PublicationConfig, evaluation: EvaluationConf
     """
     if publication.mirror is not None:
         check_mirror(publication.mirror)
-    metrics = [*measured, *CHANGE_METRICS]
+    metrics = [*measured, *CHANGE_METRICS, *change_metrics(evaluation)]
     if publication.align == "reference":
         metrics += REFERENCE_METRICS
         if not evaluation.reference:

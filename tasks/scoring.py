@@ -1,7 +1,7 @@
 """Score words and vectors against gold sets and reference vectors."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from storage.errors import ReferenceVectorsError
+from storage.gold.files import Question
 from storage.gold.sets import Analogies, GoldSets, WordPairs, gold_metrics, metric_name
 from storage.models.rows import WHOLE, ComparedWordRow, EvaluationRow
 from storage.vectors.reference import DEFAULT_REFERENCE, ReferenceVectors, split_spec
@@ -101,9 +102,14 @@ class Scored:
     references: list[dict[str, Any]] = field(default_factory=list)
 
 
+def gold_set_metrics(config: EvaluationConfig) -> list[str]:
+    """Names of all metrics of gold sets, including 3CosMul for gold files of word pairs."""
+    return [f"{name}{suffix}" for name in gold_metrics(config.gold) for suffix in METHODS.values()]
+
+
 def evaluation_metrics(config: EvaluationConfig) -> list[str]:
-    """Names of all metrics that these settings can yield, including 3CosMul for gold files of word pairs."""
-    gold = [f"{name}{suffix}" for name in gold_metrics(config.gold) for suffix in METHODS.values()]
+    """Names of all metrics that these settings can yield."""
+    gold = gold_set_metrics(config)
     suffixes = [suffix for _, suffix in config.all_references.items()] or [""]
     return gold + [
         f"{name}{suffix}{random}" for suffix in suffixes for name in (OVERLAP, RANK_OVERLAP) for random in ("", RANDOM)
@@ -227,13 +233,7 @@ def _question_count(analogies: Analogies) -> int:
 def _similarity_row(
     words: Sequence[str], vectors: NDArray[np.float32], pairs: WordPairs, cutter: WordCutter | None
 ) -> EvaluationRow:
-    first: Sequence[str] = pairs.first
-    second: Sequence[str] = pairs.second
-    if cutter:
-        composed = compose_words(words, vectors, [*first, *second], cutter)
-        words, vectors = composed.words, composed.vectors
-        first, second = composed.named(first), composed.named(second)
-    score = score_similarity(words, vectors, first, second, pairs.scores)
+    score = score_similarity(*known_pairs(words, vectors, pairs, cutter), pairs.scores)
     return EvaluationRow(
         metric=pairs.name,
         value=score.spearman,
@@ -245,6 +245,38 @@ def _similarity_row(
     )
 
 
+def known_pairs(
+    words: Sequence[str], vectors: NDArray[np.float32], pairs: WordPairs, cutter: WordCutter | None
+) -> tuple[Sequence[str], NDArray[np.float32], Sequence[str], Sequence[str]]:
+    """Words and vectors, with those that several tokens compose, and both words of each pair as they name them."""
+    if not cutter:
+        return words, vectors, pairs.first, pairs.second
+    composed = compose_words(words, vectors, [*pairs.first, *pairs.second], cutter)
+    return composed.words, composed.vectors, composed.named(pairs.first), composed.named(pairs.second)
+
+
+def known_questions(
+    words: Sequence[str], vectors: NDArray[np.float32], analogies: Analogies, cutter: WordCutter | None
+) -> Mapping[str, Sequence[Question]]:
+    """The questions of each section in words of the vocabulary.
+
+    Answers are words of the vocabulary, so a word that several tokens compose is unknown here.
+    """
+    if not cutter:
+        return analogies.sections
+    asked = [word for section in analogies.sections.values() for question in section for word in question]
+    names = compose_words(words, vectors, asked, cutter).names
+    return {
+        name: [tuple(names.get(word, word) for word in question) for question in section]  # type: ignore[misc]
+        for name, section in analogies.sections.items()
+    }
+
+
+def analogy_digest(analogies: Analogies, config: EvaluationConfig, cutter: WordCutter | None) -> str:
+    """What identifies the measurement: scores are comparable only under the same rank limit."""
+    return f"{analogies.digest};max_rank={config.analogy_max_rank}" + (CUT if cutter else "")
+
+
 def _analogy_rows(
     words: Sequence[str],
     vectors: NDArray[np.float32],
@@ -253,22 +285,11 @@ def _analogy_rows(
     method: AnalogyMethod,
     cutter: WordCutter | None,
 ) -> list[EvaluationRow]:
-    """Rows for the whole set, its semantic and syntactic parts, then each section.
-
-    Answers are words of the vocabulary, so a word that several tokens compose is unknown here.
-    """
-    questions = analogies.sections
-    if cutter:
-        asked = [word for section in questions.values() for question in section for word in question]
-        names = compose_words(words, vectors, asked, cutter).names
-        questions = {
-            name: [tuple(names.get(word, word) for word in question) for question in section]  # type: ignore[misc]
-            for name, section in questions.items()
-        }
+    """Rows for the whole set, its semantic and syntactic parts, then each section."""
+    questions = known_questions(words, vectors, analogies, cutter)
     sections = score_analogies(words, vectors, questions, config.analogy_max_rank, method)
     whole = sum(sections.values(), start=AnalogyScore(0, 0, 0))
-    # Scores are comparable only under the same rank limit, so the digest includes it.
-    digest = f"{analogies.digest};max_rank={config.analogy_max_rank}" + (CUT if cutter else "")
+    digest = analogy_digest(analogies, config, cutter)
     return [
         EvaluationRow(
             metric=f"{analogies.name}{METHODS[method]}",

@@ -25,7 +25,7 @@ from tasks.checkpoints import Recipe, adopt_checkpoint, processes_of_checkpoint,
 from tasks.cooccurrences import CooccurrenceFacts
 from tasks.corpus_config import CorpusConfig
 from tasks.trainers.backends import explain_backend, resolve_config, train
-from tasks.trainers.bookkeeping import first_state
+from tasks.trainers.bookkeeping import averages_inputs, first_state
 from tasks.trainers.compiling import finish_compiling
 from tasks.trainers.config import (
     DistilledConfig,
@@ -54,6 +54,8 @@ logger = logging.getLogger(__name__)
 STAGE_VERSION = 1
 # Up to version 1 the torch backend trained with .04 times the learning rate that was set.
 TORCH_STAGE_VERSION = 2
+# Up to version 1 every input of CBOW moved as far as the mean of all inputs.
+CBOW_STAGE_VERSION = 2
 # Settings that cannot change the vectors.
 NOT_IN_DIGEST = {
     "start_from", "checkpoint_every_seconds", "cooccurrence_megabytes", "cooccurrence_disk_megabytes", "fuse_with",
@@ -127,11 +129,18 @@ def training_stage(
     alone = not isinstance(config, SharedWindowConfig) or config.processes == 1
     return Stage(
         kind="models",
-        version=TORCH_STAGE_VERSION if config.backend == "torch" else STAGE_VERSION,
+        version=_version(config),
         config=config.model_dump(exclude=NOT_IN_DIGEST | (OF_SEVERAL_PROCESSES if alone else set())),
         inputs=inputs | ({"start": start.digest} if start else {}),
         facts=ModelFacts,
     )
+
+
+def _version(config: TrainingConfig) -> int:
+    """The version of the code that trains with these settings."""
+    if config.backend == "torch":
+        return TORCH_STAGE_VERSION
+    return CBOW_STAGE_VERSION if averages_inputs(config) else STAGE_VERSION
 
 
 def as_trained(config: TrainingConfig, model: Manifest[ModelFacts]) -> TrainingConfig:

@@ -186,6 +186,9 @@ def test_distilled_vectors_start_from_nothing() -> None:
 @pytest.mark.parametrize(
     ("training", "matrix", "published"),
     [
+        ({}, None, "mixed"),
+        ({"model": "cbow"}, None, "mixed"),
+        ({"model": "fasttext"}, None, "center"),
         ({"model": "distilled"}, None, "center"),
         ({"fuse_with": "folder"}, None, "fused"),
         ({"fuse_with": "folder"}, "center", None),
