@@ -12,6 +12,7 @@ from benchmarks.gates import measure_gates
 from benchmarks.ingest import measure_ingest
 from benchmarks.quality_report import compare_quality
 from benchmarks.queries import measure_queries
+from benchmarks.reference import measure_reference
 from benchmarks.times import measure_times
 from benchmarks.training import measure_training
 from benchmarks.training_report import report_training
@@ -28,6 +29,7 @@ app.command("gates")(measure_gates)
 app.command("ingest")(measure_ingest)
 app.command("quality")(compare_quality)
 app.command("queries")(measure_queries)
+app.command("reference")(measure_reference)
 app.command("times")(measure_times)
 app.command("training")(measure_training)
 app.command("training-report")(report_training)
