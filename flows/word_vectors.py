@@ -13,10 +13,13 @@ from flows.runs.stop_notes import create_stop_note, emit_failure_event
 from storage.layout import resolve_workspace
 from storage.releases.publishing import current_release
 from tasks.arrivals import look_for_new_text
+from tasks.compute_config import ComputeConfig
 from tasks.corpus_config import CorpusConfig
+from tasks.document_vectors import check_document_encoder
 from tasks.documents_config import DocumentsConfig
 from tasks.downloading import download_corpus
 from tasks.encoded_words import check_encoder
+from tasks.engine import check_compute
 from tasks.evaluation import EvaluationConfig, check_reference
 from tasks.mirroring import mirror_releases
 from tasks.parameters import BuildParameters
@@ -27,7 +30,7 @@ from tasks.release_report import ReportConfig
 from tasks.reporting import report_release
 from tasks.text.options import TokenizerConfig
 from tasks.text.vocabulary import VocabularyConfig
-from tasks.tokenizing import check_tokenizer
+from tasks.tokenizing import check_tokenizer, tokenizer_packages
 from tasks.trainers.config import SkipGramConfig, TrainingConfig
 
 # Prefect forwards the records of these loggers to the run's log. Without an explicit level, INFO records are dropped.
@@ -62,6 +65,7 @@ def build_word_vectors(
     publication: PublicationConfig = PublicationConfig(),
     report: ReportConfig = ReportConfig(),
     documents: DocumentsConfig = DocumentsConfig(),
+    compute: ComputeConfig = ComputeConfig(),
     workspace: str | None = None,
 ) -> BuildResult:
     """Turn a text corpus into a published table of word vectors.
@@ -75,6 +79,7 @@ def build_word_vectors(
         publication: The table to publish, and the gates a release must pass.
         report: The HTML report of each release.
         documents: Vectors of the corpus' documents.
+        compute: Where the stages that read the text compute: here or on a Dask cluster.
         workspace: Folder for all artefacts; default: $VECMILL_WORKSPACE, else ./workspace.
 
     Raises:
@@ -84,21 +89,24 @@ def build_word_vectors(
     parameters = BuildParameters(
         corpus=corpus, tokenizer=tokenizer, vocabulary=vocabulary, training=training,
         evaluation=evaluation, publication=publication, report=report, documents=documents,
+        compute=compute,
     )  # fmt: skip
     publication = parameters.publication
     resolved_workspace = resolve_workspace(workspace)
     with recorded_build(resolved_workspace, publication) as run:
         check_reference(evaluation)
-        check_publication(publication, evaluation)
+        check_publication(publication, evaluation, parameters.measured_metrics)
         check_tokenizer(tokenizer)
         check_encoder(training)
+        check_document_encoder(documents)
+        check_compute(compute, tokenizer_packages(tokenizer))
         download_corpus(corpus, resolved_workspace)
         current = current_release(resolved_workspace, publication.table)
         arrivals = look_for_new_text(corpus, publication.table, current, resolved_workspace)
         if arrivals.nothing_to_do:
             return end_run(run.ended(nothing_to_do(arrivals, current, resolved_workspace)))
         try:
-            model = build_model(parameters, resolved_workspace, current, arrivals.only)
+            model = build_model(parameters, resolved_workspace, current, arrivals.only, compute)
         except NothingToTrainError as reason:
             return end_run(
                 run.ended(nothing_to_do(arrivals.once_read(reason.corpus), current, resolved_workspace, str(reason)))
@@ -108,6 +116,6 @@ def build_word_vectors(
         verdicts = judge_release(lineage, publication, current, resolved_workspace)
         published = publish_vectors(lineage, verdicts, parameters, current, resolved_workspace)
         result = run.ended(build_result(lineage, published, arrivals.once_read(model.corpus)))
-        report_release(published.release, report, resolved_workspace)
+        written = report_release(published.release, report, resolved_workspace)
         mirror_releases(publication, resolved_workspace)
-        return end_run(result)
+        return end_run(result.with_report(written))

@@ -17,6 +17,7 @@ VecmillError
 ├── QueryError              invalid SQL, or SQL that would change a published table
 ├── ServerError             a Prefect server that is unreachable or rejects a request
 ├── NotificationError       a notification that cannot be delivered
+├── ComputeError            a Dask cluster that is unreachable, has no workers or other versions, or is lost
 ├── TrainingError           the trainer cannot run, or training diverged
 └── GateRefusedError        the release failed its gates and is kept as a candidate
 """
@@ -121,6 +122,10 @@ class ServerError(VecmillError):
 
 class NotificationError(VecmillError):
     """A notification cannot be delivered to the configured address."""
+
+
+class ComputeError(VecmillError):
+    """A Dask cluster cannot be reached, has no workers, has workers with other versions, or was lost during a run."""
 
 
 class TrainingError(VecmillError):

@@ -48,6 +48,10 @@ class Workspace:
         """Folder in which a stage is being written."""
         return self.stage_root(kind) / f"{digest}.partial"
 
+    def partial_folders(self, kind: str) -> dict[str, Path]:
+        """Digest -> folder of each stage that is being written or was interrupted."""
+        return {folder.name.removesuffix(".partial"): folder for folder in self.stage_root(kind).glob("*.partial")}
+
     def stage_lock(self, kind: str, digest: str) -> Path:
         """Lock file of one stage; the lock itself dies with its process."""
         return self.stage_root(kind) / f".{digest}.lock"

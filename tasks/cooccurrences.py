@@ -2,7 +2,7 @@
 
 import logging
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import ClassVar
 
@@ -17,11 +17,14 @@ from storage.corpus.cooccurrences import (
     SpilledRuns,
     write_cooccurrences,
 )
-from storage.corpus.encoded import EncodedCorpus
+from storage.corpus.encoded import EncodedChunk, EncodedCorpus
 from storage.corpus.vocabularies import read_vocabulary
 from storage.errors import TrainingError
 from storage.layout import Workspace
 from storage.stages import Manifest, Stage, StageFacts, complete_stage
+from tasks.compute_config import ComputeConfig
+from tasks.engine import LOCAL, Engine, opened_engine
+from tasks.progress import counted
 from tasks.text.cooccurrences import expected_pairs
 from tasks.trainers.backends import resolve_backend, resolve_workers
 from tasks.trainers.config import CooccurrenceConfig
@@ -68,9 +71,11 @@ def count_cooccurrences(
     vocabulary: Manifest[VocabularyFacts],
     config: CooccurrenceConfig,
     workspace: Workspace,
+    compute: ComputeConfig = LOCAL,
 ) -> Manifest[CooccurrenceFacts]:
     """Count the pairs of words within a window, in bounded memory.
 
+    compute: where this runs, which does not change the counts.
     Raises TrainingError, before it starts, if no backend can train or the disk space that it may use is too small.
     """
     try:
@@ -90,8 +95,13 @@ def count_cooccurrences(
             for keys, sums in runs.merged(memory):
                 yield decoded(keys, sums, len(words.words), radius)
 
-        chunks = EncodedCorpus(encoded.path).read_chunks()
-        count_cooccurrences(chunks, words.keep_probability, radius, memory, workers, runs.add)
+        read = EncodedCorpus(encoded.path).read_chunks()
+        chunks = counted(read, _token_count, "counting pairs", encoded.facts.tokens, "tokens")
+        with opened_engine(compute) as engine:
+            if engine.shares_memory:
+                count_cooccurrences(chunks, words.keep_probability, radius, memory, workers, runs.add)
+            else:
+                _count_on_workers(engine, chunks, words.keep_probability, radius, memory, runs)
         written = write_cooccurrences(folder, pairs())
         runs.remove()
         if not written:
@@ -104,6 +114,47 @@ def count_cooccurrences(
     manifest = complete_stage(workspace, cooccurrence_stage(encoded, vocabulary, config), build)
     logger.info("%s pairs of words cooccur within %d words", f"{manifest.facts.pairs:,}", radius)
     return manifest
+
+
+def _count_on_workers(
+    engine: Engine,
+    chunks: Iterable[EncodedChunk],
+    keep_probability: NDArray[np.float64],
+    radius: int,
+    memory: int,
+    runs: SpilledRuns,
+) -> None:
+    """Count parts of the corpus on workers, sum their counts in memory as long as they fit, and spill the sums.
+
+    memory: bytes that each worker and this process may use.
+    """
+    from tasks.trainers.cpu.cooccurrences import LARGEST_LOAD, count_apart, summed_runs, table_slots
+
+    most_pairs = int(table_slots(memory) * LARGEST_LOAD)
+    waiting: list[tuple[NDArray[np.uint64], NDArray[np.int64]]] = []
+    for _, run in engine.map(count_apart, _groups(chunks, most_pairs // radius - 1), keep_probability, radius):
+        waiting.append(run)
+        if sum(len(keys) for keys, _ in waiting) > most_pairs:
+            waiting = [summed_runs(waiting)]
+            # Sums that are not much shorter than their parts would be sorted again and again.
+            if len(waiting[0][0]) > most_pairs / 2:
+                runs.add(*waiting.pop())
+    if waiting:
+        runs.add(*summed_runs(waiting))
+
+
+def _groups(chunks: Iterable[EncodedChunk], most_tokens: int) -> Iterator[tuple[None, list[EncodedChunk]]]:
+    """Consecutive chunks of at most this many tokens, but at least one chunk."""
+    group: list[EncodedChunk] = []
+    tokens = 0
+    for chunk in chunks:
+        if group and tokens + len(chunk.token_ids) > most_tokens:
+            yield None, group
+            group, tokens = [], 0
+        group.append(chunk)
+        tokens += len(chunk.token_ids)
+    if group:
+        yield None, group
 
 
 def _check_disk(
@@ -131,3 +182,7 @@ def _check_disk(
             f"counting the cooccurrences of {tokens:,} tokens and {len(counts):,} words may need {needed:,} MB of "
             f"disk, and {what}; lower vocabulary.max_size or training.window_radius, or allow more disk space"
         )
+
+
+def _token_count(chunk: EncodedChunk) -> int:
+    return len(chunk.token_ids)

@@ -15,13 +15,16 @@ from storage.releases.records import Release
 from storage.releases.start_vectors import find_start
 from storage.stages import Manifest
 from tasks.comparison import ComparisonFacts, compare_with_current
+from tasks.compute_config import ComputeConfig
 from tasks.cooccurrences import CooccurrenceFacts, count_cooccurrences
 from tasks.corpus import CorpusFacts, fetch_corpus
 from tasks.document_vectors import DocumentFacts, compute_document_vectors
 from tasks.encoded_words import EncodingFacts, encode_words, encoder_setting
+from tasks.engine import LOCAL
 from tasks.evaluation import EvaluationFacts, evaluate_vectors
 from tasks.fusion import distil_vectors, fuse_vectors
 from tasks.parameters import BuildParameters, ModelParameters
+from tasks.progress import working_on
 from tasks.tokens import TokensFacts, tokenize_corpus
 from tasks.trainers.compiling import start_compiling
 from tasks.trainers.config import CooccurrenceConfig, DistilledConfig
@@ -83,24 +86,27 @@ def build_model(
     workspace: Workspace,
     current: Release | None = None,
     only: Sequence[str] | None = None,
+    compute: ComputeConfig = LOCAL,
 ) -> ModelLineage:
     """Run the stages from the corpus to the trained model, or reuse those that are complete.
 
     current: the table's current release, which the training may start from.
     only: names of the source files to train on, None for all; the vocabulary always covers all files.
+    compute: where the stages that read the text run; the model does not depend on it.
     Raises NothingToTrainError if these files contain no word of the vocabulary, and what the stages raise.
     """
     start_compiling(parameters.training)
     corpus = _run(fetch_corpus, parameters.corpus, workspace)
-    tokens = _run(tokenize_corpus, corpus, parameters.tokenizer, workspace)
+    tokens = _run(tokenize_corpus, corpus, parameters.tokenizer, workspace, compute)
     vocabulary = _run(build_vocabulary, tokens, parameters.vocabulary, workspace)
-    encoded = _run(encode_corpus, tokens, vocabulary, workspace, only)
+    held_out = parameters.held_out_sequences(corpus.config["format"])
+    encoded = _run(encode_corpus, tokens, vocabulary, workspace, only, held_out, compute)
     if not encoded.facts.tokens:
         raise NothingToTrainError(corpus, len(only or ()))
     start = find_start(start_spec(parameters.corpus, parameters.training), current, workspace)
     cooccurrences = None
     if isinstance(parameters.training, CooccurrenceConfig):
-        cooccurrences = _run(count_cooccurrences, encoded, vocabulary, parameters.training, workspace)
+        cooccurrences = _run(count_cooccurrences, encoded, vocabulary, parameters.training, workspace, compute)
     encodings = None
     if encoder_setting(parameters.training):
         encodings = _run(encode_words, vocabulary, parameters.training, workspace)
@@ -122,7 +128,8 @@ def evaluate_model(
     """Score a model, and compare it with the current release of its table if there is one."""
     evaluation, publication = parameters.evaluation, parameters.publication
     matrix = publication.published_matrix
-    scores = _run(evaluate_vectors, model.training, model.vocabulary, evaluation, workspace, matrix)
+    held_out = model.encoded if parameters.held_out_sequences(model.corpus.config["format"]) else None
+    scores = _run(evaluate_vectors, model.training, model.vocabulary, evaluation, workspace, matrix, held_out)
     changes = _run(compare_with_current, model.training, model.vocabulary, evaluation, publication, current, workspace)
     return Lineage(**vars(model), evaluation=scores, comparison=changes)
 
@@ -134,11 +141,12 @@ def add_documents(lineage: Lineage, parameters: BuildParameters, workspace: Work
         return lineage
     turned = lineage.comparison if publication.align != "none" else None
     documents = _run(
-        compute_document_vectors, lineage.tokens, lineage.vocabulary, lineage.training, config, workspace,
-        publication.published_matrix, turned,
+        compute_document_vectors, lineage.corpus, lineage.tokens, lineage.vocabulary, lineage.training, config,
+        parameters.training, workspace, publication.published_matrix, turned,
     )  # fmt: skip
     return replace(lineage, documents=documents)
 
 
 def _run(stage: Task[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    return stage(*args, **kwargs) if FlowRunContext.get() else stage.fn(*args, **kwargs)
+    with working_on(stage.name):
+        return stage(*args, **kwargs) if FlowRunContext.get() else stage.fn(*args, **kwargs)

@@ -1,17 +1,13 @@
 """Tokenize with the options of tasks/text/options.py: choose documents, cut, join phrases, cut into pieces.
 
-The tokenizers of languages are slow, so they run in processes on all cores and keep each finished batch.
+The tokenizers of languages are slow, so they run on all cores or workers and keep each finished batch.
 """
 
 import logging
 import time
-from collections import deque
 from collections.abc import Collection, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from itertools import islice
-from multiprocessing import get_context
 from pathlib import Path
 
 import pyarrow as pa
@@ -20,19 +16,19 @@ import pyarrow.compute as pc
 from storage.corpus.documents import read_documents
 from storage.corpus.finished_batches import FinishedBatches
 from storage.corpus.segments import Batch
-from storage.corpus.tokens import TOKENS
+from storage.corpus.tokens import TOKENS, dictionary_encoded
 from storage.corpus.trained_tokenizer import write_tokenizer
-from storage.errors import CorpusError, SettingsError
+from storage.errors import SettingsError
 from tasks.documents import Dropped, prepared_documents
+from tasks.engine import Engine
 from tasks.progress import progress_listener
 from tasks.text.cleaning import drop_tokens, stop_words
 from tasks.text.languages import MissingExtraError, import_extra, is_language, required_modules
 from tasks.text.options import PIECES, TokenizerConfig
-from tasks.text.phrases import Phrases, find_phrases, join_phrases
+from tasks.text.phrases import PairCounts, Phrases, choose_phrases, count_pairs, join_all
 from tasks.text.pieces import train_pieces
 from tasks.text.reading import TextReader, read_words, unsegmented_warning
-from tasks.text.vocabulary import count_words
-from tasks.trainers.backends import available_cores
+from tasks.text.vocabulary import WordCounts, add_counts, count_words
 
 logger = logging.getLogger(__name__)
 
@@ -60,6 +56,11 @@ def check_tokenizer(config: TokenizerConfig) -> None:
         stop_words(config)
 
 
+def tokenizer_packages(config: TokenizerConfig) -> list[str]:
+    """Packages that the settings need and whose versions can change the tokens."""
+    return [module for module, _, _ in required_modules(config)]
+
+
 def warn_of_unsegmented_text(folder: Path, files: Collection[int], config: TokenizerConfig) -> None:
     """Log a warning if a word tokenizer is to read a script without spaces; the first batch is the sample."""
     for batch in islice(read_documents(folder, files), 1):
@@ -69,7 +70,13 @@ def warn_of_unsegmented_text(folder: Path, files: Collection[int], config: Token
 
 
 def token_batches(
-    folder: Path, files: Collection[int], config: TokenizerConfig, stage_folder: Path, dropped: Dropped, text_bytes: int
+    folder: Path,
+    files: Collection[int],
+    config: TokenizerConfig,
+    stage_folder: Path,
+    dropped: Dropped,
+    text_bytes: int,
+    engine: Engine,
 ) -> Iterator[Batch]:
     """The tokens of these files, in order. A trained tokenizer is written into `stage_folder`.
 
@@ -79,41 +86,61 @@ def token_batches(
     with extras_required():
         reader = TextReader(config)
     if not config.keeps_batches:
-        for batch, words in _in_threads(documents, config):
-            yield _with_tokens(batch, reader.finish(words))
+        for batch, tokens in engine.map(_tokens_of, _with_third_column(documents), reader):
+            yield with_tokens(batch, tokens)
         return
     kept = FinishedBatches(stage_folder, TOKENS, [sorted(files)])
-    _keep_words(documents, config, kept, text_bytes)
+    _keep_words(documents, config, kept, text_bytes, engine)
     phrases: list[Phrases] = []
-
-    def words_of(batch: Batch) -> pa.Array:
-        lists = batch.columns[2]
-        for found in phrases:
-            lists = join_phrases(lists, found, config.phrase_delimiter)
-        return lists
-
     for _ in range(config.phrases):
-        counted = count_words(words_of(batch) for batch in kept)
-        phrases.append(find_phrases(counted, (words_of(batch) for batch in kept), config))
+        phrases.append(_next_phrases(kept, phrases, config, engine))
         logger.info("%s phrases", f"{len(phrases[-1]):,}")
     if config.name in PIECES:
-        unwanted = stop_words(config)
-        content = train_pieces(count_words(drop_tokens(words_of(batch), unwanted) for batch in kept), config)
+        counted = engine.map(_counted, _with_third_column(kept), phrases, config, stop_words(config))
+        content = train_pieces(add_counts(part for _, part in counted), config)
         write_tokenizer(stage_folder, content)
         reader = TextReader(config, content)
-    for batch in kept:
-        yield _with_tokens(batch, reader.finish(words_of(batch)))
+    for batch, tokens in engine.map(_finished, _with_third_column(kept), phrases, reader):
+        yield with_tokens(batch, tokens)
     kept.remove()
 
 
-def _keep_words(documents: Iterable[Batch], config: TokenizerConfig, kept: FinishedBatches, text_bytes: int) -> None:
+def _next_phrases(kept: FinishedBatches, phrases: list[Phrases], config: TokenizerConfig, engine: Engine) -> Phrases:
+    """The phrases of one more pass, over words that the earlier passes have joined."""
+    counted = add_counts(part for _, part in engine.map(_counted, _with_third_column(kept), phrases, config))
+    pairs = engine.map(_pairs, _with_third_column(kept), phrases, config, counted.words)
+    return choose_phrases(counted, (part for _, part in pairs), config)
+
+
+# What follows up to `_keep_words` may run on another machine.
+def _tokens_of(texts: pa.Array, reader: TextReader) -> pa.Array:
+    return dictionary_encoded(reader.tokens(texts))
+
+
+def _counted(
+    words: pa.Array, phrases: list[Phrases], config: TokenizerConfig, unwanted: Collection[str] = ()
+) -> WordCounts:
+    return count_words([drop_tokens(join_all(words, phrases, config.phrase_delimiter), frozenset(unwanted))])
+
+
+def _pairs(words: pa.Array, phrases: list[Phrases], config: TokenizerConfig, known: pa.Array) -> PairCounts:
+    return count_pairs(join_all(words, phrases, config.phrase_delimiter), known)
+
+
+def _finished(words: pa.Array, phrases: list[Phrases], reader: TextReader) -> pa.Array:
+    return dictionary_encoded(reader.finish(join_all(words, phrases, reader.config.phrase_delimiter)))
+
+
+def _keep_words(
+    documents: Iterable[Batch], config: TokenizerConfig, kept: FinishedBatches, text_bytes: int, engine: Engine
+) -> None:
     """Cut all documents into words; batches that an interrupted run has finished are not cut again."""
     missing: list[int] = []
 
     def unfinished() -> Iterator[Batch]:
         for number, batch in enumerate(documents):
             if number in kept:
-                progress.advanced(_size(batch))
+                progress.advanced(text_size(batch))
             else:
                 missing.append(number)
                 yield batch
@@ -123,17 +150,18 @@ def _keep_words(documents: Iterable[Batch], config: TokenizerConfig, kept: Finis
     progress = progress_listener()
     progress.started(f"cut into words ({config.words})", text_bytes, "bytes")
     try:
-        cut = _in_processes if is_language(config.words) and available_cores() > 1 else _in_threads
         if is_language(config.words):
-            documents = _after_estimate(documents, config, text_bytes)
-        for batch, words in cut(unfinished(), config):
-            kept.write(missing.pop(0), _with_tokens(batch, words))
-            progress.advanced(_size(batch))
+            documents = _after_estimate(documents, config, text_bytes, engine)
+        for batch, words in _cut(unfinished(), config, engine):
+            kept.write(missing.pop(0), with_tokens(batch, words))
+            progress.advanced(text_size(batch))
     finally:
         progress.finished()
 
 
-def _after_estimate(documents: Iterable[Batch], config: TokenizerConfig, text_bytes: int) -> Iterator[Batch]:
+def _after_estimate(
+    documents: Iterable[Batch], config: TokenizerConfig, text_bytes: int, engine: Engine
+) -> Iterator[Batch]:
     """The documents, after the expected time was measured on a sample and logged."""
     batches = iter(documents)
     for batch in islice(batches, 1):
@@ -142,7 +170,7 @@ def _after_estimate(documents: Iterable[Batch], config: TokenizerConfig, text_by
         started = time.perf_counter()
         read_words(sample, config)
         speed = pc.sum(pc.binary_length(sample)).as_py() / (time.perf_counter() - started)
-        cores = available_cores()
+        cores = engine.slots
         logger.info(
             "%s: %.1f MB of text at %.2f MB/s on each of %d cores takes about %.0f s",
             config.words, text_bytes / 1e6, speed / 1e6, cores, text_bytes / speed / cores,
@@ -151,56 +179,41 @@ def _after_estimate(documents: Iterable[Batch], config: TokenizerConfig, text_by
     yield from batches
 
 
-def _in_threads(documents: Iterable[Batch], config: TokenizerConfig) -> Iterator[tuple[Batch, pa.Array]]:
-    """Each batch with its words, a few at a time."""
-    batches = iter(documents)
-    workers = min(available_cores(), 8)
-    with ThreadPoolExecutor(workers) as threads:
-        while group := list(islice(batches, workers)):
-            texts = [batch.columns[2] for batch in group]
-            yield from zip(group, threads.map(lambda text: read_words(text, config), texts), strict=True)
+def _cut(documents: Iterable[Batch], config: TokenizerConfig, engine: Engine) -> Iterator[tuple[Batch, pa.Array]]:
+    """Each batch with its words. Languages are cut in slices, which all cores or workers share evenly."""
+    if not is_language(config.words):
+        yield from engine.map(read_words, _with_third_column(documents), config)
+        return
+    slices = (((batch, is_last), texts) for batch in documents for is_last, texts in _slices(batch.columns[2]))
+    words: list[pa.Array] = []
+    for (batch, is_last), part in engine.map(read_words, slices, config, holds_lock=True):
+        words.append(part)
+        if is_last:
+            yield batch, pa.concat_arrays(words)
+            words = []
 
 
-def _in_processes(documents: Iterable[Batch], config: TokenizerConfig) -> Iterator[tuple[Batch, pa.Array]]:
-    """Each batch with its words. The next batch is cut while one is written."""
-    workers = available_cores()
-    # A forked copy of a process with threads may deadlock.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as processes:
-        waiting: deque[tuple[Batch, list[Future[pa.Array]]]] = deque()
-        try:
-            for batch in documents:
-                slices = [processes.submit(read_words, texts, config) for texts in _slices(batch.columns[2])]
-                waiting.append((batch, slices))
-                if sum(len(futures) for _, futures in waiting) > 2 * workers and len(waiting) > 1:
-                    yield _finished(*waiting.popleft())
-            while waiting:
-                yield _finished(*waiting.popleft())
-        except BrokenProcessPool as error:
-            raise CorpusError(
-                "a process that tokenizes was killed, probably for lack of memory; run again to resume"
-            ) from error
-        finally:
-            processes.shutdown(wait=False, cancel_futures=True)
-
-
-def _finished(batch: Batch, slices: list["Future[pa.Array]"]) -> tuple[Batch, pa.Array]:
-    return batch, pa.concat_arrays([future.result() for future in slices])
-
-
-def _slices(texts: pa.Array) -> Iterator[pa.Array]:
-    """Texts in groups of about SLICE_BYTES."""
+def _slices(texts: pa.Array) -> Iterator[tuple[bool, pa.Array]]:
+    """Texts in groups of about SLICE_BYTES, each with whether it is the last one."""
     start = size = 0
     for end, length in enumerate(pc.binary_length(texts).to_pylist(), 1):
         size += length
         if size >= SLICE_BYTES or end == len(texts):
             # A pickled slice would carry the whole array.
-            yield pa.concat_arrays([texts[start:end]])
+            yield end == len(texts), pa.concat_arrays([texts[start:end]])
             start, size = end, 0
 
 
-def _with_tokens(batch: Batch, tokens: pa.Array) -> Batch:
+def _with_third_column(batches: Iterable[Batch]) -> Iterator[tuple[Batch, pa.Array]]:
+    """Each batch with its text or tokens."""
+    return ((batch, batch.columns[2]) for batch in batches)
+
+
+def with_tokens(batch: Batch, tokens: pa.Array) -> Batch:
+    """A batch with tokens in place of its text or words."""
     return Batch(batch.files, [batch.columns[0], batch.columns[1], tokens])
 
 
-def _size(batch: Batch) -> int:
+def text_size(batch: Batch) -> int:
+    """Bytes of the text of some documents."""
     return int(pc.sum(pc.binary_length(batch.columns[2])).as_py() or 0)

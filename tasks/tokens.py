@@ -1,8 +1,7 @@
 """Tokenize the corpus: documents in, their tokens out."""
 
 import logging
-from collections.abc import Callable, Collection, Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -13,19 +12,28 @@ from pydantic import Field
 
 from storage.corpus.documents import read_documents
 from storage.corpus.finished_batches import clear_interrupted
-from storage.corpus.known_rows import link_known_rows, write_rows
-from storage.corpus.segments import Batch, read_index
+from storage.corpus.known_rows import finished_shards, link_known_rows, write_rows
+from storage.corpus.segments import Batch, read_index, rows_after
 from storage.corpus.source_sequences import split_items
-from storage.corpus.tokens import TOKENS, write_counts
+from storage.corpus.tokens import READ_DICTIONARY, TOKENS, write_counts
 from storage.corpus.word_counts import SpilledCounts
 from storage.layout import Workspace
 from storage.stages import Manifest, Stage, StageFacts, complete_stage
-from tasks.ahead import map_ahead
+from tasks.compute_config import ComputeConfig
 from tasks.corpus import CorpusFacts
 from tasks.documents import Dropped, choose_documents
+from tasks.engine import LOCAL, Engine, opened_engine
+from tasks.progress import counted
 from tasks.text.tokenizers import TokenizerConfig, tokenize
 from tasks.text.vocabulary import WordCounter
-from tasks.tokenizing import check_tokenizer, token_batches, warn_of_unsegmented_text
+from tasks.tokenizing import (
+    check_tokenizer,
+    text_size,
+    token_batches,
+    tokenizer_packages,
+    warn_of_unsegmented_text,
+    with_tokens,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -62,21 +70,21 @@ def tokens_stage(corpus: Stage[CorpusFacts] | Manifest[CorpusFacts], config: Tok
 
 @task(name="tokenize corpus", cache_policy=NO_CACHE)
 def tokenize_corpus(
-    corpus: Manifest[CorpusFacts], config: TokenizerConfig, workspace: Workspace
+    corpus: Manifest[CorpusFacts], config: TokenizerConfig, workspace: Workspace, compute: ComputeConfig = LOCAL
 ) -> Manifest[TokensFacts]:
     """Tokenize every document and count the tokens; source files tokenized before are reused.
 
     Items of sequences are tokens as they are. The parts of a document stay in order, and no token spans two parts.
+    compute: where this runs, which does not change the result.
     """
     check_tokenizer(config)
     stage = tokens_stage(corpus, config)
     # Of a corpus with another text, no rows can be reused then.
     suffix = f" {corpus.digest}" if config.depends_on_all_text else ""
     sequences = corpus.config["format"] == "sequences"
-    split = split_items if sequences else partial(tokenize, config=config)
 
     def build(folder: Path) -> TokensFacts:
-        clear_interrupted(folder)
+        clear_interrupted(folder, TOKENS.segment_name(stage.digest))
         index = read_index(corpus.path)
         files = [(rows.name, f"{rows.key}{suffix}") for rows in index]
         known = link_known_rows(workspace, stage, folder, [key for _, key in files])
@@ -84,13 +92,26 @@ def tokenize_corpus(
         dropped = Dropped() if sequences else choose_documents(corpus.path, fresh, config)
         if not sequences:
             warn_of_unsegmented_text(corpus.path, fresh, config)
-        if sequences or config.is_plain:
-            batches = _tokenized(corpus.path, fresh, split)
-        else:
-            size = sum(index[file].size for file in fresh)
-            batches = token_batches(corpus.path, fresh, config, folder, dropped, size)
         counts = _Counts(folder, stage.digest)
-        rows = write_rows(folder, TOKENS, stage.digest, files, known, batches, on_write=counts.add)
+        finished = None
+        if sequences or config.is_plain:
+            finished = finished_shards(folder, TOKENS, stage.digest, files, known)
+            if finished is not None and finished.shards:
+                logger.info("resuming: %s shards are finished", f"{finished.shards:,}")
+                for columns in finished.read(read_dictionary=READ_DICTIONARY):
+                    counts.add(columns)
+        documents = rows_after(read_documents(corpus.path, fresh), finished.rows if finished is not None else 0)
+        with opened_engine(compute, tokenizer_packages(config)) as engine:
+            size = sum(index[file].size for file in fresh)
+            if sequences:
+                batches = _mapped(engine, split_items, documents, size)
+            elif config.is_plain:
+                batches = _mapped(engine, tokenize, documents, size, config)
+            else:
+                batches = token_batches(corpus.path, fresh, config, folder, dropped, size, engine)
+            rows = write_rows(
+                folder, TOKENS, stage.digest, files, known, batches, on_write=counts.add, finished=finished
+            )
         counts.write()
         return TokensFacts(
             documents=sum(row.documents for row in rows),
@@ -100,17 +121,23 @@ def tokenize_corpus(
             dropped=dict(dropped.reasons),
         )
 
-    manifest = complete_stage(workspace, stage, build, resumable=config.keeps_batches)
+    manifest = complete_stage(workspace, stage, build, resumable=sequences or config.is_plain or config.keeps_batches)
     logger.info("%s tokens in %s documents", f"{manifest.facts.tokens:,}", f"{manifest.facts.documents:,}")
     return manifest
 
 
-def _tokenized(folder: Path, files: Collection[int], split: Callable[[pa.Array], pa.Array]) -> Iterator[Batch]:
-    def tokens(batch: Batch) -> pa.Array:
-        return split(batch.columns[2])
-
-    for batch, lists in map_ahead(tokens, read_documents(folder, files)):
-        yield Batch(batch.files, [batch.columns[0], batch.columns[1], lists])
+def _mapped(
+    engine: Engine,
+    split: Callable[..., pa.Array],
+    documents: Iterable[Batch],
+    text_bytes: int,
+    *settings: TokenizerConfig,
+) -> Iterator[Batch]:
+    """The documents, split into tokens. text_bytes: size of their text, for the progress."""
+    shown = counted(documents, text_size, "tokenizing", text_bytes, "bytes")
+    pairs = ((batch, batch.columns[2]) for batch in shown)
+    for batch, tokens in engine.map(split, pairs, *settings):
+        yield with_tokens(batch, tokens)
 
 
 class _Counts:

@@ -17,18 +17,36 @@ from storage.corpus.encoded import EncodedCorpus
 from storage.corpus.vocabularies import read_vocabulary
 from storage.errors import TrainingError
 from storage.layout import Workspace
-from storage.models.matrices import Checkpoint, read_checkpoint, write_checkpoint, write_vectors
+from storage.models.matrices import write_vectors
 from storage.releases.start_vectors import PREVIOUS, StartPoint, read_start
 from storage.stages import Manifest, Stage, StageFacts, complete_stage
 from tasks.artifacts import training_progress
+from tasks.checkpoints import Recipe, adopt_checkpoint, processes_of_checkpoint, recipe_of, restore_state, save_state
 from tasks.cooccurrences import CooccurrenceFacts
 from tasks.corpus_config import CorpusConfig
 from tasks.trainers.backends import explain_backend, resolve_config, train
-from tasks.trainers.bookkeeping import first_state
+from tasks.trainers.bookkeeping import averages_inputs, first_state
 from tasks.trainers.compiling import finish_compiling
-from tasks.trainers.config import DistilledConfig, FastTextConfig, TrainingConfig, training_config
-from tasks.trainers.interface import OWN_VECTORS, DivergenceError, EpochResult, TrainingState, TrainingStep, Vocabulary
+from tasks.trainers.config import (
+    DistilledConfig,
+    FastTextConfig,
+    SharedWindowConfig,
+    TrainingConfig,
+    training_config,
+)
+from tasks.trainers.interface import (
+    OWN_VECTORS,
+    Allocator,
+    DivergenceError,
+    EpochResult,
+    TrainingState,
+    TrainingStep,
+    Vocabulary,
+)
 from tasks.trainers.warm_start import start_from
+from tasks.training_job import Job
+from tasks.training_memory import place_matrices
+from tasks.training_processes import ProcessFacts, RankProcesses, process_facts
 from tasks.vocabulary import EncodedFacts, VocabularyFacts
 
 logger = logging.getLogger(__name__)
@@ -37,15 +55,22 @@ STAGE_VERSION = 1
 # Up to version 1 the torch backend trained with .04 times the learning rate that was set; up to 2 it drew in another
 # order.
 TORCH_STAGE_VERSION = 3
+# Up to version 1 every input of CBOW moved as far as the mean of all inputs.
+CBOW_STAGE_VERSION = 2
 # Settings that cannot change the vectors.
 NOT_IN_DIGEST = {
     "start_from", "checkpoint_every_seconds", "cooccurrence_megabytes", "cooccurrence_disk_megabytes", "fuse_with",
-    "fused_dimension",
+    "fused_dimension", "process_timeout_seconds",
 }  # fmt: skip
+# Changes the vectors only if there are several.
+OF_SEVERAL_PROCESSES = {"processes"}
 
 
 class ModelFacts(StageFacts):
-    """A trained model. seconds: all epochs.  words_per_second: corpus tokens per second, as word2vec counts them."""
+    """A trained model. seconds: all epochs.  words_per_second: corpus tokens per second, as word2vec counts them.
+
+    processes: None if one process trained it.
+    """
 
     label: ClassVar[str] = "training"
     unit: ClassVar[str] = "vectors"
@@ -56,6 +81,7 @@ class ModelFacts(StageFacts):
     words_per_second: int
     rows: int
     dimension: int
+    processes: ProcessFacts | None = None
 
     @property
     def row_count(self) -> int:
@@ -101,13 +127,21 @@ def training_stage(
     if cooccurrences:
         inputs["cooccurrences"] = cooccurrences.digest
     config = resolved(config, vocabulary)
+    alone = not isinstance(config, SharedWindowConfig) or config.processes == 1
     return Stage(
         kind="models",
-        version=TORCH_STAGE_VERSION if config.backend == "torch" else STAGE_VERSION,
-        config=config.model_dump(exclude=NOT_IN_DIGEST),
+        version=_version(config),
+        config=config.model_dump(exclude=NOT_IN_DIGEST | (OF_SEVERAL_PROCESSES if alone else set())),
         inputs=inputs | ({"start": start.digest} if start else {}),
         facts=ModelFacts,
     )
+
+
+def _version(config: TrainingConfig) -> int:
+    """The version of the code that trains with these settings."""
+    if config.backend == "torch":
+        return TORCH_STAGE_VERSION
+    return CBOW_STAGE_VERSION if averages_inputs(config) else STAGE_VERSION
 
 
 def as_trained(config: TrainingConfig, model: Manifest[ModelFacts]) -> TrainingConfig:
@@ -136,19 +170,49 @@ def train_vectors(
     counts = Vocabulary(words.counts, words.keep_probability, words.noise_probability, _ngrams(words.words, config))
     corpus_tokens = encoded.facts.corpus_tokens
 
+    stage = training_stage(encoded, vocabulary, config, start, cooccurrences)
+    recipe = recipe_of(stage)
+
     def build(folder: Path) -> ModelFacts:
         logger.info("training with %s", explain_backend(requested, len(words.words)))
-        state, epochs = _restored(folder)
+        place = place_matrices(config, len(counts), folder)
+        adopt_checkpoint(workspace, stage)
+        saved_by = processes_of_checkpoint(folder)
+        state, epochs = restore_state(folder)
+        if state is not None:
+            logger.info("resuming from a checkpoint: epoch %d, chunk %d", state.epoch + 1, state.next_chunk)
+        ranks: RankProcesses | None = None
         with training_progress(corpus_tokens * config.epochs) as progress, _named_errors():
-            if state is None and start is not None:
-                state = _initial_state(start, words.words, counts, config)
+
+            def follow(tokens_done: int, epoch_result: EpochResult | None) -> None:
+                progress.advanced(tokens_done * corpus_tokens // source.token_count)
+                if epoch_result:
+                    logger.info(_epoch_line(epoch_result, corpus_tokens))
+
+            shared = isinstance(config, SharedWindowConfig) and config.processes > 1
+            if state is None and (start is not None or not shared):
+                state = _initial_state(start, words.words, counts, config, place.allocate)
             finish_compiling()
-            steps = train(source, counts, config, state, resumable_every_seconds=config.checkpoint_every_seconds)
-            for step in _with_checkpoints(steps, folder, epochs, config.checkpoint_every_seconds):
-                progress.advanced(step.tokens_done * corpus_tokens // source.token_count)
-                state = step.state
-                if step.epoch_result:
-                    logger.info(_epoch_line(step.epoch_result, corpus_tokens))
+            if isinstance(config, SharedWindowConfig) and config.processes > 1:
+                if not place.in_memory:
+                    raise TrainingError(
+                        "the matrices do not fit in memory, and every process has its own; set training.processes=1"
+                    )
+                if state is not None:
+                    save_state(folder, state, epochs, recipe)
+                ranks = RankProcesses(Job(encoded.path, vocabulary.path, folder, config, recipe))
+                with closing(ranks.reports()) as reports:
+                    for report in reports:
+                        follow(report.tokens_done, report.epoch_result)
+                state, epochs = restore_state(folder)
+            else:
+                assert state is not None
+                state.allocate = place.allocate
+                steps = train(source, counts, config, state, resumable_every_seconds=config.checkpoint_every_seconds)
+                every_seconds = config.checkpoint_every_seconds if place.checkpoints else None
+                for step in _with_checkpoints(steps, folder, epochs, every_seconds, recipe):
+                    follow(step.tokens_done, step.epoch_result)
+                    state = step.state
         if state is None:
             raise TrainingError("training ended without a single step; this is a bug in the backend")
         # Sums of squared gradients only slow down a training that starts from this one.
@@ -168,9 +232,11 @@ def train_vectors(
             words_per_second=round(corpus_tokens * config.epochs / seconds),
             rows=len(words.words),
             dimension=config.dimension,
+            processes=process_facts(
+                recipe.processes, saved_by, ranks.totals if ranks else None, corpus_tokens / source.token_count
+            ),
         )
 
-    stage = training_stage(encoded, vocabulary, config, start, cooccurrences)
     return complete_stage(workspace, stage, build, resumable=True)
 
 
@@ -183,16 +249,20 @@ def _ngrams(words: list[str], config: TrainingConfig) -> tuple[NDArray[np.int64]
     return ngram_buckets(words, config.minimum_ngram, config.maximum_ngram, config.buckets)
 
 
-def _initial_state(start: StartPoint, words: list[str], counts: Vocabulary, config: TrainingConfig) -> TrainingState:
-    """An initial state that contains the vectors of the start point."""
+def _initial_state(
+    start: StartPoint | None, words: list[str], counts: Vocabulary, config: TrainingConfig, allocate: Allocator
+) -> TrainingState:
+    """An initial state, which contains the vectors of the start point if there is one. allocate: makes its matrices."""
+    assert not isinstance(config, DistilledConfig)  # another task computes those
+    if start is None:
+        return first_state(counts, config, allocate)
     if config.starts_from == "own" and (start.family != config.model or start.model is None):
         what = "its model is gone from the workspace" if start.family == config.model else f"it is {start.family}"
         raise TrainingError(
             f"training.start_from: {config.model} continues only from all matrices of a {config.model} model, and "
             f"{start.release} does not have them ({what}); set training.start_from=none and corpus.train_on=all"
         )
-    assert not isinstance(config, DistilledConfig)  # its settings refuse start_from
-    state = first_state(counts, config)
+    state = first_state(counts, config, allocate)
     earlier = read_start(start)
     try:
         overlap = start_from(
@@ -209,9 +279,12 @@ def _initial_state(start: StartPoint, words: list[str], counts: Vocabulary, conf
 
 
 def _with_checkpoints(
-    steps: Iterator[TrainingStep], folder: Path, epochs: list[EpochResult], every_seconds: float
+    steps: Iterator[TrainingStep], folder: Path, epochs: list[EpochResult], every_seconds: float | None, recipe: Recipe
 ) -> Iterator[TrainingStep]:
-    """Yield the steps, collect finished epochs, and save the state at resumable steps and when interrupted."""
+    """Yield the steps, collect finished epochs, and save the state at resumable steps and when interrupted.
+
+    every_seconds none: nothing is saved.
+    """
     step: TrainingStep | None = None
     saved = time.monotonic()
     try:
@@ -219,38 +292,17 @@ def _with_checkpoints(
             for step in steps:
                 if step.epoch_result:
                     epochs.append(step.epoch_result)
-                if step.resumable and time.monotonic() - saved >= every_seconds:
-                    _save(folder, step.state, epochs)
+                if every_seconds is not None and step.resumable and time.monotonic() - saved >= every_seconds:
+                    save_state(folder, step.state, epochs, recipe)
                     saved = time.monotonic()
                 yield step
     except BaseException as error:
         # Ctrl-C, or Prefect's signal to cancel the run. Closing the trainer waits for its workers, so the state is
         # consistent; after an error in the trainer it may not be.
-        if step is not None and not isinstance(error, Exception):
-            _save(folder, step.state, epochs)
+        if every_seconds is not None and step is not None and not isinstance(error, Exception):
+            save_state(folder, step.state, epochs, recipe)
             logger.warning("training stopped; the next run resumes from the checkpoint in %s", folder)
         raise
-
-
-def _save(folder: Path, state: TrainingState, epochs: list[EpochResult]) -> None:
-    position = {name: getattr(state, name) for name in ("epoch", "next_chunk", "loss_sum", "pairs", "seconds")}
-    progress = {"state": position, "epochs": [vars(epoch) for epoch in epochs]}
-    write_checkpoint(folder, Checkpoint(state.center_vectors, state.context_vectors, progress, state.optimizer))
-
-
-def _restored(folder: Path) -> tuple[TrainingState | None, list[EpochResult]]:
-    """The state and the finished epochs of an interrupted training, or None and no epochs."""
-    checkpoint = read_checkpoint(folder)
-    if checkpoint is None:
-        return None, []
-    state = TrainingState(
-        checkpoint.center_vectors,
-        checkpoint.context_vectors,
-        **checkpoint.progress["state"],
-        optimizer=checkpoint.optimizer,
-    )
-    logger.info("resuming from a checkpoint: epoch %d, chunk %d", state.epoch + 1, state.next_chunk)
-    return state, [EpochResult(**epoch) for epoch in checkpoint.progress["epochs"]]
 
 
 @contextmanager

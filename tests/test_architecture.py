@@ -13,10 +13,10 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("flows", "tasks", "storage", "vecmill")
 HEAVY = {"prefect", "torch", "numba", "triton", "duckdb", "pyarrow", "gensim", "sklearn", "matplotlib"}
-HEAVY |= {"sentence_transformers", "transformers"}
+HEAVY |= {"sentence_transformers", "transformers", "dask", "distributed"}
 PURE = {"flows", "tasks", "storage", "prefect", "duckdb", "gensim"}
 STORAGE = {"flows", "tasks", "prefect", "torch", "numba", "triton", "sklearn", "matplotlib"}
-STORAGE |= {"sentence_transformers", "transformers"}
+STORAGE |= {"sentence_transformers", "transformers", "dask", "distributed"}
 
 # Room -> packages and rooms that nothing in it may import, even inside a function. The longest prefix applies. A room
 # may import itself, and the trainers what they share.
@@ -25,11 +25,12 @@ FORBIDDEN: dict[str, set[str]] = {
     "flows/runs": HEAVY - {"prefect"} | {"flows.cli", "flows.server", "flows.word_vectors"},
     "flows/server": HEAVY - {"prefect"} | {"flows.cli"},
     "flows/cli": HEAVY - {"prefect"},
-    "tasks": HEAVY - {"prefect", "pyarrow"} | {"flows"},
+    "tasks": HEAVY - {"prefect", "pyarrow", "dask", "distributed"} | {"flows"},
     "tasks/text": PURE | HEAVY - {"pyarrow", "numba"},
     "tasks/metrics": PURE | HEAVY - {"torch", "sklearn"},
     "tasks/report": PURE | HEAVY - {"sklearn", "matplotlib"} | {"pydantic"},
-    "tasks/trainers": PURE | HEAVY - {"torch", "numba", "triton", "sentence_transformers", "transformers"},
+    # gensim: its Doc2Vec.
+    "tasks/trainers": (PURE | HEAVY) - {"torch", "numba", "triton", "sentence_transformers", "transformers", "gensim"},
     "tasks/trainers/cpu": PURE | HEAVY - {"numba"} | {"tasks.trainers.gpu", "tasks.trainers.backends"},
     "tasks/trainers/gpu": PURE | HEAVY - {"torch", "triton"} | {"tasks.trainers.cpu", "tasks.trainers.backends"},
     # The package for programs: it hands tables to torch, gensim and scikit-learn.
@@ -163,7 +164,7 @@ def test_no_file_has_grown_a_second_subject(path: Path) -> None:
 
 
 def test_the_ground_floors_stay_small() -> None:
-    assert len(list((ROOT / "storage").glob("*.py"))) <= 16
+    assert len(list((ROOT / "storage").glob("*.py"))) <= 18
     assert len(list((ROOT / "flows").glob("*.py"))) <= 12
 
 

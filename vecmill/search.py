@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 # As in storage/releases/macros.py: the cosine in the upper bits of an int64, the rank in the lower 28.
 COSINE_SCALE = 2.0**60
 RANK_MASK = 2**28 - 1
-# Scores in memory at once: 64 MB.
-SCORES_AT_ONCE = 1 << 24
-BLOCK = 128
+# 4 MB of scores stay in the cache until they are reduced to maxima: 0.88 ms of processor time for each of 256 words in
+# 400,000 x 50, where keeping all scores took 1.7 to 2.0 ms and the product alone 2.4 ms.
+SCORES_AT_ONCE = 1 << 20
+DIRECTIONS_AT_ONCE = 256
+BLOCK = 32
 FLOAT32_EPSILON = float(np.finfo(np.float32).eps)
 
 
@@ -69,45 +71,48 @@ def nearest_rows(
 
     vectors: (V, D) of unit length, most frequent first.  excluded: for each direction the rows to leave out.
     """
-    at_once = max(1, SCORES_AT_ONCE // max(1, len(vectors)))
-    for start in range(0, len(directions), at_once):
-        block = directions[start : start + at_once]
-        if len(block) == 1:
-            scores = (vectors @ block[0].vector)[None]
-        else:
-            scores = np.stack([direction.vector for direction in block]) @ vectors.T
-        for direction, left_out, row_scores in zip(block, excluded[start : start + at_once], scores, strict=True):
-            yield _best(vectors, direction, row_scores, sorted(set(left_out)), k)
+    for start in range(0, len(directions), DIRECTIONS_AT_ONCE):
+        block = directions[start : start + DIRECTIONS_AT_ONCE]
+        maxima = _block_maxima(vectors, np.stack([direction.vector for direction in block]))
+        for direction, left_out, of_blocks in zip(block, excluded[start : start + len(block)], maxima, strict=True):
+            yield _best(vectors, direction, of_blocks, sorted(set(left_out)), k)
+
+
+def _block_maxima(vectors: NDArray[np.float32], directions: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(N, V // BLOCK) highest inner product of N directions with each block of BLOCK rows."""
+    maxima = np.empty((len(vectors) // BLOCK, len(directions)), np.float32)
+    blocks_at_once = max(1, SCORES_AT_ONCE // (BLOCK * len(directions)))
+    for first in range(0, len(maxima), blocks_at_once):
+        last = min(first + blocks_at_once, len(maxima))
+        scores = vectors[first * BLOCK : last * BLOCK] @ directions.T
+        scores.reshape(last - first, BLOCK, len(directions)).max(axis=1, out=maxima[first:last])
+    return np.ascontiguousarray(maxima.T)
 
 
 def _best(
-    vectors: NDArray[np.float32], direction: Direction, scores: NDArray[np.float32], left_out: list[int], k: int
+    vectors: NDArray[np.float32], direction: Direction, maxima: NDArray[np.float32], left_out: list[int], k: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    if k <= 0 or not len(scores):
+    if k <= 0 or not len(vectors):
         return np.empty(0, np.int64), np.empty(0, np.float32)
-    scores[left_out] = -np.inf
     # Twice the error of a float32 sum for vectors of unit length and this direction, and the bits that are cut.
     length = COSINE_SCALE / float(direction.scale)
     margin = (2 * FLOAT32_EPSILON * vectors.shape[1] + 2.0**-31) * length
-    rows = _candidates(scores, k, margin)
+    rows = _candidates(maxima, len(vectors), k + len(left_out), margin)
     rows = rows[~np.isin(rows, left_out)]
+    if len(rows) > k:
+        scores = (vectors if len(rows) == len(vectors) else vectors[rows]) @ direction.vector
+        rows = rows[scores >= np.partition(scores, len(rows) - k)[len(rows) - k] - margin]
     packed = np.rint(inner_products(vectors[rows], direction.vector) * direction.scale).astype(np.int64) & ~RANK_MASK
     keys = packed - (rows + 1)
     order = np.argsort(-keys, kind="stable")[:k]
     return rows[order], (packed[order].astype(np.float64) * 2.0**-60).astype(np.float32)
 
 
-def _candidates(scores: NDArray[np.float32], k: int, margin: float) -> NDArray[np.int64]:
-    """Rows whose scores are above, or by at most `margin` below, the k-th highest; perhaps some more."""
-    blocks = len(scores) // BLOCK
-    if k >= len(scores):
-        return np.arange(len(scores))
+def _candidates(maxima: NDArray[np.float32], rows: int, k: int, margin: float) -> NDArray[np.int64]:
+    """Row numbers of the k best of some rows, and of many more: whole blocks and the rows after the last block."""
+    blocks = len(maxima)
     if k > blocks // 4:
-        return np.flatnonzero(scores >= np.partition(scores, len(scores) - k)[len(scores) - k] - margin)
+        return np.arange(rows)
     # At least k scores reach the k-th highest maximum of a block, so blocks below it can be left out.
-    maxima = scores[: blocks * BLOCK].reshape(blocks, BLOCK).max(axis=1)
-    lowest = np.partition(maxima, blocks - k)[blocks - k] - margin
-    places = np.flatnonzero(maxima >= lowest)[:, None] * BLOCK + np.arange(BLOCK)
-    rows = np.concatenate([places.ravel(), np.arange(blocks * BLOCK, len(scores))])
-    reached: NDArray[np.int64] = rows[scores[rows] >= lowest]
-    return reached
+    reached = np.flatnonzero(maxima >= np.partition(maxima, blocks - k)[blocks - k] - margin)
+    return np.concatenate([(reached[:, None] * BLOCK + np.arange(BLOCK)).ravel(), np.arange(blocks * BLOCK, rows)])

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from storage.file_systems import file_system, lock_reach, locks_hold
 from storage.layout import Workspace
 from tasks.trainers.backends import available_backends, available_cores
 
@@ -71,7 +72,22 @@ def _workspace_findings(workspace: Workspace) -> list[Finding]:
         Finding(name="workspace", found=f"{root} {'is writable' if parent == root else 'does not exist yet'}"),
         Finding(name="disk", found=f"{free:.1f} GiB free", good=free >= ENOUGH_DISK_GIB),
         Finding(name="hard links", found="yes" if links else "no: releases are published by copying", good=links),
+        _locks(parent),
     ]
+
+
+def _locks(folder: Path) -> Finding:
+    system = file_system(folder)
+    reach = lock_reach(system)
+    if reach == "no process" or not locks_hold(folder):
+        remedy = "use one workspace from one run at a time, or choose another file system"
+        return Finding(name="locks", found=f"{system.kind}: file locks don't work; {remedy}", good=False)
+    found = {
+        "every host": "hold between all hosts that share it",
+        "this host": "hold on this host; don't share the workspace with others",
+        "unknown": "hold on this host; unknown between hosts",
+    }[reach]
+    return Finding(name="locks", found=f"{system.kind}: {found}")
 
 
 def _has_hard_links(folder: Path) -> bool:

@@ -6,6 +6,7 @@ import typer
 from rich.markup import escape
 
 from flows.cli.console import messages, output
+from flows.cli.help_panels import SERVER
 from flows.cli.options import DeploymentArgument, JsonOption, ProjectOption, SetOption, WorkspaceOption, print_json
 from flows.cli.printable import printable
 from flows.server.environment import prepare_prefect
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
-    for command in (up, deploy, run):
-        app.command()(command)
+    for command in (up, worker, deploy, run):
+        app.command(rich_help_panel=SERVER)(command)
 
 
 def up(
@@ -49,6 +50,33 @@ def up(
         found = read_record()
         where = f"at {found.ui_url}; stop it with Ctrl-C in its terminal, or kill {found.pid}" if found else "starting"
         output.print(f"vecmill is already up, {where}", markup=False, highlight=False)
+
+
+def worker(
+    workspace: WorkspaceOption = None,
+    project: ProjectOption = None,
+    runs_at_once: Annotated[
+        int, typer.Option("--limit", min=1, help="maximum number of concurrent runs; further runs wait")
+    ] = 1,
+    health_port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65535, help="port of a health check, http://HOST:PORT/health; none: no check"),
+    ] = None,
+) -> None:
+    """Run a worker for the Prefect server of PREFECT_API_URL until Ctrl-C or SIGTERM.
+
+    Training runs write a checkpoint before the worker stops.
+
+    Example: PREFECT_API_URL=http://prefect:4200/api vecmill worker --limit 2
+    """
+    from flows.cli.console import shown_progress
+    from flows.server.address import known_server
+    from flows.server.worker import WorkerOptions, run_worker
+
+    options = WorkerOptions(resolve_workspace(workspace), runs_at_once, health_port)
+    options.workspace.check_writable()
+    with known_server() as server, shown_progress():
+        run_worker(server, options)
 
 
 def deploy(project: ProjectOption = None, as_json: JsonOption = False) -> None:

@@ -1,31 +1,25 @@
 """`vecmill up`: a Prefect server and a worker on this machine, supervised until a signal stops them.
 
-Each service runs in a separate session with SIGTERM blocked, so that after a signal to all processes this process
-controls the shutdown order: runs, worker, server. Services write their logs next to Prefect's database. A service that
-dies is restarted: flow runs survive both restarts and keep reporting.
+Services write their logs next to Prefect's database.
 """
 
 import logging
 import os
 import platform
-import signal
 import socket
-import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
-from types import FrameType
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows.server.address import check_own_password, is_healthy
 from flows.server.deploying import WORK_POOL, DeployReport, deploy
 from flows.server.lost_runs import lost_runs_reported
-from flows.server.marked_processes import MARK, SERVICE, STOPPING, deaf_to_stops, end_marked
+from flows.server.marked_processes import MARK, end_marked
+from flows.server.services import Service, ignore_stops, stop_signals_as_interrupt
 from flows.server.stack_record import StackRecord, read_record, remove_record, stack_folder, write_record
 from storage.errors import ServerError
 from storage.layout import WORKSPACE_VARIABLE, Workspace
@@ -36,9 +30,6 @@ HOST = "127.0.0.1"
 # The first start creates Prefect's database, which takes a minute on a busy machine.
 START_SECONDS = 300.0
 CHECK_SECONDS = 0.5
-# A service that dies this often within this many seconds has a problem that a restart does not fix.
-DEATHS, DEATHS_WITHIN_SECONDS = 3, 120.0
-LOG_TAIL_BYTES = 2000
 
 
 @dataclass(frozen=True)
@@ -48,42 +39,6 @@ class StackOptions:
     workspace: Workspace
     port: int = 4200
     runs_at_once: int = 2
-
-
-@dataclass
-class Service:
-    """A long-running Prefect command."""
-
-    name: str
-    command: list[str]
-    environment: dict[str, str]
-    log: Path
-    process: "subprocess.Popen[bytes] | None" = None
-    deaths: list[float] = field(default_factory=list)
-
-    def start(self) -> None:
-        """Start the process and append its output to the log."""
-        environment = self.environment | {SERVICE: self.name}
-        with self.log.open("ab") as log, deaf_to_stops():
-            self.process = subprocess.Popen(
-                self.command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                start_new_session=True,
-            )  # fmt: skip
-
-    def keep_alive(self) -> None:
-        """Restart the process if it has died. Raises ServerError if it keeps dying."""
-        if self.process is None or self.process.poll() is None:
-            return
-        now = time.monotonic()
-        self.deaths = [death for death in self.deaths if now - death < DEATHS_WITHIN_SECONDS] + [now]
-        if len(self.deaths) >= DEATHS:
-            raise ServerError(f"the {self.name} died {DEATHS} times in a row; end of {self.log}:\n{self.log_tail()}")
-        logger.warning("the %s exited with status %d; restarting it", self.name, self.process.returncode)
-        self.start()
-
-    def log_tail(self) -> str:
-        """The last part of the log."""
-        return self.log.read_bytes()[-LOG_TAIL_BYTES:].decode(errors="replace")
 
 
 def run_stack(options: StackOptions, ready: Callable[[StackRecord, DeployReport], None]) -> None:
@@ -103,7 +58,7 @@ def run_stack(options: StackOptions, ready: Callable[[StackRecord, DeployReport]
     )
     write_record(record)
     server, worker = _services(options, record)
-    with _stop_signals_as_interrupt(), temporary_settings({PREFECT_API_URL: record.api_url}):
+    with stop_signals_as_interrupt(), temporary_settings({PREFECT_API_URL: record.api_url}):
         try:
             logger.info("starting the server; the first start takes a minute")
             server.start()
@@ -120,7 +75,7 @@ def run_stack(options: StackOptions, ready: Callable[[StackRecord, DeployReport]
         except KeyboardInterrupt:
             logger.info("stopping; training runs write a checkpoint first")
         finally:
-            _ignore_stops()
+            ignore_stops()
             end_marked(record.token)
             remove_record()
 
@@ -176,32 +131,7 @@ def _wait_until_healthy(server: Service, record: StackRecord) -> None:
     deadline = time.monotonic() + START_SECONDS
     while not is_healthy(record.api_url, timeout_seconds=2):
         if server.process is None or server.process.poll() is not None:
-            raise ServerError(f"the server did not start; end of {server.log}:\n{server.log_tail()}")
+            raise ServerError(f"the server did not start{server.log_tail()}")
         if time.monotonic() > deadline:
             raise ServerError(f"the server did not answer within {START_SECONDS:.0f} s; see {server.log}")
         time.sleep(CHECK_SECONDS)
-
-
-@contextmanager
-def _stop_signals_as_interrupt() -> Iterator[None]:
-    """Treat SIGTERM and SIGHUP like Ctrl-C; signals that are ignored, as under nohup, stay ignored."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        _ignore_stops()
-        raise KeyboardInterrupt
-
-    earlier = {number: signal.getsignal(number) for number in STOPPING}
-    for number, previous in earlier.items():
-        if previous is not signal.SIG_IGN:
-            signal.signal(number, stop)
-    try:
-        yield
-    finally:
-        for number, previous in earlier.items():
-            signal.signal(number, previous)
-
-
-def _ignore_stops() -> None:
-    """Keep further SIGTERMs, as sent by service managers, from interrupting the shutdown; Ctrl-C shortens it."""
-    for number in STOPPING:
-        signal.signal(number, signal.SIG_IGN)

@@ -111,16 +111,16 @@ def recognized(file: SourceFile) -> FileContent:
     return encoded_content(file.shown, file.path.name, file.encoding, content)
 
 
-def read_blocks(file: SourceFile, errors: str) -> Iterator[str]:
-    r"""The text of a file, decompressed and decoded, in blocks of about a MiB that end at whitespace.
+def read_blocks(file: SourceFile, errors: str) -> Iterator[bytes]:
+    r"""The text of a file, decompressed and in UTF-8, in blocks of about a MiB that end at whitespace.
 
     errors: "strict" raises CorpusError at the first invalid byte, "replace" substitutes U+FFFD.
     A byte order mark is dropped, and every line ends in "\n". Also raises CorpusError if a compressed file is
     truncated, and for more than 64 MiB without whitespace.
     """
-    held: list[str] = []
+    held: list[bytes] = []
     size = 0
-    for text, position in decoded_text(file, errors):
+    for text, position in _utf8_text(file, errors):
         held.append(text)
         size += len(text)
         if size < BLOCK_BYTES:
@@ -128,18 +128,47 @@ def read_blocks(file: SourceFile, errors: str) -> Iterator[str]:
         cut = _end_of_last_whitespace(text)
         if cut:
             held[-1] = text[:cut]
-            yield "".join(held)
+            yield b"".join(held)
             held = [text[cut:]]
             size = len(held[0])
         elif size > LONGEST_RUN:
-            run = "".join(held)
-            start = position - len(run[_end_of_last_whitespace(run) :].encode())
+            run = b"".join(held)
+            start = position - len(run) + _end_of_last_whitespace(run)
             raise CorpusError(
                 f"{file.shown}: the {LONGEST_RUN >> 20} MiB of text from byte {start:,} on contain no whitespace; "
                 "put each document on its own line, or separate words with spaces"
             )
     if size:
-        yield "".join(held)
+        yield b"".join(held)
+
+
+def _utf8_text(file: SourceFile, errors: str) -> Iterator[tuple[bytes, int]]:
+    """As decoded_text, in UTF-8. Text that is UTF-8 already is checked and not converted."""
+    if file.encoding != UTF8 or errors != "strict":
+        for text, position in decoded_text(file, errors):
+            yield text.encode(), position
+        return
+    # Bytes at the end of a block whose character or line end continues in the next one.
+    held = b""
+    position = 0
+    at_start = True
+    for block, final in _with_end(raw_blocks(file)):
+        _check_no_nul(file, block, position)
+        position += len(block)
+        data = held + block
+        try:
+            whole = codecs.utf_8_decode(data, errors, final)[1]
+        except UnicodeDecodeError as error:
+            raise _undecodable(file, error, position - len(data)) from error
+        if not final and data.endswith(b"\r", 0, whole):
+            whole -= 1
+        data, held = (data, b"") if whole == len(data) else (data[:whole], data[whole:])
+        if at_start and data:
+            data = data.removeprefix(codecs.BOM_UTF8)
+            at_start = False
+        if b"\r" in data:
+            data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        yield data, position - len(held)
 
 
 def decoded_text(file: SourceFile, errors: str) -> Iterator[tuple[str, int]]:
@@ -222,12 +251,14 @@ def _with_end(pieces: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
     yield b"", True
 
 
-def _end_of_last_whitespace(text: str) -> int:
-    """Position after the last whitespace character, 0 without one."""
-    if text and text[-1].isspace():
-        return len(text)
-    words = text.rsplit(None, 1)
-    return len(text) - len(words[-1]) if words else 0
+def _end_of_last_whitespace(text: bytes) -> int:
+    """Position after the last space or newline of a text in UTF-8, else after other whitespace, 0 without any."""
+    if end := max(text.rfind(b" "), text.rfind(b"\n")) + 1:
+        return end
+    letters = text.decode()
+    words = letters.rsplit(None, 1)
+    after = "" if letters[-1:].isspace() else words[-1] if words else ""
+    return len(text) - len(after.encode()) if len(after) < len(letters) else 0
 
 
 def described_files(paths: Iterable[Path]) -> list[SourceFile]:

@@ -113,9 +113,9 @@ def _pieces(items: Iterable[str]) -> Iterator[Piece]:
         held.append(item + SEPARATOR)
         size += len(item) + 1
         if size >= PIECE_LETTERS:
-            yield Piece("".join(held), False)
+            yield Piece("".join(held).encode(), False)
             held, size = [], 0
-    yield Piece("".join(held), True)
+    yield Piece("".join(held).encode(), True)
 
 
 def _item(value: object, rows: Rows, number: int, column: str, errors: str) -> str:

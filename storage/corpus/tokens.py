@@ -48,6 +48,11 @@ PARQUET_OPTIONS = {
 TOKENS = RowTable("tokens", SCHEMA, _token_counts, GROUP_TOKENS, PARQUET_OPTIONS, WRITTEN)
 
 
+def dictionary_encoded(lists: pa.Array) -> pa.Array:
+    """Lists of tokens as they are written, which takes most of the time of counting and writing them."""
+    return lists.cast(WRITTEN.field(2).type)
+
+
 @dataclass(frozen=True)
 class TokenBatch:
     """Rows of the token table: document_id and part (R,) integers, tokens (R,) lists of strings.

@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from storage.disk import replaced_file
+from storage.large_arrays import RowBuffer, row_blocks
+from storage.safetensors_files import map_tensor, write_tensors
 
 logger = logging.getLogger(__name__)
 
@@ -25,11 +27,11 @@ VECTORS = "vectors.safetensors"
 CHECKPOINT = "checkpoint.safetensors"
 PROGRESS = "progress"
 MATRICES = ("center_vectors", "context_vectors")
-# A few megabytes: enough to keep the disk busy.
-ROWS_PER_WRITE = 1 << 13
-
-# One of a model's two matrices, the mean of both, their sum, or the trained vectors joined with those of an encoder.
-Matrix = Literal["center", "context", "mean", "sum", "fused"]
+# One of a model's two matrices, both mixed, their mean, their sum, or the trained vectors joined with those of an
+# encoder.
+Matrix = Literal["center", "context", "mixed", "mean", "sum", "fused"]
+# Weight of the context vector in a mixed one. From 0.3 to 0.5 the scores hardly differ (docs/experiments.md).
+CONTEXT_WEIGHT = 0.3
 # The name of the joined vectors in the file; they may be longer than the trained ones.
 FUSED = "fused_vectors"
 
@@ -60,15 +62,32 @@ def read_checkpoint(folder: Path) -> Checkpoint | None:
         return None
     try:
         with safe_open(path, framework="np") as file:
+            # The library has checked the header. Mapped: the trainer copies the matrices to where it trains them.
+            tensors = {name: map_tensor(path, name, writable=True) for name in file.keys()}  # noqa: SIM118
             return Checkpoint(
-                center_vectors=file.get_tensor("center_vectors"),
-                context_vectors=file.get_tensor("context_vectors"),
+                center_vectors=tensors.pop("center_vectors"),
+                context_vectors=tensors.pop("context_vectors"),
                 progress=json.loads(file.metadata()[PROGRESS]),
-                optimizer={name: file.get_tensor(name) for name in file.keys() if name not in MATRICES},  # noqa: SIM118
+                optimizer=tensors,
             )
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         logger.warning("%s cannot be read (%s); training starts from the beginning", path, error)
         return None
+
+
+def read_progress(folder: Path) -> dict[str, Any] | None:
+    """The progress in a checkpoint, without its matrices; None if there is none or it is damaged."""
+    try:
+        with safe_open(folder / CHECKPOINT, framework="np") as file:
+            progress = json.loads(file.metadata()[PROGRESS])
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError):
+        return None
+    return progress if isinstance(progress, dict) else None
+
+
+def move_checkpoint(folder: Path, target: Path) -> None:
+    """Move the checkpoint of one training stage to another, replacing that one's."""
+    (folder / CHECKPOINT).replace(target / CHECKPOINT)
 
 
 def write_vectors(
@@ -86,35 +105,51 @@ def write_vectors(
 def read_vectors(folder: Path, matrix: Matrix = "center") -> NDArray[np.float32]:
     """The (V, D) float32 vectors of a finished model to publish.
 
-    matrix: "mean" is the mean of each word's two vectors, both scaled to unit length first; "sum" adds them as trained.
+    matrix: "mean" is the mean of each word's two vectors, both scaled to unit length first; "mixed" is the same with
+    CONTEXT_WEIGHT for the context vector; "sum" adds them as trained.
     "fused" are the vectors joined with those of an encoder, of a model that has them; they may be longer.
     """
     if matrix == "fused":
         return _read_tensor(folder, FUSED)
     center_vectors, context_vectors = read_matrices(folder)
-    if matrix == "sum":
-        return center_vectors + context_vectors
-    if matrix == "mean":
-        mean: NDArray[np.float32] = (_unit_rows(center_vectors) + _unit_rows(context_vectors)) / np.float32(2)
-        return mean
-    return center_vectors if matrix == "center" else context_vectors
+    if matrix in ("center", "context"):
+        return center_vectors if matrix == "center" else context_vectors
+    joined = RowBuffer(center_vectors.shape[1])
+    blocks = zip(row_blocks(center_vectors), row_blocks(context_vectors), strict=True)
+    for (_, center), (_, context) in blocks:
+        if matrix == "mean":
+            joined.append((_unit_rows(center) + _unit_rows(context)) / np.float32(2))
+        elif matrix == "mixed":
+            joined.append(mix_vectors(center, context))
+        else:
+            joined.append(center + context)
+    return joined.finish()
+
+
+def mix_vectors(center_vectors: NDArray[np.float32], context_vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Unit center vectors plus CONTEXT_WEIGHT times unit context vectors, (V, D), not scaled to unit length again."""
+    mixed: NDArray[np.float32] = _unit_rows(context_vectors)
+    mixed *= np.float32(CONTEXT_WEIGHT)
+    mixed += _unit_rows(center_vectors)
+    return mixed
 
 
 def read_matrices(folder: Path) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The (V, D) float32 center and context vectors of a finished model."""
-    with safe_open(folder / VECTORS, framework="np") as file:
-        return file.get_tensor("center_vectors"), file.get_tensor("context_vectors")
+    """The (V, D) float32 center and context vectors of a finished model, mapped and read-only."""
+    return _read_tensor(folder, "center_vectors"), _read_tensor(folder, "context_vectors")
 
 
 def read_optimizer(folder: Path) -> dict[str, NDArray[np.float32]]:
     """The other arrays of a finished model, by name."""
     with safe_open(folder / VECTORS, framework="np") as file:
-        return {name: file.get_tensor(name) for name in file.keys() if name not in (*MATRICES, FUSED)}  # noqa: SIM118
+        names = [name for name in file.keys() if name not in (*MATRICES, FUSED)]  # noqa: SIM118
+    return {name: map_tensor(folder / VECTORS, name) for name in names}
 
 
 def _read_tensor(folder: Path, name: str) -> NDArray[np.float32]:
-    with safe_open(folder / VECTORS, framework="np") as file:
-        values: NDArray[np.float32] = file.get_tensor(name)
+    # Opening checks the header against the size of the file.
+    with safe_open(folder / VECTORS, framework="np"):
+        values: NDArray[np.float32] = map_tensor(folder / VECTORS, name)
     return values
 
 
@@ -130,20 +165,5 @@ def _unit_rows(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _write(path: Path, matrices: Checkpoint, header: dict[str, str]) -> None:
-    """Write the safetensors format in blocks of rows: the library's writer would hold two more copies of each matrix.
-
-    Source: https://github.com/huggingface/safetensors, "Format": the header's length, the header as JSON, the values.
-    """
     tensors = dict(zip(MATRICES, (matrices.center_vectors, matrices.context_vectors), strict=True)) | matrices.optimizer
-    entries: dict[str, Any] = {"__metadata__": header} if header else {}
-    end = 0
-    for name, matrix in tensors.items():
-        start, end = end, end + 4 * matrix.size
-        entries[name] = {"dtype": "F32", "shape": matrix.shape, "data_offsets": (start, end)}
-    text = json.dumps(entries).encode()
-    text += b" " * (-len(text) % 8)  # values are aligned to 8 bytes
-    with path.open("wb") as file:
-        file.write(len(text).to_bytes(8, "little") + text)
-        for matrix in tensors.values():
-            for first in range(0, len(matrix), ROWS_PER_WRITE):
-                file.write(np.ascontiguousarray(matrix[first : first + ROWS_PER_WRITE], "<f4").data)
+    write_tensors(path, tensors, header)

@@ -21,6 +21,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from storage.errors import ReleaseError
+from storage.large_arrays import block_rows, row_blocks
 from storage.models.rows import ComparedWordRow, EvaluationRow, Row
 from storage.releases.documents import DocumentRows, write_documents
 from storage.releases.macro_parts import Shape
@@ -38,7 +39,7 @@ from storage.releases.schema import (
     sql_values,
 )
 from storage.releases.text_tokens import tokenizer_in_sql
-from storage.vectors.tables import ranked_rows, write_row_groups
+from storage.vectors.tables import ranked_rows, ranked_schema, write_row_groups
 
 # Read by DuckDB 1.4 and all later versions, and the first whose stale write-ahead logs are refused, not replayed.
 # The macros need OLDEST_DUCKDB: earlier ones cannot bind a macro with two common table expressions.
@@ -48,6 +49,9 @@ OLDEST_DUCKDB = "1.4.2"
 # for a third of a scan: 13.0 instead of 10.1 ms; 6,144 took 13.9.
 ROW_GROUP_SIZE = 20_480
 BLOCK_ROWS = 100_000
+# Memory of DuckDB while a release is written: pages it can write back, and the index of words, which it cannot.
+WRITE_MEMORY_BYTES = 1 << 29
+INDEX_BYTES_PER_WORD = 400
 # float32 sums over 1,024 dimensions stay within 1e-5 of one; a vector that was not normalised does not.
 UNIT_TOLERANCE = 1e-4
 FLOAT32_UNIT = 2e-7
@@ -98,10 +102,8 @@ class ReleaseContent:
     @cached_property
     def lengths(self) -> NDArray[np.float64]:
         """(V,) lengths of the vectors, computed once for checksum, database and Parquet copy. Raises ReleaseError."""
-        blocks = range(0, len(self.words), BLOCK_ROWS)
-        return np.concatenate(
-            [row_lengths(self.vectors[i : i + BLOCK_ROWS], self.words[i : i + BLOCK_ROWS]) for i in blocks]
-        )
+        blocks = row_blocks(self.vectors, release_block_rows(self.vectors.shape[1]))
+        return np.concatenate([row_lengths(block, self.words[start : start + len(block)]) for start, block in blocks])
 
 
 def vectors_table(row: ReleaseRow) -> str:
@@ -117,6 +119,11 @@ def vectors_table(row: ReleaseRow) -> str:
     identity = f"{row.table_name}\0{number}\0{row.sha256}"
     readable = row.table_name.replace("-", "_")
     return f"word_vectors_{readable}_{number}_{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
+
+
+def release_block_rows(dimension: int) -> int:
+    """Rows of a release that are handled at once."""
+    return min(BLOCK_ROWS, block_rows(dimension))
 
 
 def word_weight(counts: NDArray[np.int64]) -> str:
@@ -143,7 +150,10 @@ def write_release_file(path: Path, table_name: str, version: int | None, content
         sha256=content_sha256(content),
     )
     # Data that does not fit into memory spills into the file's folder, where the next publish cleans up.
-    with duckdb.connect(config={"temp_directory": str(path.with_suffix(".spill"))}) as connection:
+    memory = WRITE_MEMORY_BYTES + INDEX_BYTES_PER_WORD * len(content.words)
+    with duckdb.connect(
+        config={"temp_directory": str(path.with_suffix(".spill")), "memory_limit": f"{memory}B"}
+    ) as connection:
         connection.execute("SET enable_progress_bar = false")
         # The size of row groups can only be given here. The name is not kept in the file.
         connection.execute(
@@ -216,7 +226,7 @@ def content_sha256(content: ReleaseContent) -> str:
         digest.update(word_bytes(content.words[start : start + BLOCK_ROWS]))
     digest.update(np.ascontiguousarray(content.counts, dtype="<i8").tobytes())
     for _, vectors in _unit_blocks(content):
-        digest.update(vectors.astype("<f4").tobytes())
+        digest.update(vectors.astype("<f4", copy=False).data)
     return digest.hexdigest()
 
 
@@ -244,12 +254,14 @@ def _write_vectors(connection: duckdb.DuckDBPyConnection, table: str, content: R
         )"""
     )
     weight = word_weight(content.counts)
-    connection.execute("BEGIN")
-    for block in _row_blocks(content):
-        connection.register("block", block)
-        connection.execute(f"INSERT INTO {table} SELECT rank, word, count, vector, {weight} FROM block")
-        connection.unregister("block")
-    connection.execute("COMMIT")
+    # One reader: DuckDB would keep every block that is registered in a transaction until its end.
+    batches = (batch for block in _row_blocks(content) for batch in block.to_batches())
+    connection.register("blocks", pa.RecordBatchReader.from_batches(ranked_schema(dimension), batches))
+    # Several threads would write row groups that do not fit together, and then write them again: twice the file.
+    connection.execute("SET threads = 1")
+    connection.execute(f"INSERT INTO {table} SELECT rank, word, count, vector, {weight} FROM blocks")
+    connection.execute("RESET threads")
+    connection.unregister("blocks")
     connection.execute(f"CREATE VIEW word_vectors AS SELECT rank, word, count, vector, weight FROM {table}")
     connection.execute(f"COMMENT ON TABLE {table} IS 'The words and their vectors; word_vectors is its stable name'")
     connection.execute(
@@ -286,9 +298,8 @@ def _row_blocks(content: ReleaseContent) -> Iterator[pa.Table]:
 
 def _unit_blocks(content: ReleaseContent) -> Iterator[tuple[int, NDArray[np.float32]]]:
     """The unit vectors in blocks of at most BLOCK_ROWS rows, each with the number of its first row."""
-    for start in range(0, len(content.words), BLOCK_ROWS):
-        stop = start + BLOCK_ROWS
-        yield start, _scaled(content.vectors[start:stop], content.lengths[start:stop])
+    for start, block in row_blocks(content.vectors, release_block_rows(content.vectors.shape[1])):
+        yield start, _scaled(block, content.lengths[start : start + len(block)])
 
 
 def _insert(connection: duckdb.DuckDBPyConnection, table: str, rows: Sequence[Row]) -> None:

@@ -7,8 +7,10 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from storage.errors import GateRefusedError, SettingsError, VectorFileError
+from storage.large_arrays import RowBuffer, row_blocks
 from storage.layout import Workspace, checked_table_name
 from storage.releases.file import ReleaseContent, content_sha256
 from storage.releases.ngrams import NgramContent
@@ -214,7 +216,7 @@ def _usable_rows(found: FoundVectors, skip_bad_rows: bool) -> tuple[WordVectors,
         kept = np.ones(len(read.words), dtype=np.bool_)
         kept[[fault.row for fault in faults]] = False
         words = [word for word, keep in zip(read.words, kept, strict=True) if keep]
-        read = WordVectors(words, read.vectors[kept], read.counts[kept])
+        read = WordVectors(words, _kept_rows(read.vectors, kept), read.counts[kept])
     rising = np.flatnonzero(np.diff(read.counts) > 0)
     if len(rising):
         raise VectorFileError(
@@ -222,6 +224,13 @@ def _usable_rows(found: FoundVectors, skip_bad_rows: bool) -> tuple[WordVectors,
             "it; sort the rows, the most frequent word first"
         )
     return read, faults
+
+
+def _kept_rows(vectors: NDArray[np.float32], kept: NDArray[np.bool_]) -> NDArray[np.float32]:
+    rows = RowBuffer(vectors.shape[1])
+    for start, block in row_blocks(vectors):
+        rows.append(block[kept[start : start + len(block)]])
+    return rows.finish()
 
 
 def _provenance(found: FoundVectors, settings: Mapping[str, object]) -> Provenance:

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from storage.corpus.downloads import download_of, fetch
 from storage.corpus.object_stores import fetch_objects, is_object_address
 from storage.errors import CorpusError, ReleaseError, SettingsError
+from storage.large_arrays import write_array
 from storage.layout import Workspace, cache_folder, resolve_workspace
 from storage.redaction import without_credentials
 from storage.releases.file import SIF_A, WEIGHTS_SINCE
@@ -26,7 +27,7 @@ from storage.releases.history import choose_release
 from storage.releases.mirror import DATABASE, INDEX, MirrorIndex
 from storage.releases.opening import open_release, read_release_row, read_rows
 from storage.releases.querying import composes_words, published_file
-from storage.releases.reader import read_trained_tokenizer, setting_values
+from storage.releases.reader import read_all_vectors, read_trained_tokenizer, setting_values
 from storage.releases.schema import ReleaseRow, SettingRow
 
 logger = logging.getLogger(__name__)
@@ -157,14 +158,13 @@ def _mapped_vectors(connection: duckdb.DuckDBPyConnection, row: ReleaseRow) -> N
     mapped = _map_file(path, (row.rows, row.dimension))
     if mapped is not None:
         return mapped
-    vectors = connection.sql("SELECT vector FROM word_vectors ORDER BY rank").to_arrow_table()["vector"]
-    matrix: NDArray[np.float32] = vectors.combine_chunks().flatten().to_numpy().reshape(-1, row.dimension)
+    matrix = read_all_vectors(connection, row)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # Named by a random suffix: another process may write the same file now.
         with NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
             try:
-                np.save(file, matrix, allow_pickle=False)
+                write_array(file, matrix)
                 file.flush()
                 os.fsync(file.fileno())
                 Path(file.name).replace(path)

@@ -19,9 +19,16 @@ from storage.releases.schema import FORMAT_VERSION, ReleaseRow
 AnyRow = TypeVar("AnyRow", bound=Row)
 
 
+# Without a limit DuckDB keeps what a scan has read, up to four fifths of the machine's memory.
+SCAN_MEMORY = "1GiB"
+
+
 @contextmanager
-def open_release(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A read-only connection to a release file. Raises ReleaseError where it, or a query, cannot be read."""
+def open_release(path: Path, *, scan: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A read-only connection to a release file. Raises ReleaseError where it, or a query, cannot be read.
+
+    scan: the whole file is read once, so that there is no use in keeping it in memory.
+    """
     if path.exists() and not path.is_file():
         raise ReleaseError(f"{path} cannot be read as a release: it is no regular file")
     try:
@@ -30,6 +37,8 @@ def open_release(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
             # In Jupyter without ipywidgets it draws none, and refuses the setting.
             with suppress(duckdb.InvalidInputException):
                 connection.execute("SET enable_progress_bar = false")
+            if scan:
+                connection.execute(f"SET memory_limit = '{SCAN_MEMORY}'")
             yield connection
     except duckdb.Error as error:
         raise ReleaseError(f"{path} cannot be read as a release: {_reason(path, error)}") from error

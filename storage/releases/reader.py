@@ -2,15 +2,17 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from storage.errors import ReleaseError
+from storage.large_arrays import RowBuffer
 from storage.models.rows import ComparedWordRow, EvaluationRow
 from storage.releases.documents import check_documents, stored_documents
 from storage.releases.file import (
@@ -18,12 +20,13 @@ from storage.releases.file import (
     UNIT_TOLERANCE,
     WEIGHTS_SINCE,
     ReleaseContent,
+    release_block_rows,
     vectors_table,
     word_bytes,
     word_weight,
 )
 from storage.releases.macros import MACROS
-from storage.releases.ngrams import read_ngrams
+from storage.releases.ngrams import NgramContent, read_ngrams
 from storage.releases.opening import open_release, read_release_row, read_rows
 from storage.releases.schema import GateRow, Provenance, ReleaseRow, SettingRow, TrainingRow, quoted
 from storage.vectors.formats import WordVectors
@@ -39,7 +42,8 @@ def stored_sha256(connection: duckdb.DuckDBPyConnection, row: ReleaseRow) -> str
     for counts in _column_blocks(connection, row, "count"):
         digest.update(counts.to_numpy().astype("<i8").tobytes())
     for vectors in _column_blocks(connection, row, "vector"):
-        digest.update(vectors.combine_chunks().flatten().to_numpy().astype("<f4").tobytes())
+        for chunk in vectors.chunks:
+            digest.update(chunk.flatten().to_numpy().astype("<f4", copy=False).data)
     return digest.hexdigest()
 
 
@@ -64,21 +68,36 @@ def read_words(
     return WordVectors(rows["word"].to_pylist(), vectors, rows["count"].to_numpy())
 
 
+def read_all_words(connection: duckdb.DuckDBPyConnection, row: ReleaseRow) -> WordVectors:
+    """All words of a release with counts and unit vectors, most frequent first, read block by block."""
+    words: list[str] = []
+    counts = [np.empty(0, np.int64)]
+    for block in _column_blocks(connection, row, "word"):
+        words += block.to_pylist()
+    counts += [block.to_numpy() for block in _column_blocks(connection, row, "count")]
+    return WordVectors(words, read_all_vectors(connection, row), np.concatenate(counts))
+
+
+def read_all_vectors(connection: duckdb.DuckDBPyConnection, row: ReleaseRow) -> NDArray[np.float32]:
+    """The (V, D) unit vectors of a release, most frequent word first, read block by block."""
+    vectors = RowBuffer(row.dimension)
+    for block in _column_blocks(connection, row, "vector"):
+        for chunk in block.chunks:
+            vectors.append(chunk.flatten().to_numpy())
+    return vectors.finish()
+
+
 def read_content(path: Path) -> ReleaseContent:
     """Everything that went into a release file. Written again it has the same checksum."""
-    with open_release(path) as connection:
+    with open_release(path, scan=True) as connection:
         row = read_release_row(connection, path)
-        vectors = np.empty((row.rows, row.dimension), dtype=np.float32)
-        start = 0
-        for block in _column_blocks(connection, row, "vector"):
-            vectors[start : start + len(block)] = block.combine_chunks().flatten().to_numpy().reshape(len(block), -1)
-            start += len(block)
         settings = read_rows(connection, "settings", SettingRow)
         values = setting_values(settings)
+        stored = read_all_words(connection, row)
         return ReleaseContent(
-            words=[word for block in _column_blocks(connection, row, "word") for word in block.to_pylist()],
-            counts=np.concatenate([block.to_numpy() for block in _column_blocks(connection, row, "count")]),
-            vectors=vectors,
+            words=stored.words,
+            counts=stored.counts,
+            vectors=stored.vectors,
             provenance=Provenance(**row.model_dump(include=set(Provenance.model_fields))),
             training=read_rows(connection, "training", TrainingRow),
             evaluation=read_rows(connection, "evaluation", EvaluationRow),
@@ -89,10 +108,19 @@ def read_content(path: Path) -> ReleaseContent:
             settings=values,
             tokenizer=_trained_tokenizer(connection),
             documents=stored_documents(connection, path),
-            ngrams=read_ngrams(
-                connection, values.get("training.minimum_ngram", 0), values.get("training.maximum_ngram", 0)
-            ),
+            ngrams=_ngrams(connection, values),
         )
+
+
+def read_release_ngrams(path: Path) -> NgramContent | None:
+    """What a release composes unknown words of, None if it does not."""
+    with open_release(path) as connection:
+        return _ngrams(connection, setting_values(read_rows(connection, "settings", SettingRow)))
+
+
+def _ngrams(connection: duckdb.DuckDBPyConnection, settings: Mapping[str, Any]) -> NgramContent | None:
+    lengths = (settings.get("training.minimum_ngram", 0), settings.get("training.maximum_ngram", 0))
+    return read_ngrams(connection, *lengths)
 
 
 def read_trained_tokenizer(path: Path) -> str | None:
@@ -116,7 +144,7 @@ def check_release_file(path: Path) -> ReleaseRow:
 
     Returns its `release` row. Raises ReleaseError naming the first problem.
     """
-    with open_release(path) as connection:
+    with open_release(path, scan=True) as connection:
         row = read_release_row(connection, path)
         table = vectors_table(row)
         ((count, lowest, highest, off_unit),) = connection.execute(
@@ -159,9 +187,10 @@ def _check_macros(connection: duckdb.DuckDBPyConnection, row: ReleaseRow, path: 
 
 
 def _column_blocks(connection: duckdb.DuckDBPyConnection, row: ReleaseRow, column: str) -> Iterator[pa.ChunkedArray]:
-    for start in range(1, row.rows + 1, BLOCK_ROWS):
+    # Words and counts are short.
+    step = release_block_rows(row.dimension) if column == "vector" else BLOCK_ROWS
+    for start in range(1, row.rows + 1, step):
         # Numbers of our own in the text: with bound ones DuckDB 1.5 builds Python objects on the way, 60 times slower.
         yield connection.sql(
-            f"SELECT {column} FROM {vectors_table(row)} "
-            f"WHERE rank BETWEEN {start} AND {start + BLOCK_ROWS - 1} ORDER BY rank"
+            f"SELECT {column} FROM {vectors_table(row)} WHERE rank BETWEEN {start} AND {start + step - 1} ORDER BY rank"
         ).to_arrow_table()[column]

@@ -15,7 +15,7 @@ from storage.layout import Workspace
 from storage.models.matrices import VECTORS, read_matrices, read_optimizer
 from storage.named_paths import named_path
 from storage.releases.opening import open_release, read_release_row
-from storage.releases.reader import read_words
+from storage.releases.reader import read_all_words
 from storage.releases.records import Release
 from storage.stages import MANIFEST
 
@@ -89,6 +89,6 @@ def read_start(start: StartPoint) -> StartVectors:
         center_vectors, context_vectors = read_matrices(start.model)
         words, optimizer = read_vocabulary(start.vocabulary).words, read_optimizer(start.model)
         return StartVectors(words, center_vectors, context_vectors, optimizer)
-    with open_release(start.release) as connection:
-        found = read_words(connection)
+    with open_release(start.release, scan=True) as connection:
+        found = read_all_words(connection, read_release_row(connection, start.release))
     return StartVectors(found.words, found.vectors, None, {})

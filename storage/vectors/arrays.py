@@ -13,16 +13,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors import safe_open
 
+from storage.large_arrays import MOST_BYTES_IN_MEMORY, as_float32, write_array
+from storage.safetensors_files import TYPES, map_tensor, write_tensors
 from storage.vectors.formats import WordVectors, decoded, unknown_counts
 
 NUMPY_FILE = "vectors.npy"
 SAFETENSORS_FILE = "vectors.safetensors"
 VOCABULARY_FILE = "vocabulary.json"
 TENSOR = "vectors"
-READ_TYPES = {"F64", "F32", "F16", "I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8"}
 WITH_NUMBER = re.compile(rb"([^ \t]+)[ \t]([0-9]{1,18})")
 # Searched in the folder of the array, in this order.
 WORDS_FILES = (VOCABULARY_FILE, "words.json", "words.txt", "vocab.json", "vocab.txt")
@@ -42,7 +42,6 @@ def find_words_file(array: Path) -> Path:
 
 def read_numpy(path: Path, words_file: Path) -> WordVectors:
     """An (R, D) array of numbers and its R words. Raises ValueError if their lengths differ."""
-    # Memory-mapped, so that converting to float32 doesn't hold the array twice.
     return _joined(np.lib.format.open_memmap(path, mode="r"), words_file)
 
 
@@ -59,24 +58,15 @@ def read_safetensors(path: Path, words_file: Path) -> WordVectors:
 def read_tensor(file: Any, path: Path, name: str) -> NDArray[Any]:  # noqa: ANN401  # an open file of safetensors
     """A tensor of numbers in an open file. Raises ValueError for a type that has no float32."""
     kind = file.get_slice(name).get_dtype()
-    if kind == "BF16":
-        return _read_bfloat16(path, name)
-    if kind not in READ_TYPES:
+    if kind not in TYPES:
         raise ValueError(f"its tensor {name!r} has type {kind}; save it as float32, float16 or bfloat16")
-    values: NDArray[Any] = file.get_tensor(name)
-    return values
-
-
-def _read_bfloat16(path: Path, name: str) -> NDArray[np.float32]:
-    """A bfloat16 tensor. NumPy lacks the type: it is the upper half of a float32."""
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        tensor = json.loads(file.read(length))[name]
-    start, end = tensor["data_offsets"]
-    halves = np.memmap(path, "<u2", "r", offset=8 + length + start, shape=((end - start) // 2,))
-    numbers = halves.astype(np.uint32)
+    values = map_tensor(path, name)
+    if kind != "BF16":
+        return values
+    # NumPy lacks the type: it is the upper half of a float32.
+    numbers = values.astype(np.uint32)
     numbers <<= 16
-    return numbers.view(np.float32).reshape(tensor["shape"])
+    return numbers.view(np.float32)
 
 
 def write_numpy(
@@ -87,7 +77,8 @@ def write_numpy(
     facts: Mapping[str, str],
 ) -> None:
     """Write `vectors.npy` and `vocabulary.json` to a folder. facts: metadata for the vocabulary."""
-    np.save(folder / NUMPY_FILE, vectors, allow_pickle=False)
+    with (folder / NUMPY_FILE).open("wb") as file:
+        write_array(file, vectors)
     _write_vocabulary(folder, words, counts, facts)
 
 
@@ -99,11 +90,7 @@ def write_safetensors(
     facts: Mapping[str, str],
 ) -> None:
     """Write `vectors.safetensors` and `vocabulary.json` to a folder. facts: metadata for both."""
-    try:
-        save_file({TENSOR: np.ascontiguousarray(vectors)}, folder / SAFETENSORS_FILE, metadata=dict(facts))
-    except SafetensorError as error:
-        # The library wraps every failure; here only the disk can fail.
-        raise OSError(str(error)) from error
+    write_tensors(folder / SAFETENSORS_FILE, {TENSOR: vectors}, facts)
     _write_vocabulary(folder, words, counts, facts)
 
 
@@ -115,15 +102,16 @@ def _write_vocabulary(folder: Path, words: Sequence[str], counts: NDArray[np.int
 def _joined(vectors: NDArray[Any], words_file: Path) -> WordVectors:
     if vectors.ndim != 2 or not np.issubdtype(vectors.dtype, np.number) or np.iscomplexobj(vectors):
         raise ValueError(f"it contains {vectors.dtype} values of shape {vectors.shape}, not a real 2-D array")
-    words, counts = _read_words(words_file)
+    words, counts = read_words_file(words_file)
     if len(words) != len(vectors):
         raise ValueError(f"it contains {len(vectors)} vectors, but {words_file} contains {len(words)} words")
     # Values out of float32 range become infinite, and their rows are reported as unusable.
-    with np.errstate(over="ignore"):
-        return WordVectors(words, np.array(vectors, dtype=np.float32, order="C"), counts)
+    numbers = as_float32(vectors)
+    # A small table does not depend on what becomes of its file.
+    return WordVectors(words, np.array(numbers) if numbers.nbytes <= MOST_BYTES_IN_MEMORY else numbers, counts)
 
 
-def _read_words(path: Path) -> tuple[list[str], NDArray[np.int64]]:
+def read_words_file(path: Path) -> tuple[list[str], NDArray[np.int64]]:
     """Words and counts of a file in one of the forms in the module docstring."""
     data = path.read_bytes()
     if path.suffix != ".json":

@@ -13,6 +13,7 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
+from storage.large_arrays import RowBuffer, row_blocks
 from storage.vectors.formats import WordVectors, decoded, opened, unknown_counts
 from storage.vectors.text import parse_header
 
@@ -55,8 +56,9 @@ def read_binary(path: Path) -> WordVectors:
 def write_binary(file: IO[bytes], words: Sequence[str], vectors: NDArray[np.float32]) -> None:
     """Write (V, D) vectors in word2vec's binary format, as gensim does: no newline after a row."""
     file.write(b"%d %d\n" % vectors.shape)
-    for word, vector in zip(words, vectors.astype("<f4", copy=False), strict=True):
-        file.write(word.encode() + b" " + vector.tobytes())
+    for start, block in row_blocks(vectors):
+        for word, vector in zip(words[start : start + len(block)], block.astype("<f4", copy=False), strict=True):
+            file.write(word.encode() + b" " + vector.tobytes())
 
 
 def guess_dimension(data: bytes) -> int:
@@ -100,8 +102,7 @@ def _read_rows(file: IO[bytes], buffer: bytes, read_bytes: int, rows: int | None
     size = dimension * FLOAT_BYTES
     words: list[bytes] = []
     offsets = array("q")
-    # Grows in place, so that a large file needs only one table.
-    numbers = bytearray()
+    numbers = RowBuffer(dimension)
     position = 0
     has_newlines = False
     while rows is None or len(words) < rows:
@@ -125,7 +126,7 @@ def _read_rows(file: IO[bytes], buffer: bytes, read_bytes: int, rows: int | None
             raise _misaligned(len(words), read_bytes + position)
         words.append(word)
         offsets.append(read_bytes + position)
-        numbers += buffer[end + 1 : end + 1 + size]
+        numbers.append(buffer[end + 1 : end + 1 + size])
         position = end + 1 + size
     if rows is not None and len(words) < rows:
         raise ValueError(
@@ -134,7 +135,7 @@ def _read_rows(file: IO[bytes], buffer: bytes, read_bytes: int, rows: int | None
         )
     if (buffer[position:] + file.read(CHUNK_BYTES)).strip(b"\n"):
         raise ValueError(f"unexpected data follows row {len(words)}, at byte {read_bytes + position}")
-    vectors = np.frombuffer(numbers, dtype="<f4").astype(np.float32, copy=False).reshape(len(words), dimension)
+    vectors = numbers.finish()
     texts = decoded(words)
     garbage = _first_garbage(texts, vectors)
     if garbage is not None:
@@ -159,11 +160,16 @@ def _first_garbage(words: Sequence[str], vectors: NDArray[np.float32]) -> int | 
     if not NO_TEXT.search("".join(words)):
         return None
     no_text = [row for row, word in enumerate(words) if NO_TEXT.search(word)]
-    sizes = np.abs(np.nan_to_num(vectors, posinf=np.inf, neginf=np.inf))
-    largest = sizes.max(axis=1)
-    smallest = np.where(sizes == 0, np.inf, sizes).min(axis=1)
+    largest, smallest = np.empty(len(words), np.float32), np.empty(len(words), np.float32)
+    finite = np.empty(len(words), np.bool_)
+    for start, block in row_blocks(vectors):
+        rows = slice(start, start + len(block))
+        finite[rows] = np.isfinite(block).all(axis=1)
+        sizes = np.abs(np.nan_to_num(block, posinf=np.inf, neginf=np.inf))
+        largest[rows] = sizes.max(axis=1)
+        smallest[rows] = np.where(sizes == 0, np.inf, sizes).min(axis=1)
     clean = np.ones(len(words), dtype=np.bool_)
     clean[no_text] = False
     usual = np.median(largest[clean]) if clean.any() else 1.0
-    wild = ~np.isfinite(vectors).all(axis=1) | ~(largest <= WILD * usual) | (smallest < usual / WILD / WILD)
+    wild = ~finite | ~(largest <= WILD * usual) | (smallest < usual / WILD / WILD)
     return next((row for row in no_text if wild[row] or (row and wild[row - 1])), None)

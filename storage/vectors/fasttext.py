@@ -12,6 +12,7 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
+from storage.large_arrays import row_blocks, write_rows
 from storage.vectors.formats import Ngrams, WordVectors
 
 MAGIC, VERSION = 793712314, 12
@@ -75,13 +76,12 @@ def write_fasttext(
     for word, count in zip(words, counts.tolist(), strict=True):
         file.write(word.encode() + b"\0" + struct.pack("<qb", count, 0))
     file.write(struct.pack("<?2q", False, rows + buckets, dimension))
-    for start in range(0, rows, ROWS_PER_WRITE):
-        block = vectors[start : start + ROWS_PER_WRITE]
+    for start, block in row_blocks(vectors, ROWS_PER_WRITE):
         if ngrams is not None:
             block = own_rows(words[start : start + ROWS_PER_WRITE], block, ngrams)
-        file.write(block.astype("<f4").tobytes())
+        file.write(block.astype("<f4").data)
     if ngrams is not None:
-        file.write(ngrams.vectors.astype("<f4").tobytes())
+        write_rows(file, ngrams.vectors)
     file.write(struct.pack("<?2q", False, rows, dimension))
     for start in range(0, rows, ROWS_PER_WRITE):
         file.write(bytes(4 * dimension * min(ROWS_PER_WRITE, rows - start)))

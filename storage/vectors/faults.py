@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from storage.large_arrays import row_blocks
 from storage.vectors.formats import WordVectors
 
 # Rows checked at a time, so that a large table isn't copied as a whole.
-CHECKED_ROWS = 1 << 16
+CHECKED_ROWS = 1 << 14
 # Below DuckDB's limit for index keys; no real word comes close.
 LONGEST_WORD_BYTES = 1 << 16
 
@@ -24,8 +25,7 @@ class RowFault:
 
 def vector_faults(vectors: NDArray[np.float32]) -> Iterator[RowFault]:
     """The rows of an (R, D) table that are all zeros or not finite, in order."""
-    for start in range(0, len(vectors), CHECKED_ROWS):
-        block = vectors[start : start + CHECKED_ROWS]
+    for start, block in row_blocks(vectors, CHECKED_ROWS):
         for row in np.flatnonzero(~np.isfinite(block).all(axis=1) | ~block.any(axis=1)):
             reason = "NaN or infinite values" if block[row].any() else "only zeros"
             yield RowFault(start + int(row), f"its vector contains {reason}")

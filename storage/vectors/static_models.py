@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors import safe_open
 
+from storage.safetensors_files import write_tensors
 from storage.vectors.arrays import read_tensor
 from storage.vectors.formats import WordVectors, unknown_counts
 
@@ -107,15 +107,11 @@ def write_static_model(
     }
     for name, content in ((TOKENIZER_FILE, tokenizer), (CONFIG_FILE, config), (MODULES_FILE, MODULES)):
         (folder / name).write_text(json.dumps(content, ensure_ascii=False) + "\n", encoding="utf-8")
-    tensors = {
-        TENSORS[0]: np.vstack([vectors, np.zeros((1, vectors.shape[1]), np.float32)]),
+    tensors: dict[str, NDArray[np.float32] | tuple[NDArray[np.float32], ...]] = {
+        TENSORS[0]: (vectors, np.zeros((1, vectors.shape[1]), np.float32)),
         WEIGHTS: np.append(weights, np.float32(0)).astype(np.float32),
     }
-    try:
-        save_file(tensors, folder / STATIC_FILE, metadata=dict(facts))
-    except SafetensorError as error:
-        # The library wraps every failure; here only the disk can fail.
-        raise OSError(str(error)) from error
+    write_tensors(folder / STATIC_FILE, tensors, facts)
 
 
 def _read_tokens(path: Path) -> dict[int, str]:

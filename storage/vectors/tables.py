@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pyarrow as pa
@@ -10,6 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from storage.large_arrays import RowBuffer, row_blocks
 from storage.vectors.formats import WordVectors, unknown_counts
 
 logger = logging.getLogger(__name__)
@@ -18,6 +20,9 @@ WORD_COLUMNS = ("word", "words", "token", "text")
 VECTOR_COLUMNS = ("vector", "vectors", "embedding", "embeddings")
 COUNT_COLUMN = "count"
 BLOCK_NUMBERS = 1 << 22
+# Rows read at once, 20 MB at 300 dimensions.
+BATCH_ROWS = 1 << 14
+READ_BUFFER_BYTES = 1 << 20
 # The columns of a published table; vectors are plain lists, because many readers don't support fixed-size lists.
 SCHEMA = pa.schema(
     [
@@ -34,21 +39,29 @@ def read_parquet(path: Path) -> WordVectors:
 
     Raises ValueError if there are no such columns, or the vectors differ in length.
     """
-    with pq.ParquetFile(path) as file:
+    # With buffers of its own size the reader would hold all of the file in the end.
+    with pq.ParquetFile(path, pre_buffer=False, buffer_size=READ_BUFFER_BYTES) as file:
         schema = file.schema_arrow
         word = _column(schema, WORD_COLUMNS, _is_text, "words")
         vector = _column(schema, VECTOR_COLUMNS, _is_vector, "vectors")
         has_counts = schema.names.count(COUNT_COLUMN) == 1 and _is_number(schema.field(COUNT_COLUMN).type)
         if COUNT_COLUMN in schema.names and not has_counts:
             logger.warning("%s: ignoring the column %r: it is not numeric, or appears twice", path, COUNT_COLUMN)
-        table = file.read(columns=[word, vector, *([COUNT_COLUMN] if has_counts else [])])
-    words = table.column(word).cast(pa.string())
-    if words.null_count:
-        raise ValueError(f"column {word!r} has {words.null_count} rows without a word")
-    counts = unknown_counts(len(words))
-    if has_counts:
-        counts = _counts(table.column(COUNT_COLUMN))
-    return WordVectors(words.to_pylist(), _matrix(table.column(vector), vector), counts)
+        words: list[str | None] = []
+        counts: list[NDArray[np.int64]] = []
+        dimension, vectors = 0, RowBuffer(0)
+        for batch in file.iter_batches(BATCH_ROWS, columns=[word, vector, *([COUNT_COLUMN] if has_counts else [])]):
+            numbers = batch.column(vector)
+            if not words:
+                dimension = int(_lengths(numbers)[0])
+                vectors = RowBuffer(dimension)
+            vectors.append(_matrix(numbers, vector, dimension, len(words)))
+            words += batch.column(word).cast(pa.string()).to_pylist()
+            counts.append(_counts(batch.column(COUNT_COLUMN)) if has_counts else unknown_counts(batch.num_rows))
+    if missing := words.count(None):
+        raise ValueError(f"column {word!r} has {missing} rows without a word")
+    known = cast("list[str]", words)
+    return WordVectors(known, vectors.finish(), np.concatenate([*counts, unknown_counts(0)]))
 
 
 def write_parquet(
@@ -59,10 +72,9 @@ def write_parquet(
     facts: Mapping[str, str],
 ) -> None:
     """Write rank, word, count and vector, as in the published table. facts: metadata of the schema."""
-    block_rows = max(1, BLOCK_NUMBERS // vectors.shape[1])
     blocks = (
-        ranked_rows(start, words[start:stop], counts[start:stop], vectors[start:stop])
-        for start, stop in ((start, start + block_rows) for start in range(0, len(words), block_rows))
+        ranked_rows(start, words[start : start + len(block)], counts[start : start + len(block)], block)
+        for start, block in row_blocks(vectors, max(1, BLOCK_NUMBERS // vectors.shape[1]))
     )
     write_row_groups(path, blocks, facts)
 
@@ -78,10 +90,14 @@ def write_row_groups(path: Path, blocks: Iterable[pa.Table], facts: Mapping[str,
             writer.write_table(block.cast(schema))
 
 
+def ranked_schema(dimension: int) -> pa.Schema:
+    """The schema of `ranked_rows`, whose vectors have a fixed length."""
+    return SCHEMA.set(3, pa.field("vector", pa.list_(pa.float32(), dimension), nullable=False))
+
+
 def ranked_rows(start: int, words: Sequence[str], counts: NDArray[np.int64], vectors: NDArray[np.float32]) -> pa.Table:
     """Rank, word, count and (N, D) vector of N words as an Arrow table. start: words ranked before them."""
     dimension = vectors.shape[1]
-    schema = SCHEMA.set(3, pa.field("vector", pa.list_(pa.float32(), dimension), nullable=False))
     return pa.table(
         [
             pa.array(np.arange(start + 1, start + 1 + len(words), dtype=np.int32)),
@@ -89,14 +105,14 @@ def ranked_rows(start: int, words: Sequence[str], counts: NDArray[np.int64], vec
             pa.array(np.asarray(counts, dtype=np.int64)),
             pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), dimension),
         ],
-        schema=schema,
+        schema=ranked_schema(dimension),
     )
 
 
-def _counts(column: pa.ChunkedArray) -> NDArray[np.int64]:
+def _counts(column: pa.Array) -> NDArray[np.int64]:
     """Numbers of any type as int64, 0 for NULL. Raises ValueError for fractions and negative numbers."""
     try:
-        counts: NDArray[np.int64] = column.cast(pa.int64()).fill_null(0).to_numpy().astype(np.int64)
+        counts: NDArray[np.int64] = column.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
     except pa.ArrowInvalid as error:
         raise ValueError(f"column {COUNT_COLUMN!r} contains numbers that are not counts: {error}") from error
     if len(counts) and counts.min() < 0:
@@ -134,14 +150,19 @@ def _is_vector(kind: pa.DataType) -> bool:
     return any(is_list(kind) for is_list in lists) and bool(pa.types.is_floating(kind.value_type))
 
 
-def _matrix(column: pa.ChunkedArray, name: str) -> NDArray[np.float32]:
-    """Lists of equal length as (R, D) float32."""
-    lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy()
-    dimension = int(lengths[0]) if len(lengths) else 0
+def _lengths(lists: pa.Array) -> NDArray[np.int64]:
+    lengths: NDArray[np.int64] = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
+    return lengths
+
+
+def _matrix(lists: pa.Array, name: str, dimension: int, rows_before: int) -> NDArray[np.float32]:
+    """R lists of equal length as (R, dimension) float32."""
+    lengths = _lengths(lists)
     wrong = np.flatnonzero(lengths != dimension)
     if len(wrong):
         row = int(wrong[0])
-        raise ValueError(f"row {row + 1} of column {name!r} has {lengths[row]} numbers, the first row {dimension}")
-    blocks = [chunk.flatten().cast(pa.float32()).to_numpy(zero_copy_only=False) for chunk in column.chunks]
-    numbers = np.concatenate(blocks) if blocks else np.empty(0, dtype=np.float32)
+        raise ValueError(
+            f"row {rows_before + row + 1} of column {name!r} has {lengths[row]} numbers, the first row {dimension}"
+        )
+    numbers: NDArray[np.float32] = lists.flatten().cast(pa.float32()).to_numpy(zero_copy_only=False)
     return numbers.reshape(len(lengths), dimension)

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 from numpy.typing import NDArray
 
+from storage.large_arrays import RowBuffer, row_blocks
 from storage.vectors.formats import WordVectors, decoded, opened, unknown_counts
 
 BLOCK_BYTES = 1 << 22
@@ -37,14 +38,13 @@ def read_text(path: Path, *, has_header: bool) -> WordVectors:
     Raises ValueError with the first malformed line, or with both numbers if the header disagrees.
     """
     words: list[str] = []
-    # Grows in place, so that a large file needs only one table.
-    numbers = bytearray()
     with opened(path) as file:
         line = file.readline().removeprefix(BYTE_ORDER_MARK)
         pending = [] if has_header else [line, *(file.readline() for _ in range(ROWS_COMPARED))]
         rows, dimension = parse_header(line) if has_header else (None, _dimension(pending))
         first = 2 if has_header else 1
         unclear: dict[int, str] = {}
+        numbers = RowBuffer(dimension)
         while lines := pending + file.readlines(BLOCK_BYTES):
             pending = []
             # Blank lines are ignored at the end of a file, but are errors before another row.
@@ -59,13 +59,12 @@ def read_text(path: Path, *, has_header: bool) -> WordVectors:
             block_words, block, block_unclear = _parse_rows(lines, dimension, first + len(words))
             unclear |= {len(words) + row: reason for row, reason in block_unclear.items()}
             words += block_words
-            numbers += block.tobytes()
+            numbers.append(block)
     if rows is not None and len(words) != rows:
         raise ValueError(
             f"its first line declares {rows} rows, but it has {len(words)}; it may be truncated, or the line is wrong"
         )
-    vectors = np.frombuffer(numbers, dtype=np.float32).reshape(len(words), dimension)
-    return WordVectors(words, vectors, unknown_counts(len(words)), lambda row: f"line {first + row}", unclear)
+    return WordVectors(words, numbers.finish(), unknown_counts(len(words)), lambda row: f"line {first + row}", unclear)
 
 
 def parse_header(line: bytes) -> tuple[int, int]:
@@ -219,12 +218,10 @@ def _blocks(
 ) -> Iterator[tuple[Sequence[str], pa.StringArray]]:
     """Words and their rows of numbers as text, in blocks far below Arrow's limit of 2 GiB."""
     dimension = vectors.shape[1]
-    block_rows = max(1, BLOCK_NUMBERS // dimension)
-    for start in range(0, len(words), block_rows):
-        block = np.ascontiguousarray(vectors[start : start + block_rows], dtype=np.float32)
-        numbers = pc.cast(pa.array(block.reshape(-1)), pa.string())
+    for start, block in row_blocks(vectors, max(1, BLOCK_NUMBERS // dimension)):
+        numbers = pc.cast(pa.array(np.ascontiguousarray(block, dtype=np.float32).reshape(-1)), pa.string())
         rows = pa.FixedSizeListArray.from_arrays(numbers, dimension).cast(pa.list_(pa.string()))
-        yield words[start : start + block_rows], pc.binary_join(rows, delimiter)
+        yield words[start : start + len(block)], pc.binary_join(rows, delimiter)
 
 
 def _write_lines(file: IO[bytes], lines: pa.StringArray) -> None:

@@ -4,7 +4,7 @@ Source: Mikolov et al. 2013, "Distributed Representations of Words and Phrases a
 with gensim's score: (count(a b) - min_count) / (count(a) * count(b)) * (distinct words + distinct pairs).
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,8 @@ from tasks.text.vocabulary import WordCounts
 
 # Distinct pairs in memory, 16 bytes each; beyond this the rarest go, as in word2vec's word2phrase.
 MOST_PAIRS = 1 << 25
+# Keys (P,) int64, ascending, first * words + second, and how often each pair occurs (P,) int64.
+PairCounts = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,13 @@ def find_phrases(counted: WordCounts, token_lists: Iterable[pa.Array], config: T
 
     counted: all words of the text.  token_lists: the text, as arrays of token lists; no pair spans two lists.
     """
+    return choose_phrases(counted, (count_pairs(lists, counted.words) for lists in token_lists), config)
+
+
+def choose_phrases(counted: WordCounts, parts: Iterable[PairCounts], config: TokenizerConfig) -> Phrases:
+    """As find_phrases, from the pairs of each part of the text."""
     size = len(counted.words)
-    keys, counts = _count_pairs(token_lists, counted.words)
+    keys, counts = _sum_pairs(parts)
     first, second = np.divmod(keys, max(1, size))
     scores = (
         (counts - config.phrase_min_count)
@@ -56,6 +63,13 @@ def find_phrases(counted: WordCounts, token_lists: Iterable[pa.Array], config: T
     )
     chosen = scores > config.phrase_threshold
     return Phrases(counted.words, keys[chosen], scores[chosen])
+
+
+def join_all(lists: pa.Array, phrases: Iterable[Phrases], delimiter: str) -> pa.Array:
+    """Token lists with the phrases of several passes joined, one pass after the other."""
+    for found in phrases:
+        lists = join_phrases(lists, found, delimiter)
+    return lists
 
 
 def join_phrases(lists: pa.Array, phrases: Phrases, delimiter: str) -> pa.Array:
@@ -73,12 +87,19 @@ def join_phrases(lists: pa.Array, phrases: Phrases, delimiter: str) -> pa.Array:
     return pa.ListArray.from_arrays(pa.array(before[offsets], pa.int32()), kept)
 
 
-def _count_pairs(token_lists: Iterable[pa.Array], words: pa.Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Keys (P,), ascending, and counts (P,) of neighbouring words."""
+def count_pairs(lists: pa.Array, words: pa.Array) -> PairCounts:
+    """The neighbouring words of token lists."""
+    ids, offsets = _ids(lists, words)
+    keys = _pair_keys(ids, len(words))
+    found, counts = np.unique(keys[(keys >= 0) & ~_last_of_list(len(ids), offsets)], return_counts=True)
+    return found, counts.astype(np.int64)
+
+
+def _sum_pairs(parts: Iterable[PairCounts]) -> PairCounts:
     keys, counts = np.empty(0, np.int64), np.empty(0, np.int64)
-    waiting: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
+    waiting: list[PairCounts] = []
     floor = 0
-    for part in _pairs(token_lists, words):
+    for part in parts:
         waiting.append(part)
         if sum(len(found) for found, _ in waiting) > max(1 << 20, len(keys) // 2):
             keys, counts = _summed([(keys, counts), *waiting])
@@ -90,15 +111,7 @@ def _count_pairs(token_lists: Iterable[pa.Array], words: pa.Array) -> tuple[NDAr
     return _summed([(keys, counts), *waiting])
 
 
-def _pairs(token_lists: Iterable[pa.Array], words: pa.Array) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    for lists in token_lists:
-        ids, offsets = _ids(lists, words)
-        keys = _pair_keys(ids, len(words))
-        found, counts = np.unique(keys[(keys >= 0) & ~_last_of_list(len(ids), offsets)], return_counts=True)
-        yield found, counts.astype(np.int64)
-
-
-def _summed(parts: list[tuple[NDArray[np.int64], NDArray[np.int64]]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _summed(parts: list[PairCounts]) -> PairCounts:
     keys, places = np.unique(np.concatenate([keys for keys, _ in parts]), return_inverse=True)
     counts = np.zeros(len(keys), np.int64)
     np.add.at(counts, places, np.concatenate([counts for _, counts in parts]))

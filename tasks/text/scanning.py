@@ -1,8 +1,8 @@
 """Texts to words in one pass over their UTF-8 bytes, as compiled code.
 
-The kernel cuts at ASCII whitespace, which no word spans. A stretch between whitespace in ASCII, Latin letters with
-accents and usual punctuation is split here; each other distinct stretch is split once per array, by the exact but slow
-rules.
+The kernel cuts at ASCII whitespace, which no word spans. A stretch between whitespace whose characters are letters,
+digits and separators without special rules is split here; each other distinct stretch is split once per array, by the
+exact but slow rules.
 """
 
 # Numba's compiled functions are untyped. The tests check what they return.
@@ -24,13 +24,14 @@ njit: Callable[..., Callable[..., Any]] = numba.njit
 SMALLEST_TABLE = 1 << 14
 BYTES_PER_SLOT = 32
 APOSTROPHE = ord("'")
-# Code points with two bytes in UTF-8 that are split here, up to Latin Extended-B. The lower case of a Latin letter has
-# as many bytes, does not depend on its neighbours, and composes with marks only, which are outside of the range.
-LATIN_END = 0x250
+# Code points of up to three bytes in UTF-8; only the exact rules know longer ones.
+FORMS_END = 1 << 16
 SEPARATES, IS_EXACT = 0, -1
-# The last byte of dashes, quotation marks, bullet and ellipsis: U+2013 to U+2026. U+2018 and U+2019 are apostrophes.
-PUNCTUATION = (0x93, 0x94, 0x95, 0x9C, 0x9D, 0xA2, 0xA6)
-SOFT_HYPHEN, MIDDLE_DOT = 0xAD, 0xB7
+APOSTROPHES = (0x2018, 0x2019, 0xFF07)
+# Signs that join letters of their script, and Hebrew, where quotation marks do. The final sigma depends on its place.
+IN_CONTEXT = (0xB7, 0x2027, 0x3A3, *range(0x590, 0x600), *range(0xFB1D, 0xFB50))
+# The letters of Hangul's syllables compose with each other.
+CONJOINING_JAMO = range(0x1100, 0x1200)
 # Tokens of up to this many bytes are compared as two numbers: the last 8 bytes, and those before with the length.
 SHORT = 15
 LONG = np.uint64(1 << 63)
@@ -48,31 +49,32 @@ def _byte_classes() -> tuple[NDArray[np.bool_], NDArray[np.uint8]]:
     return space, word
 
 
-def _latin_letters() -> NDArray[np.int32]:
-    """The lower-case form of each letter or digit below LATIN_END, SEPARATES or IS_EXACT for the others."""
-    found = np.full(LATIN_END, IS_EXACT, np.int32)
-    for code in range(128, LATIN_END):
-        lower = chr(code).lower()
-        if unicodedata.category(chr(code))[0] not in "LMN":
-            found[code] = SEPARATES
-        elif len(lower) == 1 and 128 <= ord(lower) < LATIN_END and unicodedata.normalize("NFC", lower) == lower:
-            found[code] = ord(lower)
-    # Signs that are invisible, or join words.
-    found[[SOFT_HYPHEN, MIDDLE_DOT]] = IS_EXACT
-    return found
+def _forms() -> NDArray[np.int32]:
+    """The lower-case form of each letter or digit below FORMS_END, APOSTROPHE, SEPARATES or IS_EXACT for the others.
 
-
-def _punctuation() -> NDArray[np.int32]:
-    """What U+2000 to U+203F are, as in `_latin_letters`, by their last byte."""
-    found = np.full(256, IS_EXACT, np.int32)
-    found[list(PUNCTUATION)] = SEPARATES
-    found[[0x98, 0x99]] = APOSTROPHE
+    A form is here only if it has as many bytes as the letter and does not depend on its neighbours. Marks compose with
+    letters, and signs of format join, part or vanish. Characters that Python does not know may be letters in Arrow.
+    """
+    found = np.full(FORMS_END, IS_EXACT, np.int32)
+    for code in range(128, FORMS_END):
+        letter = chr(code)
+        category = unicodedata.category(letter)
+        if category[0] in "ZPS" or category == "Cc":
+            if unicodedata.is_normalized("NFC", letter):
+                found[code] = SEPARATES
+        elif category[0] in "LN":
+            lower = letter.lower()
+            same_size = len(lower.encode()) == len(letter.encode())
+            if len(lower) == 1 and same_size and unicodedata.is_normalized("NFC", lower):
+                found[code] = ord(lower)
+    found[[*IN_CONTEXT, *CONJOINING_JAMO]] = IS_EXACT
+    found[list(APOSTROPHES)] = APOSTROPHE
     return found
 
 
 IS_SPACE, WORD_BYTE = _byte_classes()
+FORMS = _forms()
 _memory = threading.local()
-LATIN, GENERAL_PUNCTUATION = _latin_letters(), _punctuation()
 
 
 def scan_words(texts: pa.Array, exact: Callable[[pa.Array], pa.Array]) -> pa.Array:
@@ -103,7 +105,7 @@ def _split(texts: pa.Array, exact: Callable[[pa.Array], pa.Array], *, whole: boo
     while not fits:
         scratch = _scratch(int(offsets[-1]) - int(offsets[0]), len(texts), slots)
         fits, ids, row_offsets, distinct, starts, foreign = _scan(
-            letters, offsets, IS_SPACE, WORD_BYTE, whole, slots, *scratch
+            letters, offsets, IS_SPACE, WORD_BYTE, FORMS, whole, slots, *scratch
         )
         slots *= 4
     dictionary = _strings(distinct, starts)
@@ -165,24 +167,28 @@ def _may_hold_whitespace(letters: NDArray[np.uint8], start: int, stop: int) -> b
 
 
 @njit(nogil=True, cache=True, inline="always")
-def _letter(letters: NDArray[np.uint8], at: int, word_byte: NDArray[np.uint8]) -> tuple[Any, int]:
+def _letter(
+    letters: NDArray[np.uint8], at: int, word_byte: NDArray[np.uint8], forms: NDArray[np.int32]
+) -> tuple[Any, int]:
     """The character at `at`: its lower-case form, APOSTROPHE, SEPARATES or IS_EXACT; and its bytes."""
     byte = letters[at]
     if byte < 128:
         return (np.int32(APOSTROPHE) if byte == APOSTROPHE else np.int32(word_byte[byte])), 1
     if byte < 0xE0:
-        code = (np.int32(byte & 0x1F) << 6) | np.int32(letters[at + 1] & 0x3F)
-        return (LATIN[code] if code < LATIN_END else np.int32(IS_EXACT)), 2
-    if byte == 0xE2 and letters[at + 1] == 0x80:
-        return GENERAL_PUNCTUATION[letters[at + 2]], 3
-    return np.int32(IS_EXACT), 3
+        return forms[(np.int32(byte & 0x1F) << 6) | np.int32(letters[at + 1] & 0x3F)], 2
+    if byte < 0xF0:
+        middle = np.int32(letters[at + 1] & 0x3F) << 6
+        return forms[(np.int32(byte & 0x0F) << 12) | middle | np.int32(letters[at + 2] & 0x3F)], 3
+    return np.int32(IS_EXACT), 4
 
 
 @njit(nogil=True, cache=True)
-def _is_exact(letters: NDArray[np.uint8], at: int, stop: int, word_byte: NDArray[np.uint8]) -> bool:
+def _is_exact(
+    letters: NDArray[np.uint8], at: int, stop: int, word_byte: NDArray[np.uint8], forms: NDArray[np.int32]
+) -> bool:
     """Whether a stretch has a character that only the exact rules know."""
     while at < stop:
-        code, size = _letter(letters, at, word_byte)
+        code, size = _letter(letters, at, word_byte, forms)
         if code == IS_EXACT:
             return True
         at += size
@@ -191,35 +197,46 @@ def _is_exact(letters: NDArray[np.uint8], at: int, stop: int, word_byte: NDArray
 
 @njit(nogil=True, cache=True)
 def _copy_word(
-    letters: NDArray[np.uint8], at: int, stop: int, word_byte: NDArray[np.uint8], copy: NDArray[np.uint8], length: int
+    letters: NDArray[np.uint8],
+    at: int,
+    stop: int,
+    word_byte: NDArray[np.uint8],
+    forms: NDArray[np.int32],
+    copy: NDArray[np.uint8],
+    length: int,
 ) -> tuple[int, int]:
     """Copy the next word from `at` on to copy[length:]. Returns the position after it and the new length."""
     code, size = SEPARATES, 0
     while at < stop:
-        code, size = _letter(letters, at, word_byte)
+        code, size = _letter(letters, at, word_byte, forms)
         if code not in (SEPARATES, APOSTROPHE):
             break
         at += size
     while at < stop:
-        code, size = _letter(letters, at, word_byte)
+        code, size = _letter(letters, at, word_byte, forms)
         if code == APOSTROPHE:
-            if at + size >= stop or _letter(letters, at + size, word_byte)[0] in (SEPARATES, APOSTROPHE):
+            if at + size >= stop or _letter(letters, at + size, word_byte, forms)[0] in (SEPARATES, APOSTROPHE):
                 break
         elif code == SEPARATES:
             break
         if code < 128:
             copy[length] = code
             length += 1
-        else:
+        elif code < 0x800:
             copy[length] = 0xC0 | (code >> 6)
             copy[length + 1] = 0x80 | (code & 0x3F)
             length += 2
+        else:
+            copy[length] = 0xE0 | (code >> 12)
+            copy[length + 1] = 0x80 | ((code >> 6) & 0x3F)
+            copy[length + 2] = 0x80 | (code & 0x3F)
+            length += 3
         at += size
     return at, length
 
 
 @njit(nogil=True, cache=True)
-def _hash(letters: NDArray[np.uint8], start: int, stop: int) -> np.uint64:
+def byte_hash(letters: NDArray[np.uint8], start: int, stop: int) -> np.uint64:
     """FNV-1a of some bytes."""
     code = np.uint64(14695981039346656037)
     for at in range(start, stop):
@@ -233,6 +250,7 @@ def _scan(
     offsets: NDArray[np.int32],
     is_space: NDArray[np.bool_],
     word_byte: NDArray[np.uint8],
+    forms: NDArray[np.int32],
     whole: bool,
     slots: int,
     ids: NDArray[np.int32],
@@ -265,16 +283,16 @@ def _scan(
             length = used
             # The last 8 bytes of the token, and those before.
             tag, head = np.uint64(0), np.uint64(0)
-            short = True
+            tagged = True
             if at < other_end:
-                short = False
+                tagged = False
                 if other:
                     while at < other_end:
                         distinct[length] = letters[at]
                         length += 1
                         at += 1
                 else:
-                    at, length = _copy_word(letters, at, other_end, word_byte, distinct, length)
+                    at, length = _copy_word(letters, at, other_end, word_byte, forms, distinct, length)
                     if length == used:
                         stretch = at
                         continue
@@ -292,7 +310,6 @@ def _scan(
                     length += 1
                     at += 1
                 other = bool(high >= 128) and _may_hold_whitespace(letters, start, at)
-                short = bool(high < 128)
             else:
                 lower = word_byte[letters[at]]
                 ends_in_space = True
@@ -331,13 +348,17 @@ def _scan(
                     if high >= 128:
                         # Read the whole stretch again, by other rules.
                         at, other_end = stretch, stop
-                        other = _is_exact(letters, stretch, stop, word_byte)
+                        other = _is_exact(letters, stretch, stop, word_byte, forms)
                         continue
                     known_ascii = stop
-            if short and length - used <= SHORT:
+            if length - used <= SHORT:
+                if not tagged:
+                    for copied in range(used, length):
+                        head = (head << np.uint64(8)) | (tag >> np.uint64(56))
+                        tag = (tag << np.uint64(8)) | np.uint64(distinct[copied])
                 head |= np.uint64(length - used) << np.uint64(56)
             else:
-                head, tag = LONG, _hash(distinct, used, length)
+                head, tag = LONG, byte_hash(distinct, used, length)
             slot = ((((head * MIX) ^ tag) * MIX) >> np.uint64(32)) & mask
             found = table[slot]
             while found >= 0:

@@ -2,12 +2,15 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
+
+if TYPE_CHECKING:
+    from tasks.text.looking_up import WordLookup
 
 # Partial counts are merged at this many rows, which keeps memory proportional to the distinct words.
 MERGE_ROWS = 1 << 21
@@ -122,25 +125,19 @@ def noise_probability(counts: NDArray[np.int64], noise_exponent: float) -> NDArr
     return probability
 
 
-def word_array(words: list[str]) -> pa.Array:
-    """Words (V,) as the Arrow array that `token_ids` expects."""
-    return pa.array(words, pa.string())
-
-
-def token_ids(token_lists: pa.Array, words: pa.Array) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+def token_ids(token_lists: pa.Array, known: "WordLookup") -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """Replace each token by its id and drop tokens outside the vocabulary.
 
-    token_lists: (R,) lists of strings, dictionary-encoded or not.  words: (V,) strings, token_id = position.
+    token_lists: (R,) lists of strings, dictionary-encoded or not.
     Returns the ids (N,) int32 of all rows, and offsets (R + 1,) int64: row r is ids[offsets[r]:offsets[r + 1]].
     """
+    # Deferred: Numba takes half a second to import, and most commands encode nothing.
+    from tasks.text.looking_up import keep_known
+
     flat = token_lists.flatten()
     tokens = flat if pa.types.is_dictionary(flat.type) else flat.dictionary_encode()
-    known = pc.index_in(tokens.dictionary, value_set=words).fill_null(-1).to_numpy()
-    ids = known[tokens.indices.to_numpy()].astype(np.int32, copy=False)
-    is_known = ids >= 0
-    before = np.concatenate([[0], np.cumsum(is_known, dtype=np.int64)])
-    lengths = token_lists.value_lengths().to_numpy()
-    return ids[is_known], before[np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])]
+    ends = np.cumsum(token_lists.value_lengths().to_numpy(), dtype=np.int64)
+    return keep_known(tokens.indices.to_numpy(), known.ids(tokens.dictionary), ends)
 
 
 def _counts_table(words: pa.Array | list[str], counts: NDArray[np.int64] | list[int]) -> pa.Table:

@@ -10,15 +10,18 @@ from tasks.trainers.bookkeeping import MODELS, first_learning_rate
 from tasks.trainers.config import (
     DistilledConfig,
     FastTextConfig,
+    SharedWindowConfig,
     SkipGramConfig,
     TrainerConfig,
     TrainingConfig,
     WindowConfig,
 )
-from tasks.trainers.gpu.status import device_name, memory_obstacle, obstacle
+from tasks.trainers.gpu.status import device_name, gpu_count, memory_obstacle, obstacle
 from tasks.trainers.interface import ChunkSource, TrainingState, TrainingStep, Vocabulary
 from tasks.trainers.sampling import default_buckets
 
+# Every program of the GPU kernel goes over all words that the windows of its tile may reach.
+LARGEST_GPU_RADIUS = 50
 BackendName = Literal["triton", "numba", "torch"]
 
 
@@ -104,10 +107,16 @@ def _misfit(backend: Backend, config: TrainerConfig, words: int | None) -> str |
 
 
 def resolve_workers(config: TrainerConfig) -> int:
-    """Number of training threads: as set, else every core that this process may use."""
+    """Number of training threads of a process: as set, else every core, divided among the processes of this host."""
     if config.workers is not None:
         return config.workers
-    return available_cores()
+    return max(1, available_cores() // _local_processes(config))
+
+
+def _local_processes(config: TrainerConfig) -> int:
+    """How many processes train on this host: as torchrun says, if it has started this one, else all."""
+    processes = config.processes if isinstance(config, SharedWindowConfig) else 1
+    return min(processes, int(os.environ.get("LOCAL_WORLD_SIZE", processes)))
 
 
 def available_cores() -> int:
@@ -171,8 +180,12 @@ def _triton_status() -> BackendStatus:
 
 
 def _triton_misfit(config: TrainerConfig, words: int | None) -> str | None:
+    if isinstance(config, SharedWindowConfig) and config.processes > 1 and _local_processes(config) > gpu_count():
+        return f"{_local_processes(config)} processes need a GPU each, and this machine has {gpu_count()}"
     if isinstance(config, WindowConfig) and config.device == "cpu":
         return "training.device is cpu"
+    if isinstance(config, WindowConfig) and config.window_radius > LARGEST_GPU_RADIUS:
+        return f"its tiles hold windows of up to {LARGEST_GPU_RADIUS} words a side, set by training.window_radius"
     if config.backend == "auto" and config.workers == 1:
         return "training.workers is 1, which asks for vectors that can be reproduced bit by bit"
     return None if words is None else memory_obstacle(words, config.dimension, now=False)
@@ -214,6 +227,12 @@ def _torch_status() -> BackendStatus:
     return BackendStatus("torch", True, "the slow reference, on any device that torch knows")
 
 
+def _torch_misfit(config: TrainerConfig, words: int | None) -> str | None:
+    if isinstance(config, SharedWindowConfig) and config.processes > 1:
+        return f"it trains in one process, and training.processes is {config.processes}"
+    return None
+
+
 def _load_torch() -> Trainer:
     from tasks.trainers.reference import train_reference
 
@@ -226,5 +245,5 @@ BACKENDS = (
     Backend(
         "numba", _numba_status, {**dict.fromkeys(MODELS, _load_numba), "glove": _load_glove, "fasttext": _load_fasttext}
     ),
-    Backend("torch", _torch_status, dict.fromkeys(MODELS, _load_torch)),
+    Backend("torch", _torch_status, dict.fromkeys(MODELS, _load_torch), _torch_misfit),
 )

@@ -7,7 +7,7 @@ stops the training by closing the generator.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -113,6 +113,13 @@ class Vocabulary:
         return len(self.counts)
 
 
+class Allocator(Protocol):
+    """Makes zeroed arrays as `numpy.zeros` does, in memory or in mapped files."""
+
+    def __call__(self, shape: Any, dtype: type[np.float32]) -> NDArray[np.float32]:  # noqa: ANN401  # as numpy.zeros
+        """An array of this shape."""
+
+
 @dataclass
 class TrainingState:
     """Everything needed to resume: the two matrices and the position in the corpus.
@@ -122,6 +129,7 @@ class TrainingState:
     loss_sum, pairs: running sums of the current epoch.  seconds: training time of the current epoch so far.
     optimizer: what else the model family trains or accumulates, by name; float32 arrays with V rows, or one row for
     each n-gram bucket.
+    allocate: makes the arrays that training copies the matrices to.
     """
 
     center_vectors: NDArray[np.float32]
@@ -132,6 +140,7 @@ class TrainingState:
     pairs: int = 0
     seconds: float = 0.0
     optimizer: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    allocate: Allocator = field(default=np.zeros, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -191,8 +200,8 @@ class ArrayTokenSource:
         """Chunks in one pass."""
         return len(self._chunks)
 
-    def read_chunks(self, first: int = 0) -> Iterator[TokenChunk]:
-        """Every chunk from number `first` on, in order."""
-        for begin, end in self._chunks[first:]:
+    def read_chunks(self, first: int = 0, step: int = 1) -> Iterator[TokenChunk]:
+        """Every step-th chunk from number `first` on, in order."""
+        for begin, end in self._chunks[first::step]:
             start, stop = int(self._offsets[begin]), int(self._offsets[end])
             yield TokenChunk(self._token_ids[start:stop], self._offsets[begin : end + 1] - start, start)

@@ -3,34 +3,50 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.trainers.interface import NGRAM_VECTORS, TrainingState, Vocabulary
+from tasks.trainers.interface import NGRAM_VECTORS, Allocator, TrainingState, Vocabulary
+
+# Random numbers drawn at once, 4 MB.
+DRAWN_NUMBERS = 1 << 20
 
 
-def initial_state(vocabulary: Vocabulary, dimension: int, seed: int) -> TrainingState:
+def initial_state(vocabulary: Vocabulary, dimension: int, seed: int, allocate: Allocator = np.zeros) -> TrainingState:
     """Center vectors uniform in (-0.5, 0.5) / dimension, context vectors zero, as in word2vec.c.
 
-    Raises ValueError if the vocabulary is empty.
+    allocate: makes both matrices.  Raises ValueError if the vocabulary is empty.
     """
     if not len(vocabulary):
         raise ValueError("the vocabulary is empty, so there is nothing to train")
     shape = (len(vocabulary), dimension)
-    center_vectors = np.random.default_rng(seed).random(shape, dtype=np.float32)
-    center_vectors -= np.float32(0.5)
-    center_vectors /= np.float32(dimension)
-    return TrainingState(center_vectors, np.zeros(shape, np.float32))
+    center_vectors = allocate(shape, np.float32)
+    _draw(np.random.default_rng(seed), center_vectors)
+    return TrainingState(center_vectors, allocate(shape, np.float32), allocate=allocate)
 
 
-def initial_glove_state(vocabulary: Vocabulary, dimension: int, seed: int) -> TrainingState:
+def _draw(random: np.random.Generator, vectors: NDArray[np.float32]) -> None:
+    """Fill (V, D) vectors uniformly in (-0.5, 0.5) / D. The numbers do not depend on the size of a block."""
+    numbers, dimension = vectors.reshape(-1), vectors.shape[1]
+    for start in range(0, len(numbers), DRAWN_NUMBERS):
+        block = numbers[start : start + DRAWN_NUMBERS]
+        random.random(out=block, dtype=np.float32)
+        block -= np.float32(0.5)
+        block /= np.float32(dimension)
+
+
+def initial_glove_state(
+    vocabulary: Vocabulary, dimension: int, seed: int, allocate: Allocator = np.zeros
+) -> TrainingState:
     """Both matrices uniform in (-0.5, 0.5) / dimension, as GloVe's C program initialises them.
 
     The biases are 0 and the sums of squared gradients 1.  Raises ValueError if the vocabulary is empty.
     """
-    state = initial_state(vocabulary, dimension, seed)
-    state.context_vectors = initial_state(vocabulary, dimension, seed + 1).center_vectors
+    state = initial_state(vocabulary, dimension, seed, allocate)
+    _draw(np.random.default_rng(seed + 1), state.context_vectors)
     for side in ("center", "context"):
+        squares = allocate((len(vocabulary), dimension), np.float32)
+        squares[:] = 1
         state.optimizer |= {
             f"{side}_biases": np.zeros(len(vocabulary), np.float32),
-            f"{side}_squares": np.ones((len(vocabulary), dimension), np.float32),
+            f"{side}_squares": squares,
             f"{side}_bias_squares": np.ones(len(vocabulary), np.float32),
         }
     return state
@@ -59,6 +75,10 @@ def probability_thresholds(probabilities: NDArray[np.float64]) -> NDArray[np.uin
     return (np.ceil(probabilities * 2.0**32) - 1).astype(np.uint32)
 
 
+# Far below what a 32-bit draw can tell from zero.
+SMALLEST_CHANCE = 2.0**-53
+
+
 def alias_table(probabilities: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
     """Alias table, for sampling a discrete distribution in constant time.
 
@@ -77,7 +97,8 @@ def alias_table(probabilities: NDArray[np.float64]) -> tuple[NDArray[np.float64]
     while low and high:
         row, donor = low.pop(), high[-1]
         chances[row], aliases[row] = heights[row], donor
-        heights[donor] -= 1 - heights[row]
+        # Rounding must not make it zero, which would mean that the row is never drawn.
+        heights[donor] = max(heights[donor] - (1 - heights[row]), SMALLEST_CHANCE)
         if heights[donor] < 1:
             low.append(high.pop())
     return np.array(chances), np.array(aliases, np.int32)

@@ -15,7 +15,7 @@ from storage.corpus.trained_tokenizer import read_tokenizer
 from storage.errors import SettingsError
 from storage.layout import Workspace
 from storage.stages import Manifest
-from tasks import tokenizing
+from tasks import engine, tokenizing
 from tasks.corpus import CorpusFacts, fetch_corpus
 from tasks.corpus_config import CorpusConfig
 from tasks.text.options import TokenizerConfig
@@ -129,7 +129,7 @@ def test_a_language_is_cut_in_processes_with_the_expected_time_and_resumes(
 ) -> None:
     if importlib.util.find_spec("rjieba") is None:
         pytest.skip("rjieba is not installed: pip install vecmill[chinese]")
-    monkeypatch.setattr(tokenizing, "available_cores", lambda: 2)
+    monkeypatch.setattr(engine, "available_cores", lambda: 2)
     monkeypatch.setattr(tokenizing, "SLICE_BYTES", 1 << 20)
     corpus = fetched(tmp_path, "我来到北京清华大学 " * 50_000 + "\n" + "你好\n" * 140_000)
     config, workspace = TokenizerConfig(name="chinese"), Workspace(tmp_path)

@@ -10,6 +10,7 @@ import regex
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tasks.text.scanning import scan_words
 from tasks.text.tokenizers import TOKENIZERS, TokenizerConfig, TokenizerName, exact_unicode_words, tokenize
 
 CORPORA = Path(__file__).parents[3] / "shared" / "data" / "corpora"
@@ -196,3 +197,14 @@ def test_a_slice_of_an_array_yields_its_own_tokens() -> None:
     texts = pa.array(["no", "one two", "", "three"])[1:3]
     for name in TOKENIZERS:
         assert tokenize(texts, TokenizerConfig(name=name)).to_pylist() == [["one", "two"], []]
+
+
+@pytest.mark.parametrize("pattern", ["{0}", "a{0}", "{0}b", "x {0}{0}", "Ж{0}", "한{0}ㅏ"])
+def test_every_character_is_split_as_by_the_exact_rules(pattern: str) -> None:
+    texts = pa.array([pattern.format(chr(code)) for code in range(1, 0x11000) if not 0xD800 <= code < 0xE000])
+    assert tokenize(texts, TokenizerConfig()).to_pylist() == exact_unicode_words(texts).to_pylist()
+
+
+def test_a_word_has_one_entry_wherever_it_stands() -> None:
+    (words,) = scan_words(pa.array(["word –word «word» Word"]), exact_unicode_words).flatten().dictionary.to_pylist()
+    assert words == "word"

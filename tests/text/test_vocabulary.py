@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from tasks.text import vocabulary
+from tasks.text.looking_up import WordLookup
 from tasks.text.vocabulary import (
     VocabularyConfig,
     WordCounts,
@@ -19,7 +20,6 @@ from tasks.text.vocabulary import (
     keep_probability,
     noise_probability,
     token_ids,
-    word_array,
 )
 
 SENTENCES = [["the", "cat", "sat"], [], ["the", "dog", "and", "the", "cat"]]
@@ -108,7 +108,7 @@ def test_both_probabilities_are_gensims(threshold: float) -> None:
 @settings(deadline=None)
 @given(batch=st.lists(st.lists(st.sampled_from(["a", "b", "c", "가"]), max_size=5), max_size=5), encoded=st.booleans())
 def test_tokens_are_looked_up_and_unknown_ones_left_out(batch: list[list[str]], encoded: bool) -> None:
-    ids, offsets = token_ids(list_array(batch, encoded), word_array(["c", "가", "a"]))
+    ids, offsets = token_ids(list_array(batch, encoded), WordLookup(["c", "가", "a"]))
     expected = [[["c", "가", "a"].index(token) for token in sentence if token != "b"] for sentence in batch]
     assert ids.dtype == np.int32
     assert offsets.dtype == np.int64

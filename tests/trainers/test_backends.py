@@ -98,7 +98,7 @@ def test_both_backends_find_the_neighbors_of_a_topic(backend: str, learning_rate
     assert results[-1].mean_loss == pytest.approx(0.81 + 1.2 * 0.59, abs=0.12)
 
 
-@pytest.mark.parametrize(("backend", "learning_rate", "epochs"), [("numba", 0.1, 12), ("torch", 0.032, 5)])
+@pytest.mark.parametrize(("backend", "learning_rate", "epochs"), [("numba", 0.4, 12), ("torch", 0.032, 5)])
 def test_both_backends_find_the_neighbors_of_a_topic_by_cbow(backend: str, learning_rate: float, epochs: int) -> None:
     sentences = topic_sentences(topics=4, words_per_topic=10, sentences=400)
     changes = {"model": "cbow", "backend": backend, "epochs": epochs, "learning_rate": learning_rate}

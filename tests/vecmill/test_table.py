@@ -20,6 +20,7 @@ import vecmill
 from storage.disk import sha256_of
 from storage.errors import ReleaseError, SettingsError, UnknownWordError
 from storage.layout import CACHE_VARIABLE, Workspace
+from storage.releases.history import tag_release
 from storage.releases.loading import sif_weights
 from storage.releases.mirror import MirrorIndex
 from storage.releases.ngrams import NgramContent
@@ -296,6 +297,16 @@ def test_a_release_file_on_a_server_is_opened(table: Table, folder_server: str) 
         vecmill.open(f"{folder_server}/absent.duckdb")
     with pytest.raises(SettingsError, match="a version is a number"):
         vecmill.open(f"{folder_server}/films.duckdb", version="best")
+
+
+def test_a_version_is_opened_by_its_tag(tmp_path: Path) -> None:
+    for seed in (1, 2):
+        publish_release(Workspace(tmp_path), "tagged", content(seed=seed))
+    tag_release(Workspace(tmp_path), "tagged", "1", "stable")
+    assert vecmill.open("tagged", tmp_path).version == 2
+    assert vecmill.open("tagged", tmp_path, "stable").version == 1
+    with pytest.raises(ReleaseError, match="missing"):
+        vecmill.open("tagged", tmp_path, "missing")
 
 
 def test_a_mirror_is_opened_by_the_address_of_its_table(table: Table, folder_server: str, workspace: Workspace) -> None:

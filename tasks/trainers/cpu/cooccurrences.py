@@ -11,7 +11,7 @@ The readable specification is `tests/trainers/cpu/plain_glove.py`.
 # mypy: disable-error-code="no-untyped-call, no-any-return, misc"
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import NamedTuple
@@ -154,7 +154,7 @@ def count_cooccurrences(
     Raises ValueError for a malformed chunk.
     """
     words, keep_thresholds = len(keep_probability), probability_thresholds(keep_probability)
-    slots = max(SMALLEST_TABLE, 1 << (memory_bytes // (workers * BYTES_PER_SLOT)).bit_length() - 1)
+    slots = table_slots(memory_bytes // workers)
     weights = integer_weights(radius)
     free: SimpleQueue[_Table] = SimpleQueue()
     for _ in range(workers):
@@ -192,6 +192,37 @@ def count_cooccurrences(
         table = free.get()
         if table.used:
             spill(*table.emptied())
+
+
+def table_slots(memory_bytes: int) -> int:
+    """Slots of a hash table that fits into the memory, sorting included; a power of two."""
+    return max(SMALLEST_TABLE, 1 << (memory_bytes // BYTES_PER_SLOT).bit_length() - 1)
+
+
+def count_apart(chunks: Sequence[TokenRun], keep_probability: NDArray[np.float64], radius: int) -> tuple[Keys, Sums]:
+    """The pairs of some chunks as one run, ascending keys with their sums; for a part of a large corpus.
+
+    keep_probability, radius: as in count_cooccurrences.  Raises ValueError for a malformed chunk.
+    """
+    words, keep_thresholds = len(keep_probability), probability_thresholds(keep_probability)
+    weights = integer_weights(radius)
+    # So many slots that the table can't get full: each token pairs with at most `radius` before it.
+    pairs = sum(len(chunk.token_ids) for chunk in chunks) * radius + radius
+    table = _Table(max(SMALLEST_TABLE, 1 << (int(pairs / LARGEST_LOAD) - 1).bit_length()))
+    for chunk in chunks:
+        check_chunk(chunk, words)
+        token_ids, offsets = subsampled(chunk, keep_thresholds)
+        _, table.used = _count(token_ids, offsets, 0, words, weights, table.keys, table.sums, table.used)
+    return table.emptied()
+
+
+def summed_runs(runs: Sequence[tuple[Keys, Sums]]) -> tuple[Keys, Sums]:
+    """Several runs as one: each key once, with its total."""
+    keys, sums = (np.concatenate(arrays) for arrays in zip(*runs, strict=True))
+    order = np.argsort(keys, kind="stable")  # a merge: the runs are sorted
+    keys, sums = keys[order], sums[order]
+    firsts = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
+    return keys[firsts], np.add.reduceat(sums, firsts)
 
 
 def integer_weights(radius: int) -> Sums:

@@ -42,7 +42,7 @@ def _chunk_trainer(words: int, config: GloveConfig, state: TrainingState) -> Cal
     """A function of chunk, epoch and chunk number that trains `state`, already compiled."""
 
     def side(vectors: NDArray[np.float32], name: str) -> Side:
-        squares = padded(state.optimizer[f"{name}_squares"], 0)
+        squares = padded(state.optimizer[f"{name}_squares"], 0, state.allocate)
         # Columns that pad a row: 0 / sqrt(1) moves nothing.
         squares[:, config.dimension :] = 1.0
         state.optimizer[f"{name}_squares"] = squares[:, : config.dimension]
@@ -50,10 +50,12 @@ def _chunk_trainer(words: int, config: GloveConfig, state: TrainingState) -> Cal
             np.require(state.optimizer[f"{name}_{part}"], np.float32, ["C", "W"]) for part in ("biases", "bias_squares")
         )
         state.optimizer |= {f"{name}_biases": biases, f"{name}_bias_squares": bias_squares}
-        return Side(padded(vectors, 0), biases, squares, bias_squares)
+        return Side(padded(vectors, 0, state.allocate), biases, squares, bias_squares)
 
-    centers, contexts = side(state.center_vectors, "center"), side(state.context_vectors, "context")
+    # One after the other, so that one matrix at most exists twice.
+    centers = side(state.center_vectors, "center")
     state.center_vectors = centers.vectors[:, : config.dimension]
+    contexts = side(state.context_vectors, "context")
     state.context_vectors = contexts.vectors[:, : config.dimension]
     rule = Rule(config.x_max, config.alpha, config.learning_rate)
 

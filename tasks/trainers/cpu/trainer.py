@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.trainers.bookkeeping import (
+    averages_inputs,
     begin_training,
     check_chunk,
     check_loss,
@@ -31,6 +32,7 @@ from tasks.trainers.config import FamilyConfig, WindowConfig
 from tasks.trainers.cpu.kernel import Copies, Radii, Rates, train_chunk
 from tasks.trainers.cpu.vector_code import ROW_MULTIPLE
 from tasks.trainers.interface import (
+    Allocator,
     ChunkSource,
     StartingRun,
     TokenChunk,
@@ -73,7 +75,7 @@ def train_skip_gram(
     """
     check_model(config, "numba")
     state = begin_training(source, vocabulary, config, state)
-    train = _chunk_trainer(source, vocabulary, config, state)
+    train = chunk_trainer(source, vocabulary, config, state)
     with Workers(source, config, state, train, lambda chunk: len(chunk.token_ids)) as workers:
         while state.epoch < config.epochs:
             yield from workers.train_epoch(resumable_every_seconds)
@@ -158,16 +160,16 @@ class Workers(Generic[Chunk]):
         self._counted_until = now
 
 
-def _chunk_trainer(
+def chunk_trainer(
     source: TokenSource, vocabulary: Vocabulary, config: WindowConfig, state: TrainingState
 ) -> ChunkTrainer:
     """A function of chunk, epoch and chunk number that trains `state`, already compiled."""
     words, workers = len(vocabulary), config.workers or 1
     copied_words, exchange_windows = copied_rows(vocabulary, config)
-    centers, contexts = (
-        padded(matrix, copied_words * workers) for matrix in (state.center_vectors, state.context_vectors)
-    )
+    # One after the other, so that one matrix at most exists twice.
+    centers = padded(state.center_vectors, copied_words * workers, state.allocate)
     state.center_vectors = centers[:words, : config.dimension]
+    contexts = padded(state.context_vectors, copied_words * workers, state.allocate)
     state.context_vectors = contexts[:words, : config.dimension]
     # First rows of the copies that no thread uses at the moment.
     free: SimpleQueue[int] = SimpleQueue()
@@ -197,7 +199,7 @@ def _chunk_trainer(
                 noise_aliases,
                 slots,
                 radii,
-                config.model == "cbow",
+                averages_inputs(config),
                 rates,
                 chunk_key(config.seed, epoch, number),
                 Copies(copied_words, first_copy),
@@ -227,12 +229,12 @@ def copied_rows(vocabulary: Vocabulary, config: WindowConfig) -> tuple[int, int]
     return min(len(vocabulary), windows * outputs // OUTPUTS_FOR_A_COPY), windows
 
 
-def padded(vectors: NDArray[np.float32], more: int) -> NDArray[np.float32]:
+def padded(vectors: NDArray[np.float32], more: int, allocate: Allocator = np.zeros) -> NDArray[np.float32]:
     """A copy with more rows, aligned to cache lines; the added columns are zero and stay zero."""
     given, dimension = vectors.shape
     rows = given + more
     width = -(-dimension // ROW_MULTIPLE) * ROW_MULTIPLE
-    buffer = np.zeros(rows * width + ROW_MULTIPLE, np.float32)
+    buffer = allocate(rows * width + ROW_MULTIPLE, np.float32)
     skipped = -buffer.ctypes.data // buffer.itemsize % ROW_MULTIPLE
     padded = buffer[skipped : skipped + rows * width].reshape(rows, width)
     padded[:given, :dimension] = vectors

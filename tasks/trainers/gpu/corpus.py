@@ -1,6 +1,6 @@
 """The corpus on the GPU: portions that are uploaded once and stay resident as far as they fit."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -77,6 +77,11 @@ class GpuCorpus:
 
 
 def _joined(runs: list[TokenRun], next_chunk: int) -> Portion:
+    return Portion(joined_tokens(runs), runs[0].start, next_chunk - len(runs), next_chunk)
+
+
+def joined_tokens(runs: Sequence[TokenRun]) -> torch.Tensor:
+    """The tokens of consecutive runs as in `Portion.tokens`, in host memory."""
     tokens = np.concatenate([run.token_ids for run in runs])
     begin = 0
     for run in runs:
@@ -84,4 +89,4 @@ def _joined(runs: list[TokenRun], next_chunk: int) -> Portion:
         starts = begin + offsets[:-1][np.diff(offsets) > 0]
         tokens[starts] = ~tokens[starts]
         begin += len(run.token_ids)
-    return Portion(torch.from_numpy(tokens), runs[0].start, next_chunk - len(runs), next_chunk)
+    return torch.from_numpy(tokens)

@@ -68,6 +68,11 @@ class GpuModel:
         pinned = device.type == "cuda"
         self._copies = [torch.empty(table.shape, pin_memory=pinned) for table in (self._centers, self._contexts)]
 
+    @property
+    def tables(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """(V, D) center and context vectors on the device, changed by training."""
+        return self._centers[:, : self._config.dimension], self._contexts[:, : self._config.dimension]
+
     def draw(self, portion: Portion, epoch: int) -> Draws:
         """Subsample a portion and draw windows and noise for the surviving tokens."""
         tokens, shape = portion.tokens, self.shape

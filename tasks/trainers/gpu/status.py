@@ -51,6 +51,15 @@ def memory_obstacle(words: int, dimension: int, *, now: bool) -> str | None:
     )
 
 
+def gpu_count() -> int:
+    """GPUs of this machine that torch can use."""
+    if find_spec("torch") is None:
+        return 0
+    import torch
+
+    return torch.cuda.device_count()
+
+
 def device_name() -> str:
     """The GPU that would be used. Call only without an obstacle."""
     import torch

@@ -27,15 +27,15 @@ def rows_of(folder: Path) -> list[tuple[int, int, str]]:
 
 def test_parts_of_a_document_share_its_number_and_blank_text_has_none(tmp_path: Path) -> None:
     pieces = [
-        Piece("one", True),
-        Piece("", True),
-        Piece(" \n", True),
-        Piece("two ", False),
-        Piece("\t", False),
-        Piece("더", True),
-        Piece("three ", False),
-        Piece(" ", True),
-        Piece("four", True),
+        Piece(b"one", True),
+        Piece(b"", True),
+        Piece(b" \n", True),
+        Piece(b"two ", False),
+        Piece(b"\t", False),
+        Piece("더".encode(), True),
+        Piece(b"three ", False),
+        Piece(b" ", True),
+        Piece(b"four", True),
     ]
     (rows,) = write_documents(tmp_path, pieces)
     assert (rows.documents, rows.size, rows.rows) == (4, 3 + 4 + 3 + 6 + 4, 5)
@@ -43,7 +43,9 @@ def test_parts_of_a_document_share_its_number_and_blank_text_has_none(tmp_path: 
 
 
 def test_each_file_starts_a_new_document(tmp_path: Path) -> None:
-    rows = write_documents(tmp_path, [Piece("one", False)], [Piece(" ", True)], [Piece("two", True), Piece("3", True)])
+    rows = write_documents(
+        tmp_path, [Piece(b"one", False)], [Piece(b" ", True)], [Piece(b"two", True), Piece(b"3", True)]
+    )
     assert [(row.name, row.first_row, row.rows, row.documents) for row in rows] == [
         ("0.txt", 0, 1, 1),
         ("1.txt", 0, 0, 0),
@@ -53,13 +55,13 @@ def test_each_file_starts_a_new_document(tmp_path: Path) -> None:
 
 
 def test_some_files_can_be_read_alone(tmp_path: Path) -> None:
-    write_documents(tmp_path, *([Piece(text, True)] for text in ("one", "two", "three", "four")))
+    write_documents(tmp_path, *([Piece(text.encode(), True)] for text in ("one", "two", "three", "four")))
     batches = list(read_documents(tmp_path, only=[1, 2]))
     assert [(batch.files.tolist(), batch.columns[2].to_pylist()) for batch in batches] == [([1, 2], ["two", "three"])]
 
 
 def test_a_corpus_without_text_has_no_rows(tmp_path: Path) -> None:
-    (rows,) = write_documents(tmp_path, [Piece(" ", True)])
+    (rows,) = write_documents(tmp_path, [Piece(b" ", True)])
     assert (rows.documents, rows.size, rows.rows) == (0, 0, 0)
     assert rows_of(tmp_path) == []
 
@@ -67,7 +69,7 @@ def test_a_corpus_without_text_has_no_rows(tmp_path: Path) -> None:
 def test_a_folder_without_its_index_or_its_segment_is_named(tmp_path: Path) -> None:
     with pytest.raises(WorkspaceError, match=r"files\.parquet is missing; delete its folder"):
         read_documents(tmp_path)
-    write_documents(tmp_path, [Piece("one", True)])
+    write_documents(tmp_path, [Piece(b"one", True)])
     (tmp_path / "documents-abc-00000.parquet").unlink()
     with pytest.raises(WorkspaceError, match="contains no documents-abc files"):
         rows_of(tmp_path)
@@ -77,6 +79,6 @@ def test_a_batch_stays_small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(corpora, "GROUP_BYTES", 100)
     monkeypatch.setattr(corpora, "GROUP_ROWS", 8)
     texts = ["x" * 60] * 4 + ["y"] * 20
-    batches = list(document_batches((0, Piece(text, True)) for text in texts))
+    batches = list(document_batches((0, Piece(text.encode(), True)) for text in texts))
     assert [len(batch.files) for batch in batches] == [2, 2, 8, 8, 4]
     assert [n for batch in batches for n in batch.columns[0].to_pylist()] == list(range(24))

@@ -39,7 +39,7 @@ def read(
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     (file,) = find_source_files(str(path)).files
     pieces = read_pieces(file, source_format, column, errors, TableForm(delimiter, quoting))
-    return [piece.text for piece in pieces if piece.text]
+    return [piece.text.decode() for piece in pieces if piece.text]
 
 
 @pytest.mark.parametrize("name", ["wiki_00", "wiki_00.txt", "a.csv", "wiki_00.bz2"])

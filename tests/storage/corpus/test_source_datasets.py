@@ -28,7 +28,7 @@ def save(folder: Path, shards: list[list[str]], **state: object) -> Path:
 
 def read(path: Path) -> list[str]:
     files = find_source_files(str(path)).files
-    return [piece.text for file in files for piece in read_pieces(file, "auto", "text", "strict")]
+    return [piece.text.decode() for file in files for piece in read_pieces(file, "auto", "text", "strict")]
 
 
 def test_the_shards_of_a_dataset_are_read_in_order(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from tests.storage.corpus.test_source_formats import source_file
 
 def read(folder: Path, content: bytes, encoding: str, name: str = "a.txt", errors: str = "strict") -> list[str]:
     file = replace(source_file(folder, name, content), encoding=encoding)
-    return [piece.text for piece in read_pieces(file, "auto", "text", errors)]
+    return [piece.text.decode() for piece in read_pieces(file, "auto", "text", errors)]
 
 
 KOREAN, JAPANESE, CHINESE, FRENCH = "다람쥐 헌 쳇바퀴", "日本語の文章です", "我们在学习中文", "“déjà vu” à l’été"

@@ -33,7 +33,7 @@ def source_file(folder: Path, content: bytes, suffix: str = "") -> SourceFile:
 
 
 def text_of(file: SourceFile, errors: str = "strict") -> str:
-    return "".join(read_blocks(file, errors))
+    return b"".join(read_blocks(file, errors)).decode()
 
 
 @pytest.mark.parametrize("suffix", COMPRESSORS)
@@ -92,7 +92,7 @@ def test_blocks_hold_all_of_the_text_and_end_at_whitespace(tmp_path_factory: pyt
     file = source_file(tmp_path_factory.mktemp("blocks"), text.encode())
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(source_files, "BLOCK_BYTES", 7)
-        blocks = list(read_blocks(file, "strict"))
+        blocks = [block.decode() for block in read_blocks(file, "strict")]
     assert "".join(blocks) == text
     assert all(block[-1].isspace() for block in blocks[:-1])
 

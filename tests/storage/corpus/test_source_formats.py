@@ -26,7 +26,7 @@ def documents(
 ) -> list[str]:
     found = [""]
     for piece in read_pieces(file, source_format, column, errors):
-        found[-1] += piece.text
+        found[-1] += piece.text.decode()
         if piece.ends_document:
             found.append("")
     return found if found[-1] else found[:-1]
@@ -41,11 +41,11 @@ def test_a_line_of_many_megabytes_comes_in_pieces_cut_at_whitespace(tmp_path: Pa
     text = "lorem ipsum dolor " * 300_000
     pieces = list(read_pieces(source_file(tmp_path, "a.txt", f"short\n{text}\nend\n"), "auto", "text", "strict"))
     inner = pieces[1:-1]
-    assert (pieces[0].text, pieces[-1].text) == ("short", "end")
-    assert "".join(piece.text for piece in inner) == text
+    assert (pieces[0].text, pieces[-1].text) == (b"short", b"end")
+    assert b"".join(piece.text for piece in inner).decode() == text
     assert len(inner) > 2
     assert max(len(piece.text) for piece in inner) < 3 << 20
-    assert all(piece.text[-1].isspace() for piece in inner[:-1])
+    assert all(piece.text.decode()[-1].isspace() for piece in inner[:-1])
     assert [piece.ends_document for piece in inner] == [False] * (len(inner) - 1) + [True]
 
 
@@ -55,7 +55,7 @@ def test_a_field_of_many_megabytes_comes_in_pieces_cut_at_whitespace(tmp_path: P
     file = source_file(tmp_path, "a.jsonl", json.dumps({"text": text}, ensure_ascii=False))
     pieces = list(read_pieces(file, "auto", "text", "strict"))
     assert len(pieces) > 2
-    assert [word for piece in pieces for word in piece.text.split()] == text.split()
+    assert [word for piece in pieces for word in piece.text.decode().split()] == text.split()
     assert [piece.ends_document for piece in pieces] == [False] * (len(pieces) - 1) + [True]
 
 

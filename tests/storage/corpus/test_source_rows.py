@@ -47,7 +47,7 @@ def read(
     name: str = "a",
 ) -> list[str]:
     pieces = read_pieces(source_file(folder, name, content), source_format, column, "strict", options=options)
-    return [piece.text for piece in pieces]
+    return [piece.text.decode() for piece in pieces]
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -164,7 +164,7 @@ def test_wikiextractor_json_and_rows_of_odd_shapes_are_read() -> None:
     def texts(name: str, column: str = "text", skip: bool = False) -> list[str]:
         file = find_source_files(str(CASES / name)).files[0]
         options = RowOptions("skip" if skip else "stop")
-        return [piece.text for piece in read_pieces(file, "auto", column, "strict", options=options)]
+        return [piece.text.decode() for piece in read_pieces(file, "auto", column, "strict", options=options)]
 
     odd = "08-jsonl-odd-rows"
     assert texts(f"{odd}/nested.jsonl", "data.text") == texts(f"{odd}/tokens.jsonl") == ["hello there"]

@@ -8,9 +8,10 @@ from typing import Any
 import duckdb
 import pytest
 
+import vecmill
 from storage.corpus.addresses import HOSTS_VARIABLE
-from storage.errors import MirrorError, NotAllowedError, SettingsError
-from storage.layout import Workspace
+from storage.errors import MirrorError, NotAllowedError, ReleaseError, SettingsError
+from storage.layout import CACHE_VARIABLE, Workspace
 from storage.releases.history import prune
 from storage.releases.mirror import INDEX, mirror_table
 from storage.releases.publishing import publish_release
@@ -109,3 +110,22 @@ def test_another_workspaces_mirror_is_left_alone(workspace: Workspace, tmp_path:
     boto3.client("s3").put_object(Bucket="mirror", Key=f"vectors/news/{INDEX}", Body=b"{")
     with pytest.raises(MirrorError, match=r"versions\.json is not the list of a mirror; remove it"):
         mirror_table(workspace, "news", ADDRESS)
+
+
+@pytest.mark.usefixtures("proxy")
+def test_programs_open_the_current_version_of_a_mirror(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+    address = f"{ADDRESS}/news"
+    for version in (1, 2):
+        if version == 2:
+            publish_release(workspace, "news", content(seed=2))
+        mirror_table(workspace, "news", ADDRESS)
+        table = vecmill.open(address)
+        assert table.version == version
+        assert table.nearest("word7") == vecmill.open("news", workspace.root).nearest("word7")
+    assert vecmill.open(address, version=1).version == 1
+    assert vecmill.open(f"{address}/v000001.duckdb").version == 1
+    with pytest.raises(ReleaseError, match="has no release 3; the versions are 1, 2"):
+        vecmill.open(address, version=3)

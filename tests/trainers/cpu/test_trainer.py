@@ -227,7 +227,7 @@ def test_a_state_of_another_shape_is_refused() -> None:
 
 def test_offsets_that_do_not_cover_the_tokens_are_refused() -> None:
     class Broken(ArrayTokenSource):
-        def read_chunks(self, first: int = 0) -> Iterator[TokenChunk]:
+        def read_chunks(self, first: int = 0, step: int = 1) -> Iterator[TokenChunk]:
             yield TokenChunk(np.zeros(3, np.int32), np.array([0, 2], np.int64), 0)
 
     with pytest.raises(ValueError, match="do not cover its tokens"):
@@ -236,8 +236,8 @@ def test_offsets_that_do_not_cover_the_tokens_are_refused() -> None:
 
 def test_an_error_while_reading_reaches_the_driver() -> None:
     class Failing(ArrayTokenSource):
-        def read_chunks(self, first: int = 0) -> Iterator[Any]:
-            yield from list(super().read_chunks(first))[:2]
+        def read_chunks(self, first: int = 0, step: int = 1) -> Iterator[Any]:
+            yield from list(super().read_chunks(first, step))[:2]
             raise OSError("the disk is gone")
 
     with pytest.raises(OSError, match="the disk is gone"):

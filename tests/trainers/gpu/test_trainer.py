@@ -126,8 +126,8 @@ def test_a_corpus_that_does_not_stay_on_the_gpu_is_read_again(monkeypatch: pytes
     reads: list[int] = []
 
     class Counted(ArrayTokenSource):
-        def read_chunks(self, first: int = 0) -> Iterator[TokenChunk]:
-            for number, chunk in enumerate(super().read_chunks(first), first):
+        def read_chunks(self, first: int = 0, step: int = 1) -> Iterator[TokenChunk]:
+            for number, chunk in enumerate(super().read_chunks(first, step), first):
                 reads.append(number)
                 yield chunk
 
