@@ -2,6 +2,7 @@
 
 import typer
 
+from benchmarks.dask_workers import measure_dask
 from benchmarks.defaults import search_defaults
 from benchmarks.documents import measure_documents
 from benchmarks.evaluation import measure_evaluation
@@ -9,14 +10,20 @@ from benchmarks.families import measure_families
 from benchmarks.fault_report import measure_faults
 from benchmarks.gates import measure_gates
 from benchmarks.ingest import measure_ingest
+from benchmarks.quality_report import compare_quality
 from benchmarks.queries import measure_queries
+<<<<<<< HEAD
 from benchmarks.scale import measure_scale
+=======
+from benchmarks.reference import measure_reference
+>>>>>>> main
 from benchmarks.times import measure_times
 from benchmarks.training import measure_training
 from benchmarks.training_report import report_training
 from benchmarks.warm_start import measure_warm_start
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Compare vecmill with its peers.")
+app.command("dask")(measure_dask)
 app.command("defaults")(search_defaults)
 app.command("documents")(measure_documents)
 app.command("evaluation")(measure_evaluation)
@@ -24,8 +31,13 @@ app.command("families")(measure_families)
 app.command("faults")(measure_faults)
 app.command("gates")(measure_gates)
 app.command("ingest")(measure_ingest)
+app.command("quality")(compare_quality)
 app.command("queries")(measure_queries)
+<<<<<<< HEAD
 app.command("scale")(measure_scale)
+=======
+app.command("reference")(measure_reference)
+>>>>>>> main
 app.command("times")(measure_times)
 app.command("training")(measure_training)
 app.command("training-report")(report_training)

@@ -20,6 +20,7 @@ from benchmarks.quality import METRICS
 from benchmarks.trainers import BenchmarkSettings
 from benchmarks.training_plan import WIKIPEDIA
 from benchmarks.training_summary import Score, score
+from tasks.trainers.bookkeeping import DEFAULT_CBOW_LEARNING_RATE
 
 BASE = BenchmarkSettings(learning_rate=0.05, final_rate_fraction=1e-4)
 # What is searched: the two settings that matter most on a grid, then the others one at a time.
@@ -35,7 +36,7 @@ CANDIDATES: tuple[dict[str, Any], ...] = (
     {"window_radius": 10},
     {"reduced_windows": False},
     {"negatives_per_pair": 10},
-    {"model": "cbow"},
+    {"model": "cbow", "learning_rate": DEFAULT_CBOW_LEARNING_RATE},
     {"min_count": 10},
 )
 # gensim's defaults, and its skip-gram with all else by default: its rate falls from 0.025 to 0.0001.

@@ -24,7 +24,7 @@ from benchmarks.training_plan import WIKIPEDIA
 from storage.corpus.cooccurrences import CooccurrenceCorpus, SpilledRuns, write_cooccurrences
 from storage.vectors.encoders import find_encoder
 from tasks.trainers.backends import resolve_config, train
-from tasks.trainers.bookkeeping import first_state
+from tasks.trainers.bookkeeping import DEFAULT_CBOW_LEARNING_RATE, first_state
 from tasks.trainers.config import DistilledConfig, FastTextConfig, GloveConfig, SkipGramConfig
 from tasks.trainers.cpu.cooccurrences import count_cooccurrences, decoded
 from tasks.trainers.cpu.subwords import composed_vectors
@@ -71,8 +71,10 @@ def train_glove(corpus: BenchmarkCorpus, settings: BenchmarkSettings) -> Trained
 
 
 def train_cbow(corpus: BenchmarkCorpus, settings: BenchmarkSettings) -> Trained:
-    """Train vecmill's CBOW."""
-    return train_vecmill(corpus, settings.model_copy(update={"model": "cbow"}))
+    """Train vecmill's CBOW at its default rate."""
+    return train_vecmill(
+        corpus, settings.model_copy(update={"model": "cbow", "learning_rate": DEFAULT_CBOW_LEARNING_RATE})
+    )
 
 
 def train_distilled(corpus: BenchmarkCorpus, settings: BenchmarkSettings) -> Trained:

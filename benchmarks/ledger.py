@@ -4,11 +4,13 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
 
 import psutil  # type: ignore[import-untyped]
+from gensim.models import KeyedVectors
 from pydantic import BaseModel, ConfigDict
 
 from benchmarks.corpora import BenchmarkCorpus
@@ -18,7 +20,7 @@ from storage.disk import replaced_file
 from tasks.trainers.backends import available_cores
 
 PACKAGES = ("numba", "llvmlite", "numpy", "torch", "triton", "gensim", "fasttext-numpy2-wheel")
-Part = Literal["comparison", "sweep"]
+Part = Literal["comparison", "sweep", "quality", "search"]
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 
@@ -40,7 +42,7 @@ class Place(BaseModel):
 class Run(BaseModel):
     """One training. Words are raw tokens of the corpus x epochs, seconds those of training alone.
 
-    part: what it is for; the vectors of a sweep over one setting are not evaluated.
+    part: what it is for; the vectors of a sweep over one setting are not evaluated. A search chooses a peer's settings.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -84,8 +86,14 @@ def open_ledger(path: Path, place: Place, date: str) -> Ledger:
     return Ledger(place=place, date=date, load_before=round(os.getloadavg()[0], 2), runs=[])
 
 
-def measure(part: Part, corpus: BenchmarkCorpus, trainer: str, settings: BenchmarkSettings) -> Run:
-    """Train once, and evaluate the vectors if they are to be compared."""
+def measure(
+    part: Part,
+    corpus: BenchmarkCorpus,
+    trainer: str,
+    settings: BenchmarkSettings,
+    evaluate: Callable[[KeyedVectors], dict[str, float]] = evaluate_quality,
+) -> Run:
+    """Train once, and evaluate the vectors unless they are part of a sweep."""
     trained = TRAINERS[trainer](corpus, settings)
     return Run(
         part=part,
@@ -95,7 +103,7 @@ def measure(part: Part, corpus: BenchmarkCorpus, trainer: str, settings: Benchma
         settings=settings,
         seconds=trained.seconds,
         words_per_second=corpus.token_count * settings.epochs / trained.seconds,
-        quality=evaluate_quality(trained.vectors) if part == "comparison" else {},
+        quality={} if part == "sweep" else evaluate(trained.vectors),
     )
 
 

@@ -23,15 +23,11 @@ from tasks.text.vocabulary import keep_probability, noise_probability
 from tasks.trainers.backends import train
 from tasks.trainers.config import SkipGramConfig
 from tasks.trainers.interface import ArrayTokenSource, Vocabulary
+from tasks.trainers.processes.exchange import BLOCK_ROWS, plan_exchanges
+from tasks.trainers.processes.shares import SLICE_TOKENS
 
 FLOAT_BYTES = 4
 TABLES = 2
-# Tokens that a thread trains between two exchanges.
-SLICE_TOKENS = 1 << 15
-# All ranks together use a row about so often before it is exchanged.
-USES_BETWEEN_EXCHANGES = 800.0
-# Rows of one allreduce; more are sent in several.
-BLOCK_ROWS = 1 << 14
 # Rank-frequency law of text, p ~ 1 / (rank + shift)^exponent (Mandelbrot 1953).
 ZIPF_SHIFT, ZIPF_EXPONENT = 2.7, 1.05
 MEASURED_WORDS, MEASURED_TOKENS = 1_000_000, 2_000_000
@@ -140,22 +136,14 @@ def zipf_vocabulary(words: int, threshold: float) -> Vocabulary:
 
 
 def exchange_rows(vocabulary: Vocabulary, config: SkipGramConfig, ranks: int, cores: int) -> Exchanges:
-    """The rows that are exchanged after a slice, so that all ranks together use none more than about 800 times.
+    """The rows that are exchanged after a slice, by the rule of training over processes.
 
-    The rule of training over processes: a row's turn is every 2**k slices, with the largest k that keeps this bound.
+    A row's turn is every 2**k slices, with the largest k for which all ranks together do not use it too often.
     """
     if ranks == 1:
         return Exchanges((0,), len(vocabulary))
-    kept = vocabulary.counts * vocabulary.keep_probability
-    windows = SLICE_TOKENS * cores * kept.sum() / vocabulary.counts.sum()
-    share = kept / kept.sum()
-    radius = (1 + config.window_radius) / 2 if config.reduced_windows else config.window_radius
-    uses = windows * np.maximum(2 * radius * share, share + config.negatives_per_pair * vocabulary.noise_probability)
-    slices = USES_BETWEEN_EXCHANGES / (ranks * np.maximum.accumulate(uses[::-1])[::-1])
-    rows = [max(1, int(np.searchsorted(slices, 2.0)))]
-    while rows[-1] < len(vocabulary):
-        rows.append(int(np.searchsorted(slices, 2.0 ** (len(rows) + 1))))
-    return Exchanges(tuple(rows), len(vocabulary))
+    schedule = plan_exchanges(vocabulary, config, SLICE_TOKENS * cores, ranks)
+    return Exchanges(schedule.rows, len(vocabulary))
 
 
 def predict(

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from benchmarks.corpora import BenchmarkCorpus, EncodedText
+from storage.models.matrices import mix_vectors
 from tasks.text.vocabulary import keep_probability, noise_probability
 from tasks.trainers.backends import resolve_workers, train
 from tasks.trainers.config import SkipGramConfig, TrainingConfig, training_config
@@ -69,8 +70,15 @@ def train_vecmill(corpus: BenchmarkCorpus, settings: BenchmarkSettings) -> Train
         text, vocabulary, settings, initial_state(vocabulary, settings.dimension, settings.seed)
     )
     vectors = KeyedVectors(settings.dimension)
-    vectors.add_vectors(text.words, state.center_vectors)
+    vectors.add_vectors(text.words, published_vectors(settings.training, state))
     return Trained(seconds, vectors)
+
+
+def published_vectors(config: TrainingConfig, state: TrainingState) -> NDArray[np.float32]:
+    """The vectors that a release of this model holds by default."""
+    if config.published_matrix == "mixed":
+        return mix_vectors(state.center_vectors, state.context_vectors)
+    return state.center_vectors
 
 
 def text_vocabulary(text: EncodedText, settings: BenchmarkSettings) -> Vocabulary:

@@ -64,7 +64,7 @@ def build_parameters(deployment: Deployment, assignments: Iterable[str] = ()) ->
         merge_settings(BuildParameters, others, assignments)
         raise SettingsError(f"{deployment.name} needs a corpus: add --set corpus.path=FILE, FOLDER or GLOB")
     parameters = merge_settings(BuildParameters, deployment.parameters, assignments)
-    check_publication(parameters.publication, parameters.evaluation)
+    check_publication(parameters.publication, parameters.evaluation, parameters.measured_metrics)
     return parameters
 
 

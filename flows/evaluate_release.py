@@ -59,4 +59,10 @@ def evaluation_markdown(result: TargetEvaluation) -> str:
 
 
 def _metric_rows(result: TargetEvaluation) -> list[dict[str, object]]:
-    return [row.model_dump(exclude={"gold_digest"}) for row in result.rows]
+    return [
+        {
+            name: "" if value is None else f"{value:.4f}" if isinstance(value, float) else value
+            for name, value in row.model_dump(exclude={"gold_digest"}).items()
+        }
+        for row in result.rows
+    ]

@@ -15,6 +15,7 @@ from storage.releases.publishing import current_release
 from tasks.arrivals import look_for_new_text
 from tasks.compute_config import ComputeConfig
 from tasks.corpus_config import CorpusConfig
+from tasks.document_vectors import check_document_encoder
 from tasks.documents_config import DocumentsConfig
 from tasks.downloading import download_corpus
 from tasks.encoded_words import check_encoder
@@ -94,9 +95,10 @@ def build_word_vectors(
     resolved_workspace = resolve_workspace(workspace)
     with recorded_build(resolved_workspace, publication) as run:
         check_reference(evaluation)
-        check_publication(publication, evaluation)
+        check_publication(publication, evaluation, parameters.measured_metrics)
         check_tokenizer(tokenizer)
         check_encoder(training)
+        check_document_encoder(documents)
         check_compute(compute, tokenizer_packages(tokenizer))
         download_corpus(corpus, resolved_workspace)
         current = current_release(resolved_workspace, publication.table)
@@ -114,6 +116,6 @@ def build_word_vectors(
         verdicts = judge_release(lineage, publication, current, resolved_workspace)
         published = publish_vectors(lineage, verdicts, parameters, current, resolved_workspace)
         result = run.ended(build_result(lineage, published, arrivals.once_read(model.corpus)))
-        report_release(published.release, report, resolved_workspace)
+        written = report_release(published.release, report, resolved_workspace)
         mirror_releases(publication, resolved_workspace)
-        return end_run(result)
+        return end_run(result.with_report(written))

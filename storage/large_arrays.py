@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 # Above this, a table goes to a file: a page cache that can be dropped instead of memory that cannot.
 MOST_BYTES_IN_MEMORY = 1 << 27
+# A few megabytes: enough to keep the disk busy.
+ROWS_PER_WRITE = 1 << 13
 # Numbers of a block: 32 MB of float32.
 BLOCK_NUMBERS = 1 << 23
 SPILL = "spill"
@@ -204,7 +206,7 @@ def write_tensors(
         file.write(len(text).to_bytes(LENGTH_BYTES, "little") + text)
         for arrays in parts.values():
             for array in arrays:
-                for _, block in row_blocks(array if array.ndim > 1 else array.reshape(-1, 1)):
+                for _, block in row_blocks(array if array.ndim > 1 else array.reshape(-1, 1), ROWS_PER_WRITE):
                     file.write(np.ascontiguousarray(block, "<f4").data)
 
 

@@ -153,15 +153,21 @@ def is_unchanged(file: Path, record: FileRecord) -> bool:
 
 
 def complete_stage(
-    workspace: Workspace, stage: Stage[Facts], build: Callable[[Path], Facts], *, resumable: bool = False
+    workspace: Workspace,
+    stage: Stage[Facts],
+    build: Callable[[Path], Facts],
+    *,
+    resumable: bool = False,
+    after_kill: bool = False,
 ) -> Manifest[Facts]:
     """Reuse the stage if it is complete, else build it.
 
     build: writes files into the folder passed to it and returns the facts to report.
     resumable: keep the partial folder of an interrupted run, so that `build` can continue from it.
+    after_kill: keep it only if the run was killed, not if `build` failed.
     Raises WorkspaceError if the folder is not writable or the disk is full.
     """
-    manifest = _reused_or_built(workspace, stage, build, resumable=resumable)
+    manifest = _reused_or_built(workspace, stage, build, resumable=resumable, after_kill=after_kill)
     collected = _collected.get()
     if collected is not None:
         collected.append(manifest)
@@ -169,7 +175,7 @@ def complete_stage(
 
 
 def _reused_or_built(
-    workspace: Workspace, stage: Stage[Facts], build: Callable[[Path], Facts], *, resumable: bool
+    workspace: Workspace, stage: Stage[Facts], build: Callable[[Path], Facts], *, resumable: bool, after_kill: bool
 ) -> Manifest[Facts]:
     with disk_errors(workspace.root, kept=KEPT):
         workspace.stage_root(stage.kind).mkdir(parents=True, exist_ok=True)
@@ -181,7 +187,7 @@ def _reused_or_built(
             os.utime(found.path / MANIFEST)  # cleaning up goes by the time of last use
             return found
         partial = workspace.partial_folder(stage.kind, stage.digest)
-        if not resumable:
+        if not (resumable or after_kill):
             shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(exist_ok=True)
         started = time.perf_counter()

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import closing
 from contextvars import copy_context
@@ -17,7 +18,7 @@ from prefect.artifacts import (
 from prefect.context import FlowRunContext, TaskRunContext
 from prefect.exceptions import PrefectException
 
-from tasks.progress import progress_listener
+from tasks.progress import duration_text, progress_listener, rate_text
 
 # An update costs the server 10 to 30 ms. Twenty of them look smooth, and their cost is negligible.
 PROGRESS_UPDATES = 20
@@ -32,9 +33,11 @@ class _ProgressArtifact:
     A slow or unreachable server never delays training: updates that cannot be sent in time are skipped.
     """
 
-    def __init__(self, total: int) -> None:
-        self._total = max(total, 1)
+    def __init__(self, total: int, unit: str) -> None:
+        self._total, self._unit = max(total, 1), unit
         self._percent = self._sent = 0.0
+        self._speed = ""
+        self._first: tuple[float, int] | None = None
         self._closed = False
         self._updated = threading.Event()
         # The context carries the run and the address of its server.
@@ -44,8 +47,22 @@ class _ProgressArtifact:
     def advanced(self, done: int) -> None:
         """Report that `done` units are finished."""
         self._percent = min(100.0, 100.0 * done / self._total)
+        self._speed = self._speed_text(done)
         if self._percent - self._sent >= 100.0 / PROGRESS_UPDATES:
             self._updated.set()
+
+    def _speed_text(self, done: int) -> str:
+        """Speed and time left, measured from the first step of this run: a resumed training starts in the middle."""
+        now = time.monotonic()
+        if self._first is None:
+            self._first = now, done
+            return ""
+        seconds, units = now - self._first[0], done - self._first[1]
+        if not seconds or not units:
+            return ""
+        rate = units / seconds
+        left = "finished" if done >= self._total else f"{duration_text((self._total - done) / rate)} left"
+        return f": {rate_text(rate, self._unit)}, {left}"
 
     def close(self) -> None:
         """Send the final percentage, unless the server takes too long."""
@@ -56,13 +73,13 @@ class _ProgressArtifact:
     def _send(self) -> None:
         artifact: UUID | None = None
         while not self._closed or self._sent < self._percent:
-            percent = self._percent
+            percent, description = self._percent, f"Words trained{self._speed}"
             try:
                 if artifact is None:
-                    created = create_progress_artifact(percent, key="training-progress", description="Words trained")
+                    created = create_progress_artifact(percent, key="training-progress", description=description)
                     artifact = created if isinstance(created, UUID) else None
                 else:
-                    update_progress_artifact(artifact, percent)
+                    update_progress_artifact(artifact, percent, description)
             except (httpx.HTTPError, PrefectException) as error:
                 logger.warning("cannot send training progress to the Prefect server: %s", error)
             self._sent = percent
@@ -76,7 +93,7 @@ class _Progress:
 
     def __init__(self, total: int) -> None:
         self._listener = progress_listener()
-        self._artifact = _ProgressArtifact(total) if TaskRunContext.get() else None
+        self._artifact = _ProgressArtifact(total, "words") if TaskRunContext.get() else None
         self._listener.started("training", total, "words")
 
     def advanced(self, done: int) -> None:

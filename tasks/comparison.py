@@ -11,6 +11,7 @@ from prefect.cache_policies import NO_CACHE
 
 from storage.corpus.vocabularies import read_vocabulary
 from storage.errors import ReferenceVectorsError
+from storage.gold.sets import read_gold_sets
 from storage.layout import Workspace
 from storage.models.comparisons import CHANGE_METRICS, REFERENCE_METRICS, version_name, write_rotation
 from storage.models.evaluations import write_evaluation
@@ -26,13 +27,15 @@ from tasks.metrics.alignment import fit_rotation, mean_cosine
 from tasks.metrics.lookup import shared_rows
 from tasks.metrics.neighbors import compare_neighbors
 from tasks.publication_config import PublicationConfig
+from tasks.release_reader import corpus_reader
+from tasks.score_changes import ScoredTable, score_change_rows
 from tasks.scoring import EvaluationConfig, agreement_rows, total_digests, total_metrics, word_rows
 from tasks.training import AnyVocabulary, ModelFacts
 from tasks.vocabulary import VocabularyFacts
 
 logger = logging.getLogger(__name__)
 
-STAGE_VERSION = 1
+STAGE_VERSION = 2
 STABILITY, RANK_STABILITY, NEW, LOST, COSINE, _ = CHANGE_METRICS
 REFERENCE_COSINE, _ = REFERENCE_METRICS
 BEFORE = "_before"
@@ -64,7 +67,7 @@ def comparison_stage(
 ) -> Stage[ComparisonFacts] | None:
     """The stage for this model, these settings and the current release; None if there is nothing to compare.
 
-    Raises ReferenceVectorsError if the reference to align with does not exist.
+    Raises GoldSetError or ReferenceVectorsError if a gold set or the reference to align with does not exist.
     """
     current = _other_release(model, publication, release)
     spec = evaluation.reference if publication.align == "reference" else None
@@ -76,7 +79,8 @@ def comparison_stage(
     if spec:
         inputs["reference"] = reference_digest(spec)
     config = {"align": publication.align, "matrix": publication.published_matrix}
-    config |= evaluation.model_dump(include={"neighbors", "neighbor_words"})
+    config |= evaluation.model_dump(include={"neighbors", "neighbor_words", "analogy_max_rank"})
+    inputs |= {f"gold_{name}": digest for name, digest in read_gold_sets(evaluation.gold).digests.items()}
     return Stage("comparisons", STAGE_VERSION, config, inputs, ComparisonFacts)
 
 
@@ -114,6 +118,9 @@ def compare_with_current(
             if align == "previous":
                 rotation = _rotation_onto_release(ours, previous)
             changes, words = change_rows(ours, previous, current.version, evaluation, rotation)
+            cutter = corpus_reader(vocabulary, workspace)
+            gold = read_gold_sets(evaluation.gold)
+            changes += score_change_rows(ScoredTable(ours, cutter), ScoredTable(previous, cutter), gold, evaluation)
             rows += changes
         if rotation is not None:
             write_rotation(folder, rotation)
@@ -137,7 +144,7 @@ def is_same_model(release: Release, model_digest: str, matrix: Matrix) -> bool:
     if release.model_digest != model_digest:
         return False
     settings = read_setting_values(release.path)
-    return bool(settings.get("publication.published_matrix", "center") == matrix)
+    return bool((settings.get("publication.matrix") or "center") == matrix)
 
 
 def _reference(spec: str) -> NamedVectors:

@@ -24,6 +24,7 @@ from storage.layout import Workspace
 from storage.stages import Manifest, Stage, StageFacts, complete_stage
 from tasks.compute_config import ComputeConfig
 from tasks.engine import LOCAL, Engine, opened_engine
+from tasks.progress import counted
 from tasks.text.cooccurrences import expected_pairs
 from tasks.trainers.backends import resolve_backend, resolve_workers
 from tasks.trainers.config import CooccurrenceConfig
@@ -94,7 +95,8 @@ def count_cooccurrences(
             for keys, sums in runs.merged(memory):
                 yield decoded(keys, sums, len(words.words), radius)
 
-        chunks = EncodedCorpus(encoded.path).read_chunks()
+        read = EncodedCorpus(encoded.path).read_chunks()
+        chunks = counted(read, _token_count, "counting pairs", encoded.facts.tokens, "tokens")
         with opened_engine(compute) as engine:
             if engine.shares_memory:
                 count_cooccurrences(chunks, words.keep_probability, radius, memory, workers, runs.add)
@@ -180,3 +182,7 @@ def _check_disk(
             f"counting the cooccurrences of {tokens:,} tokens and {len(counts):,} words may need {needed:,} MB of "
             f"disk, and {what}; lower vocabulary.max_size or training.window_radius, or allow more disk space"
         )
+
+
+def _token_count(chunk: EncodedChunk) -> int:
+    return len(chunk.token_ids)

@@ -13,12 +13,14 @@ from pydantic import Field
 
 from storage.corpus.addresses import check_address
 from storage.corpus.archives import unpack_archives
-from storage.corpus.documents import DOCUMENTS, document_batches
+from storage.corpus.documents import DOCUMENTS, DOCUMENTS_WITH_VALUES, document_batches
 from storage.corpus.downloads import Download, downloaded_file
-from storage.corpus.known_rows import link_known_rows, write_rows
+from storage.corpus.finished_batches import clear_interrupted
+from storage.corpus.known_rows import finished_shards, link_known_rows, write_rows
 from storage.corpus.named_corpora import named_corpus
 from storage.corpus.object_stores import fetched_objects, is_object_address
 from storage.corpus.packages import find_packaged_corpus
+from storage.corpus.segments import rows_after
 from storage.corpus.source_csv import TableForm
 from storage.corpus.source_files import SourceFile, check_unchanged, described_files
 from storage.corpus.source_folders import SourceFiles, find_source_files
@@ -33,6 +35,8 @@ from storage.layout import Workspace
 from storage.named_paths import named_path
 from storage.stages import Manifest, Stage, StageFacts, complete_stage
 from tasks.corpus_config import CorpusConfig
+from tasks.progress import counted
+from tasks.tokenizing import text_size
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +48,7 @@ DISK_PER_TEXT, TEXT_PER_COMPRESSED = 1.3, 3
 UNREADABLE = "unreadable"
 SHOWN_FILES = 5
 # Settings of the content that the first corpora did not have.
-ADDED_SETTINGS = ("encoding", "on_missing", "group_column", "order_column")
+ADDED_SETTINGS = ("encoding", "on_missing", "group_column", "order_column", "keep_columns")
 
 
 class CorpusFacts(StageFacts):
@@ -117,15 +121,25 @@ def fetch_corpus(config: CorpusConfig, workspace: Workspace) -> Manifest[CorpusF
 
     def build(folder: Path) -> CorpusFacts:
         files = [(file.name, _key(stage, file)) for file in source.files]
+        clear_interrupted(folder, DOCUMENTS.segment_name(stage.digest))
         known = link_known_rows(workspace, stage, folder, [key for _, key in files])
         fresh = [file for file in range(len(files)) if file not in known]
         skipped: dict[int, str] = {}
-        needed = int(DISK_PER_TEXT * sum(_text_bytes(source.files[number]) for number in fresh))
+        size = sum(_text_bytes(source.files[number]) for number in fresh)
+        needed = int(DISK_PER_TEXT * size)
         check_free_space(folder, needed, f"the text of {source.description}")
         logger.info("the stages that read the text need about %.2f GB on disk", needed / 1e9)
-        options = RowOptions(config.on_missing, config.group_column or "", config.order_column or "", folder)
-        batches = document_batches(_pieces(source, fresh, config, options, skipped))
-        rows = write_rows(folder, DOCUMENTS, stage.digest, files, known, batches, skipped)
+        keep = config.keep_columns
+        table = DOCUMENTS_WITH_VALUES if keep else DOCUMENTS
+        options = RowOptions(config.on_missing, config.group_column or "", config.order_column or "", keep, folder)
+        finished = finished_shards(folder, table, stage.digest, files, known)
+        if finished is not None and finished.shards:
+            logger.info("resuming: %s shards are finished", f"{finished.shards:,}")
+        # The source is read again: what it leaves out must be counted.
+        batches = document_batches(_pieces(source, fresh, config, options, skipped), with_values=bool(keep))
+        shown = counted(batches, text_size, "reading", size, "bytes")
+        batches = rows_after(shown, finished.rows if finished is not None else 0)
+        rows = write_rows(folder, table, stage.digest, files, known, batches, skipped, finished=finished)
         check_unchanged([file for number, file in enumerate(source.files) if number not in skipped])
         documents = sum(row.documents for row in rows)
         if not documents and skipped:
@@ -146,7 +160,7 @@ def fetch_corpus(config: CorpusConfig, workspace: Workspace) -> Manifest[CorpusF
             left_out=dict(sorted(options.left_out.items())),
         )
 
-    manifest = complete_stage(workspace, stage, build)
+    manifest = complete_stage(workspace, stage, build, after_kill=True)
     for file in source.files:
         remove_spooled(workspace, file)
     _report(manifest.facts)
@@ -257,7 +271,7 @@ def _stage(config: CorpusConfig, source: _Source) -> Stage[CorpusFacts]:
 
 
 def _default(name: str) -> object:
-    return CorpusConfig.model_fields[name].default
+    return CorpusConfig.model_fields[name].get_default(call_default_factory=True)
 
 
 def _digest(file: SourceFile, config: CorpusConfig) -> str:
@@ -293,7 +307,7 @@ def _pieces(
                 skipped[number] = str(error)
                 continue
         for piece in _read(source, number, config, options):
-            yield (number, Piece(piece.text.replace(markup, b" "), piece.ends_document) if markup else piece)
+            yield (number, piece._replace(text=piece.text.replace(markup, b" ")) if markup else piece)
 
 
 def _read(source: _Source, number: int, config: CorpusConfig, options: RowOptions) -> Iterator[Piece]:

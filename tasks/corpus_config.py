@@ -72,6 +72,10 @@ class CorpusConfig(BaseModel):
         default="stop",
         description="rows without corpus.text_column: stop, or skip them and list their number in the log and summary",
     )
+    keep_columns: list[str] = Field(
+        default_factory=list,
+        description="further columns or keys that document_vectors has as text, with documents.enabled",
+    )
     group_column: str | None = Field(
         default=None,
         min_length=1,
@@ -144,6 +148,19 @@ class CorpusConfig(BaseModel):
         # One name, so that aliases are the same setting. A byte order mark is dropped anyway.
         return found.name.removesuffix("-sig")
 
+    @field_validator("keep_columns")
+    @classmethod
+    def _distinct_names(cls, columns: list[str]) -> list[str]:
+        taken = {"document_id", "source", "vector", "known_words"}
+        for column in columns:
+            if not column or column.lower() in taken:
+                raise ValueError(
+                    f"corpus.keep_columns: {column!r} is empty or already a column of document_vectors; rename it with "
+                    "corpus.query"
+                )
+            taken.add(column.lower())
+        return columns
+
     @field_validator("path")
     @classmethod
     def _without_secrets(cls, path: str | None) -> str | None:
@@ -174,6 +191,8 @@ class CorpusConfig(BaseModel):
             raise ValueError("corpus.source=query needs corpus.query: a SELECT statement")
         if self.format != "sequences" and self.group_column:
             raise ValueError("corpus.group_column needs corpus.format=sequences")
+        if self.format == "sequences" and self.keep_columns:
+            raise ValueError("corpus.keep_columns belongs to texts, and corpus.format is sequences; leave one out")
         if self.order_column and not self.group_column:
             raise ValueError("corpus.order_column sorts the rows of a sequence: set corpus.group_column too")
         return self

@@ -3,6 +3,7 @@
 import logging
 import tempfile
 from collections.abc import Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from tasks.metrics.lookup import rows_by_word
 from tasks.metrics.transformer import POSITIONS, Positions
 from tasks.parameters import model_parameters, settings_section
 from tasks.pipeline import build_model
+from tasks.progress import counting
 from tasks.release_reader import release_reader
 from tasks.text.reading import TextReader
 from tasks.text.tokenizers import TokenizerConfig
@@ -98,13 +100,18 @@ def score_downstream(
         words, vectors = _train_alone([texts[row] for row in own.tolist()], settings, workspace)
     rows, lengths = _rows(reviews.texts, reader, words)
     scores = []
-    for network in dict.fromkeys(networks):
-        examples = Examples(padded_ids(rows, lengths, LONGEST_TEXT[network]), reviews.labels)
-        train, validation, held_out = (examples.part(part) for part in parts)
-        for start, positions in RUNS[network]:
-            result = classify(start, vectors, train, validation, held_out, epochs, seed, positions)
-            logger.info("%s, %s: accuracy %.4f on held-out reviews", network, positions or start, result.accuracy)
-            scores.append(result)
+    chosen = list(dict.fromkeys(networks))
+    done, total = count(1), sum(len(RUNS[network]) for network in chosen) * epochs
+    with counting("training classifiers", total, "epochs") as advanced:
+        for network in chosen:
+            examples = Examples(padded_ids(rows, lengths, LONGEST_TEXT[network]), reviews.labels)
+            train, validation, held_out = (examples.part(part) for part in parts)
+            for start, positions in RUNS[network]:
+                result = classify(
+                    start, vectors, train, validation, held_out, epochs, seed, positions, lambda: advanced(next(done))
+                )
+                logger.info("%s, %s: accuracy %.4f on held-out reviews", network, positions or start, result.accuracy)
+                scores.append(result)
     return DownstreamResult(
         name=named.name,
         source=reviews.source,

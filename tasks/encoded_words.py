@@ -83,7 +83,7 @@ def encode_words(
 
     def build(folder: Path) -> EncodingFacts:
         words = read_vocabulary(vocabulary.path).words
-        model = _load(encoder)
+        model = loaded_encoder(encoder)
         writer = EncodingWriter(folder, len(words), model.dimension)
         listener, started, first = progress_listener(), time.perf_counter(), writer.finished
         listener.started("encoding", len(words), "words")
@@ -119,14 +119,19 @@ def _find(config: TrainingConfig) -> Encoder | None:
     setting = encoder_setting(config)
     if setting is None:
         return None
-    spec, name = setting
-    encoder = find_encoder(spec, name)
+    return located_encoder(*setting)
+
+
+def located_encoder(spec: str, setting: str) -> Encoder:
+    """The encoder of a setting. Raises EncoderError if it is missing or cannot run here."""
+    encoder = find_encoder(spec, setting)
     if (missing := missing_library()) is not None:
-        raise EncoderError(f"{name}: the encoder in {encoder.folder} cannot run: {missing}")
+        raise EncoderError(f"{setting}: the encoder in {encoder.folder} cannot run: {missing}")
     return encoder
 
 
-def _load(encoder: Encoder) -> WordEncoder:
+def loaded_encoder(encoder: Encoder) -> WordEncoder:
+    """The encoder, ready to run. Raises EncoderError if it cannot be loaded."""
     try:
         return WordEncoder(encoder.folder)
     except ValueError as error:

@@ -8,6 +8,7 @@ from prefect import Task, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 
+from storage.corpus.held_out import read_held_out
 from storage.corpus.vocabularies import read_vocabulary
 from storage.errors import DownloadError
 from storage.gold.sets import GoldSets, read_gold_sets
@@ -20,9 +21,10 @@ from tasks.references import check_present, downloaded_references
 from tasks.references import read_references as read_references
 from tasks.release_reader import corpus_reader
 from tasks.scoring import EvaluationConfig as EvaluationConfig
-from tasks.scoring import Scored, score_vectors, total_digests, total_metrics
+from tasks.scoring import Scored, hit_rows, score_vectors, total_digests, total_metrics
 from tasks.training import AnyVocabulary, ModelFacts
-from tasks.vocabulary import VocabularyFacts
+from tasks.unseen_words import composes_unseen_words, model_composer
+from tasks.vocabulary import EncodedFacts, VocabularyFacts
 
 logger = logging.getLogger(__name__)
 
@@ -55,16 +57,21 @@ class EvaluationFacts(StageFacts):
 
 
 AnyModel = Stage[ModelFacts] | Manifest[ModelFacts]
+AnyEncoded = Stage[EncodedFacts] | Manifest[EncodedFacts]
 
 
 def evaluation_stage(
-    model: AnyModel, vocabulary: AnyVocabulary, config: EvaluationConfig, matrix: Matrix = "center"
+    model: AnyModel,
+    vocabulary: AnyVocabulary,
+    config: EvaluationConfig,
+    matrix: Matrix = "center",
+    held_out: AnyEncoded | None = None,
 ) -> Stage[EvaluationFacts]:
-    """The stage for this model and these settings.
+    """The stage for this model and these settings. held_out: the encoded corpus, if it holds last items out.
 
     Raises GoldSetError or ReferenceVectorsError if a gold set or reference does not exist.
     """
-    return _stage(model, vocabulary, config, matrix, read_gold_sets(config.gold))
+    return _stage(model, vocabulary, config, matrix, read_gold_sets(config.gold), held_out)
 
 
 def _may_succeed_later(task: Task[..., object], run: TaskRun, state: State[object]) -> bool:
@@ -102,10 +109,12 @@ def evaluate_vectors(
     config: EvaluationConfig,
     workspace: Workspace,
     matrix: Matrix = "center",
+    held_out: Manifest[EncodedFacts] | None = None,
 ) -> Manifest[EvaluationFacts]:
     """Score the vectors of a model against the gold sets and all reference vectors.
 
     matrix: the matrix to publish, and therefore the one to score.
+    held_out: the encoded corpus, if it holds the last items of sequences out.
     Raises GoldSetError or ReferenceVectorsError if one cannot be read, or a reference shares no word.
     """
     gold = read_gold_sets(config.gold)
@@ -113,24 +122,37 @@ def evaluate_vectors(
     def build(folder: Path) -> EvaluationFacts:
         words = read_vocabulary(vocabulary.path).words
         cutter = corpus_reader(vocabulary, workspace)
-        scored = score_vectors(words, read_vectors(model.path, matrix), gold, read_references(config), config, cutter)
+        vectors = read_vectors(model.path, matrix)
+        composer = model_composer(model, matrix)
+        scored = score_vectors(words, vectors, gold, read_references(config), config, cutter, composer)
+        if held_out:
+            scored.rows += hit_rows(vectors, *read_held_out(held_out.path), f"held_out={held_out.digest}")
         write_evaluation(folder, scored.rows, scored.compared_words)
         return _facts(scored, gold)
 
-    manifest = complete_stage(workspace, _stage(model, vocabulary, config, matrix, gold), build)
+    manifest = complete_stage(workspace, _stage(model, vocabulary, config, matrix, gold, held_out), build)
     logger.info("evaluation: %s", _summary(manifest.facts.metrics))
     return manifest
 
 
 def _stage(
-    model: AnyModel, vocabulary: AnyVocabulary, config: EvaluationConfig, matrix: Matrix, gold: GoldSets
+    model: AnyModel,
+    vocabulary: AnyVocabulary,
+    config: EvaluationConfig,
+    matrix: Matrix,
+    gold: GoldSets,
+    held_out: AnyEncoded | None,
 ) -> Stage[EvaluationFacts]:
     inputs = {"model": model.digest, "vocabulary": vocabulary.digest}
     inputs |= {f"gold_{name}": digest for name, digest in gold.digests.items()}
     for spec, suffix in config.all_references.items():
         inputs[f"reference{suffix}"] = reference_digest(spec)
+    if held_out:
+        inputs["held_out"] = held_out.digest
     # Names and locations of files do not change the scores; their digests and the names of metrics do.
-    compared = config.model_dump(exclude={"reference", "references", "gold"})
+    compared = config.model_dump(exclude={"reference", "references", "gold", "held_out_sequences"})
+    if composes_unseen_words(model, matrix):
+        compared["unseen_words"] = "composed"
     return Stage("evaluations", STAGE_VERSION, compared | {"matrix": matrix}, inputs, EvaluationFacts)
 
 

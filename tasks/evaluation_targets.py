@@ -11,6 +11,7 @@ from storage.releases.named_vectors import NamedVectors, read_outside_vectors, r
 from tasks.references import read_references
 from tasks.release_reader import release_word_reader
 from tasks.scoring import EvaluationConfig, score_vectors
+from tasks.unseen_words import release_composer
 
 
 class TargetConfig(BaseModel):
@@ -74,7 +75,8 @@ def score_target(target: TargetConfig, config: EvaluationConfig, workspace: Work
     gold = read_gold_sets(config.gold)
     named = read_target(target, workspace)
     cutter = release_word_reader(named.release.path) if named.release else None
-    scored = score_vectors(named.words, named.vectors, gold, read_references(config), config, cutter)
+    composer = release_composer(named.release.path) if named.release else None
+    scored = score_vectors(named.words, named.vectors, gold, read_references(config), config, cutter, composer)
     return TargetEvaluation(
         name=named.name,
         source=named.source,

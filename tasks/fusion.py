@@ -19,7 +19,14 @@ from storage.models.matrices import FUSED, read_matrices, read_optimizer, read_v
 from storage.stages import Manifest, Stage, complete_stage
 from tasks.encoded_words import EncodingFacts
 from tasks.metrics.neighbors import compare_neighbors
-from tasks.scoring import agreement_rows, total_digests, total_metrics, word_rows
+from tasks.scoring import (
+    ENCODER_OVERLAP,
+    ENCODER_RANK_OVERLAP,
+    agreement_rows,
+    total_digests,
+    total_metrics,
+    word_rows,
+)
 from tasks.trainers.config import DistilledConfig, TrainedConfig
 from tasks.trainers.reduction import distil, fuse
 from tasks.training import ModelFacts
@@ -28,8 +35,6 @@ from tasks.vocabulary import VocabularyFacts
 logger = logging.getLogger(__name__)
 
 STAGE_VERSION = 1
-# Agreement of the trained vectors, before they are joined, with those of the encoder.
-OVERLAP, RANK_OVERLAP = "encoder_overlap", "encoder_rbo"
 NEIGHBORS, COMPARED_WORDS, SHOWN_WORDS = 10, 1000, 50
 
 AnyEncodings = Stage[EncodingFacts] | Manifest[EncodingFacts]
@@ -135,7 +140,7 @@ def fuse_vectors(
             shown=SHOWN_WORDS,
         )  # fmt: skip
         digest = f"{encodings.inputs['encoder']};neighbors={NEIGHBORS};words={COMPARED_WORDS}"
-        rows = agreement_rows(OVERLAP, RANK_OVERLAP, agreement, digest)
+        rows = agreement_rows(ENCODER_OVERLAP, ENCODER_RANK_OVERLAP, agreement, digest)
         # Those that agree least mean something else in this corpus, which is what one trains for.
         write_evaluation(folder, rows, word_rows(encodings.facts.name, agreement.least))
         logger.info("words unlike %s: %s", encodings.facts.name, ", ".join(word.word for word in agreement.least[:10]))
@@ -151,6 +156,6 @@ def _check_rows(vectors: NDArray[np.float32], vocabulary: Manifest[VocabularyFac
     if len(zero):
         word = read_vocabulary(vocabulary.path).words[zero[0]]
         raise TrainingError(
-            f"{encoder.name} does not tell {word!r} from the mean of all words ({len(zero):,} such words); use another "
-            "encoder or a larger vocabulary"
+            f"{encoder.name} computes the same vector for {word!r} as for the average word ({len(zero):,} such words), "
+            "so it has no direction after centring; use another encoder or a larger vocabulary"
         )

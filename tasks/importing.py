@@ -19,6 +19,7 @@ from tasks.metrics.gates import Gate, Scores, judge, verdict_rows
 from tasks.parameters import settings_section
 from tasks.publication_config import PublicationConfig
 from tasks.publishing import measures
+from tasks.score_changes import ScoredTable, change_metrics, score_change_rows
 from tasks.scoring import EvaluationConfig, score_vectors, total_digests
 
 logger = logging.getLogger(__name__)
@@ -67,7 +68,9 @@ def judge_import(
         ours = NamedVectors("this import", content.provenance.corpus_source, words, content.vectors)
         previous = read_release_vectors(workspace, current.table, str(current.version))
         changes, changed = change_rows(ours, previous, current.version, config)
-        rows, compared = [*rows, *changes], [*compared, *changed]
+        gold = read_gold_sets(config.gold)
+        differences = score_change_rows(ScoredTable(ours, None), ScoredTable(previous, None), gold, config)
+        rows, compared = [*rows, *changes, *differences], [*compared, *changed]
     measured = measures(rows)
     text = content.provenance.corpus_digest
     verdicts = judge(
@@ -75,7 +78,11 @@ def judge_import(
             measured,
             text,
             total_digests(rows),
-            {name: "not measured for an import" for name in CHANGE_METRICS if name not in measured},
+            {
+                name: "not measured for an import"
+                for name in (*CHANGE_METRICS, *change_metrics(config))
+                if name not in measured
+            },
         ),
         gates.gates,
         Scores(measures(current.evaluation), text, current.digests) if current else None,

@@ -1,16 +1,16 @@
 """The settings of a build, one section per stage. This is the one list of sections; everything else derives from it."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from tasks.compute_config import ComputeConfig
 from tasks.corpus_config import CorpusConfig
 from tasks.documents_config import DocumentsConfig
 from tasks.publication_config import PublicationConfig
 from tasks.release_report import ReportConfig
-from tasks.scoring import EvaluationConfig
+from tasks.scoring import ENCODER_METRICS, HIT_METRICS, EvaluationConfig, evaluation_metrics
 from tasks.text.tokenizers import TokenizerConfig
 from tasks.text.vocabulary import VocabularyConfig
 from tasks.trainers.config import SkipGramConfig, TrainedConfig, TrainingConfig
@@ -28,6 +28,10 @@ class ModelParameters(BaseModel):
     tokenizer: TokenizerConfig = TokenizerConfig()
     vocabulary: VocabularyConfig = VocabularyConfig()
     training: TrainingConfig = SkipGramConfig()
+
+    def held_out_sequences(self, source_format: str) -> int:
+        """About how many sequences of a corpus in this format lose their last item to training."""
+        return 0
 
 
 class BuildParameters(ModelParameters):
@@ -56,6 +60,36 @@ class BuildParameters(ModelParameters):
                 f"matrix {publication.matrix}: {what} publishes {' or '.join(allowed)}; set it to none or one of these"
             )
         return publication
+
+    def held_out_sequences(self, source_format: str) -> int:
+        """As the evaluation asks for; none in other formats than `sequences`."""
+        return self.evaluation.held_out_sequences if source_format == "sequences" else 0
+
+    @property
+    def measured_metrics(self) -> list[str]:
+        """Names of all metrics that these settings can yield and that gates may apply to."""
+        metrics = evaluation_metrics(self.evaluation)
+        if self.held_out_sequences(self.corpus.format):
+            metrics += HIT_METRICS
+        if isinstance(self.training, TrainedConfig) and self.training.fuse_with:
+            metrics += ENCODER_METRICS
+        return metrics
+
+    @model_validator(mode="after")
+    def _documents_can_be_had(self) -> Self:
+        """Refuse settings of documents that do not act, or need documents that the tokenizer changes."""
+        encoded = self.documents.enabled and self.documents.method == "encoder"
+        asking = "corpus.keep_columns" if self.corpus.keep_columns else "documents.method=encoder" if encoded else None
+        if self.corpus.keep_columns and not self.documents.enabled:
+            raise ValueError("corpus.keep_columns needs documents.enabled=true: document_vectors has these columns")
+        if asking and not self.tokenizer.keeps_documents:
+            raise ValueError(
+                f"{asking} needs the documents as they are; unset tokenizer.sentences, min_characters, languages and "
+                "duplicates"
+            )
+        if encoded and self.corpus.format == "sequences":
+            raise ValueError("documents.method=encoder reads text, and corpus.format is sequences; use sif or doc2vec")
+        return self
 
     @property
     def sections(self) -> dict[str, BaseModel]:

@@ -24,6 +24,7 @@ from tasks.engine import LOCAL
 from tasks.evaluation import EvaluationFacts, evaluate_vectors
 from tasks.fusion import distil_vectors, fuse_vectors
 from tasks.parameters import BuildParameters, ModelParameters
+from tasks.progress import working_on
 from tasks.tokens import TokensFacts, tokenize_corpus
 from tasks.trainers.compiling import start_compiling
 from tasks.trainers.config import CooccurrenceConfig, DistilledConfig
@@ -98,7 +99,8 @@ def build_model(
     corpus = _run(fetch_corpus, parameters.corpus, workspace)
     tokens = _run(tokenize_corpus, corpus, parameters.tokenizer, workspace, compute)
     vocabulary = _run(build_vocabulary, tokens, parameters.vocabulary, workspace)
-    encoded = _run(encode_corpus, tokens, vocabulary, workspace, only, compute)
+    held_out = parameters.held_out_sequences(corpus.config["format"])
+    encoded = _run(encode_corpus, tokens, vocabulary, workspace, only, held_out, compute)
     if not encoded.facts.tokens:
         raise NothingToTrainError(corpus, len(only or ()))
     start = find_start(start_spec(parameters.corpus, parameters.training), current, workspace)
@@ -126,7 +128,8 @@ def evaluate_model(
     """Score a model, and compare it with the current release of its table if there is one."""
     evaluation, publication = parameters.evaluation, parameters.publication
     matrix = publication.published_matrix
-    scores = _run(evaluate_vectors, model.training, model.vocabulary, evaluation, workspace, matrix)
+    held_out = model.encoded if parameters.held_out_sequences(model.corpus.config["format"]) else None
+    scores = _run(evaluate_vectors, model.training, model.vocabulary, evaluation, workspace, matrix, held_out)
     changes = _run(compare_with_current, model.training, model.vocabulary, evaluation, publication, current, workspace)
     return Lineage(**vars(model), evaluation=scores, comparison=changes)
 
@@ -138,11 +141,12 @@ def add_documents(lineage: Lineage, parameters: BuildParameters, workspace: Work
         return lineage
     turned = lineage.comparison if publication.align != "none" else None
     documents = _run(
-        compute_document_vectors, lineage.tokens, lineage.vocabulary, lineage.training, config, workspace,
-        publication.published_matrix, turned,
+        compute_document_vectors, lineage.corpus, lineage.tokens, lineage.vocabulary, lineage.training, config,
+        parameters.training, workspace, publication.published_matrix, turned,
     )  # fmt: skip
     return replace(lineage, documents=documents)
 
 
 def _run(stage: Task[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    return stage(*args, **kwargs) if FlowRunContext.get() else stage.fn(*args, **kwargs)
+    with working_on(stage.name):
+        return stage(*args, **kwargs) if FlowRunContext.get() else stage.fn(*args, **kwargs)

@@ -2,15 +2,22 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from storage.releases.records import Release
+from storage.releases.records import Release, ReleaseSummary
 from storage.releases.reports import neighbors_of, read_vectors_of
 from tasks.report.maps import MapMethod, group_words, map_words
 from tasks.report.plots import Curve, PictureFormat, draw_curves, draw_map
 
+if TYPE_CHECKING:
+    # It imports torch.
+    from tasks.downstream import DownstreamResult
+
 GROUPS = 8
+# Metrics that a trend leaves out: variants, and measures of the comparison with the previous release.
+LEFT_OUT = ("_coverage", "_random", "_rbo", "_3cosmul", "_before", "_words", "_cosine")
 
 
 @dataclass(frozen=True)
@@ -78,6 +85,36 @@ def plot_training(release: Release, form: PictureFormat) -> bytes:
         Curve("training", "learning rate", epochs, [epoch.learning_rate for epoch in release.training]),
     ]
     return draw_curves(curves, _name(release), form)
+
+
+def plot_trend(table: str, releases: Sequence[ReleaseSummary], form: PictureFormat) -> bytes:
+    """Each gated metric of the kept releases by version. Raises ValueError with fewer than two releases or no score."""
+    kept = sorted((release for release in releases if release.version is not None), key=lambda one: one.version or 0)
+    names = dict.fromkeys(name for release in kept for name in release.metrics if not name.endswith(LEFT_OUT))
+    curves = []
+    for name in names:
+        scores = [(one.version or 0, one.metrics[name]) for one in kept if one.metrics.get(name) is not None]
+        if len(scores) > 1:
+            versions, values = zip(*scores, strict=True)
+            curves.append(Curve(table, name, versions, values))
+    if not curves:
+        raise ValueError(f"{table} has no metric that two kept releases share, so there is no trend to plot")
+    return draw_curves(curves, f"{table}: scores of kept releases", form, "version")
+
+
+def plot_classifiers(result: "DownstreamResult", form: PictureFormat) -> bytes:
+    """Loss and accuracy of each classifier by epoch, on training and validation texts."""
+    panels = {
+        "training loss": "train_loss", "validation loss": "validation_loss",
+        "training accuracy": "train_accuracy", "validation accuracy": "validation_accuracy",
+    }  # fmt: skip
+    curves = []
+    for panel, field in panels.items():
+        for score in result.scores:
+            name = score.start if score.positions is None else f"{score.start}, {score.positions} positions"
+            epochs = [point.epoch for point in score.curve]
+            curves.append(Curve(f"{score.network}: {name}", panel, epochs, [getattr(p, field) for p in score.curve]))
+    return draw_curves(curves, f"{result.name}: review classifiers", form)
 
 
 def _name(release: Release) -> str:

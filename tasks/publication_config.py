@@ -1,5 +1,6 @@
 """The settings of a publication: table, gates, alignment."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -11,7 +12,8 @@ from storage.models.matrices import Matrix
 from storage.redaction import without_credentials
 from storage.releases.mirror import check_mirror
 from tasks.metrics.gates import Gate, unknown_gates
-from tasks.scoring import EvaluationConfig, evaluation_metrics
+from tasks.score_changes import change_metrics
+from tasks.scoring import EvaluationConfig
 
 Align = Literal["previous", "reference", "none"]
 
@@ -24,9 +26,9 @@ class PublicationConfig(BaseModel):
     table: str = Field("word-vectors", pattern=f"^{TABLE_NAME.pattern}$", description="name of the published table")
     matrix: Matrix | None = Field(
         None,
-        description="vectors to publish: center (as word2vec does; default of skip_gram and cbow), context, the mean "
-        "of both, their sum (as GloVe does; default of glove), or those joined with an encoder's (fused, with "
-        "training.fuse_with)",
+        description="vectors to publish: mixed (unit center plus 0.3 unit context vectors; default of skip_gram and "
+        "cbow), center (as word2vec does), context, the mean of both, their sum (as GloVe does; default of glove), or "
+        "those joined with an encoder's (fused, with training.fuse_with)",
     )
     align: Align = Field(
         "none",
@@ -71,13 +73,15 @@ class PublicationConfig(BaseModel):
         return {metric: gate for metric, gate in self.gates.items() if gate is not None}
 
 
-def check_publication(publication: PublicationConfig, evaluation: EvaluationConfig) -> None:
+def check_publication(publication: PublicationConfig, evaluation: EvaluationConfig, measured: Sequence[str]) -> None:
     """Raise SettingsError for gates on metrics that will not be measured, align=reference without a reference, or a
     mirror that is not an address of an object store.
+
+    measured: names of the metrics that the settings yield, except for those of comparisons with other releases.
     """
     if publication.mirror is not None:
         check_mirror(publication.mirror)
-    metrics = [*evaluation_metrics(evaluation), *CHANGE_METRICS]
+    metrics = [*measured, *CHANGE_METRICS, *change_metrics(evaluation)]
     if publication.align == "reference":
         metrics += REFERENCE_METRICS
         if not evaluation.reference:

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, cast
@@ -30,11 +30,12 @@ from storage.releases.schema import GateRow, Provenance, TrainingRow, installed_
 from storage.releases.seen_files import grew_from
 from storage.stages import Manifest
 from tasks.comparison import ComparisonFacts, is_same_model
+from tasks.document_vectors import document_method
 from tasks.evaluation import EvaluationFacts
 from tasks.events import emit_release_published
 from tasks.fusion import FusionFacts
 from tasks.metrics.alignment import BLOCK_ROWS, rotate
-from tasks.metrics.gates import Measured, Scores, Verdict, judge, verdict_rows
+from tasks.metrics.gates import CHANGE, Measured, Scores, Verdict, judge, verdict_rows
 from tasks.parameters import BuildParameters
 from tasks.pipeline import Lineage
 from tasks.publication_config import PublicationConfig
@@ -93,8 +94,8 @@ def judge_release(
     scores = Scores(
         measured,
         corpus.digest,
-        {name: digest for stage in _measuring_stages(lineage) for name, digest in stage.facts.digests.items()},
-        {name: f"not compared: {why_not}" for name in CHANGE_METRICS if name not in measured},
+        _digests(_measuring_stages(lineage)),
+        {name: f"not compared: {why_not}" for name in _changes(lineage) if name not in measured},
     )
     previous = None
     if release:
@@ -104,6 +105,17 @@ def judge_release(
     verdicts = judge(scores, config.active_gates, previous)
     logger.info("%d of %d gates passed", sum(verdict.passed for verdict in verdicts), len(verdicts))
     return verdicts
+
+
+def _changes(lineage: Lineage) -> list[str]:
+    """Metrics that a model has only if there is a release to compare it with."""
+    scores = _digests([lineage.evaluation])
+    return [*CHANGE_METRICS, *(f"{name}{CHANGE}" for name in scores)]
+
+
+def _digests(stages: Iterable[Manifest[Any]]) -> dict[str, str]:
+    """Metric -> digest of what it was measured with."""
+    return {name: digest for stage in stages for name, digest in stage.facts.digests.items()}
 
 
 @task(name="publish release", cache_policy=NO_CACHE)
@@ -236,7 +248,8 @@ def _documents(lineage: Lineage) -> DocumentRows | None:
     if stage is None:
         return None
     facts = stage.facts
-    return DocumentRows(stage.path, stage.digest, stage.config["method"], facts.documents, facts.without_words)
+    method = document_method(stage)
+    return DocumentRows(stage.path, stage.digest, method, facts.documents, facts.without_words)
 
 
 def _provenance(lineage: Lineage, settings: Mapping[str, BaseModel]) -> Provenance:

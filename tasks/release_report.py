@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from storage.layout import Workspace
@@ -26,18 +27,24 @@ from storage.releases.reports import (
 )
 from storage.releases.schema import GateRow
 from storage.stages import Stage, StageFacts, complete_stage
+from tasks.metrics.alignment import fit_rotation, rotate
+from tasks.metrics.examples import choose_examples
+from tasks.metrics.stop_words import english_stop_words
+from tasks.progress import counting
 from tasks.report.content import (
     ChangedSetting,
     Changes,
     ComparedWord,
+    EarlierVectors,
     Epoch,
     Measure,
     ReportContent,
     Verdict,
     WordMap,
 )
-from tasks.report.maps import MapMethod, group_words, map_words
+from tasks.report.maps import EXAGGERATED_ITERATIONS, ITERATIONS, MapMethod, group_words, map_words
 from tasks.report.page import render_report
+from tasks.report.regions import find_regions
 from tasks.report.wording import without_folders
 
 logger = logging.getLogger(__name__)
@@ -49,6 +56,10 @@ GROUPS = 10
 CHANGED_WORDS = 50
 # Length of abbreviated digests on the page; the release stores them in full.
 SHORT = 12
+# Words that the page suggests for a start.
+EXAMPLES = 6
+# Words that two releases must share for their vectors to be rotated onto each other.
+FEWEST_ALIGNED = 100
 
 
 class ReportConfig(BaseModel):
@@ -61,7 +72,8 @@ class ReportConfig(BaseModel):
         default=5000,
         ge=1,
         le=EXPLORER_WORDS,
-        description="number of words on the map, most frequent first; 5,000 take about 5 s",
+        description="number of most frequent words that the map lays out, about 5 s for 5,000; further words are "
+        "placed by their neighbours",
     )
     map_method: MapMethod = Field(
         default="tsne", description="tsne: groups related words; pca: faster, less clearly separated"
@@ -109,7 +121,8 @@ def _word_map(release: Release, words: FrequentWords, config: ReportConfig, work
     def build(folder: Path) -> MapFacts:
         logger.info("laying out %s words by %s", f"{count:,}", "t-SNE" if config.map_method == "tsne" else "PCA")
         vectors = words.vectors[:count]
-        places = map_words(vectors, config.map_method, release.row.seed)
+        with counting("drawing the map", EXAGGERATED_ITERATIONS + ITERATIONS, "iterations") as advanced:
+            places = map_words(vectors, config.map_method, release.row.seed, advanced)
         write_word_map(folder, places, group_words(vectors, GROUPS, release.row.seed))
         return MapFacts(words=count)
 
@@ -149,7 +162,26 @@ def _content(release: Release, words: FrequentWords, word_map: WordMap, workspac
         changes=_changes(difference, earlier[-1].version, compared) if difference else None,
         history=[(f"version {older.version}", dict(older.metrics)) for older in earlier]
         + [("this one", dict(release.metrics))],
+        regions=find_regions(
+            word_map.places, words.vectors[: len(word_map.places)], words.words, english_stop_words(), row.seed
+        ),
+        examples=choose_examples(words.words, words.vectors, english_stop_words(), EXAMPLES),
+        earlier=_earlier_vectors(words, earlier[-1]) if earlier else None,
     )
+
+
+def _earlier_vectors(words: FrequentWords, older: Release) -> EarlierVectors | None:
+    """The vectors of an older release, rotated onto the newer ones; None if they are not comparable."""
+    before = read_frequent_words(older.path, EXPLORER_WORDS)
+    row_of = {word: row for row, word in enumerate(before.words)}
+    pairs = [(row, row_of[word]) for row, word in enumerate(words.words) if word in row_of]
+    if before.vectors.shape[1] != words.vectors.shape[1] or len(pairs) < FEWEST_ALIGNED:
+        return None
+    rows, old_rows = np.array(pairs, dtype=np.int64).T
+    rotation = fit_rotation(before.vectors, old_rows, words.vectors, rows)
+    vectors = np.zeros_like(words.vectors)
+    vectors[rows] = rotate(before.vectors[old_rows], rotation)
+    return EarlierVectors(vectors)
 
 
 def _figures(release: Release) -> list[tuple[str, str]]:

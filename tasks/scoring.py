@@ -1,7 +1,7 @@
 """Score words and vectors against gold sets and reference vectors."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any
@@ -11,20 +11,33 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from storage.errors import ReferenceVectorsError
+from storage.gold.files import Question
 from storage.gold.sets import Analogies, GoldSets, WordPairs, gold_metrics, metric_name
 from storage.models.rows import WHOLE, ComparedWordRow, EvaluationRow
 from storage.vectors.reference import DEFAULT_REFERENCE, ReferenceVectors, split_spec
 from tasks.metrics.analogies import AnalogyMethod, AnalogyScore, score_analogies, sum_by_kind
-from tasks.metrics.composed import WordCutter, compose_words
+from tasks.metrics.composed import Composer, WordCutter, compose_words, with_unseen_words
+from tasks.metrics.hit_rate import RECOMMENDED, score_hits
 from tasks.metrics.intervals import Interval
 from tasks.metrics.neighbors import NeighborOverlap, WordAgreement, compare_neighbors
 from tasks.metrics.similarity import score_similarity
+from tasks.progress import counted
 
 logger = logging.getLogger(__name__)
 
 OVERLAP, RANK_OVERLAP, RANDOM = "neighbor_overlap", "neighbor_rbo", "_random"
+# Agreement of trained vectors, before they are joined with those of an encoder, with the encoder's.
+ENCODER_OVERLAP, ENCODER_RANK_OVERLAP = "encoder_overlap", "encoder_rbo"
+ENCODER_METRICS = tuple(
+    f"{name}{random}" for name in (ENCODER_OVERLAP, ENCODER_RANK_OVERLAP) for random in ("", RANDOM)
+)
+HIT_RATE = f"hit_rate_at_{RECOMMENDED}"
+# By the vectors, by the most frequent items and by chance.
+HIT_METRICS = (HIT_RATE, f"{HIT_RATE}_popular", f"{HIT_RATE}{RANDOM}")
 # Part of a score's digest where words of gold sets were cut like the corpus.
 CUT = ";words=cut"
+# Section of a set of word pairs whose unknown words are composed of n-grams, and part of its digest.
+COMPOSED = "composed"
 # Method of solving an analogy -> suffix of its metric.
 METHODS: dict[AnalogyMethod, str] = {"3CosAdd": "", "3CosMul": "_3cosmul"}
 
@@ -50,6 +63,13 @@ class EvaluationConfig(BaseModel):
     )
     analogy_max_rank: int | None = Field(
         default=30_000, ge=1, description="only the most frequent words can answer analogies; none: all words"
+    )
+    held_out_sequences: int = Field(
+        default=1000,
+        ge=0,
+        le=1_000_000,
+        description="with corpus.format=sequences: about how many sequences lose their last item to training, at most "
+        "a tenth of all, so that hit_rate_at_10 can be measured; 0: none",
     )
     neighbors: int = Field(default=10, ge=1, le=100, description="nearest words compared for each word")
     neighbor_words: int = Field(
@@ -82,9 +102,14 @@ class Scored:
     references: list[dict[str, Any]] = field(default_factory=list)
 
 
+def gold_set_metrics(config: EvaluationConfig) -> list[str]:
+    """Names of all metrics of gold sets, including 3CosMul for gold files of word pairs."""
+    return [f"{name}{suffix}" for name in gold_metrics(config.gold) for suffix in METHODS.values()]
+
+
 def evaluation_metrics(config: EvaluationConfig) -> list[str]:
-    """Names of all metrics that these settings can yield, including 3CosMul for gold files of word pairs."""
-    gold = [f"{name}{suffix}" for name in gold_metrics(config.gold) for suffix in METHODS.values()]
+    """Names of all metrics that these settings can yield."""
+    gold = gold_set_metrics(config)
     suffixes = [suffix for _, suffix in config.all_references.items()] or [""]
     return gold + [
         f"{name}{suffix}{random}" for suffix in suffixes for name in (OVERLAP, RANK_OVERLAP) for random in ("", RANDOM)
@@ -98,19 +123,29 @@ def score_vectors(
     references: Iterable[tuple[str, ReferenceVectors]],
     config: EvaluationConfig,
     cutter: WordCutter | None = None,
+    composer: Composer | None = None,
 ) -> Scored:
     """All scores of V words, most frequent first, and their (V, D) vectors.
 
     references: metric suffix and vectors of each; consumed lazily, so that only one is in memory.
     cutter: cuts words of gold sets as the corpus was cut, where that is not into plain words.
+    composer: composes unknown words; sets of pairs with such words then have a section COMPOSED, which includes them.
     What cannot be measured, such as English gold sets on a Korean vocabulary, has no value and coverage 0.
     Raises ReferenceVectorsError if a reference shares no word with `words`.
     """
     scored = Scored()
-    scored.rows += [_similarity_row(words, vectors, pairs, cutter) for pairs in gold.similarity]
-    for analogies in gold.analogies:
-        for method in METHODS:
-            scored.rows += _analogy_rows(words, vectors, analogies, config, method, cutter)
+    for pairs in gold.similarity:
+        row = _similarity_row(words, vectors, pairs, cutter)
+        scored.rows.append(row)
+        if composer and row.lost:
+            more = with_unseen_words(words, vectors, [*pairs.first, *pairs.second], composer)
+            composed = _similarity_row(*more, pairs, None)
+            digest = f"{composed.gold_digest};words={COMPOSED}"
+            scored.rows.append(composed.model_copy(update={"section": COMPOSED, "gold_digest": digest}))
+    solved = [(analogies, method) for analogies in gold.analogies for method in METHODS]
+    questions = sum(_question_count(analogies) for analogies, _ in solved)
+    for analogies, method in counted(solved, lambda one: _question_count(one[0]), "analogies", questions, "questions"):
+        scored.rows += _analogy_rows(words, vectors, analogies, config, method, cutter)
     compared = False
     for suffix, reference in references:
         _add_reference(scored, suffix, reference, words, vectors, config)
@@ -119,6 +154,27 @@ def score_vectors(
         names = (OVERLAP, OVERLAP + RANDOM)
         scored.rows += [EvaluationRow(metric=name, value=None, coverage=0.0) for name in names]
     return scored
+
+
+def hit_rows(
+    vectors: NDArray[np.float32], token_ids: NDArray[np.int32], offsets: NDArray[np.int64], digest: str
+) -> list[EvaluationRow]:
+    """Rows for the hit rate on held-out sequences and its two baselines. Arguments as in `score_hits`.
+
+    digest: identifies the sequences.
+    """
+    found, sequences = score_hits(vectors, token_ids, offsets), len(offsets) - 1
+    return [
+        EvaluationRow(
+            metric=metric,
+            value=value,
+            **ends(interval),
+            covered=sequences,
+            coverage=float(sequences > 0),
+            gold_digest=digest,
+        )
+        for metric, value, interval in zip(HIT_METRICS, found.rates, found.intervals, strict=True)
+    ]
 
 
 def agreement_rows(
@@ -170,16 +226,14 @@ def total_digests(rows: Sequence[EvaluationRow]) -> dict[str, str]:
     return {row.metric: row.gold_digest for row in rows if row.section == WHOLE and row.gold_digest}
 
 
+def _question_count(analogies: Analogies) -> int:
+    return sum(map(len, analogies.sections.values()))
+
+
 def _similarity_row(
     words: Sequence[str], vectors: NDArray[np.float32], pairs: WordPairs, cutter: WordCutter | None
 ) -> EvaluationRow:
-    first: Sequence[str] = pairs.first
-    second: Sequence[str] = pairs.second
-    if cutter:
-        composed = compose_words(words, vectors, [*first, *second], cutter)
-        words, vectors = composed.words, composed.vectors
-        first, second = composed.named(first), composed.named(second)
-    score = score_similarity(words, vectors, first, second, pairs.scores)
+    score = score_similarity(*known_pairs(words, vectors, pairs, cutter), pairs.scores)
     return EvaluationRow(
         metric=pairs.name,
         value=score.spearman,
@@ -191,6 +245,38 @@ def _similarity_row(
     )
 
 
+def known_pairs(
+    words: Sequence[str], vectors: NDArray[np.float32], pairs: WordPairs, cutter: WordCutter | None
+) -> tuple[Sequence[str], NDArray[np.float32], Sequence[str], Sequence[str]]:
+    """Words and vectors, with those that several tokens compose, and both words of each pair as they name them."""
+    if not cutter:
+        return words, vectors, pairs.first, pairs.second
+    composed = compose_words(words, vectors, [*pairs.first, *pairs.second], cutter)
+    return composed.words, composed.vectors, composed.named(pairs.first), composed.named(pairs.second)
+
+
+def known_questions(
+    words: Sequence[str], vectors: NDArray[np.float32], analogies: Analogies, cutter: WordCutter | None
+) -> Mapping[str, Sequence[Question]]:
+    """The questions of each section in words of the vocabulary.
+
+    Answers are words of the vocabulary, so a word that several tokens compose is unknown here.
+    """
+    if not cutter:
+        return analogies.sections
+    asked = [word for section in analogies.sections.values() for question in section for word in question]
+    names = compose_words(words, vectors, asked, cutter).names
+    return {
+        name: [tuple(names.get(word, word) for word in question) for question in section]  # type: ignore[misc]
+        for name, section in analogies.sections.items()
+    }
+
+
+def analogy_digest(analogies: Analogies, config: EvaluationConfig, cutter: WordCutter | None) -> str:
+    """What identifies the measurement: scores are comparable only under the same rank limit."""
+    return f"{analogies.digest};max_rank={config.analogy_max_rank}" + (CUT if cutter else "")
+
+
 def _analogy_rows(
     words: Sequence[str],
     vectors: NDArray[np.float32],
@@ -199,22 +285,11 @@ def _analogy_rows(
     method: AnalogyMethod,
     cutter: WordCutter | None,
 ) -> list[EvaluationRow]:
-    """Rows for the whole set, its semantic and syntactic parts, then each section.
-
-    Answers are words of the vocabulary, so a word that several tokens compose is unknown here.
-    """
-    questions = analogies.sections
-    if cutter:
-        asked = [word for section in questions.values() for question in section for word in question]
-        names = compose_words(words, vectors, asked, cutter).names
-        questions = {
-            name: [tuple(names.get(word, word) for word in question) for question in section]  # type: ignore[misc]
-            for name, section in questions.items()
-        }
+    """Rows for the whole set, its semantic and syntactic parts, then each section."""
+    questions = known_questions(words, vectors, analogies, cutter)
     sections = score_analogies(words, vectors, questions, config.analogy_max_rank, method)
     whole = sum(sections.values(), start=AnalogyScore(0, 0, 0))
-    # Scores are comparable only under the same rank limit, so the digest includes it.
-    digest = f"{analogies.digest};max_rank={config.analogy_max_rank}" + (CUT if cutter else "")
+    digest = analogy_digest(analogies, config, cutter)
     return [
         EvaluationRow(
             metric=f"{analogies.name}{METHODS[method]}",

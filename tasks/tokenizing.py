@@ -140,7 +140,7 @@ def _keep_words(
     def unfinished() -> Iterator[Batch]:
         for number, batch in enumerate(documents):
             if number in kept:
-                progress.advanced(_size(batch))
+                progress.advanced(text_size(batch))
             else:
                 missing.append(number)
                 yield batch
@@ -154,7 +154,7 @@ def _keep_words(
             documents = _after_estimate(documents, config, text_bytes, engine)
         for batch, words in _cut(unfinished(), config, engine):
             kept.write(missing.pop(0), with_tokens(batch, words))
-            progress.advanced(_size(batch))
+            progress.advanced(text_size(batch))
     finally:
         progress.finished()
 
@@ -214,5 +214,6 @@ def with_tokens(batch: Batch, tokens: pa.Array) -> Batch:
     return Batch(batch.files, [batch.columns[0], batch.columns[1], tokens])
 
 
-def _size(batch: Batch) -> int:
+def text_size(batch: Batch) -> int:
+    """Bytes of the text of some documents."""
     return int(pc.sum(pc.binary_length(batch.columns[2])).as_py() or 0)

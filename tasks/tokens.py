@@ -1,7 +1,7 @@
 """Tokenize the corpus: documents in, their tokens out."""
 
 import logging
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -12,10 +12,10 @@ from pydantic import Field
 
 from storage.corpus.documents import read_documents
 from storage.corpus.finished_batches import clear_interrupted
-from storage.corpus.known_rows import link_known_rows, write_rows
-from storage.corpus.segments import Batch, read_index
+from storage.corpus.known_rows import finished_shards, link_known_rows, write_rows
+from storage.corpus.segments import Batch, read_index, rows_after
 from storage.corpus.source_sequences import split_items
-from storage.corpus.tokens import TOKENS, write_counts
+from storage.corpus.tokens import READ_DICTIONARY, TOKENS, write_counts
 from storage.corpus.word_counts import SpilledCounts
 from storage.layout import Workspace
 from storage.stages import Manifest, Stage, StageFacts, complete_stage
@@ -23,10 +23,12 @@ from tasks.compute_config import ComputeConfig
 from tasks.corpus import CorpusFacts
 from tasks.documents import Dropped, choose_documents
 from tasks.engine import LOCAL, Engine, opened_engine
+from tasks.progress import counted
 from tasks.text.tokenizers import TokenizerConfig, tokenize
 from tasks.text.vocabulary import WordCounter
 from tasks.tokenizing import (
     check_tokenizer,
+    text_size,
     token_batches,
     tokenizer_packages,
     warn_of_unsegmented_text,
@@ -82,7 +84,7 @@ def tokenize_corpus(
     sequences = corpus.config["format"] == "sequences"
 
     def build(folder: Path) -> TokensFacts:
-        clear_interrupted(folder)
+        clear_interrupted(folder, TOKENS.segment_name(stage.digest))
         index = read_index(corpus.path)
         files = [(rows.name, f"{rows.key}{suffix}") for rows in index]
         known = link_known_rows(workspace, stage, folder, [key for _, key in files])
@@ -91,15 +93,25 @@ def tokenize_corpus(
         if not sequences:
             warn_of_unsegmented_text(corpus.path, fresh, config)
         counts = _Counts(folder, stage.digest)
+        finished = None
+        if sequences or config.is_plain:
+            finished = finished_shards(folder, TOKENS, stage.digest, files, known)
+            if finished is not None and finished.shards:
+                logger.info("resuming: %s shards are finished", f"{finished.shards:,}")
+                for columns in finished.read(read_dictionary=READ_DICTIONARY):
+                    counts.add(columns)
+        documents = rows_after(read_documents(corpus.path, fresh), finished.rows if finished is not None else 0)
         with opened_engine(compute, tokenizer_packages(config)) as engine:
+            size = sum(index[file].size for file in fresh)
             if sequences:
-                batches = _mapped(engine, split_items, corpus.path, fresh)
+                batches = _mapped(engine, split_items, documents, size)
             elif config.is_plain:
-                batches = _mapped(engine, tokenize, corpus.path, fresh, config)
+                batches = _mapped(engine, tokenize, documents, size, config)
             else:
-                size = sum(index[file].size for file in fresh)
                 batches = token_batches(corpus.path, fresh, config, folder, dropped, size, engine)
-            rows = write_rows(folder, TOKENS, stage.digest, files, known, batches, on_write=counts.add)
+            rows = write_rows(
+                folder, TOKENS, stage.digest, files, known, batches, on_write=counts.add, finished=finished
+            )
         counts.write()
         return TokensFacts(
             documents=sum(row.documents for row in rows),
@@ -109,17 +121,22 @@ def tokenize_corpus(
             dropped=dict(dropped.reasons),
         )
 
-    manifest = complete_stage(workspace, stage, build, resumable=config.keeps_batches)
+    manifest = complete_stage(workspace, stage, build, resumable=sequences or config.is_plain or config.keeps_batches)
     logger.info("%s tokens in %s documents", f"{manifest.facts.tokens:,}", f"{manifest.facts.documents:,}")
     return manifest
 
 
 def _mapped(
-    engine: Engine, split: Callable[..., pa.Array], folder: Path, files: Collection[int], *settings: TokenizerConfig
+    engine: Engine,
+    split: Callable[..., pa.Array],
+    documents: Iterable[Batch],
+    text_bytes: int,
+    *settings: TokenizerConfig,
 ) -> Iterator[Batch]:
-    """The documents of these files, split into tokens."""
-    documents = ((batch, batch.columns[2]) for batch in read_documents(folder, files))
-    for batch, tokens in engine.map(split, documents, *settings):
+    """The documents, split into tokens. text_bytes: size of their text, for the progress."""
+    shown = counted(documents, text_size, "tokenizing", text_bytes, "bytes")
+    pairs = ((batch, batch.columns[2]) for batch in shown)
+    for batch, tokens in engine.map(split, pairs, *settings):
         yield with_tokens(batch, tokens)
 
 

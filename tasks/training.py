@@ -25,7 +25,7 @@ from tasks.checkpoints import Recipe, adopt_checkpoint, processes_of_checkpoint,
 from tasks.cooccurrences import CooccurrenceFacts
 from tasks.corpus_config import CorpusConfig
 from tasks.trainers.backends import explain_backend, resolve_config, train
-from tasks.trainers.bookkeeping import first_state
+from tasks.trainers.bookkeeping import averages_inputs, first_state
 from tasks.trainers.compiling import finish_compiling
 from tasks.trainers.config import (
     DistilledConfig,
@@ -52,15 +52,18 @@ from tasks.vocabulary import EncodedFacts, VocabularyFacts
 logger = logging.getLogger(__name__)
 
 STAGE_VERSION = 1
-# Up to version 1 the torch backend trained with .04 times the learning rate that was set.
-TORCH_STAGE_VERSION = 2
+# Up to version 1 the torch backend trained with .04 times the learning rate that was set; up to 2 it drew in another
+# order.
+TORCH_STAGE_VERSION = 3
+# Up to version 1 every input of CBOW moved as far as the mean of all inputs.
+CBOW_STAGE_VERSION = 2
 # Settings that cannot change the vectors.
 NOT_IN_DIGEST = {
     "start_from", "checkpoint_every_seconds", "cooccurrence_megabytes", "cooccurrence_disk_megabytes", "fuse_with",
     "fused_dimension", "process_timeout_seconds",
 }  # fmt: skip
-# Settings that change the vectors only with several processes.
-OF_SEVERAL_PROCESSES = {"processes", "exchange"}
+# Changes the vectors only if there are several.
+OF_SEVERAL_PROCESSES = {"processes"}
 
 
 class ModelFacts(StageFacts):
@@ -127,11 +130,18 @@ def training_stage(
     alone = not isinstance(config, SharedWindowConfig) or config.processes == 1
     return Stage(
         kind="models",
-        version=TORCH_STAGE_VERSION if config.backend == "torch" else STAGE_VERSION,
+        version=_version(config),
         config=config.model_dump(exclude=NOT_IN_DIGEST | (OF_SEVERAL_PROCESSES if alone else set())),
         inputs=inputs | ({"start": start.digest} if start else {}),
         facts=ModelFacts,
     )
+
+
+def _version(config: TrainingConfig) -> int:
+    """The version of the code that trains with these settings."""
+    if config.backend == "torch":
+        return TORCH_STAGE_VERSION
+    return CBOW_STAGE_VERSION if averages_inputs(config) else STAGE_VERSION
 
 
 def as_trained(config: TrainingConfig, model: Manifest[ModelFacts]) -> TrainingConfig:
@@ -179,11 +189,23 @@ def train_vectors(
                 if epoch_result:
                     logger.info(_epoch_line(epoch_result, corpus_tokens))
 
+<<<<<<< HEAD
             several = isinstance(config, SharedWindowConfig) and config.processes > 1
             if state is None and (start is not None or not several):
                 state = _initial_state(start, words.words, counts, config, place.allocate)
             finish_compiling()
             if isinstance(config, SharedWindowConfig) and several:
+=======
+            shared = isinstance(config, SharedWindowConfig) and config.processes > 1
+            if state is None and (start is not None or not shared):
+                state = _initial_state(start, words.words, counts, config, place.allocate)
+            finish_compiling()
+            if isinstance(config, SharedWindowConfig) and config.processes > 1:
+                if not place.in_memory:
+                    raise TrainingError(
+                        "the matrices do not fit in memory, and every process has its own; set training.processes=1"
+                    )
+>>>>>>> main
                 if state is not None:
                     save_state(folder, state, epochs, recipe)
                 ranks = RankProcesses(Job(encoded.path, vocabulary.path, folder, config, recipe))
@@ -194,8 +216,13 @@ def train_vectors(
             else:
                 assert state is not None
                 state.allocate = place.allocate
+<<<<<<< HEAD
                 every_seconds = config.checkpoint_every_seconds if place.checkpoints else None
                 steps = train(source, counts, config, state, resumable_every_seconds=config.checkpoint_every_seconds)
+=======
+                steps = train(source, counts, config, state, resumable_every_seconds=config.checkpoint_every_seconds)
+                every_seconds = config.checkpoint_every_seconds if place.checkpoints else None
+>>>>>>> main
                 for step in _with_checkpoints(steps, folder, epochs, every_seconds, recipe):
                     follow(step.tokens_done, step.epoch_result)
                     state = step.state
@@ -265,11 +292,15 @@ def _initial_state(
 
 
 def _with_checkpoints(
+<<<<<<< HEAD
     steps: Iterator[TrainingStep],
     folder: Path,
     epochs: list[EpochResult],
     every_seconds: float | None,
     recipe: Recipe,
+=======
+    steps: Iterator[TrainingStep], folder: Path, epochs: list[EpochResult], every_seconds: float | None, recipe: Recipe
+>>>>>>> main
 ) -> Iterator[TrainingStep]:
     """Yield the steps, collect finished epochs, and save the state at resumable steps and when interrupted.
 

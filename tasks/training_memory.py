@@ -28,6 +28,11 @@ class MatrixPlace:
     allocate: Allocator
     checkpoints: bool = True
 
+    @property
+    def in_memory(self) -> bool:
+        """Whether the matrices are ordinary arrays."""
+        return self.allocate is np.zeros
+
 
 def place_matrices(config: TrainingConfig, words: int, folder: Path) -> MatrixPlace:
     """Where to train `words` words with resolved settings: in memory where that fits, else in files of `folder`.

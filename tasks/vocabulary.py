@@ -5,10 +5,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from storage.corpus.encoded import EncodedRows, write_encoded
+from storage.corpus.held_out import write_held_out
 from storage.corpus.segments import read_index
 from storage.corpus.tokens import TokenBatch, read_tokens
 from storage.corpus.vocabularies import WordTable, read_vocabulary, write_vocabulary
@@ -18,6 +21,8 @@ from storage.layout import Workspace
 from storage.stages import Manifest, Stage, StageFacts, complete_stage
 from tasks.compute_config import ComputeConfig
 from tasks.engine import LOCAL, Engine, opened_engine
+from tasks.progress import counted
+from tasks.text.held_out import item_hashes, last_items
 from tasks.text.vocabulary import (
     VocabularyConfig,
     keep_probability,
@@ -50,7 +55,10 @@ class VocabularyFacts(StageFacts):
 
 
 class EncodedFacts(StageFacts):
-    """An encoded corpus. tokens: tokens in the vocabulary.  corpus_tokens: all tokens of the selected files."""
+    """An encoded corpus. tokens: tokens in the vocabulary.  corpus_tokens: all tokens of the selected files.
+
+    held_out: sequences whose last item it lacks.
+    """
 
     label: ClassVar[str] = "encoded"
     unit: ClassVar[str] = "tokens"
@@ -58,6 +66,7 @@ class EncodedFacts(StageFacts):
     tokens: int
     corpus_tokens: int
     files: int
+    held_out: int = 0
 
     @property
     def row_count(self) -> int:
@@ -77,10 +86,13 @@ def encoded_stage(
     tokens: Stage[TokensFacts] | Manifest[TokensFacts],
     vocabulary: Stage[VocabularyFacts] | Manifest[VocabularyFacts],
     only: Sequence[str] | None = None,
+    held_out: int = 0,
 ) -> Stage[EncodedFacts]:
-    """The stage for these tokens and this vocabulary. only: names of source files, None for all."""
+    """The stage for these tokens and this vocabulary. only, held_out: as in `encode_corpus`."""
     inputs = {"tokens": tokens.digest, "vocabulary": vocabulary.digest}
-    config = {} if only is None else {"only": list(only)}
+    config: dict[str, object] = {} if only is None else {"only": list(only)}
+    if held_out:
+        config["held_out_sequences"] = held_out
     return Stage("encoded", ENCODED_STAGE_VERSION, config, inputs, EncodedFacts)
 
 
@@ -129,11 +141,13 @@ def encode_corpus(
     vocabulary: Manifest[VocabularyFacts],
     workspace: Workspace,
     only: Sequence[str] | None = None,
+    held_out: int = 0,
     compute: ComputeConfig = LOCAL,
 ) -> Manifest[EncodedFacts]:
     """Replace each token by its id and drop tokens outside the vocabulary.
 
     only: names of the source files to train on, None for all. If they contain no word of the vocabulary, `tokens` is 0.
+    held_out: about how many sequences lose their last item, which is stored apart for the evaluation; 0: none.
     compute: where this runs, which does not change the result.
     """
 
@@ -141,17 +155,30 @@ def encode_corpus(
         chosen = {
             file: rows.size for file, rows in enumerate(read_index(tokens.path)) if only is None or rows.name in names
         }
-        batches = read_tokens(tokens.path, chosen)
+        size = sum(chosen.values())
+        batches = counted(read_tokens(tokens.path, chosen), _token_count, "encoding", size, "tokens")
         words = read_vocabulary(vocabulary).words
+        sequences: list[NDArray[np.int32]] = []
         with opened_engine(compute) as engine:
-            encoded = write_encoded(folder, _encoded(batches, words, engine))
-        return EncodedFacts(tokens=encoded, corpus_tokens=sum(chosen.values()), files=len(chosen))
+            rows = _encoded(batches, words, engine)
+            if held_out:
+                rows = _without_last_items(rows, item_hashes(words), held_out / tokens.facts.documents, sequences)
+            encoded = write_encoded(folder, rows)
+        if held_out:
+            write_held_out(folder, sequences)
+        return EncodedFacts(tokens=encoded, corpus_tokens=size, files=len(chosen), held_out=len(sequences))
 
     names = frozenset(only or ())
-    manifest = complete_stage(workspace, encoded_stage(tokens, vocabulary, only), build)
+    manifest = complete_stage(workspace, encoded_stage(tokens, vocabulary, only, held_out), build)
     facts = manifest.facts
     logger.info("encoded %s tokens of %s files", f"{facts.tokens:,}", f"{facts.files:,}")
+    if held_out:
+        logger.info("held the last item of %s sequences out of training", f"{facts.held_out:,}")
     return manifest
+
+
+def _token_count(batch: TokenBatch) -> int:
+    return len(batch.tokens.flatten())
 
 
 def _encoded(batches: Iterable[TokenBatch], words: list[str], engine: Engine) -> Iterator[EncodedRows]:
@@ -161,6 +188,20 @@ def _encoded(batches: Iterable[TokenBatch], words: list[str], engine: Engine) ->
     lists = ((batch, batch.tokens) for batch in batches)
     for batch, (ids, offsets) in engine.map(token_ids, lists, WordLookup(words)):
         yield EncodedRows(batch.document_ids.to_numpy(), batch.parts.to_numpy(), ids, offsets)
+
+
+def _without_last_items(
+    batches: Iterable[EncodedRows], hashes: NDArray[np.uint64], share: float, held_out: list[NDArray[np.int32]]
+) -> Iterator[EncodedRows]:
+    """The rows without the last item of the chosen sequences, which are appended to `held_out` as they were."""
+    for batch in batches:
+        ids, offsets = batch.token_ids, batch.offsets
+        rows = last_items(ids, offsets, batch.parts, hashes, share)
+        held_out += [ids[offsets[row] : offsets[row + 1]] for row in rows.tolist()]
+        removed = np.zeros(len(offsets), np.int64)
+        removed[rows + 1] = 1
+        remaining = np.delete(ids, offsets[rows + 1] - 1)
+        yield EncodedRows(batch.document_ids, batch.parts, remaining, offsets - np.cumsum(removed))
 
 
 def _too_few_words(kept: FrequentWords, config: VocabularyConfig) -> VocabularyError:

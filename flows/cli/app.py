@@ -28,7 +28,9 @@ from flows.cli import (
     table_commands,
 )
 from flows.cli.command_errors import run_guarded
+from flows.cli.completion import assignments_in_bash
 from flows.cli.console import messages, output, print_table, shown_progress
+from flows.cli.help_panels import BUILD, SETUP
 from flows.cli.named_corpus import check_named_corpus
 from flows.cli.options import DeploymentArgument, JsonOption, ProjectOption, SetOption, WorkspaceOption, print_json
 from flows.cli.printable import printable
@@ -66,7 +68,7 @@ def common_options(
     """Turn a text corpus into a published, quality-gated table of word vectors that you query with SQL."""
 
 
-@app.command("list")
+@app.command("list", rich_help_panel=BUILD)
 def list_deployments(project: ProjectOption = None, as_json: JsonOption = False) -> None:
     """List the deployments in the prefect.yaml of the current folder, else vecmill's own.
 
@@ -84,7 +86,7 @@ def list_deployments(project: ProjectOption = None, as_json: JsonOption = False)
     print_table(table)
 
 
-@app.command()
+@app.command(rich_help_panel=BUILD)
 def build(
     name: DeploymentArgument,
     settings: SetOption = None,
@@ -174,7 +176,6 @@ def _build(parameters: "BuildParameters", workspace: Workspace, as_json: bool) -
     _show_result(result, as_json)
 
 
-@app.command()
 def doctor(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
     """Check versions, training backends, GPU, disk and file system.
 
@@ -200,13 +201,14 @@ corpus_command.register(app)
 corpora_command.register(app)
 downstream_command.register(app)
 evaluation_commands.register(app)
+report_commands.register(app)
 exchange_commands.register(app)
 history_commands.register(app)
 mirror_command.register(app)
-report_commands.register(app)
-project_command.register(app)
 server_commands.register(app)
 notify_commands.register(app)
+project_command.register(app)
+app.command(rich_help_panel=SETUP)(doctor)
 
 
 def main() -> None:
@@ -214,20 +216,16 @@ def main() -> None:
     # Importing Prefect creates objects by the million, none of them garbage.
     gc.set_threshold(100_000)
     # Not standalone, so that run_guarded also prints usage errors.
-    sys.exit(run_guarded(lambda: app(prog_name="vecmill", standalone_mode=False)))
+    with assignments_in_bash():
+        sys.exit(run_guarded(lambda: app(prog_name="vecmill", standalone_mode=False)))
 
 
 def _show_result(result: "BuildResult", as_json: bool) -> None:
     from flows.cli.summary_views import print_summary
-    from storage.releases.querying import example_neighbors
-    from tasks.metrics.stop_words import english_stop_words
+    from tasks.release_examples import example_neighbors
 
     if as_json:
         print_json(result.model_dump(mode="json"))
         return
-    neighbors = (
-        []
-        if result.outcome in ("refused", "nothing to do")
-        else example_neighbors(Path(result.release_path), words=5, k=5, stop_words=english_stop_words())
-    )
+    neighbors = [] if result.outcome in ("refused", "nothing to do") else example_neighbors(Path(result.release_path))
     print_summary(output, result, neighbors)

@@ -1,5 +1,9 @@
-"""Shell completion of deployments, tables, versions and candidates. Errors yield no completions."""
+"""Shell completion of deployments, settings, tables, versions and candidates. Errors yield no completions."""
 
+import io
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
 import typer
@@ -34,6 +38,59 @@ def offer_candidates(ctx: typer.Context, incomplete: str) -> list[str]:
 def offer_releases(ctx: typer.Context, incomplete: str) -> list[str]:
     """Complete versions and candidates."""
     return [*offer_versions(ctx, incomplete), *offer_candidates(ctx, incomplete)]
+
+
+def offer_settings(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
+    """Complete `section.field=value` with the description of each: sections, fields, then their possible values."""
+    # Deferred: the settings of all stages take a second to import.
+    from flows.cli.setting_values import known_settings, values_of
+
+    name, equals, _ = incomplete.partition("=")
+    settings = known_settings()
+    if equals:
+        return [(f"{name}={value}", "") for value in values_of(name, settings, _workspace(ctx))]
+    found = {path: text for path, text in settings.items() if path.startswith(name)}
+    if len({path.partition(".")[0] for path in found}) > 1:
+        return [(f"{section}.", "") for section in dict.fromkeys(path.partition(".")[0] for path in found)]
+    offered = [(f"{path}=", setting.description) for path, setting in found.items()]
+    if len(found) == 1:
+        # With a second completion the shell adds no space after the first.
+        (path,) = found
+        offered += [(f"{path}={value}", "") for value in values_of(path, settings, _workspace(ctx))]
+    return offered
+
+
+@contextmanager
+def assignments_in_bash() -> Iterator[None]:
+    """Let Bash complete `section.field=value`, which it splits into three words, inside the block."""
+    if os.environ.get("_VECMILL_COMPLETE") != "complete_bash":
+        yield
+        return
+    words = os.environ["COMP_WORDS"].split("\n")[: int(os.environ["COMP_CWORD"]) + 1]
+    joined = _joined(words)
+    os.environ.update(COMP_WORDS="\n".join(joined), COMP_CWORD=str(len(joined) - 1))
+    printed = io.StringIO()
+    try:
+        with redirect_stdout(printed):
+            yield
+    finally:
+        # Bash completes only what follows the `=`.
+        name = f"{joined[-1].partition('=')[0]}=" if joined[-1] != words[-1] else ""
+        for line in printed.getvalue().splitlines():
+            typer.echo(line.removeprefix(name))
+
+
+def _joined(words: list[str]) -> list[str]:
+    """Words as typed, with `a`, `=`, `b` as one."""
+    joined: list[str] = []
+    after_equals = False
+    for word in words:
+        if joined and (word == "=" or after_equals):
+            joined[-1] += word
+        else:
+            joined.append(word)
+        after_equals = word == "="
+    return joined
 
 
 def _workspace(ctx: typer.Context) -> Workspace:

@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from rich.cells import cell_len
 from rich.console import Console
 from rich.logging import RichHandler
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
 from rich.table import Table
 from rich.text import Text
 
 from storage.redaction import RedactingFilter
-from tasks.progress import listening
+from tasks.progress import duration_text, listening, rate_text
 
 # Results go to stdout; logs and messages go to stderr.
 output = Console(soft_wrap=True)
@@ -64,32 +64,60 @@ def print_table(table: Table, console: Console | None = None) -> None:
 VECMILL_LOGGERS = ("flows", "tasks", "storage")
 
 
+# The bar of Rich is red until it is full, which looks like an error.
+BAR = BarColumn(style="bright_black", complete_style="cyan", finished_style="green", pulse_style="cyan")
+
+
+class _ShareColumn(ProgressColumn):
+    """The share that is done, e.g. 42 %; empty for work of unknown length."""
+
+    def render(self, task: Task) -> Text:
+        """The share so far."""
+        return Text(f"{task.percentage:>3.0f} %" if task.total else "")
+
+
 class _RateColumn(ProgressColumn):
     """Units per second, e.g. 3.1 M words/s."""
 
     def render(self, task: Task) -> Text:
         """The rate so far; empty until there is one."""
-        return Text(f"{task.speed / 1e6:.2f} M {task.fields['unit']}/s" if task.speed else "", style="cyan")
+        return Text(rate_text(task.speed, task.fields["unit"]) if task.speed else "", style="cyan")
+
+
+class _TimeColumn(ProgressColumn):
+    """The time left, or the time so far for work of unknown length."""
+
+    def render(self, task: Task) -> Text:
+        """Minutes and seconds."""
+        if not task.total:
+            return Text(f"{duration_text(task.elapsed or 0)} so far", style="dim")
+        return Text("" if task.time_remaining is None else f"{duration_text(task.time_remaining)} left", style="cyan")
 
 
 class TerminalProgress:
-    """A rich progress bar for the current long operation."""
+    """A rich progress bar for the current long operation; one inside another replaces it until it has finished."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
-        self._task = progress.add_task("", visible=False, total=None, unit="")
+        self._running: list[TaskID] = []
 
     def started(self, what: str, total: int, unit: str) -> None:
-        """Show the bar."""
-        self._progress.reset(self._task, description=what, total=total, visible=True, unit=unit)
+        """Show a bar."""
+        if self._running:
+            self._progress.update(self._running[-1], visible=False)
+        self._running.append(self._progress.add_task(what, total=total or None, unit=unit))
 
     def advanced(self, done: int) -> None:
         """Move the bar."""
-        self._progress.update(self._task, completed=done)
+        if self._running:
+            self._progress.update(self._running[-1], completed=done)
 
     def finished(self) -> None:
-        """Hide the bar."""
-        self._progress.update(self._task, visible=False)
+        """Remove the bar, and show the one around it."""
+        if self._running:
+            self._progress.remove_task(self._running.pop())
+        if self._running:
+            self._progress.update(self._running[-1], visible=True)
 
 
 @contextmanager
@@ -109,10 +137,10 @@ def shown_progress() -> Iterator[None]:
         logging.getLogger(name).propagate = False
     columns = (
         TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f}%"),
+        BAR,
+        _ShareColumn(),
         _RateColumn(),
-        TimeRemainingColumn(),
+        _TimeColumn(),
     )
     try:
         bar = Progress(*columns, console=messages, transient=True, disable=not messages.is_terminal)

@@ -6,12 +6,13 @@ import typer
 from rich.table import Table
 
 from flows.cli.console import print_table
+from flows.cli.help_panels import BUILD
 from flows.cli.options import JsonOption, print_json
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command()(corpora)
+    app.command(rich_help_panel=BUILD)(corpora)
 
 
 def corpora(as_json: JsonOption = False) -> None:

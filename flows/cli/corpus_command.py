@@ -7,6 +7,7 @@ from rich.markup import escape
 
 from flows.cli.completion import offer_deployments
 from flows.cli.console import messages, output, print_table, shown_progress
+from flows.cli.help_panels import BUILD
 from flows.cli.options import JsonOption, ProjectOption, SetOption, WorkspaceOption, print_json
 from flows.cli.printable import printable
 from storage.layout import resolve_workspace
@@ -21,7 +22,7 @@ FOR_FILES = "adhoc"
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
-    app.command()(corpus)
+    app.command(rich_help_panel=BUILD)(corpus)
 
 
 def corpus(

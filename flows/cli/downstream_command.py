@@ -1,13 +1,16 @@
 """`vecmill downstream`: accuracy of a review classifier on the vectors of a release."""
 
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 
-from flows.cli.console import output, print_table, shown_progress
-from flows.cli.options import JsonOption, TableArgument, WorkspaceOption, print_json
+from flows.cli.console import messages, output, print_table, shown_progress
+from flows.cli.help_panels import EVALUATE
+from flows.cli.options import JsonOption, TableArgument, WorkspaceOption, picture_format, print_json
+from flows.cli.printable import printable
 from flows.cli.report_commands import VersionOption
 from storage.layout import resolve_workspace
 
@@ -25,7 +28,7 @@ class NetworkName(StrEnum):
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
-    app.command()(downstream)
+    app.command(rich_help_panel=EVALUATE)(downstream)
 
 
 def downstream(
@@ -46,6 +49,9 @@ def downstream(
             "repeated; default: mean"
         ),
     ] = None,
+    picture: Annotated[
+        Path | None, typer.Option("-o", "--output", help="also plot the curves into a .png or .svg file")
+    ] = None,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -55,12 +61,21 @@ def downstream(
     """
     from tasks.downstream import score_downstream
 
+    path = picture.expanduser().absolute() if picture else None
+    form = picture_format(path) if path else None
     with shown_progress():
         resolved_workspace = resolve_workspace(workspace)
         networks: list[Network] = [name.value for name in network or [NetworkName.MEAN]]
         result = score_downstream(
             resolved_workspace, table, version, epochs=epochs, seed=seed, unseen=unseen, networks=networks
         )
+    if path and form:
+        from storage.output_files import new_output
+        from tasks.plotting import plot_classifiers
+
+        with new_output(path, force=True) as written:
+            written.write_bytes(plot_classifiers(result, form))
+        messages.print(escape(printable(str(path))), highlight=False, soft_wrap=True)
     if as_json:
         print_json(result.model_dump(mode="json") | {"seen": result.seen})
     else:

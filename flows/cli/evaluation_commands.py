@@ -7,6 +7,7 @@ from rich.markup import escape
 
 from flows.cli.completion import offer_tables
 from flows.cli.console import output, print_table, shown_progress
+from flows.cli.help_panels import EVALUATE
 from flows.cli.options import JsonOption, WorkspaceOption, print_json
 from flows.cli.printable import printable
 from flows.cli.report_commands import VersionOption
@@ -18,8 +19,8 @@ SHOWN_WORDS = 15
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
-    app.command()(evaluate)
-    app.command()(compare)
+    app.command(rich_help_panel=EVALUATE)(evaluate)
+    app.command(rich_help_panel=EVALUATE)(compare)
 
 
 def evaluate(
@@ -106,7 +107,7 @@ def compare(
     Example: vecmill compare movie-reviews text8 --words 2000
     """
     from flows.cli.evaluation_views import changed_table, score_table
-    from flows.cli.table_views import metric_change_table
+    from flows.cli.table_views import difference_note, metric_change_table
     from tasks.table_comparison import compare_tables
 
     with shown_progress():
@@ -120,8 +121,10 @@ def compare(
         f"{only_second:,} only in {escape(found.second)}",
         highlight=False,
     )
-    pairs = metric_change_table(found.first, found.second, found.metrics)
-    for view in (pairs, score_table(found.agreement, sections=True), changed_table(found, SHOWN_WORDS)):
+    scores = metric_change_table(found.first, found.second, found.metrics)
+    for view in (scores, score_table(found.agreement, sections=True), changed_table(found, SHOWN_WORDS)):
         if view.row_count:
             output.print()
             print_table(view)
+        if view is scores and (note := difference_note(found.metrics)):
+            output.print(note, highlight=False)

@@ -9,6 +9,7 @@ from rich.markup import escape
 
 from flows.cli.completion import offer_tables
 from flows.cli.console import output, shown_progress
+from flows.cli.help_panels import EXCHANGE
 from flows.cli.options import JsonOption, KeptVersionOption, TableArgument, WorkspaceOption, print_json
 from flows.cli.printable import printable
 from flows.server.environment import prepare_prefect
@@ -21,8 +22,8 @@ LONGEST_NUMBER = 10
 
 def register(app: typer.Typer) -> None:
     """Add the two commands to the application."""
-    app.command("export")(export_vectors)
-    app.command("import")(import_vectors)
+    app.command("export", rich_help_panel=EXCHANGE)(export_vectors)
+    app.command("import", rich_help_panel=EXCHANGE)(import_vectors)
 
 
 def export_vectors(

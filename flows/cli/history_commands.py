@@ -3,6 +3,7 @@
 import typer
 
 from flows.cli.console import messages, print_table
+from flows.cli.help_panels import RELEASES
 from flows.cli.options import JsonOption, TableArgument, WorkspaceOption, print_json
 from flows.cli.printable import printable
 from storage.layout import resolve_workspace
@@ -10,7 +11,7 @@ from storage.layout import resolve_workspace
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
-    app.command()(runs)
+    app.command(rich_help_panel=RELEASES)(runs)
 
 
 def runs(table: TableArgument, workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:

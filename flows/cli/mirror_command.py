@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from flows.cli.console import output
+from flows.cli.help_panels import RELEASES
 from flows.cli.options import JsonOption, TableArgument, WorkspaceOption, print_json
 from flows.cli.printable import printable
 from storage.errors import SettingsError
@@ -13,7 +14,7 @@ from storage.layout import resolve_workspace
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
-    app.command()(mirror)
+    app.command(rich_help_panel=RELEASES)(mirror)
 
 
 def mirror(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from flows.cli.console import output
+from flows.cli.help_panels import SERVER
 from flows.cli.options import JsonOption, print_json
 from flows.server.environment import prepare_prefect
 from storage.errors import SettingsError
@@ -28,7 +29,7 @@ app = typer.Typer(no_args_is_help=True, help="Manage notifications for refused r
 
 def register(commands: typer.Typer) -> None:
     """Add the commands to the application."""
-    commands.add_typer(app, name="notify")
+    commands.add_typer(app, name="notify", rich_help_panel=SERVER)
 
 
 @app.command()

@@ -3,15 +3,16 @@
 import json
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, cast
 
 import typer
 from rich.markup import escape
 
-from flows.cli.completion import offer_deployments, offer_tables, offer_versions
+from flows.cli.completion import offer_deployments, offer_settings, offer_tables, offer_versions
 from flows.cli.console import messages
 from flows.cli.printable import printable
 from flows.deployment_file import PREFECT_YAML, PROJECT_VARIABLE, project_file
+from storage.errors import SettingsError
 from storage.layout import WORKSPACE_VARIABLE, Workspace
 
 DeploymentArgument = Annotated[
@@ -24,7 +25,12 @@ WorkspaceOption = Annotated[
 ]
 SetOption = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="SETTING=VALUE", help="override one setting, e.g. training.epochs=3"),
+    typer.Option(
+        "--set",
+        metavar="SETTING=VALUE",
+        help="override one setting, e.g. training.epochs=3; repeatable",
+        autocompletion=offer_settings,
+    ),
 ]
 KeptVersionOption = Annotated[
     str | None,
@@ -52,7 +58,10 @@ ProjectOption = Annotated[
         help="folder whose prefect.yaml is used; default: the current folder, then vecmill's own",
     ),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="print the result as JSON on one line")]
+JsonOption = Annotated[
+    bool,
+    typer.Option("--json", help="print one JSON document on one line of stdout, for programs; messages go to stderr"),
+]
 
 
 def chosen_file(workspace: Workspace, table: str, version: str | None) -> Path:
@@ -65,6 +74,14 @@ def chosen_file(workspace: Workspace, table: str, version: str | None) -> Path:
     from storage.releases.history import version_file
 
     return version_file(workspace, table, version)
+
+
+def picture_format(path: Path) -> Literal["png", "svg"]:
+    """The format of an image file by its extension. Raises SettingsError for others."""
+    form = path.suffix.lower().removeprefix(".")
+    if form not in ("png", "svg"):
+        raise SettingsError(f"{path.name}: unsupported image format; use .png or .svg")
+    return cast(Literal["png", "svg"], form)
 
 
 def print_json(content: object) -> None:

@@ -7,13 +7,14 @@ import typer
 from rich.markup import escape
 
 from flows.cli.console import output
+from flows.cli.help_panels import SETUP
 from flows.cli.options import JsonOption, print_json
 from flows.cli.printable import printable
 
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
-    app.command()(init)
+    app.command(rich_help_panel=SETUP)(init)
 
 
 def init(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.cli.console import messages, print_table
+from flows.cli.help_panels import QUERY
 from flows.cli.options import JsonOption, KeptVersionOption, TableArgument, WorkspaceOption, chosen_file, print_json
 from flows.cli.printable import printable
 from storage.layout import resolve_workspace
@@ -28,7 +29,7 @@ MaxRankOption = Annotated[
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
     for command in (nearest, analogy, similar):
-        app.command()(command)
+        app.command(rich_help_panel=QUERY)(command)
 
 
 def nearest(

@@ -3,14 +3,15 @@
 import re
 import webbrowser
 from pathlib import Path
-from typing import Annotated, Literal, cast
+from typing import Annotated, Literal
 
 import typer
 from rich.markup import escape
 
 from flows.cli.completion import offer_releases
 from flows.cli.console import messages, output, shown_progress
-from flows.cli.options import JsonOption, TableArgument, WorkspaceOption, print_json
+from flows.cli.help_panels import PICTURES
+from flows.cli.options import JsonOption, TableArgument, WorkspaceOption, picture_format, print_json
 from flows.cli.printable import printable
 from storage.errors import SettingsError
 from storage.layout import resolve_workspace
@@ -30,9 +31,8 @@ MethodOption = Annotated[Literal["tsne", "pca"], typer.Option("--method", help="
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
-    app.command()(report)
-    app.command()(gallery)
-    app.command()(plot)
+    for command in (report, gallery, plot):
+        app.command(rich_help_panel=PICTURES)(command)
 
 
 def report(
@@ -42,7 +42,9 @@ def report(
     target: Annotated[
         Path | None, typer.Option("-o", "--output", help="output file; default: next to the release")
     ] = None,
-    map_words: Annotated[int, typer.Option(min=1, max=20_000, help="number of most frequent words on the map")] = 5000,
+    map_words: Annotated[
+        int, typer.Option(min=1, max=20_000, help="number of most frequent words that the map lays out")
+    ] = 5000,
     method: MethodOption = "tsne",
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
@@ -117,6 +119,7 @@ def plot(
         typer.Option("--groups", help="'NAME: word, word', drawn in one colour, or a file of such lines; repeatable"),
     ] = None,
     curves: Annotated[bool, typer.Option("--curves", help="plot the learning curves instead of words")] = False,
+    trend: Annotated[bool, typer.Option("--trend", help="plot the scores of all kept releases by version")] = False,
     target: Annotated[
         Path | None,
         typer.Option("-o", "--output", help="output file, .png or .svg; default: TABLE.png in the current folder"),
@@ -127,23 +130,27 @@ def plot(
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Plot words of a table on a labelled map, or its learning curves, as PNG or SVG.
+    """Plot words of a table on a labelled map, its learning curves or the trend of its scores, as PNG or SVG.
 
     Example: vecmill plot movie-reviews --groups "praise: good, great" --groups "blame: bad, awful" -o words.svg
     """
     from storage.output_files import new_output
     from storage.releases.history import choose_release
-    from tasks.plotting import Plot, plot_training, plot_words
+    from tasks.plotting import Plot, plot_training, plot_trend, plot_words
 
     path = (target or Path(f"{table}.png")).expanduser().absolute()
-    form = path.suffix.lower().removeprefix(".")
-    if form not in ("png", "svg"):
-        raise SettingsError(f"{path.name}: unsupported image format; use .png or .svg")
-    picture_form = cast(Literal["png", "svg"], form)
-    named_groups = {} if curves else _read_groups(groups or [])
-    asked = [] if curves else _split_words(words or [], named_groups)
+    picture_form = picture_format(path)
+    named_groups = {} if curves or trend else _read_groups(groups or [])
+    asked = [] if curves or trend else _split_words(words or [], named_groups)
     release = choose_release(resolve_workspace(workspace), table, version)
-    if curves:
+    if trend:
+        from storage.releases.listing import list_releases
+
+        try:
+            drawn = Plot(plot_trend(table, list_releases(resolve_workspace(workspace), table), picture_form), 0, [])
+        except ValueError as error:
+            raise SettingsError(str(error)) from error
+    elif curves:
         if not release.training:
             raise SettingsError(f"{table} has no learning curves: its vectors were imported; use --words")
         drawn = Plot(plot_training(release, picture_form), 0, [])
@@ -194,7 +201,7 @@ def _split_words(options: list[str], groups: dict[str, list[str]]) -> list[str]:
     words = [word for option in options for word in _words_of(option)]
     count = len(words) + sum(map(len, groups.values()))
     if not count:
-        raise SettingsError("no words to plot; use --words 'king, queen, man, woman', --groups or --curves")
+        raise SettingsError("no words to plot; use --words 'king, queen, man, woman', --groups, --curves or --trend")
     if count > MOST_PLOTTED:
         raise SettingsError(f"{count} words are too many for a readable plot; use at most {MOST_PLOTTED}")
     return words

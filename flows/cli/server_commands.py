@@ -6,6 +6,7 @@ import typer
 from rich.markup import escape
 
 from flows.cli.console import messages, output
+from flows.cli.help_panels import SERVER
 from flows.cli.options import DeploymentArgument, JsonOption, ProjectOption, SetOption, WorkspaceOption, print_json
 from flows.cli.printable import printable
 from flows.server.environment import prepare_prefect
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
     for command in (up, worker, deploy, run):
-        app.command()(command)
+        app.command(rich_help_panel=SERVER)(command)
 
 
 def up(

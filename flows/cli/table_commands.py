@@ -6,6 +6,7 @@ import typer
 
 from flows.cli.completion import offer_candidates, offer_releases, offer_versions
 from flows.cli.console import messages, output, print_table, shown_progress
+from flows.cli.help_panels import QUERY, RELEASES
 from flows.cli.options import JsonOption, KeptVersionOption, TableArgument, WorkspaceOption, chosen_file, print_json
 from flows.cli.printable import printable
 from storage.errors import SettingsError
@@ -23,8 +24,9 @@ ReleaseArgument = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
-    for command in (sql, releases, diff, verify, rollback, tag, promote, prune, clean):
-        app.command()(command)
+    app.command(rich_help_panel=QUERY)(sql)
+    for command in (releases, diff, verify, rollback, tag, promote, prune, clean):
+        app.command(rich_help_panel=RELEASES)(command)
 
 
 def sql(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 LONGEST_CELL = 80
 # Metric variants and word counts do not fit a terminal line; the report and `--json` show them.
-VARIANTS = ("_coverage", "_random", "_rbo", "_3cosmul", "_before", "_words")
+VARIANTS = ("_coverage", "_random", "_rbo", "_3cosmul", "_before", "_words", "_change")
 VERDICTS = {True: "passed", None: "none"}
 
 
@@ -96,12 +96,34 @@ def removed_table(removed: "Sequence[Removed]") -> Table:
 
 
 def metric_change_table(older: str, newer: str, changes: "Sequence[MetricChange]") -> Table:
-    """Scores of two releases side by side."""
-    table = plain_table("metric", shown(older), shown(newer), "")
+    """Scores of two releases side by side, with the interval of the difference where it was computed."""
+    from tasks.metrics.intervals import interval_text
+
+    intervals = any(change.change_low is not None for change in changes)
+    table = plain_table(
+        "metric", shown(older), shown(newer), *(["95 % interval of the difference"] if intervals else []), ""
+    )
     for change in changes:
         note = "" if change.comparable else "not comparable"
-        table.add_row(shown(change.metric), number(change.older), number(change.newer), note)
+        interval = [interval_text(change.change_low, change.change_high)] if intervals else []
+        table.add_row(shown(change.metric), number(change.older), number(change.newer), *interval, note)
     return table
+
+
+def difference_note(changes: "Sequence[MetricChange]") -> str | None:
+    """How to read the intervals of several differences; None if there are none."""
+    bounded = [
+        (change.change_low, change.change_high)
+        for change in changes
+        if change.change_low is not None and change.change_high is not None
+    ]
+    if not bounded:
+        return None
+    clear = sum(low > 0 or high < 0 for low, high in bounded)
+    return (
+        f"{clear} of {len(bounded)} differences are clear: their interval excludes 0. Of {len(bounded)} comparisons of "
+        f"equally good tables, {0.05 * len(bounded):.1f} would be on average."
+    )
 
 
 def diff_tables(diff: "ReleaseDiff", shown_words: int) -> list[Table]:

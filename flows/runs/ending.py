@@ -5,8 +5,8 @@ from typing import cast
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from flows.runs.result import NOTHING_TO_DO, BuildResult, metric_rows
-from flows.runs.summary import summary_markdown
+from flows.runs.result import NOTHING_TO_DO, BuildResult
+from flows.runs.summary import metric_table, summary_markdown
 from storage.errors import GateRefusedError
 from tasks.artifacts import create_artifacts
 from tasks.publishing import Outcome
@@ -17,7 +17,7 @@ def end_run(result: BuildResult) -> BuildResult:
 
     Raises GateRefusedError, which holds the result, if a gate refused the release.
     """
-    create_artifacts(result.table, metric_rows(result), summary_markdown(result))
+    create_artifacts(result.table, metric_table(result), summary_markdown(result))
     match result.outcome:
         case Outcome.REFUSED:
             raise GateRefusedError(result.message, result)

@@ -46,7 +46,8 @@ def plan_stages(parameters: BuildParameters, workspace: Workspace) -> tuple[Arri
     corpus = corpus_stage(parameters.corpus, workspace)
     tokens = tokens_stage(corpus, parameters.tokenizer)
     vocabulary = vocabulary_stage(tokens, parameters.vocabulary)
-    encoded = encoded_stage(tokens, vocabulary, arrivals.only)
+    held_out = parameters.held_out_sequences(corpus.config["format"])
+    encoded = encoded_stage(tokens, vocabulary, arrivals.only, held_out)
     start = find_start(start_spec(parameters.corpus, parameters.training), release, workspace)
     cooccurrences = None
     if isinstance(parameters.training, CooccurrenceConfig):
@@ -61,13 +62,15 @@ def plan_stages(parameters: BuildParameters, workspace: Workspace) -> tuple[Arri
         training = training_stage(encoded, vocabulary, parameters.training, start, cooccurrences)
         if encodings:
             unfused, training = training, fusion_stage(training, vocabulary, encodings, parameters.training)
-    evaluation = evaluation_stage(training, vocabulary, parameters.evaluation, parameters.publication.published_matrix)
+    matrix = parameters.publication.published_matrix
+    evaluation = evaluation_stage(training, vocabulary, parameters.evaluation, matrix, encoded if held_out else None)
     comparison = comparison_stage(training, vocabulary, parameters.evaluation, parameters.publication, release)
     documents = None
     if parameters.documents.enabled:
         turned = comparison if parameters.publication.align != "none" else None
-        matrix = parameters.publication.published_matrix
-        documents = documents_stage(tokens, vocabulary, training, parameters.documents, matrix, turned)
+        documents = documents_stage(
+            tokens, vocabulary, training, parameters.documents, parameters.training, matrix, turned
+        )
     stages: tuple[Stage[Any] | None, ...] = (
         corpus, tokens, vocabulary, encoded, cooccurrences, encodings, unfused, training, evaluation, comparison,
         documents,

@@ -12,6 +12,7 @@ from tasks.arrivals import Arrivals
 from tasks.metrics.gates import Verdict
 from tasks.pipeline import Lineage
 from tasks.publishing import Outcome, Publication
+from tasks.reporting import WrittenReport
 
 # Name of the state in which a run ends that had nothing to do.
 NOTHING_TO_DO = "NothingToDo"
@@ -63,6 +64,17 @@ class BuildResult(BaseModel):
     def refused(self) -> bool:
         """Whether a gate refused the release."""
         return self.outcome is Outcome.REFUSED
+
+    def with_report(self, report: WrittenReport | None) -> "BuildResult":
+        """The result with the report as the last row of its stages, if one was written."""
+        if report is None:
+            return self
+        size = report.path.stat().st_size
+        row = StageReport(
+            name="report", reused=report.reused, seconds=report.seconds, rows=size // 1000, unit="kB",
+            path=str(report.path),
+        )  # fmt: skip
+        return self.model_copy(update={"stages": [*self.stages, row]})
 
 
 def build_result(lineage: Lineage, publication: Publication, files: Arrivals) -> BuildResult:

@@ -8,13 +8,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.actions import DeploymentUpdate, WorkPoolCreate
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
+from prefect.utilities.callables import ParameterSchema
 from prefect.workers.process import ProcessWorker
 from pydantic import BaseModel, ConfigDict
 
 from flows.deployment_file import project_file
 from flows.server.automations import apply_automations, silent_runs_crash, unstarted_runs_crash
+from flows.server.forms import readable_form
 from storage.errors import ServerError
 
 logger = logging.getLogger(__name__)
@@ -43,6 +45,7 @@ def deploy(server: str, prefect_yaml: Path | None = None) -> DeployReport:
     with get_client(sync_client=True) as client:
         done = {f"work pool {WORK_POOL}": _work_pool(client)}
         _deploy_all(server, prefect_yaml)
+        _shorten_forms(client)
         done |= apply_automations(client, [silent_runs_crash(), unstarted_runs_crash()])
         deployments = [deployment.name for deployment in client.read_deployments()]
     return DeployReport(server=server, done=done, deployments=sorted(deployments))
@@ -60,6 +63,16 @@ def _work_pool(client: SyncPrefectClient) -> str:
             return "unchanged"
         return "created"
     return "unchanged"
+
+
+def _shorten_forms(client: SyncPrefectClient) -> None:
+    """Replace the parameter schemas by those of the shorter forms."""
+    for deployment in client.read_deployments():
+        if deployment.work_pool_name == WORK_POOL and deployment.parameter_openapi_schema:
+            form = readable_form(deployment.parameter_openapi_schema, deployment.parameters)
+            client.update_deployment(
+                deployment.id, DeploymentUpdate(parameter_openapi_schema=ParameterSchema.model_validate(form))
+            )
 
 
 def _deploy_all(server: str, prefect_yaml: Path) -> None:

@@ -5,6 +5,7 @@ Members that could write elsewhere (`../`, absolute names, links, devices) and a
 refused by name.
 """
 
+import logging
 import re
 import shutil
 import stat
@@ -21,11 +22,13 @@ from storage.compressed_files import DamagedFileError, UnreadableFileError, open
 from storage.corpus.downloads import UNPACKED
 from storage.corpus.source_files import SourceFile, printable
 from storage.corpus.source_folders import SourceFiles, find_source_files
-from storage.disk import disk_errors
+from storage.disk import check_free_space, disk_errors
 from storage.errors import CorpusError, WorkspaceError
 from storage.file_signatures import FileKind, recognize
 from storage.layout import Workspace
 from storage.locks import held_lock
+
+logger = logging.getLogger(__name__)
 
 HEAD_BYTES = 512
 COPY_BYTES = 1 << 20
@@ -126,6 +129,7 @@ def _unpacked(file: SourceFile, workspace: Workspace) -> Path:
             if not folder.is_dir():
                 partial = folder.with_name(f"{folder.name}.partial")
                 shutil.rmtree(partial, ignore_errors=True)
+                _check_space(file, workspace.downloads)
                 partial.mkdir()
                 most = max(ALWAYS_ALLOWED_BYTES, MOST_EXPANSION * file.size)
                 try:
@@ -137,6 +141,19 @@ def _unpacked(file: SourceFile, workspace: Workspace) -> Path:
             # Its time of last use, for cleaning up.
             folder.touch()
     return folder
+
+
+def _check_space(file: SourceFile, folder: Path) -> None:
+    """Log the space that unpacking needs, and raise WorkspaceError if the disk has less.
+
+    A zip file lists the sizes of its members; of another archive, it is at least its own size.
+    """
+    needed = file.size
+    if zipfile.is_zipfile(file.path):
+        with _archive_errors(file.shown), zipfile.ZipFile(file.path) as archive:
+            needed = sum(info.file_size for info in archive.infolist())
+    logger.info("unpacking %s needs at least %.3f GB on disk", file.shown, needed / 1e9)
+    check_free_space(folder, needed, f"unpacking {file.shown}")
 
 
 def _unpack(path: Path, target: Path, budget: _Budget, shown: str, depth: int) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import accumulate
 from pathlib import Path
 from threading import Lock
 
@@ -10,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from storage.corpus.shards import ShardWriter, open_shards
+from storage.corpus.chunks import ChunkReader
+from storage.corpus.shards import ShardWriter
 
 NAME = "cooccurrences"
 SCHEMA = pa.schema(
@@ -112,38 +112,14 @@ def write_cooccurrences(
     return count
 
 
-class CooccurrenceCorpus:
-    """The pairs in a folder, read chunk by chunk in a fixed order. Opening reads only the footers.
-
-    Raises WorkspaceError if the folder has none.
-    """
+class CooccurrenceCorpus(ChunkReader[PairChunk]):
+    """The pairs in a folder; a unit of work is a pair. Raises WorkspaceError if the folder has none."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        rows = (
-            shard.metadata.row_group(number).num_rows
-            for shard in open_shards(folder, NAME, SCHEMA)
-            for number in range(shard.num_row_groups)
-        )
-        self._starts: list[int] = list(accumulate(rows, initial=0))
+        super().__init__(folder, NAME, SCHEMA, SCHEMA.names, lambda group: int(group.num_rows), _as_chunk)
 
-    @property
-    def token_count(self) -> int:
-        """Units of work in one pass, which are pairs here."""
-        return self._starts[-1]
 
-    @property
-    def chunk_count(self) -> int:
-        """Chunks in one pass."""
-        return len(self._starts) - 1
-
-    def read_chunks(self, first: int = 0) -> Iterator[PairChunk]:
-        """Chunks from number `first` on, in order."""
-        chunk = 0
-        for shard in open_shards(self._folder, NAME, SCHEMA):
-            for number in range(shard.num_row_groups):
-                if chunk >= first:
-                    # Copies: Arrow's arrays are read-only, and Numba would compile a second kernel for those.
-                    rows, columns, weights = (np.array(values) for values in shard.read_row_group(number).columns)
-                    yield PairChunk(rows, columns, weights, self._starts[chunk])
-                chunk += 1
+def _as_chunk(table: pa.Table, start: int) -> PairChunk:
+    # Copies: Arrow's arrays are read-only, and Numba would compile a second kernel for those.
+    rows, columns, weights = (np.array(values) for values in table.columns)
+    return PairChunk(rows, columns, weights, start)

@@ -194,6 +194,8 @@ def _fetch(download: Download, folder: Path, advanced: Callable[[int, int | None
                 f"{download.shown} needs {needed / 1e9:,.2f} GB more, but the disk of {folder} has {free / 1e9:,.2f} "
                 "GB left; free some space or choose another folder with --workspace"
             )
+        if total is not None:
+            logger.info("downloading %s: %.1f MB", download.shown, needed / 1e6)
         part.with_name(PART_RECORD).write_text(answer.validators.model_dump_json(), encoding="utf-8")
 
     try:

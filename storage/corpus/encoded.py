@@ -1,15 +1,16 @@
 """The corpus as token ids, in chunks, for training."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from storage.corpus.shards import ShardWriter, open_shards
+from storage.corpus.chunks import ChunkReader
+from storage.corpus.shards import ShardWriter
 
 NAME = "encoded"
 SCHEMA = pa.schema(
@@ -21,7 +22,7 @@ SCHEMA = pa.schema(
     ]
 )
 # Plain integers, 4 bytes per token: every epoch reads them, and decompression would slow training.
-PARQUET_OPTIONS = {
+PARQUET_OPTIONS: Mapping[str, Any] = {
     "compression": "none",
     "use_dictionary": False,
     "write_statistics": ["document_id", "part"],
@@ -58,42 +59,20 @@ class EncodedChunk:
     start: int
 
 
-class EncodedCorpus:
-    """The encoded corpus in a folder, read chunk by chunk in a fixed order. Opening reads only the footers.
-
-    Raises WorkspaceError if the folder has none.
-    """
+class EncodedCorpus(ChunkReader[EncodedChunk]):
+    """The encoded corpus in a folder. Raises WorkspaceError if the folder has none."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
         token_ids = SCHEMA.names.index("token_ids")
         # Every row has at least one token, so values in the column are tokens (an empty list would count as one).
-        chunk_tokens = (
-            shard.metadata.row_group(number).column(token_ids).num_values
-            for shard in open_shards(folder, NAME, SCHEMA)
-            for number in range(shard.num_row_groups)
+        super().__init__(
+            folder,
+            NAME,
+            SCHEMA,
+            ["document_id", "token_ids"],
+            lambda group: int(group.column(token_ids).num_values),
+            _as_chunk,
         )
-        self._starts: list[int] = list(accumulate(chunk_tokens, initial=0))
-
-    @property
-    def token_count(self) -> int:
-        """Encoded tokens in one pass."""
-        return self._starts[-1]
-
-    @property
-    def chunk_count(self) -> int:
-        """Chunks in one pass."""
-        return len(self._starts) - 1
-
-    def read_chunks(self, first: int = 0, step: int = 1) -> Iterator[EncodedChunk]:
-        """Every step-th chunk from number `first` on, in order."""
-        chunk = 0
-        for shard in open_shards(self._folder, NAME, SCHEMA):
-            for number in range(shard.num_row_groups):
-                if chunk >= first and (chunk - first) % step == 0:
-                    rows = shard.read_row_group(number, columns=["document_id", "token_ids"])
-                    yield _as_chunk(rows, self._starts[chunk])
-                chunk += 1
 
 
 def write_encoded(folder: Path, batches: Iterable[EncodedRows], chunk_tokens: int = CHUNK_TOKENS) -> int:

@@ -8,16 +8,21 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from storage.corpus.finished_shards import PREFIX as FINISHED
 from storage.corpus.segments import Batch, RowTable
 
 PREFIX = "unfinished-"
 
 
-def clear_interrupted(stage_folder: Path) -> None:
-    """Remove what an interrupted run has written into the folder of its stage, except its finished batches."""
+def clear_interrupted(stage_folder: Path, segment: str) -> None:
+    """Remove what an interrupted run has written into the folder of its stage, except what it has finished.
+
+    segment: start of the names of the stage's own shards.
+    """
     for path in stage_folder.iterdir():
         if path.is_file():
-            path.unlink()
+            if not path.name.startswith((f"{segment}-", FINISHED)):
+                path.unlink()
         elif not path.name.startswith(PREFIX):
             shutil.rmtree(path)
 

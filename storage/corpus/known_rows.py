@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from storage.corpus.finished_shards import FinishedShards
 from storage.corpus.segments import (
     INDEX,
     Batch,
@@ -113,6 +114,19 @@ def link_known_rows(workspace: Workspace, stage: Stage[Any], folder: Path, keys:
     return known
 
 
+def finished_shards(
+    folder: Path, table: RowTable, segment: str, files: Sequence[tuple[str, str]], known: KnownRows
+) -> FinishedShards | None:
+    """The shards of the segment to be written that a killed run has finished.
+
+    files: name and key of each source file, in the order of the corpus.  None if rows are copied from other segments.
+    """
+    if known.elsewhere:
+        return None
+    fresh = [(file, key) for file, (_, key) in enumerate(files) if file not in known]
+    return FinishedShards(folder, table.segment_name(segment), fresh)
+
+
 def write_rows(
     folder: Path,
     table: RowTable,
@@ -122,14 +136,16 @@ def write_rows(
     fresh: Iterable[Batch],
     unreadable: Collection[int] = (),
     on_write: Callable[[Sequence[pa.Array]], None] | None = None,
+    finished: FinishedShards | None = None,
 ) -> list[FileRows]:
     """Write the rows that are not linked as one segment, then the index of all rows. Returns the index.
 
     files: name and key of each source file, in the order of the corpus.  fresh: rows of the other files, the batches
     of each file consecutive.  unreadable: numbers of unreadable files, complete once `fresh` is exhausted; their keys
     never match in a later stage, so that they are retried.  on_write: called with the columns of each row group.
+    finished: shards of a killed run, whose rows `fresh` doesn't have.
     """
-    written = write_segment(folder, table, segment, chain(known.to_copy(table), fresh), on_write)
+    written = write_segment(folder, table, segment, chain(known.to_copy(table), fresh), on_write, finished)
     blank = FileRows("", "", segment, first_row=0, rows=0, documents=0, size=0)
     places = [known.linked.get(file) or written.get(file, blank) for file in range(len(files))]
     rows = [

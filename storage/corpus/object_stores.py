@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from storage.corpus.addresses import OBJECT_STORES, check_address, safe_name, with_secrets
 from storage.corpus.downloads import OBJECTS_RECORD as RECORD
 from storage.corpus.downloads import SPARE_BYTES, Download, Listed, check_digest, download_lock
-from storage.disk import disk_errors, replaced_file, sha256_of, sync_path
+from storage.disk import check_free_space, disk_errors, replaced_file, sha256_of, sync_path
 from storage.errors import CorpusError, VecmillError, WorkspaceError
 from storage.layout import Workspace
 from storage.locks import held_lock
@@ -70,11 +70,16 @@ def fetch_objects(download: Download, workspace: Workspace, advanced: Callable[[
         with held_lock(download_lock(workspace, folder.name), f"the download of {download.shown}"):
             folder.touch()
             known = _files(folder, RECORD) | _files(folder, PART_RECORD)
+            missing = {file.name for file in listed.values() if not _is_present(file, known.get(file.name), folder)}
+            needed = sum(file.size for file in listed.values() if file.name in missing)
+            if missing:
+                logger.info("downloading %s: %.1f MB in %s files", download.shown, needed / 1e6, f"{len(missing):,}")
+            check_free_space(folder, needed + SPARE_BYTES, f"the download of {download.shown}")
             done, fetched = 0, {}
             for remote, file in listed.items():
                 target = folder / FILES / file.name
                 old = known.get(file.name)
-                if old is None or not target.is_file() or (old.size, old.version) != (file.size, file.version):
+                if old is None or file.name in missing:
                     file = file.model_copy(update={"sha256": _copied(system, remote, file, target, download)})
                     if old is not None and old.sha256 != file.sha256 and not download.keep_changes:
                         raise CorpusError(
@@ -94,6 +99,15 @@ def fetch_objects(download: Download, workspace: Workspace, advanced: Callable[[
             _write(folder, RECORD, Objects(address=download.shown, files=fetched))
             (folder / PART_RECORD).unlink()
     return folder / FILES
+
+
+def _is_present(file: Listed, old: Listed | None, folder: Path) -> bool:
+    """Whether this version of an object was copied before."""
+    return (
+        old is not None
+        and (old.size, old.version) == (file.size, file.version)
+        and (folder / FILES / file.name).is_file()
+    )
 
 
 def open_store(address: str, error: type[VecmillError]) -> tuple[Any, str]:

@@ -7,7 +7,7 @@ segments and write only the rows of new files (see known_rows.py).
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from storage.corpus.finished_shards import FinishedShards, Run
 from storage.corpus.shards import OpenShards, ShardWriter
 from storage.parquet_files import read_table, write_table
 
@@ -82,15 +83,35 @@ def write_segment(
     segment: str,
     batches: Iterable[Batch],
     on_write: Callable[[Sequence[pa.Array]], None] | None = None,
+    finished: FinishedShards | None = None,
 ) -> dict[int, FileRows]:
     """Write rows; those of each source file must be contiguous. Returns their location by file, without name and key.
 
     Files without rows are not in the result.  on_write: called with the columns of each row group.
+    finished: shards of a killed run, and where to record the others; `batches` are the rows after the former.
     """
     places: dict[int, FileRows] = {}
     written = 0
+    unrecorded: list[Run] = []
+
+    def add(run: Run) -> None:
+        nonlocal written
+        before = places.get(run.file) or FileRows("", "", segment, written, 0, 0, 0)
+        rows, size = before.rows + run.rows, before.size + run.size
+        places[run.file] = replace(before, rows=rows, documents=run.documents, size=size)
+        written += run.rows
+
+    def record(shard: int) -> None:
+        if finished is not None:
+            finished.record(shard, unrecorded)
+        unrecorded.clear()
+
+    for run in finished.runs if finished is not None else ():
+        add(run)
     schema = table.written or table.schema
-    with ShardWriter(folder, table.segment_name(segment), schema, **table.parquet_options) as shards:
+    first = finished.shards if finished is not None else 0
+    name = table.segment_name(segment)
+    with ShardWriter(folder, name, schema, first=first, on_shard=record, **table.parquet_options) as shards:
         for files, columns in _full_groups(table, (_cast(batch, schema) for batch in batches)):
             shards.write(columns)
             if on_write is not None:
@@ -99,17 +120,20 @@ def write_segment(
             ends = np.append(starts[1:], len(files))
             sizes = np.add.reduceat(table.row_sizes(columns), starts)
             documents = columns[0].to_numpy()[ends - 1] + 1
-            runs = zip(*(a.tolist() for a in (files[starts], starts, ends - starts, documents, sizes)), strict=True)
-            for file, start, rows, last, size in runs:
-                before = places.get(file)
-                if before is None:
-                    places[file] = FileRows("", "", segment, written + start, rows, last, size)
-                else:
-                    places[file] = FileRows(
-                        "", "", segment, before.first_row, before.rows + rows, last, before.size + size
-                    )
-            written += len(files)
+            for values in zip(*(a.tolist() for a in (files[starts], ends - starts, documents, sizes)), strict=True):
+                add(Run(*values))
+                unrecorded.append(Run(*values))
+    if finished is not None:
+        finished.remove_records()
     return places
+
+
+def rows_after(batches: Iterable[Batch], rows: int) -> Iterator[Batch]:
+    """The batches without their first rows."""
+    for files, columns in batches:
+        if rows < len(files):
+            yield Batch(files[rows:], [column[rows:] for column in columns]) if rows else Batch(files, columns)
+        rows = max(0, rows - len(files))
 
 
 def _cast(batch: Batch, schema: pa.Schema) -> Batch:

@@ -1,7 +1,7 @@
 """A large table as numbered Parquet files, written and read one row group at a time."""
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from itertools import accumulate
@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from storage.disk import sync_path
 from storage.errors import WorkspaceError
 from storage.parquet_files import check_schema
 
@@ -24,15 +25,27 @@ class ShardWriter:
     """Writes `<name>-00000.parquet`, `<name>-00001.parquet`, … into a folder; each batch becomes one row group.
 
     A thread encodes and compresses one batch while the caller prepares the next. It raises its error then.
+    A shard has its name only when it is complete.
+    first: number of the first shard.  on_shard: called with the number of each shard that is complete, but the last.
     """
 
-    def __init__(self, folder: Path, name: str, schema: pa.Schema, **parquet_options: Any) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        schema: pa.Schema,
+        *,
+        first: int = 0,
+        on_shard: Callable[[int], None] = lambda number: None,
+        **parquet_options: Any,  # noqa: ANN401
+    ) -> None:
         self._folder = folder
         self._name = name
         self._schema = schema
         self._options = parquet_options
         self._writer: Any = None
-        self._shards = 0
+        self._number = first
+        self._on_shard = on_shard
         self._shard_bytes = 0
         self._thread = ThreadPoolExecutor(1)
         self._writing: Future[None] | None = None
@@ -42,6 +55,9 @@ class ShardWriter:
         arrays = [column.cast(field.type) for column, field in zip(columns, self._schema, strict=True)]
         batch = pa.record_batch(arrays, schema=self._schema)
         self._wait()
+        if self._shard_bytes >= SHARD_BYTES:
+            self._finish()
+            self._on_shard(self._number - 1)
         self._writing = self._thread.submit(self._write, batch)
 
     def _wait(self) -> None:
@@ -50,13 +66,8 @@ class ShardWriter:
             writing.result()
 
     def _write(self, batch: pa.RecordBatch) -> None:
-        if self._shard_bytes >= SHARD_BYTES:
-            self._close()
         if self._writer is None:
-            path = self._folder / f"{self._name}-{self._shards:05d}.parquet"
-            self._writer = pq.ParquetWriter(path, self._schema, **self._options)
-            self._shards += 1
-            self._shard_bytes = 0
+            self._writer = pq.ParquetWriter(self._unfinished, self._schema, **self._options)
         self._writer.write_batch(batch, row_group_size=max(1, batch.num_rows))
         self._shard_bytes += batch.nbytes
 
@@ -72,6 +83,19 @@ class ShardWriter:
         finally:
             self._thread.shutdown()
             self._close()
+        if error is None and self._unfinished.exists():
+            self._finish()
+
+    @property
+    def _unfinished(self) -> Path:
+        return self._folder / f"{self._name}-{self._number:05d}.unfinished"
+
+    def _finish(self) -> None:
+        self._close()
+        sync_path(self._unfinished)
+        self._unfinished.replace(shard_file(self._folder, self._name, self._number))
+        self._number += 1
+        self._shard_bytes = 0
 
     def _close(self) -> None:
         if self._writer is not None:
@@ -123,6 +147,11 @@ def read_row_groups(folder: Path, name: str, schema: pa.Schema, **parquet_option
     for shard in open_shards(folder, name, schema, **parquet_options):
         for number in range(shard.num_row_groups):
             yield shard.read_row_group(number)
+
+
+def shard_file(folder: Path, name: str, number: int) -> Path:
+    """The file of a shard."""
+    return folder / f"{name}-{number:05d}.parquet"
 
 
 def _paths(folder: Path, name: str) -> list[Path]:

@@ -11,9 +11,9 @@ from storage.corpus.source_arrow import ANY_TYPE, TEXTS_ONLY, arrow_rows, parque
 from storage.corpus.source_csv import AUTOMATIC, TableForm, csv_rows
 from storage.corpus.source_files import SourceFile, recognized
 from storage.corpus.source_json import json_array_rows, json_line_rows
-from storage.corpus.source_lines import Piece, line_pieces, split_texts, whole_lines
+from storage.corpus.source_lines import Piece, line_pieces, split_documents, split_texts, whole_lines
 from storage.corpus.source_mediawiki import article_texts
-from storage.corpus.source_rows import RowOptions, Rows, row_texts
+from storage.corpus.source_rows import RowOptions, Rows, row_documents, row_texts
 from storage.corpus.source_sequences import grouped_pieces, line_items, list_pieces
 from storage.corpus.source_wikiextractor import wikiextractor_pieces
 from storage.errors import CorpusError
@@ -74,6 +74,14 @@ def read_pieces(
     if source_format == "sequences":
         return _sequences(file, text_column, errors, form, options)
     found = _format(file, source_format, text_column)
+    if options.keep_columns:
+        columns = [text_column, *options.keep_columns]
+        rows = _rows(file, found, columns, errors, form, options, ANY_TYPE)
+        if rows is None:
+            raise CorpusError(
+                f"{file.shown} has no columns ({found}), so corpus.keep_columns cannot be read from it; leave it out"
+            )
+        return split_documents(row_documents(rows, columns, errors, options))
     rows = _rows(file, found, [text_column], errors, form, options, TEXTS_ONLY)
     if rows is not None:
         return split_texts(row_texts(rows, text_column, errors, options))

@@ -12,10 +12,14 @@ PIECE = re.compile(rf".{{1,{PIECE_LETTERS}}}\S*\s?", re.DOTALL)
 
 
 class Piece(NamedTuple):
-    """Text of one document in UTF-8; unless `ends_document`, the next piece continues it. Split only at whitespace."""
+    """Text of one document in UTF-8; unless `ends_document`, the next piece continues it. Split only at whitespace.
+
+    values: of the columns that are kept, the same in all pieces of a document.
+    """
 
     text: bytes
     ends_document: bool
+    values: tuple[str | None, ...] = ()
 
 
 def line_pieces(file: SourceFile, errors: str) -> Iterator[Piece]:
@@ -35,7 +39,7 @@ def line_pieces(file: SourceFile, errors: str) -> Iterator[Piece]:
 def whole_lines(file: SourceFile, errors: str) -> Iterator[str]:
     """Every line, unsplit, without its newline."""
     parts: list[bytes] = []
-    for text, ends_line in line_pieces(file, errors):
+    for text, ends_line, _ in line_pieces(file, errors):
         if ends_line and not parts:
             yield text.decode()
             continue
@@ -49,9 +53,14 @@ def whole_lines(file: SourceFile, errors: str) -> Iterator[str]:
 
 def split_texts(texts: Iterable[str]) -> Iterator[Piece]:
     """Split documents into pieces."""
-    for text in texts:
+    return split_documents((text, ()) for text in texts)
+
+
+def split_documents(documents: Iterable[tuple[str, tuple[str | None, ...]]]) -> Iterator[Piece]:
+    """Split texts into pieces, each with the values of its document."""
+    for text, values in documents:
         if len(text) <= PIECE_LETTERS:
-            yield Piece(text.encode(), True)
+            yield Piece(text.encode(), True, values)
             continue
         for piece in PIECE.finditer(text):
-            yield Piece(piece[0].encode(), piece.end() == len(text))
+            yield Piece(piece[0].encode(), piece.end() == len(text), values)

@@ -5,9 +5,7 @@ the database is opened read-only, and with VECMILL_ALLOWED_ROOTS DuckDB itself r
 folders.
 """
 
-import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ import pyarrow.parquet as pq
 from storage.compressed_files import UnreadableFileError, check_regular
 from storage.errors import CorpusError
 from storage.named_paths import allowed_roots, check_allowed
+from storage.select_statements import SelectError, parsed_selects, tree_nodes
 
 SETTING = "corpus.query"
 MEMORY_LIMIT = "2GB"
@@ -94,29 +93,13 @@ def _check_database(database: Path) -> None:
 def _check_sql(sql: str) -> None:
     """Raise CorpusError unless DuckDB's parser finds one SELECT, or a function that does more than read."""
     try:
-        with duckdb.connect(":memory:", config={"enable_external_access": False}) as parser:
-            answer = parser.execute("SELECT CAST(json_serialize_sql(?) AS VARCHAR)", [sql]).fetchone()
-        parsed: dict[str, Any] = json.loads(answer[0]) if answer else {"error": True}
-    except (duckdb.Error, UnicodeError, RecursionError) as error:
+        statements = parsed_selects(sql)
+    except SelectError as error:
+        if error.is_parsed:
+            raise CorpusError(f"{SETTING} only reads: use a SELECT statement") from error
         raise CorpusError(f"{SETTING}: DuckDB cannot parse the query: {error}") from error
-    if parsed["error"]:
-        if parsed.get("error_type") == "not implemented":
-            raise CorpusError(f"{SETTING} only reads: use a SELECT statement")
-        raise CorpusError(f"{SETTING}: DuckDB cannot parse the query: {parsed.get('error_message')}")
-    if len(parsed["statements"]) != 1:
-        raise CorpusError(f"{SETTING} must be one SELECT statement; found {len(parsed['statements'])}")
-    for node in _nodes(parsed["statements"]):
+    if len(statements) != 1:
+        raise CorpusError(f"{SETTING} must be one SELECT statement; found {len(statements)}")
+    for node in tree_nodes(statements):
         if node.get("class") == "FUNCTION" and str(node.get("function_name")).lower() in REFUSED_FUNCTIONS:
             raise CorpusError(f"{SETTING}: the function {node['function_name']} is not allowed")
-
-
-def _nodes(tree: object) -> Iterator[dict[str, Any]]:
-    # A list instead of recursion: the tree is as deep as the query.
-    unseen = [tree]
-    while unseen:
-        node = unseen.pop()
-        if isinstance(node, list):
-            unseen.extend(node)
-        elif isinstance(node, dict):
-            yield node
-            unseen.extend(node.values())

@@ -4,6 +4,7 @@ A reader yields numbered rows with the values of the wanted columns: str, bytes 
 these, None, or MISSING. A column is a name, or a path of nested keys such as `article.body`.
 """
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -33,7 +34,7 @@ class RowOptions:
     """How rows become documents.
 
     on_missing: a row or file without a column: "stop" with an error, or "skip" it.
-    group_column, order_column: of sequences; empty for none.
+    group_column, order_column: of sequences; empty for none.  keep_columns: those whose values documents keep.
     scratch: folder for temporary files, None for the system's.
     left_out: reason -> number of rows or pages that are not documents; readers add to it.
     """
@@ -41,6 +42,7 @@ class RowOptions:
     on_missing: OnMissing = "stop"
     group_column: str = ""
     order_column: str = ""
+    keep_columns: Sequence[str] = ()
     scratch: Path | None = None
     left_out: Counter[str] = field(default_factory=Counter)
 
@@ -67,6 +69,36 @@ def row_texts(rows: Rows, column: str, errors: str, options: RowOptions) -> Iter
             options.left_out[WITHOUT_COLUMN] += 1
         elif value is not None:
             yield _text(value, rows, number, column, errors)
+
+
+def row_documents(
+    rows: Rows, columns: Sequence[str], errors: str, options: RowOptions
+) -> Iterator[tuple[str, tuple[str | None, ...]]]:
+    """The documents of `row_texts`, each with the values of the columns after the first as text, None if missing.
+
+    Raises CorpusError as `row_texts`.
+    """
+    for number, (value, *others) in rows.values:
+        if value is MISSING:
+            options.left_out[WITHOUT_COLUMN] += 1
+        elif value is not None:
+            text = _text(value, rows, number, columns[0], errors)
+            yield text, tuple(_kept(other, rows.place(number), errors) for other in others)
+
+
+def _kept(value: object, where: str, errors: str) -> str | None:
+    """Any value as text: lists and objects as JSON."""
+    if value is None or value is MISSING:
+        return None
+    if isinstance(value, str | bytes):
+        return checked_text(value, where, errors)
+    if isinstance(value, list | dict):
+        return json.dumps(value, ensure_ascii=False, default=_plain_value)
+    return str(value)
+
+
+def _plain_value(value: object) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
 def checked_text(value: str | bytes, where: str, errors: str) -> str:

@@ -23,7 +23,7 @@ class EncodingWriter:
     """An (V, E) float32 matrix on disk that an interrupted run continues to fill. finished: its complete rows."""
 
     def __init__(self, folder: Path, words: int, dimension: int) -> None:
-        self._progress = folder / PROGRESS
+        self._progress, self._file = folder / PROGRESS, folder / FILE
         shape = (words, dimension)
         self.finished = self._restored(folder / FILE, shape)
         mode = "r+" if self.finished else "w+"
@@ -39,9 +39,18 @@ class EncodingWriter:
         with replaced_file(self._progress) as written:
             written.write_text(json.dumps({"rows": self.finished}), encoding="utf-8")
 
+    def rows(self, first: int, last: int) -> NDArray[np.float32]:
+        """A copy of finished rows."""
+        return np.array(self._matrix[first:last])
+
     def close(self) -> None:
         """Remove the progress of a complete matrix."""
         self._progress.unlink(missing_ok=True)
+
+    def remove(self) -> None:
+        """Remove the matrix and its progress, once its rows are stored elsewhere."""
+        self.close()
+        self._file.unlink(missing_ok=True)
 
     def _restored(self, path: Path, shape: tuple[int, int]) -> int:
         """The rows that an interrupted run has finished, 0 if there are none or the files do not fit."""

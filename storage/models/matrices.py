@@ -26,8 +26,11 @@ VECTORS = "vectors.safetensors"
 CHECKPOINT = "checkpoint.safetensors"
 PROGRESS = "progress"
 MATRICES = ("center_vectors", "context_vectors")
-# One of a model's two matrices, the mean of both, their sum, or the trained vectors joined with those of an encoder.
-Matrix = Literal["center", "context", "mean", "sum", "fused"]
+# One of a model's two matrices, both mixed, their mean, their sum, or the trained vectors joined with those of an
+# encoder.
+Matrix = Literal["center", "context", "mixed", "mean", "sum", "fused"]
+# Weight of the context vector in a mixed one. From 0.3 to 0.5 the scores hardly differ (docs/experiments.md).
+CONTEXT_WEIGHT = 0.3
 # The name of the joined vectors in the file; they may be longer than the trained ones.
 FUSED = "fused_vectors"
 
@@ -101,7 +104,8 @@ def write_vectors(
 def read_vectors(folder: Path, matrix: Matrix = "center") -> NDArray[np.float32]:
     """The (V, D) float32 vectors of a finished model to publish.
 
-    matrix: "mean" is the mean of each word's two vectors, both scaled to unit length first; "sum" adds them as trained.
+    matrix: "mean" is the mean of each word's two vectors, both scaled to unit length first; "mixed" is the same with
+    CONTEXT_WEIGHT for the context vector; "sum" adds them as trained.
     "fused" are the vectors joined with those of an encoder, of a model that has them; they may be longer.
     """
     if matrix == "fused":
@@ -114,9 +118,19 @@ def read_vectors(folder: Path, matrix: Matrix = "center") -> NDArray[np.float32]
     for (_, center), (_, context) in blocks:
         if matrix == "mean":
             joined.append((_unit_rows(center) + _unit_rows(context)) / np.float32(2))
+        elif matrix == "mixed":
+            joined.append(mix_vectors(center, context))
         else:
             joined.append(center + context)
     return joined.finish()
+
+
+def mix_vectors(center_vectors: NDArray[np.float32], context_vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Unit center vectors plus CONTEXT_WEIGHT times unit context vectors, (V, D), not scaled to unit length again."""
+    mixed: NDArray[np.float32] = _unit_rows(context_vectors)
+    mixed *= np.float32(CONTEXT_WEIGHT)
+    mixed += _unit_rows(center_vectors)
+    return mixed
 
 
 def read_matrices(folder: Path) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -20,12 +20,18 @@ class _Row(BaseModel):
 
 
 class MetricChange(_Row):
-    """A metric in both releases; None where one has no value. comparable: both were measured with the same."""
+    """A metric in both releases; None where one has no value. comparable: both were measured with the same.
+
+    change_low, change_high: 95 % interval of `newer` minus `older` on the pairs or questions that both cover; None if
+    it was not computed.
+    """
 
     metric: str
     older: float | None
     newer: float | None
     comparable: bool
+    change_low: float | None = None
+    change_high: float | None = None
 
 
 class SettingChange(_Row):
@@ -127,7 +133,10 @@ def _metrics(connection: duckdb.DuckDBPyConnection) -> list[MetricChange]:
            ORDER BY 1""",
         [WHOLE],
     ).fetchall()
-    return [MetricChange(**dict(zip(MetricChange.model_fields, row, strict=True))) for row in found]
+    return [
+        MetricChange(metric=metric, older=older, newer=newer, comparable=comparable)
+        for metric, older, newer, comparable in found
+    ]
 
 
 def _settings(connection: duckdb.DuckDBPyConnection) -> list[SettingChange]:

@@ -1,6 +1,6 @@
 """Macros of releases with document vectors: nearest_documents and document_similarity."""
 
-from storage.releases.macro_parts import MOST_NEIGHBORS, Macro, Shape, whole_number
+from storage.releases.macro_parts import MOST_NEIGHBORS, DocumentShape, Macro, Shape, whole_number
 from storage.releases.schema import quoted
 from storage.releases.text_macros import text_tokens, weighted_mean
 
@@ -11,7 +11,26 @@ def documents_table(vectors_table: str) -> str:
 
 
 def _nearest_documents(shape: Shape) -> str:
-    refusal = quoted(f"nearest_documents takes a text or a vector of {shape.dimension} numbers")
+    """Other methods than means compute vectors in a space of their own, where a text has none in SQL."""
+    documents = shape.documents or DocumentShape(shape.dimension)
+    if documents.method:
+        composed = "composed(text_direction) AS (SELECT NULL::FLOAT[])"
+        takes = "a vector"
+        of_a_text = (
+            "error("
+            + quoted(
+                f"the vectors of these documents were computed by {documents.method}, which SQL cannot apply to a "
+                "text; pass a vector, such as (SELECT vector FROM document_vectors WHERE document_id = 7)"
+            )
+            + ")"
+        )
+    else:
+        composed = f"""listed AS (SELECT unnest({text_tokens(shape)}) AS asked_word FROM written),
+         composed(text_direction) AS (
+             WITH {weighted_mean(shape, "listed.asked_word")}
+         )"""
+        takes, of_a_text = "a text or a vector", "composed_direction"
+    refusal = quoted(f"nearest_documents takes {takes} of {documents.dimension} numbers")
     cosine = "array_cosine_similarity(d.vector, aim.direction)"
     count = whole_number("asked_k", "k", MOST_NEIGHBORS)
     return f"""WITH vecmill_asked(asked_query, asked_k) AS (SELECT query, k::DOUBLE),
@@ -19,10 +38,7 @@ def _nearest_documents(shape: Shape) -> str:
              SELECT CASE WHEN typeof(asked_query) = 'VARCHAR' THEN asked_query::VARCHAR END AS asked_text
              FROM vecmill_asked
          ),
-         listed AS (SELECT unnest({text_tokens(shape)}) AS asked_word FROM written),
-         composed(text_direction) AS (
-             WITH {weighted_mean(shape, "listed.asked_word")}
-         ),
+         {composed},
          numbers AS (
              SELECT typeof(asked_query) = 'VARCHAR' AS is_text, asked_query IS NULL AS is_null,
                     TRY_CAST(asked_query AS FLOAT[]) AS given, text_direction::FLOAT[] AS composed_direction,
@@ -30,9 +46,9 @@ def _nearest_documents(shape: Shape) -> str:
              FROM vecmill_asked, composed
          ),
          aim AS (
-             SELECT (CASE WHEN is_text THEN composed_direction
-                          WHEN is_null OR len(given) = {shape.dimension} THEN given
-                          ELSE error({refusal}) END)::FLOAT[{shape.dimension}] AS direction, asked_count
+             SELECT (CASE WHEN is_text THEN {of_a_text}
+                          WHEN is_null OR len(given) = {documents.dimension} THEN given
+                          ELSE error({refusal}) END)::FLOAT[{documents.dimension}] AS direction, asked_count
              FROM numbers
          ),
          best AS (
@@ -63,7 +79,7 @@ DOCUMENT_MACROS = (
         since=5,
         sql=_nearest_documents,
         meaning="The k documents most like a text or a vector by cosine: FROM nearest_documents('a dull film', k := 5)",
-        check="SELECT count(*) FROM nearest_documents($1, k := 0)",
+        check="SELECT count(*) FROM nearest_documents((SELECT any_value(vector) FROM document_vectors), k := 0)",
         answer=lambda _: 0,
     ),
     Macro(

@@ -1,6 +1,6 @@
 """The table `document_vectors` of a release: optional, copied in a stream, with a row that describes it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import duckdb
@@ -8,11 +8,13 @@ import duckdb
 from storage.errors import ReleaseError
 from storage.models.document_vectors import NAME
 from storage.releases.document_macros import DOCUMENT_MACROS, documents_table
-from storage.releases.macro_parts import Shape, create_statements
+from storage.releases.macro_parts import DocumentShape, Shape, create_statements
 from storage.releases.opening import open_release
-from storage.releases.schema import quoted
+from storage.releases.schema import quoted, quoted_name
 
 SUMMARY = "documents"
+# Methods whose vectors are in the space of text_vector; earlier releases have the second name.
+COMPOSED = ("sif", "mean")
 COLUMNS = {
     "document_id": "Number of the document in the corpus, from 0",
     "source": "Name of the source file",
@@ -39,24 +41,32 @@ class DocumentRows:
 def write_documents(connection: duckdb.DuckDBPyConnection, shape: Shape, rows: DocumentRows) -> None:
     """Copy the vectors into the open release and create its macros; memory doesn't grow with the documents."""
     table = documents_table(shape.table)
-    connection.execute(
-        f"CREATE TABLE {table} (document_id BIGINT NOT NULL, source VARCHAR NOT NULL, "
-        f"vector FLOAT[{shape.dimension}], known_words BIGINT NOT NULL, CHECK ((vector IS NULL) = (known_words = 0)))"
-    )
     attached = rows.path.is_file()
     if attached:
         connection.execute(f"ATTACH {quoted(str(rows.path))} AS earlier (READ_ONLY)")
         source = "earlier.document_vectors"
     else:
         source = f"read_parquet({quoted(str(rows.path / f'{NAME}-*.parquet'))})"
-    connection.execute(f"INSERT INTO {table} SELECT {', '.join(COLUMNS)} FROM {source}")
+    found = [name for name, *_ in connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()]
+    ((dimension,),) = connection.execute(
+        f"SELECT coalesce(any_value(len(vector)), $1) FROM {source}", [shape.dimension]
+    ).fetchall()
+    comments = COLUMNS | {name: "From the corpus" for name in found if name not in COLUMNS}
+    names = {name: quoted_name(name) for name in comments}
+    kept = "".join(f", {names[name]} VARCHAR" for name in found if name not in COLUMNS)
+    connection.execute(
+        f"CREATE TABLE {table} (document_id BIGINT NOT NULL, source VARCHAR NOT NULL, "
+        f"vector FLOAT[{dimension}], known_words BIGINT NOT NULL{kept}, "
+        "CHECK ((vector IS NULL) = (known_words = 0)))"
+    )
+    connection.execute(f"INSERT INTO {table} SELECT {', '.join(names.values())} FROM {source}")
     if attached:
         connection.execute("DETACH earlier")
-    connection.execute(f"CREATE VIEW document_vectors AS SELECT {', '.join(COLUMNS)} FROM {table}")
+    connection.execute(f"CREATE VIEW document_vectors AS SELECT {', '.join(names.values())} FROM {table}")
     connection.execute("COMMENT ON VIEW document_vectors IS 'The documents of the corpus and their vectors'")
-    for column, meaning in COLUMNS.items():
+    for column, meaning in comments.items():
         for name in (table, "document_vectors"):
-            connection.execute(f"COMMENT ON COLUMN {name}.{column} IS {quoted(meaning)}")
+            connection.execute(f"COMMENT ON COLUMN {name}.{names[column]} IS {quoted(meaning)}")
     connection.execute(
         f"CREATE TABLE {SUMMARY} (digest VARCHAR NOT NULL, method VARCHAR NOT NULL, documents BIGINT NOT NULL, "
         "without_words BIGINT NOT NULL)"
@@ -64,6 +74,7 @@ def write_documents(connection: duckdb.DuckDBPyConnection, shape: Shape, rows: D
     connection.execute(f"COMMENT ON TABLE {SUMMARY} IS 'How document_vectors was computed: one row'")
     values = [rows.digest, rows.method, rows.documents, rows.without_words]
     connection.execute(f"INSERT INTO {SUMMARY} VALUES (?, ?, ?, ?)", values)
+    shape = replace(shape, documents=DocumentShape(dimension, None if rows.method in COMPOSED else rows.method))
     for statement in create_statements(DOCUMENT_MACROS, shape):
         connection.execute(statement)
 

@@ -31,6 +31,7 @@ from storage.vectors.arrays import (
 from storage.vectors.binary import ENDS_A_WORD as ENDS_A_BINARY_WORD
 from storage.vectors.binary import write_binary
 from storage.vectors.fasttext import own_rows, write_fasttext
+from storage.vectors.floret import write_floret
 from storage.vectors.format_names import VectorFormat
 from storage.vectors.formats import Ngrams, WordVectors
 from storage.vectors.static_models import (
@@ -59,10 +60,14 @@ UNHOLDABLE: Mapping[VectorFormat, re.Pattern[str]] = {
     VectorFormat.PROJECTOR: re.compile(r"[\t\n\r]|^$"),
 }
 # The formats that are written through a compression where the name asks for it.
-COMPRESSED = (VectorFormat.WORD2VEC, VectorFormat.WORD2VEC_BINARY, VectorFormat.GLOVE)
+COMPRESSED = (VectorFormat.WORD2VEC, VectorFormat.WORD2VEC_BINARY, VectorFormat.GLOVE, VectorFormat.FLORET)
 MINIMUM_NGRAM, MAXIMUM_NGRAM = "training.minimum_ngram", "training.maximum_ngram"
 BYTE_ORDER_MARK = "\ufeff"
 SHOWN_WORDS = 5
+NO_NGRAMS = (
+    "a floret table is made of n-grams, and this table has none; export one that was trained with "
+    "training.model=fasttext (and without training.fuse_with), or another format"
+)
 
 
 @dataclass(frozen=True)
@@ -125,6 +130,8 @@ def check_name(form: VectorFormat, name: str) -> None:
 
 def check_words_fit(form: VectorFormat, found: WordVectors) -> None:
     """Raises VectorFileError that names words which a file of that format would change, lose or split."""
+    if form is VectorFormat.FLORET and found.ngrams is None:
+        raise VectorFileError(NO_NGRAMS)
     pattern = UNHOLDABLE.get(form)
     unfit = [rank for rank, word in enumerate(found.words, 1) if pattern and pattern.search(word)]
     if form is VectorFormat.GLOVE and found.words[0].startswith(BYTE_ORDER_MARK):
@@ -156,6 +163,11 @@ def write_vectors(form: VectorFormat, path: Path, found: WordVectors, facts: Map
         case VectorFormat.FASTTEXT:
             with path.open("wb") as file:
                 write_fasttext(file, words, counts, vectors, found.ngrams)
+        case VectorFormat.FLORET:
+            if found.ngrams is None:
+                raise VectorFileError(NO_NGRAMS)
+            with open_compressed(path) as file:
+                write_floret(file, words, vectors, found.ngrams)
         case VectorFormat.PARQUET:
             write_parquet(path, words, counts, vectors, facts)
         case VectorFormat.NUMPY:

@@ -38,11 +38,19 @@ class NgramShape:
 
 
 @dataclass(frozen=True)
+class DocumentShape:
+    """Vectors of documents. method: how they were computed, if that is not as the mean of a text's words."""
+
+    dimension: int
+    method: str | None = None
+
+
+@dataclass(frozen=True)
 class Shape:
     """What the SQL of a macro depends on.
 
     table: our own name of the vectors' table.  nfc: every word is in NFC.  tokens: see `tokenizer_in_sql`.
-    ngrams: in releases that compose vectors of unknown words.
+    ngrams: in releases that compose vectors of unknown words.  documents: in those with vectors of documents.
     """
 
     table: str
@@ -51,6 +59,7 @@ class Shape:
     nfc: bool
     tokens: str | None = "unicode_words"
     ngrams: NgramShape | None = None
+    documents: DocumentShape | None = None
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Ask a published table from Python: the same macros that SQL users call, read-only."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-# More frequent words are mostly the grammar of a language.
-FIRST_EXAMPLE_RANK = 150
 # Longer ones are no word that somebody mistyped.
 LONGEST_SUGGESTED = 60
 
@@ -188,42 +186,15 @@ def words_spelt_alike(connection: duckdb.DuckDBPyConnection, word: str, limit: i
     return [found for (found,) in rows]
 
 
-def example_neighbors(
-    path: Path, words: int = 5, k: int = 5, stop_words: Collection[str] = ()
-) -> list[tuple[str, list[Neighbor]]]:
-    """Some content words of a release file with their k neighbours, the most frequent word first.
-
-    The words have the ranks 150, 300, 600 …, closer together in a small vocabulary: common enough to be known,
-    past most of the grammar, and one of them rarer than the other. None of them is one of the stop words.
-    """
+def neighbors_of_words(path: Path, words: list[str], k: int = 5) -> list[tuple[str, list[Neighbor]]]:
+    """Words of a release file, each with its k nearest, in the order of the words."""
+    found: dict[str, list[Neighbor]] = {word: [] for word in words}
     with open_release(path) as connection:
-        chosen = _example_words(connection, words, stop_words)
-        found: dict[str, list[Neighbor]] = {word: [] for word in chosen}
         for query, *neighbor in connection.execute(
-            "SELECT query, word, similarity, rank FROM nearest_many(?, k := ?)", [chosen, k]
+            "SELECT query, word, similarity, rank FROM nearest_many(?, k := ?)", [words, k]
         ).fetchall():
             found[query].append(Neighbor(*neighbor))
     return list(found.items())
-
-
-def _example_words(connection: duckdb.DuckDBPyConnection, words: int, stop_words: Collection[str]) -> list[str]:
-    """The first words at or after each rank that are letters only, of some length, and no stop words."""
-    ranks = [FIRST_EXAMPLE_RANK * 2**place for place in range(words)]
-    ((rows,),) = connection.execute("SELECT count(*) FROM word_vectors").fetchall()
-    scale = min(1.0, rows / (ranks[-1] * 1.25))
-    candidates = connection.execute(
-        """SELECT rank, word FROM word_vectors WHERE rank <= ? AND regexp_full_match(word, '\\p{L}+')
-           ORDER BY length(word) < 5, rank""",
-        [2 * ranks[-1]],
-    ).fetchall()
-    left = [(rank, word) for rank, word in candidates if word.lower() not in stop_words]
-    chosen: list[tuple[int, str]] = []
-    for wanted in ranks:
-        later = [candidate for candidate in left if candidate[0] >= wanted * scale]
-        if left:
-            chosen.append((later or left)[0])
-            left.remove(chosen[-1])
-    return [word for _, word in sorted(chosen)]
 
 
 def published_file(workspace: Workspace, table: str) -> Path:

@@ -5,7 +5,6 @@ Python variable, and refuses to change that (COPY may still write to the paths o
 so only SELECTs of allowed functions run. A query has a time limit and a memory limit.
 """
 
-import json
 import tempfile
 import threading
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from storage.errors import QueryError, ReleaseError
 from storage.releases.macros import MACROS
 from storage.releases.opening import open_release, read_release_row
 from storage.releases.querying import is_unicode
+from storage.select_statements import SelectError, parsed_selects, sql_parser, tree_nodes
 
 TIMEOUT_SECONDS = 60.0
 MEMORY_LIMIT = "2GB"
@@ -105,35 +105,19 @@ def run_read_only(path: Path, sql: str, timeout_seconds: float = TIMEOUT_SECONDS
 
 
 def _check_asking(sql: str) -> None:
-    """Raise QueryError unless DuckDB's parser reads nothing but SELECTs of tables and of allowed functions.
-
-    `json_serialize_sql` only parses. `extract_statements` expands statements too: IMPORT DATABASE opens files there.
-    """
+    """Raise QueryError unless DuckDB's parser reads nothing but SELECTs of tables and of allowed functions."""
     if not is_unicode(sql):
         raise QueryError("the query is not valid UTF-8")
     try:
-        with _parser().cursor() as parser:
-            answer = parser.execute("SELECT CAST(json_serialize_sql(?) AS VARCHAR)", [sql]).fetchone()
-        parsed = json.loads(answer[0]) if answer else {"error": True}
-    except duckdb.Error as error:
+        statements = parsed_selects(sql)
+    except SelectError as error:
+        if error.is_parsed:
+            raise QueryError("a published table is read-only: only SELECT statements are allowed") from error
         raise QueryError(f"DuckDB cannot answer that: {error}") from error
-    except RecursionError as error:
-        raise QueryError("the query is nested too deeply") from error
-    if parsed["error"]:
-        if parsed.get("error_type") == "not implemented":
-            raise QueryError("a published table is read-only: only SELECT statements are allowed")
-        raise QueryError(f"DuckDB cannot answer that: {parsed.get('error_message')}")
-    if not parsed["statements"]:
+    if not statements:
         raise QueryError("there is no query in it; try \"from nearest('king')\"")
-    # A list instead of recursion: the tree is as deep as the query.
-    unseen: list[Any] = [parsed["statements"]]
-    while unseen:
-        node = unseen.pop()
-        if isinstance(node, list):
-            unseen.extend(node)
-        elif isinstance(node, dict):
-            _check_node(node)
-            unseen.extend(node.values())
+    for node in tree_nodes(statements):
+        _check_node(node)
 
 
 def _check_node(node: dict[str, Any]) -> None:
@@ -146,18 +130,12 @@ def _check_node(node: dict[str, Any]) -> None:
 
 
 @cache
-def _parser() -> duckdb.DuckDBPyConnection:
-    """A database without tables and files, which only parses. Opening one costs more than parsing a query."""
-    return duckdb.connect(":memory:", config={"enable_external_access": False})
-
-
-@cache
 def _refused_functions() -> frozenset[str]:
     """All functions of this DuckDB but those that compute a value from their arguments, and harmless volatile ones.
 
     A function that DuckDB does not know cannot run either: extensions are not loaded.
     """
-    with _parser().cursor() as catalog:
+    with sql_parser().cursor() as catalog:
         volatile = catalog.execute("SELECT DISTINCT function_name FROM duckdb_functions() WHERE stability = 'VOLATILE'")
         return REFUSED_FUNCTIONS | {str(name) for (name,) in volatile.fetchall()} - VOLATILE_FUNCTIONS
 

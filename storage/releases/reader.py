@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from storage.releases.file import (
     word_weight,
 )
 from storage.releases.macros import MACROS
-from storage.releases.ngrams import read_ngrams
+from storage.releases.ngrams import NgramContent, read_ngrams
 from storage.releases.opening import open_release, read_release_row, read_rows
 from storage.releases.schema import GateRow, Provenance, ReleaseRow, SettingRow, TrainingRow, quoted
 from storage.vectors.formats import WordVectors
@@ -108,10 +108,19 @@ def read_content(path: Path) -> ReleaseContent:
             settings=values,
             tokenizer=_trained_tokenizer(connection),
             documents=stored_documents(connection, path),
-            ngrams=read_ngrams(
-                connection, values.get("training.minimum_ngram", 0), values.get("training.maximum_ngram", 0)
-            ),
+            ngrams=_ngrams(connection, values),
         )
+
+
+def read_release_ngrams(path: Path) -> NgramContent | None:
+    """What a release composes unknown words of, None if it does not."""
+    with open_release(path) as connection:
+        return _ngrams(connection, setting_values(read_rows(connection, "settings", SettingRow)))
+
+
+def _ngrams(connection: duckdb.DuckDBPyConnection, settings: Mapping[str, Any]) -> NgramContent | None:
+    lengths = (settings.get("training.minimum_ngram", 0), settings.get("training.maximum_ngram", 0))
+    return read_ngrams(connection, *lengths)
 
 
 def read_trained_tokenizer(path: Path) -> str | None:

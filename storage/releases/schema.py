@@ -149,6 +149,11 @@ def quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+def quoted_name(name: str) -> str:
+    """Any name as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
 def sql_values(row: Row) -> list[Any]:
     """The values of a row in the order of its columns, ready to be bound."""
     return [

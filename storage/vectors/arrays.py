@@ -101,7 +101,7 @@ def _write_vocabulary(folder: Path, words: Sequence[str], counts: NDArray[np.int
 def _joined(vectors: NDArray[Any], words_file: Path) -> WordVectors:
     if vectors.ndim != 2 or not np.issubdtype(vectors.dtype, np.number) or np.iscomplexobj(vectors):
         raise ValueError(f"it contains {vectors.dtype} values of shape {vectors.shape}, not a real 2-D array")
-    words, counts = _read_words(words_file)
+    words, counts = read_words_file(words_file)
     if len(words) != len(vectors):
         raise ValueError(f"it contains {len(vectors)} vectors, but {words_file} contains {len(words)} words")
     # Values out of float32 range become infinite, and their rows are reported as unusable.
@@ -110,7 +110,7 @@ def _joined(vectors: NDArray[Any], words_file: Path) -> WordVectors:
     return WordVectors(words, np.array(numbers) if numbers.nbytes <= MOST_BYTES_IN_MEMORY else numbers, counts)
 
 
-def _read_words(path: Path) -> tuple[list[str], NDArray[np.int64]]:
+def read_words_file(path: Path) -> tuple[list[str], NDArray[np.int64]]:
     """Words and counts of a file in one of the forms in the module docstring."""
     data = path.read_bytes()
     if path.suffix != ".json":

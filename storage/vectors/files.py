@@ -11,9 +11,17 @@ from safetensors import SafetensorError
 from storage.compressed_files import recognize_file
 from storage.errors import VectorFileError
 from storage.file_signatures import ENCODINGS, TEXTS, UNDECIDED, FileKind, describe, remedy
-from storage.vectors.arrays import NUMPY_FILE, SAFETENSORS_FILE, find_words_file, read_numpy, read_safetensors
+from storage.vectors.arrays import (
+    NUMPY_FILE,
+    SAFETENSORS_FILE,
+    find_words_file,
+    read_numpy,
+    read_safetensors,
+    read_words_file,
+)
 from storage.vectors.binary import guess_dimension, read_binary
 from storage.vectors.fasttext import read_fasttext
+from storage.vectors.floret import is_floret, read_floret
 from storage.vectors.format_names import VectorFormat
 from storage.vectors.formats import WordVectors, opened
 from storage.vectors.static_models import STATIC_FILE, TOKENIZER_FILE, is_static_model, read_static_model
@@ -37,7 +45,7 @@ FOLDER_FILES: Mapping[str, VectorFormat] = {
     STATIC_FILE: VectorFormat.MODEL2VEC,
     "vectors.tsv": VectorFormat.PROJECTOR,
 }
-WITH_WORDS_FILE = (VectorFormat.NUMPY, VectorFormat.SAFETENSORS)
+WITH_WORDS_FILE = (VectorFormat.NUMPY, VectorFormat.SAFETENSORS, VectorFormat.FLORET)
 # Exceptions that libraries raise for damaged files.
 DAMAGE = (OSError, EOFError, ValueError, zlib.error, pa.ArrowException, SafetensorError, MemoryError)
 
@@ -92,6 +100,8 @@ def read_vectors(source: VectorSource) -> WordVectors:
                 found = read_binary(file)
             case VectorFormat.FASTTEXT:
                 found = read_fasttext(file)
+            case VectorFormat.FLORET:
+                found = read_floret(file, *read_words_file(source.files[1]))
             case VectorFormat.PARQUET:
                 found = read_parquet(file)
             case VectorFormat.NUMPY:
@@ -154,7 +164,9 @@ def _recognized(file: Path) -> VectorFormat:
 
 
 def _recognized_rows(head: bytes) -> VectorFormat:
-    """Distinguish word2vec's formats and GloVe's."""
+    """Distinguish word2vec's formats, GloVe's and floret's."""
+    if is_floret(head):
+        return VectorFormat.FLORET
     first, _, rest = head.removeprefix(BYTE_ORDER_MARK).partition(b"\n")
     try:
         parse_header(first)

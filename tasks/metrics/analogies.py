@@ -71,6 +71,30 @@ def score_analogies(
     2014, "Linguistic Regularities in Sparse and Explicit Word Representations", equation 4.
     Raises ValueError if words and vectors differ in number.
     """
+    covered, correct = answer_questions(words, vectors, sections, max_rank, method)
+    return {
+        name: AnalogyScore(int(correct[part].sum()), int(covered[part].sum()), part.stop - part.start)
+        for name, part in section_slices(sections).items()
+    }
+
+
+def section_slices(sections: Mapping[str, Sequence[object]]) -> dict[str, slice]:
+    """Section -> where its questions are among all questions."""
+    ends = np.cumsum([len(section) for section in sections.values()]).tolist()
+    return {name: slice(end - len(sections[name]), end) for name, end in zip(sections, ends, strict=True)}
+
+
+def answer_questions(
+    words: Sequence[str],
+    vectors: NDArray[np.float32],
+    sections: Mapping[str, Sequence[tuple[str, str, str, str]]],
+    max_rank: int | None = None,
+    method: AnalogyMethod = "3CosAdd",
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which of the Q questions of all sections have four known words, (Q,), and which are answered correctly, (Q,).
+
+    The arguments and errors are those of `score_analogies`.
+    """
     if len(words) != len(vectors):
         raise ValueError(f"{len(words)} words, {len(vectors)} vectors")
     words = words[:max_rank]
@@ -86,22 +110,21 @@ def score_analogies(
         known = questions[covered]
         answers = _answers(vectors[:max_rank], known[:, :3], spelled, method)
         correct[covered] = spelled[answers] == known[:, 3]
-
-    result, start = {}, 0
-    for name, section in sections.items():
-        part = slice(start, start + len(section))
-        result[name] = AnalogyScore(int(correct[part].sum()), int(covered[part].sum()), len(section))
-        start += len(section)
-    return result
+    return covered, correct
 
 
 def sum_by_kind(scores: Mapping[str, AnalogyScore]) -> dict[str, AnalogyScore]:
     """Scores of the semantic and the syntactic sections; empty where there are not both."""
     kinds: dict[str, AnalogyScore] = {}
     for section, score in scores.items():
-        kind = "syntactic" if section.lower().startswith(SYNTACTIC_SECTIONS) else "semantic"
+        kind = kind_of(section)
         kinds[kind] = kinds.get(kind, AnalogyScore(0, 0, 0)) + score
     return kinds if len(kinds) > 1 else {}
+
+
+def kind_of(section: str) -> str:
+    """Whether a section of Google's set, or of one modelled on it, is semantic or syntactic."""
+    return "syntactic" if section.lower().startswith(SYNTACTIC_SECTIONS) else "semantic"
 
 
 def _answers(

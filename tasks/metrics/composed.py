@@ -1,10 +1,10 @@
-"""Words of gold sets in the terms of a vocabulary of morphemes, word pieces or phrases.
+"""Words of gold sets in the terms of a vocabulary of morphemes, word pieces or phrases, or composed of n-grams.
 
 A word that the vocabulary lacks is cut as the corpus was. If it has one token, that is used. If it has several
 and the vocabulary has them all, the mean of their unit vectors does, as in fastText. Else the word stays unknown.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 
 from tasks.metrics.cosines import unit_rows
 from tasks.metrics.lookup import fold_case, rows_by_folded_word
+
+# (N,) words -> (N, D) vectors, 0 for a word that cannot be composed.
+Composer = Callable[[Sequence[str]], NDArray[np.float32]]
 
 
 class WordCutter(Protocol):
@@ -64,3 +67,21 @@ def compose_words(
     if means:
         vectors = np.concatenate([vectors, np.stack(list(means.values())).astype(vectors.dtype)])
     return Composed(names, [*words, *means], vectors)
+
+
+def with_unseen_words(
+    words: Sequence[str], vectors: NDArray[np.float32], asked: Iterable[str], compose: Composer
+) -> tuple[Sequence[str], NDArray[np.float32]]:
+    """The vocabulary and its vectors, then those of the asked words that it lacks and that can be composed.
+
+    words, vectors: V words and their (V, D) vectors. A vocabulary in lower case has its words composed so.
+    """
+    rows = rows_by_folded_word(words)
+    unseen = [word for word in dict.fromkeys(asked) if fold_case(word) not in rows]
+    if unseen and all(word == word.lower() for word in words):
+        unseen = list(dict.fromkeys(word.lower() for word in unseen))
+    if not unseen:
+        return words, vectors
+    found = compose(unseen)
+    composed = np.flatnonzero(found.any(axis=1))
+    return [*words, *(unseen[row] for row in composed.tolist())], np.concatenate([vectors, found[composed]])

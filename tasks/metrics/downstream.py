@@ -5,7 +5,7 @@ Transformer (transformer.py). Row 0 of the embedding is `<pad>`, which is masked
 unknown word.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -98,10 +98,11 @@ def classify(
     epochs: int,
     seed: int,
     positions: Positions | None = None,
+    on_epoch: Callable[[], None] = lambda: None,
 ) -> Classified:
     """Train one classifier and score it on held-out texts. vectors: (V, D); `random` uses only their shape.
 
-    positions: of a Transformer; None: the mean of the words.
+    positions: of a Transformer; None: the mean of the words.  on_epoch: called after each epoch.
     """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -114,6 +115,7 @@ def classify(
         best, best_state, curve = 0, model.state_dict(), []
         for scores in _train(model, train, validation, epochs):
             curve.append(scores)
+            on_epoch()
             if scores.validation_loss <= min(earlier.validation_loss for earlier in curve):
                 best = scores.epoch
                 best_state = {name: value.clone() for name, value in model.state_dict().items()}

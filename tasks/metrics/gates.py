@@ -5,7 +5,8 @@ current release, or relative to random vectors. A bound relative to the current 
 measured the same way on the same text; otherwise the verdict says why it did not.
 
 A measure with a 95 % interval misses a bound only if the whole interval does: a difference within sampling noise is no
-reason to refuse a release. `strict` compares the value itself with the bounds.
+reason to refuse a release. Where the change from the current release was measured on the same pairs or questions,
+`max_drop` uses the interval of that change, which is narrower. `strict` compares the value itself with the bounds.
 """
 
 import math
@@ -18,6 +19,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 # Metrics are means of thousands of float32 values; a difference below this is rounding, not a worse model.
 ROUNDING = 1e-9
 RANDOM = "_random"
+# Suffix of the measure that holds the change from the current release on the same pairs or questions.
+CHANGE = "_change"
 
 
 class Gate(BaseModel):
@@ -145,7 +148,11 @@ def _judge_one(name: str, gate: Gate, current: Scores, previous: Scores | None) 
     refusals: list[str] = []
     metric = name.partition("/")[0]
     if measured.value is not None:
-        refusals = _refusals(name, measured, gate, before, random)
+        section = name.removeprefix(metric)
+        change = _finite(current.measures.get(f"{metric}{CHANGE}{section}"))
+        refusals = _refusals(name, measured, gate, random)
+        if gate.max_drop is not None and before is not None:
+            refusals += _drop_refusals(name, measured, gate, before, change)
     elif metric in current.not_applicable:
         notes = [current.not_applicable[metric]]
     else:
@@ -161,8 +168,25 @@ def _judge_one(name: str, gate: Gate, current: Scores, previous: Scores | None) 
     )
 
 
-def _refusals(name: str, measured: Measured, gate: Gate, before: float | None, random: float | None) -> list[str]:
-    """Why a value fails its gate, naming measure, value and bound."""
+def _drop_refusals(name: str, measured: Measured, gate: Gate, before: float, change: Measured) -> list[str]:
+    """Why a value has fallen too far; empty if it has not.
+
+    change: from the current release, with its interval, None if it was not measured on the same pairs or questions.
+    """
+    value, bound = measured.value or 0.0, gate.max_drop or 0.0
+    highest, within = value - before, ""
+    if not gate.strict and change.low is not None and change.high is not None:
+        highest, within = change.high, f" (95 % interval of the change {change.low:.4f} to {change.high:.4f})"
+    elif not gate.strict and measured.low is not None and measured.high is not None:
+        highest = measured.high - before
+        within = f" (95 % interval {measured.low:.4f} to {measured.high:.4f})"
+    if highest >= -bound - ROUNDING:
+        return []
+    return [f"{name} is {value:.4f}{within}, more than {bound:g} below the current release's {before:.4f}"]
+
+
+def _refusals(name: str, measured: Measured, gate: Gate, random: float | None) -> list[str]:
+    """Why a value fails its absolute bounds or that against random vectors, naming measure, value and bound."""
     value = measured.value or 0.0
     has_interval = not gate.strict and measured.low is not None and measured.high is not None
     highest, lowest = (measured.high or 0.0, measured.low or 0.0) if has_interval else (value, value)
@@ -172,8 +196,6 @@ def _refusals(name: str, measured: Measured, gate: Gate, before: float | None, r
         refusals.append(f"below the minimum {gate.minimum:g}")
     if gate.maximum is not None and lowest > gate.maximum + ROUNDING:
         refusals.append(f"above the maximum {gate.maximum:g}")
-    if gate.max_drop is not None and before is not None and highest < before - gate.max_drop - ROUNDING:
-        refusals.append(f"more than {gate.max_drop:g} below the current release's {before:.4f}")
     if gate.min_factor is not None and (random is None or highest < gate.min_factor * random - ROUNDING):
         chance = "which was not measured" if random is None else f"{random:.4f}"
         refusals.append(f"below {gate.min_factor:g} times the value of random vectors, {chance}")

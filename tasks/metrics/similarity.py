@@ -45,20 +45,32 @@ def score_similarity(
     Same as gensim's `KeyedVectors.evaluate_word_pairs(..., case_insensitive=True, dummy4unknown=False)`.
     Raises ValueError if the lengths differ.
     """
-    if len(words) != len(vectors) or not len(first) == len(second) == len(scores):
-        raise ValueError(
-            f"{len(words)} words, {len(vectors)} vectors; {len(first)}, {len(second)} words in pairs, "
-            f"{len(scores)} scores"
-        )
-    rows = rows_by_folded_word(words)
-    first_rows, second_rows = find_rows(rows, first), find_rows(rows, second)
-    covered = (first_rows >= 0) & (second_rows >= 0)
-    cosines = np.einsum(
-        "ij,ij->i", unit_rows(vectors, first_rows[covered]), unit_rows(vectors, second_rows[covered]), dtype=np.float64
-    )
+    if len(second) != len(scores):
+        raise ValueError(f"{len(second)} pairs, {len(scores)} scores")
+    covered, known = pair_cosines(words, vectors, first, second)
+    cosines = known[covered]
     spearman = _spearman(cosines, scores[covered])
     interval = None if spearman is None else bootstrap_interval(rank_correlations, cosines, scores[covered])
     return SimilarityScore(spearman, interval, int(covered.sum()), len(scores))
+
+
+def pair_cosines(
+    words: Sequence[str], vectors: NDArray[np.float32], first: Sequence[str], second: Sequence[str]
+) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Which of P pairs have both words known, (P,), and the cosines of their vectors, (P,), 0 for the other pairs.
+
+    The arguments are those of `score_similarity`.  Raises ValueError if lengths differ.
+    """
+    if len(words) != len(vectors) or len(first) != len(second):
+        raise ValueError(f"{len(words)} words, {len(vectors)} vectors; {len(first)}, {len(second)} words in pairs")
+    rows = rows_by_folded_word(words)
+    first_rows, second_rows = find_rows(rows, first), find_rows(rows, second)
+    covered = (first_rows >= 0) & (second_rows >= 0)
+    cosines = np.zeros(len(first), dtype=np.float64)
+    cosines[covered] = np.einsum(
+        "ij,ij->i", unit_rows(vectors, first_rows[covered]), unit_rows(vectors, second_rows[covered]), dtype=np.float64
+    )
+    return covered, cosines
 
 
 def rank_correlations(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.report.maps import MapMethod
+from tasks.report.regions import Region
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,16 @@ class WordMap:
 
 
 @dataclass(frozen=True)
+class EarlierVectors:
+    """Vectors of the previous release, rotated onto those of this one.
+
+    vectors: (V, D) float32 of unit length, in the order of this release's words; 0 for words that it did not have.
+    """
+
+    vectors: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
 class ReportContent:
     """The content of one report.
 
@@ -128,6 +139,7 @@ class ReportContent:
     all_counts: (N,) int64, of every word of the release, most frequent first.
     compared: name of what the words were compared with -> words, those that agree least first.
     history: name of each kept release with its metrics, oldest first, this release last.
+    regions: of the map.  examples: rows of words with close neighbours.  earlier: None without a comparable release.
     """
 
     table: str
@@ -151,6 +163,9 @@ class ReportContent:
     compared: Mapping[str, Sequence[ComparedWord]] = field(default_factory=dict)
     changes: Changes | None = None
     history: Sequence[tuple[str, Mapping[str, float | None]]] = ()
+    regions: Sequence[Region] = ()
+    examples: Sequence[int] = ()
+    earlier: EarlierVectors | None = None
 
     @property
     def name(self) -> str:

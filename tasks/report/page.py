@@ -16,22 +16,32 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
+from numpy.typing import NDArray
 
 from tasks.report.charts import frequency_chart, history_path, loss_chart
 from tasks.report.content import Measure, ReportContent
+from tasks.report.maps import place_words
 from tasks.report.quantization import QuantizedVectors, fit_vectors
+from tasks.report.regions import Region
+from tasks.report.still import draw_still_map
 from tasks.report.wording import MEASURES, measure_name, section_name
 
 HERE = Path(__file__).parent
 TEMPLATES = HERE / "templates"
 VENDOR = HERE / "vendor"
 # In loading order: each depends on the ones before it.
-LIBRARIES = ("dispatch", "timer", "ease", "color", "interpolate", "selection", "drag", "transition", "zoom", "quadtree")
-SCRIPTS = ("vectors.js", "map.js", "panels.js", "explorer.js")
+LIBRARIES = (
+    "d3-dispatch", "d3-timer", "d3-ease", "d3-color", "d3-interpolate", "d3-selection", "d3-drag", "d3-transition",
+    "d3-zoom", "d3-quadtree", "twgl",
+)  # fmt: skip
+SCRIPTS = ("vectors.js", "panels.js", "points.js", "map.js", "explorer.js")
 
 # 20,000 words of 128 dimensions take 4 MB; above this limit the explorer has fewer words.
 MAX_EXPLORER_BYTES = 6_500_000
 PLACE_SCALE = 10_000
+# Colours of groups in the stylesheet.
+COLORS = 10
+EXAMPLE_NEIGHBORS = 8
 
 
 def render_report(content: ReportContent, max_explorer_bytes: int = MAX_EXPLORER_BYTES) -> str:
@@ -42,12 +52,19 @@ def render_report(content: ReportContent, max_explorer_bytes: int = MAX_EXPLORER
     """
     vectors = fit_vectors(content.words, content.vectors, max_explorer_bytes)
     words = list(content.words[: len(vectors.values)])
+    places, groups = _whole_map(content, len(words))
+    drift = _drift(content, places, len(words))
+    mapped = min(len(content.word_map.places), len(words))
     script, style = _script(), read_template("report.css")
     page = page_environment().get_template("report.html.jinja")
     return page.render(
         report=content,
         explorer_words=len(words),
-        map_words=min(len(content.word_map.places), len(words)),
+        map_words=mapped,
+        drift=drift is not None,
+        still=draw_still_map(
+            places[:mapped], groups[:mapped], words, _regions_of(content, len(words)), _examples(content), COLORS
+        ),
         all_words=len(content.all_counts),
         agreement=vectors.agreement,
         bits=vectors.bits,
@@ -60,12 +77,12 @@ def render_report(content: ReportContent, max_explorer_bytes: int = MAX_EXPLORER
         },
         loss=loss_chart([e.number for e in content.training], [e.mean_loss for e in content.training]),
         frequency=frequency_chart(content.all_counts, content.words),
-        data=json_block(_explorer_data(content, words, vectors)),
+        data=json_block(_explorer_data(content, words, vectors, places, groups) | {"drift": drift}),
         vectors=Markup(base64.b64encode(vectors.values.tobytes()).decode("ascii")),
         script=Markup(script),
         style=Markup(style),
         policy=_policy(script, style),
-        licences=[_read_vendored("LICENSE-d3.txt"), _read_vendored("LICENSE-d3-ease.txt")],
+        licences=[_read_vendored(f"LICENSE-{name}.txt") for name in ("d3", "d3-ease", "twgl")],
     )
 
 
@@ -77,9 +94,72 @@ def json_block(data: object) -> Markup:
     return Markup(text)
 
 
-def _explorer_data(content: ReportContent, words: list[str], vectors: QuantizedVectors) -> dict[str, Any]:
-    shown = content.word_map
-    places = np.rint(shown.places[: len(words)] * PLACE_SCALE).astype(int)
+def _whole_map(content: ReportContent, count: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Positions (count, 2) and groups (count,) of all words: those of the map, and the others by their neighbours."""
+    shown, vectors = content.word_map, content.vectors
+    laid_out = min(len(shown.places), count)
+    known, places, groups = vectors[:laid_out], shown.places[:laid_out], shown.groups[:laid_out]
+    placed, hosts = place_words(vectors[laid_out:count], known, places)
+    return np.concatenate([places, placed]), np.concatenate([groups, groups[hosts]])
+
+
+def _drift(content: ReportContent, places: NDArray[np.float32], count: int) -> dict[str, Any] | None:
+    """What moved since the previous release, for the explorer; None if the two are not comparable.
+
+    amount: 0 to 100 for each word, a hundredth of 1 minus the cosine of its old and new vector; -1 for a new word.
+    words: those whose neighbours changed most, each with the position by its old vector, the share of neighbours kept
+    in percent, and the neighbours lost and won.
+    """
+    if content.earlier is None or content.changes is None:
+        return None
+    laid_out = min(len(content.word_map.places), count)
+    old, row_of = content.earlier.vectors[:count], {word: row for row, word in enumerate(content.words[:laid_out])}
+    cosines = np.einsum("vd,vd->v", old, content.vectors[:count])
+    amount = np.where(old.any(axis=1), np.clip(np.rint(100 * (1 - cosines)), 0, 100), -1).astype(int)
+    moved = [word for word in content.changes.words if word.word in row_of and amount[row_of[word.word]] >= 0]
+    if not moved:
+        return None
+    rows = np.array([row_of[word.word] for word in moved], dtype=np.int64)
+    before, _ = place_words(old[rows], content.vectors[:laid_out], places[:laid_out], without=rows)
+    return {
+        "amount": amount.tolist(),
+        "words": [
+            {
+                "row": row,
+                "from": np.rint(place * PLACE_SCALE).astype(int).tolist(),
+                "kept": round(100 * word.overlap),
+                "lost": list(word.only_there),
+                "won": list(word.only_here),
+            }
+            for row, place, word in zip(rows.tolist(), before, moved, strict=True)
+        ],
+    }
+
+
+def _regions_of(content: ReportContent, count: int) -> list[Region]:
+    """The regions whose words the page has."""
+    return [region for region in content.regions if max([*region.rows, *region.members]) < count]
+
+
+def _examples(content: ReportContent) -> list[tuple[str, list[str]]]:
+    """Example words with their nearest words, for pages without a script."""
+    rows = list(content.examples)
+    cosines = content.vectors[rows] @ content.vectors.T
+    cosines[np.arange(len(rows)), rows] = -np.inf
+    nearest = np.argsort(-cosines, axis=1, kind="stable")[:, :EXAMPLE_NEIGHBORS]
+    return [
+        (content.words[row], [content.words[other] for other in near])
+        for row, near in zip(rows, nearest.tolist(), strict=True)
+    ]
+
+
+def _explorer_data(
+    content: ReportContent,
+    words: list[str],
+    vectors: QuantizedVectors,
+    places: NDArray[np.float32],
+    groups: NDArray[np.int64],
+) -> dict[str, Any]:
     return {
         "table": content.table,
         "dimension": content.dimension,
@@ -88,8 +168,21 @@ def _explorer_data(content: ReportContent, words: list[str], vectors: QuantizedV
         "words": words,
         "counts": content.counts[: len(words)].tolist(),
         "placeScale": PLACE_SCALE,
-        "places": places.reshape(-1).tolist(),
-        "groups": shown.groups[: len(words)].tolist(),
+        "places": np.rint(places * PLACE_SCALE).astype(int).reshape(-1).tolist(),
+        "groups": groups.tolist(),
+        "laidOut": min(len(content.word_map.places), len(words)),
+        "examples": [row for row in content.examples if row < len(words)],
+        "regions": [
+            {
+                "level": region.level,
+                "x": round(region.x * PLACE_SCALE),
+                "y": round(region.y * PLACE_SCALE),
+                "rows": list(region.rows),
+                # Only those of the large regions are listed.
+                "members": list(region.members) if region.level == 0 else [],
+            }
+            for region in _regions_of(content, len(words))
+        ],
     }
 
 
@@ -145,7 +238,7 @@ def page_environment() -> Environment:
 @cache
 def _script() -> str:
     """The script of the page: the libraries, then our own files inside one function scope."""
-    libraries = [next(VENDOR.glob(f"d3-{name}-*.min.js")).read_text(encoding="utf-8") for name in LIBRARIES]
+    libraries = [_read_library(name) for name in LIBRARIES]
     own = "\n".join(read_template(name) for name in SCRIPTS)
     script = "\n".join([*libraries, f'(() => {{\n"use strict";\n{own}\n}})();\n'])
     if "</script" in script.lower() or "<!--" in script:
@@ -157,6 +250,12 @@ def _script() -> str:
 def read_template(name: str) -> str:
     """The text of a file in the folder of templates."""
     return (TEMPLATES / name).read_text(encoding="utf-8")
+
+
+def _read_library(name: str) -> str:
+    """A library. Its comments may show how to embed it, which would close the page's script element."""
+    (path,) = (path for path in VENDOR.glob(f"{name}-*.js") if path.name[len(name) + 1].isdigit())
+    return path.read_text(encoding="utf-8").replace("</script", "<\\/script")
 
 
 @cache

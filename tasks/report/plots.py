@@ -40,13 +40,14 @@ DOTS_PER_INCH = 160
 MOST_ROUNDS, FEWEST_ROUNDS = 60, 8
 LABEL_PAIRS = 1_000_000
 LONGEST_NOTE = 120
+MOST_IN_A_ROW = 4
 
 
 @dataclass(frozen=True)
 class Curve:
-    """One line of a learning curve. panel: the quantity, such as `mean loss`; each panel has separate axes.
+    """One line of a chart. panel: the quantity, such as `mean loss`; each panel has separate axes.
 
-    values: one per epoch in `epochs`.
+    epochs, values: positions, such as epochs or versions, and the value at each.
     """
 
     name: str
@@ -94,8 +95,10 @@ def draw_map(
     return picture.getvalue()
 
 
-def draw_curves(curves: Sequence[Curve], title: str, form: PictureFormat = "png") -> bytes:
-    """Learning curves by epoch, with the panels side by side in order of first appearance.
+def draw_curves(curves: Sequence[Curve], title: str, form: PictureFormat = "png", x_title: str = "epoch") -> bytes:
+    """Curves by epoch, or by what `x_title` says, with the panels side by side, at most four in a row.
+
+    The panels are in order of first appearance.
 
     Raises ValueError without a curve, or if the lengths of a curve's epochs and values differ.
     """
@@ -104,13 +107,18 @@ def draw_curves(curves: Sequence[Curve], title: str, form: PictureFormat = "png"
         raise ValueError("learning curves need at least one curve, and one value per epoch")
     from matplotlib.ticker import MaxNLocator
 
-    with _figure(4.8 * len(panels), 3.6, form) as (figure, picture):
+    wide = min(len(panels), MOST_IN_A_ROW)
+    high = -(-len(panels) // wide)
+    with _figure(4.8 * wide, 3.6 * high, form) as (figure, picture):
         figure.suptitle(_drawable(title), x=0.01, ha="left", fontsize=11, color=INK, parse_math=False)
-        for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        grid = figure.subplots(high, wide, squeeze=False).ravel().tolist()
+        for axes in grid[len(panels) :]:
+            axes.set_axis_off()
+        for axes, panel in zip(grid, panels, strict=False):
             shown = [curve for curve in curves if curve.panel == panel]
             for color, curve in zip(COLORS * len(shown), shown, strict=False):
                 axes.plot(curve.epochs, curve.values, marker="o", markersize=3.5, color=color, label=curve.name)
-            axes.set_xlabel("epoch", color=SOFT)
+            axes.set_xlabel(x_title, color=SOFT)
             axes.set_ylabel(panel, color=SOFT)
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             axes.tick_params(colors=SOFT, length=0)

@@ -98,6 +98,11 @@ class TokenizerConfig(BaseModel):
         return bool(self.name in PIECES or self.phrases or self.duplicates != "keep")
 
     @property
+    def keeps_documents(self) -> bool:
+        """Whether the documents of the tokens are those of the corpus, none left out or split."""
+        return not (self.sentences or self.min_characters or self.languages or self.duplicates != "keep")
+
+    @property
     def cuts_gold_words(self) -> bool:
         """Whether words of gold sets and queries must be cut as the corpus was."""
         return self.name in (*LANGUAGES, *PIECES) or self.phrases > 0

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.trainers.config import FamilyConfig, FastTextConfig, GloveConfig, WindowConfig
+from tasks.trainers.config import FamilyConfig, FastTextConfig, GloveConfig, TrainerConfig, WindowConfig
 from tasks.trainers.interface import (
     Allocator,
     ChunkSource,
@@ -21,6 +21,8 @@ from tasks.trainers.sampling import default_buckets, initial_fasttext_state, ini
 
 # The default step size of stochastic gradient descent with the gradients of word2vec.c.
 DEFAULT_LEARNING_RATE = 0.05
+# Inputs of a window share the gradient of their mean, so each moves several times less than in skip-gram.
+DEFAULT_CBOW_LEARNING_RATE = 0.2
 MODELS = ("skip_gram", "cbow")
 # Untrained vectors lose log(2) for each of the 1 + negatives outputs; normal training stays below that.
 DIVERGED_LOSS_FACTOR = 8.0
@@ -62,8 +64,15 @@ def check_model(config: WindowConfig, backend: str, known: Sequence[str] = MODEL
 
 
 def first_learning_rate(config: FamilyConfig) -> float:
-    """The step size at the start: as set, else the default."""
-    return DEFAULT_LEARNING_RATE if config.learning_rate is None else config.learning_rate
+    """The step size at the start: as set, else the default of the architecture."""
+    if config.learning_rate is not None:
+        return config.learning_rate
+    return DEFAULT_CBOW_LEARNING_RATE if averages_inputs(config) else DEFAULT_LEARNING_RATE
+
+
+def averages_inputs(config: TrainerConfig) -> bool:
+    """Whether training predicts a word from the mean of the words around it: CBOW, alone or in fastText."""
+    return "cbow" in (config.model, getattr(config, "architecture", None))
 
 
 def learning_rate_at(progress: float, config: FamilyConfig) -> float:

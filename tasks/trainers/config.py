@@ -27,9 +27,9 @@ class TrainerConfig(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    published_matrix: ClassVar[Literal["center", "sum"]] = "center"
+    published_matrix: ClassVar[Literal["center", "mixed", "sum"]] = "center"
     starts_from: ClassVar[Literal["any", "own"]] = "any"
-    matrices: ClassVar[tuple[str, ...]] = ("center", "context", "mean", "sum")
+    matrices: ClassVar[tuple[str, ...]] = ("center", "context", "mixed", "mean", "sum")
 
     model: str
     dimension: int = Field(100, ge=8, le=1024, description="length of each vector")
@@ -68,7 +68,7 @@ class TrainedConfig(TrainerConfig):
 class WindowConfig(TrainedConfig):
     """Families that predict words from the words around them, with negative sampling (Mikolov et al. 2013)."""
 
-    window_radius: int = Field(5, ge=1, le=50, description="maximum words on each side")
+    window_radius: int = Field(5, ge=1, le=1000, description="maximum words on each side; triton: at most 50")
     reduced_windows: bool = Field(
         True, description="draw each window's radius from 1 to window_radius, so that closer words count more"
     )
@@ -77,8 +77,8 @@ class WindowConfig(TrainedConfig):
         None,
         gt=0,
         le=1,
-        description="initial learning rate, decaying linearly; none: the trainer's default, 0.05 for triton and numba "
-        "and 0.002 for torch, whose Adam keeps it constant",
+        description="initial learning rate, decaying linearly; none: the trainer's default, 0.05 for triton and numba, "
+        "there 0.2 for CBOW, and 0.002 for torch, whose Adam keeps it constant",
     )
     final_rate_fraction: float = Field(
         1e-4, ge=0, le=1, description="final learning rate as a fraction of learning_rate"
@@ -94,11 +94,6 @@ class SharedWindowConfig(WindowConfig):
     processes: int = Field(
         1, ge=1, le=1024, description="processes that train together, each with `workers` threads, here or by torchrun"
     )
-    exchange: Literal["changes", "never"] = Field(
-        "changes",
-        description="with several processes: changes: what each has changed is added up several times a second. "
-        "never: each trains a share of the corpus alone, and the vectors are rotated and averaged at the end",
-    )
     process_timeout_seconds: float = Field(
         120.0, ge=1, le=86_400, description="seconds after which a process that does not answer ends the training"
     )
@@ -109,6 +104,7 @@ class SkipGramConfig(SharedWindowConfig):
 
     # Prefect's form shows it.
     model_config = ConfigDict(title="Skip-gram")
+    published_matrix = "mixed"
 
     model: Literal["skip_gram"] = Field("skip_gram", description="predicts the words around a word")
     centers_in_flight: int | None = Field(
@@ -125,6 +121,7 @@ class CbowConfig(SharedWindowConfig):
 
     # Prefect's form shows it.
     model_config = ConfigDict(title="CBOW")
+    published_matrix = "mixed"
 
     model: Literal["cbow"] = Field("cbow", description="predicts a word from the mean of the words around it")
 

@@ -1,8 +1,11 @@
-"""Skip-gram and CBOW with negative sampling as in a textbook: slow, obvious, on any device that torch supports.
+"""Skip-gram and CBOW with negative sampling as in a textbook: plain PyTorch on any device that torch supports.
 
-Two embeddings, padded contexts and negatives with a mask, masked binary cross-entropy and Adam, as in Zhang et al.,
-"Dive into Deep Learning", sections 15.3 and 15.4. CBOW reverses the window: the mean of the words around the
-center predicts it. The other trainers are tested against it.
+Two embeddings, binary cross-entropy and Adam, as in Zhang et al., "Dive into Deep Learning", sections 15.3 and 15.4.
+CBOW reverses the window: the mean of the words around the center predicts it. The other trainers are tested against it.
+
+Where the textbook pads the words of a window and masks the padding, a batch lists its pairs one after the other: the
+same losses and gradients without the half that is masked. `tests/trainers/test_reference.py` compares the gradients
+with loops over words in NumPy.
 
 It differs from them as the textbook does: the center word is the input, each pair draws its own noise words, and
 the steps of Adam do not depend on the size of a gradient, so its default learning rate is 0.002, as in the textbook.
@@ -12,7 +15,6 @@ The rate stays constant over the epochs.
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice, pairwise
 
 import numpy as np
 import torch
@@ -56,10 +58,13 @@ class TwoEmbeddings(nn.Module):
         self.centers = nn.Embedding(len(center_vectors), center_vectors.shape[1], _weight=center_vectors)
         self.contexts = nn.Embedding(len(context_vectors), context_vectors.shape[1], _weight=context_vectors)
 
-    def forward(self, inputs: torch.Tensor, input_weights: torch.Tensor, outputs: torch.Tensor) -> torch.Tensor:
-        """Logits. inputs: (B, I), input_weights: (B, I), outputs: (B, L). Returns (B, L)."""
-        mean = torch.einsum("bid,bi->bd", self.centers(inputs), input_weights)
-        return torch.einsum("bd,bld->bl", mean, self.contexts(outputs))
+    def forward(
+        self, inputs: torch.Tensor, input_starts: torch.Tensor, outputs: torch.Tensor, owners: torch.Tensor
+    ) -> torch.Tensor:
+        """Logits (N,) of the pairs of a batch; the arguments are its tensors."""
+        predictors = nn.functional.embedding_bag(inputs, self.centers.weight, input_starts, mode="mean")
+        logits: torch.Tensor = (predictors.index_select(0, owners) * self.contexts(outputs)).sum(dim=1)
+        return logits
 
 
 def train_reference(
@@ -91,7 +96,7 @@ def train_reference(
     while state.epoch < config.epochs:
         started = time.perf_counter()
         model = TwoEmbeddings(state).to(device)
-        optimizer = torch.optim.Adam(model.parameters(), lr=rate)
+        optimizer = torch.optim.Adam(model.parameters(), lr=rate, fused=True)
         loss_sum, pairs = 0.0, 0
         for number, chunk in enumerate(source.read_chunks()):
             generator = np.random.default_rng(int(chunk_key(config.seed, state.epoch, number)))
@@ -121,89 +126,79 @@ def train_reference(
 
 
 @dataclass(frozen=True)
-class Example:
-    """The training data of one window.
-
-    inputs: (I,), their mean is the predictor.  positives: (P,), negatives: (N,) to discriminate them from.
-    """
-
-    inputs: NDArray[np.int64]
-    positives: NDArray[np.int64]
-    negatives: NDArray[np.int64]
-
-
-@dataclass(frozen=True)
 class Batch:
-    """B examples, padded to the longest.
+    """The pairs of B windows.
 
-    inputs: (B, I).  input_weights: (B, I), a row sums to 1, 0 where padded.
-    outputs: (B, L), positives and negatives.  mask: (B, L), 0 where padded.  labels: (B, L), 1 for positives.
+    inputs: (I,), words whose mean is a predictor, one predictor after the other.  input_starts: (B,), where each
+    starts.  outputs: (N,), words to tell apart.  owners: (N,), the predictor of each.  labels: (N,), 1 for the words of
+    the window, 0 for noise words.
     """
 
     inputs: torch.Tensor
-    input_weights: torch.Tensor
+    input_starts: torch.Tensor
     outputs: torch.Tensor
-    mask: torch.Tensor
+    owners: torch.Tensor
     labels: torch.Tensor
 
 
 def _train_batch(model: TwoEmbeddings, optimizer: torch.optim.Optimizer, batch: Batch, device: str) -> float:
     """One step of the optimizer; returns the loss summed over all pairs and their noise words."""
-    inputs, input_weights, outputs, mask, labels = (
-        tensor.to(device) for tensor in (batch.inputs, batch.input_weights, batch.outputs, batch.mask, batch.labels)
-    )
-    logits = model(inputs, input_weights, outputs)
-    losses = nn.functional.binary_cross_entropy_with_logits(logits, labels, weight=mask, reduction="none")
+    logits = model(*(part.to(device) for part in (batch.inputs, batch.input_starts, batch.outputs, batch.owners)))
+    loss = nn.functional.binary_cross_entropy_with_logits(logits, batch.labels.to(device), reduction="sum")
     optimizer.zero_grad()
-    (losses.sum() / mask.sum()).backward()  # type: ignore[no-untyped-call]
+    (loss / len(logits)).backward()  # type: ignore[no-untyped-call]
     optimizer.step()
-    return float(losses.detach().sum())
+    return float(loss.detach())
 
 
 def _batches(
     chunk: TokenRun, vocabulary: Vocabulary, config: WindowConfig, generator: np.random.Generator
 ) -> Iterator[Batch]:
-    """Batches of up to BATCH_CENTERS windows, in the order of the corpus."""
-    examples = _examples(chunk, vocabulary, config, generator)
-    while waiting := list(islice(examples, BATCH_CENTERS)):
-        yield _padded_batch(waiting)
-
-
-def _examples(
-    chunk: TokenRun, vocabulary: Vocabulary, config: WindowConfig, generator: np.random.Generator
-) -> Iterator[Example]:
-    """The window of every word that survives subsampling, with noise words for each of its positives."""
+    """The windows of all words that survive subsampling, BATCH_CENTERS at a time, in the order of the corpus."""
     kept = generator.random(len(chunk.token_ids)) < vocabulary.keep_probability[chunk.token_ids]
-    noise = np.cumsum(vocabulary.noise_probability)
+    words = chunk.token_ids[kept].astype(np.int64)
+    edges = np.concatenate([[0], np.cumsum(kept)])[chunk.sentence_offsets]
+    lengths = np.diff(edges)
+    begins, ends = np.repeat(edges[:-1], lengths), np.repeat(edges[1:], lengths)
+    # A word alone in its sentence has no window.
+    centers = np.flatnonzero(ends - begins > 1)
     least_radius = 1 if config.reduced_windows else config.window_radius
-    for begin, end in pairwise(chunk.sentence_offsets):
-        sentence = chunk.token_ids[begin:end][kept[begin:end]].astype(np.int64)
-        for place in range(len(sentence)):
-            radius = generator.integers(least_radius, config.window_radius, endpoint=True)
-            contexts = np.concatenate([sentence[max(0, place - radius) : place], sentence[place + 1 :][:radius]])
-            if not len(contexts):
-                continue
-            center = sentence[place : place + 1]
-            inputs, positives = (contexts, center) if config.model == "cbow" else (center, contexts)
-            draws = generator.random((len(positives), config.negatives_per_pair)) * noise[-1]
-            negatives = np.searchsorted(noise, draws, side="right")
-            # As in word2vec.c, noise that equals the predicted word is skipped.
-            yield Example(inputs, positives, negatives[negatives != positives[:, None]])
+    radii = generator.integers(least_radius, config.window_radius, size=len(centers), endpoint=True)
+    distances = np.delete(np.arange(-config.window_radius, config.window_radius + 1), config.window_radius)
+    noise = np.cumsum(vocabulary.noise_probability)
+    for first in range(0, len(centers), BATCH_CENTERS):
+        some = centers[first : first + BATCH_CENTERS]
+        around = some[:, None] + distances
+        inside = np.abs(distances) <= radii[first : first + BATCH_CENTERS, None]
+        inside &= (around >= begins[some, None]) & (around < ends[some, None])
+        yield _batch(words[some], words[around[inside]], np.nonzero(inside)[0], config, noise, generator)
 
 
-def _padded_batch(examples: list[Example]) -> Batch:
-    most_inputs = max(len(example.inputs) for example in examples)
-    most_outputs = max(len(example.positives) + len(example.negatives) for example in examples)
-    inputs = np.zeros((len(examples), most_inputs), np.int64)
-    input_weights = np.zeros((len(examples), most_inputs), np.float32)
-    outputs = np.zeros((len(examples), most_outputs), np.int64)
-    mask, labels = np.zeros((2, len(examples), most_outputs), np.float32)
-    for row, example in enumerate(examples):
-        count, positives = len(example.inputs), len(example.positives)
-        inputs[row, :count] = example.inputs
-        input_weights[row, :count] = 1 / count
-        length = positives + len(example.negatives)
-        outputs[row, :length] = np.concatenate([example.positives, example.negatives])
-        mask[row, :length] = 1
-        labels[row, :positives] = 1
-    return Batch(*(torch.from_numpy(array) for array in (inputs, input_weights, outputs, mask, labels)))
+def _batch(
+    centers: NDArray[np.int64],
+    contexts: NDArray[np.int64],
+    windows: NDArray[np.int64],
+    config: WindowConfig,
+    noise: NDArray[np.float64],
+    generator: np.random.Generator,
+) -> Batch:
+    """Add noise words to windows.
+
+    centers: (B,) words.  contexts: (C,) words around them.  windows: (C,), the window of each context, ascending.
+    noise: (V,), sums of the noise probabilities.
+    """
+    each = np.arange(len(centers))
+    if config.model == "cbow":
+        inputs, starts, positives, owners = contexts, np.searchsorted(windows, each), centers, each
+    else:
+        inputs, starts, positives, owners = centers, each, contexts, windows
+    draws = generator.random((len(positives), config.negatives_per_pair)) * noise[-1]
+    # Sums of rounded numbers: the last one may be smaller than a draw.
+    negatives = np.minimum(np.searchsorted(noise, draws, side="right"), len(noise) - 1)
+    outputs = np.column_stack([positives, negatives])
+    labels = np.zeros(outputs.shape, np.float32)
+    labels[:, 0] = 1
+    # As in word2vec.c, noise that equals the predicted word is skipped.
+    used = (outputs != positives[:, None]) | (labels == 1)
+    owners = np.repeat(owners, used.sum(axis=1))
+    return Batch(*map(torch.from_numpy, (inputs, starts, outputs[used], owners, labels[used])))

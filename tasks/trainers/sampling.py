@@ -75,6 +75,10 @@ def probability_thresholds(probabilities: NDArray[np.float64]) -> NDArray[np.uin
     return (np.ceil(probabilities * 2.0**32) - 1).astype(np.uint32)
 
 
+# Far below what a 32-bit draw can tell from zero.
+SMALLEST_CHANCE = 2.0**-53
+
+
 def alias_table(probabilities: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
     """Alias table, for sampling a discrete distribution in constant time.
 
@@ -93,7 +97,8 @@ def alias_table(probabilities: NDArray[np.float64]) -> tuple[NDArray[np.float64]
     while low and high:
         row, donor = low.pop(), high[-1]
         chances[row], aliases[row] = heights[row], donor
-        heights[donor] -= 1 - heights[row]
+        # Rounding must not make it zero, which would mean that the row is never drawn.
+        heights[donor] = max(heights[donor] - (1 - heights[row]), SMALLEST_CHANCE)
         if heights[donor] < 1:
             low.append(high.pop())
     return np.array(chances), np.array(aliases, np.int32)

@@ -13,7 +13,6 @@ from typer.testing import CliRunner
 from benchmarks.__main__ import app
 from benchmarks.scale import (
     LINKS,
-    SLICE_TOKENS,
     Cluster,
     Exchanges,
     Link,
@@ -26,6 +25,8 @@ from benchmarks.scale import (
     zipf_vocabulary,
 )
 from tasks.trainers.config import SkipGramConfig
+from tasks.trainers.processes.exchange import USES_BETWEEN_EXCHANGES
+from tasks.trainers.processes.shares import SLICE_TOKENS
 
 CONFIG = SkipGramConfig(dimension=100, workers=1)
 RATES = Rates(words_per_second=SLICE_TOKENS, rows_per_second=1000, loopback_bytes_per_second=1e9)
@@ -77,7 +78,7 @@ def test_no_row_is_used_more_often_than_allowed_before_its_turn() -> None:
     before = 0
     for doublings, count in enumerate(exchanges.rows):
         if doublings:
-            assert (uses[before:count] * 2**doublings <= 800 * 1.01).all()
+            assert (uses[before:count] * 2**doublings <= USES_BETWEEN_EXCHANGES * 1.01).all()
         before = count
 
 

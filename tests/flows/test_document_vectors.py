@@ -48,7 +48,7 @@ def test_documents_are_published_with_their_words(news_file: Path, tmp_path: Pat
     assert all((own is None) == (asked is None) for _, own, asked in rows)
     pairs = [(own, asked) for _, own, asked in rows if own is not None]
     np.testing.assert_allclose([own for own, _ in pairs], [asked for _, asked in pairs], atol=1e-5)
-    assert (none, summary) == ([300], [("mean", 301, 1)])
+    assert (none, summary) == ([300], [("sif", 301, 1)])
     assert nearest[0][0] == 7
     again = builds.build(workspace, *settings, "documents.enabled=true")
     assert (again.outcome, again.version) == ("unchanged", 2)

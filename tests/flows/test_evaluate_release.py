@@ -14,14 +14,20 @@ from pydantic import ValidationError
 from typer.testing import CliRunner, Result
 
 from flows.cli.app import app
+from flows.cli.table_views import difference_note
 from flows.evaluate_release import evaluate_release
 from storage.errors import NotAllowedError, ReleaseError, SettingsError, VectorFileError
+from storage.gold.sets import read_default_gold_sets
 from storage.layout import Workspace
 from storage.models.rows import WHOLE
 from storage.named_paths import ROOTS_VARIABLE
+from storage.releases.named_vectors import NamedVectors, read_release_vectors
 from storage.releases.publishing import publish_release
 from tasks.evaluation import EvaluationConfig
+from tasks.metrics.changes import correlation_change
+from tasks.metrics.similarity import pair_cosines
 from tasks.release_evaluation import TargetConfig, TargetEvaluation, evaluate_target
+from tasks.scoring import score_vectors
 from tasks.table_comparison import compare_tables
 from tests.storage.sample_releases import content
 
@@ -105,6 +111,35 @@ def test_two_tables_are_set_side_by_side(workspace: Workspace) -> None:
     assert agreement == pytest.approx(dict.fromkeys(agreement, 1.0), abs=1e-6)
     assert set(agreement) >= {"cosine", "cosine_aligned"}
     assert all(metric.older == metric.newer for metric in found.metrics)
+    assert difference_note(found.metrics) is None
+
+
+def test_a_difference_of_two_tables_has_the_interval_of_its_gold_set(workspace: Workspace) -> None:
+    gold = read_default_gold_sets().similarity[0]
+    words = list(dict.fromkeys(word.lower() for word in (*gold.first, *gold.second)))
+
+    def scored(name: str, seed: int) -> NamedVectors:
+        own = content(words, seed=seed)
+        config = EvaluationConfig(reference=None)
+        rows = score_vectors(words, own.vectors, read_default_gold_sets(), (), config).rows
+        publish_release(workspace, name, replace(own, evaluation=rows))
+        return read_release_vectors(workspace, name)
+
+    first, second = scored("first", 2), scored("second", 3)
+    found = compare_tables(workspace, "first", "second")
+    change = {metric.metric: metric for metric in found.metrics}["wordsim353"]
+    (covered, before), (_, now) = (
+        pair_cosines(table.words, table.vectors, gold.first, gold.second) for table in (first, second)
+    )
+    assert (change.change_low, change.change_high) == correlation_change(now, before, gold.scores, covered).interval
+    assert change.older is not None
+    assert change.newer is not None
+    assert change.change_low is not None
+    assert change.change_high is not None
+    assert change.change_low <= change.newer - change.older <= change.change_high
+    note = difference_note(found.metrics)
+    assert note is not None
+    assert "differences are clear" in note
 
 
 def test_a_rotated_table_is_the_same_after_the_best_rotation(workspace: Workspace) -> None:

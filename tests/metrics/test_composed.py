@@ -1,8 +1,11 @@
 """Words that a vocabulary lacks are named or composed from their tokens."""
 
-import numpy as np
+from collections.abc import Sequence
 
-from tasks.metrics.composed import compose_words
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.metrics.composed import compose_words, with_unseen_words
 
 WORDS = ["Un", "##known", "new_york", "run"]
 VECTORS = np.array([[2, 0], [0, 3], [1, 1], [-1, 0]], np.float32)
@@ -24,3 +27,19 @@ def test_a_word_has_its_row_its_spelling_its_mean_or_nothing() -> None:
     assert list(composed.words) == [*WORDS, "unknown"]
     np.testing.assert_allclose(composed.vectors[-1], [0.5, 0.5])
     np.testing.assert_array_equal(composed.vectors[:4], VECTORS)
+
+
+def test_unseen_words_are_composed_in_the_case_of_the_vocabulary() -> None:
+    asked: list[list[str]] = []
+
+    def compose(words: Sequence[str]) -> NDArray[np.float32]:
+        asked.append(list(words))
+        return np.array([[len(word), 0] if len(word) > 2 else [0, 0] for word in words], np.float32)
+
+    vectors = np.eye(2, dtype=np.float32)
+    words, found = with_unseen_words(["cat", "dog"], vectors, ["Cats", "DOG", "cats", "ox"], compose)
+    assert (list(words), asked) == (["cat", "dog", "cats"], [["cats", "ox"]])
+    np.testing.assert_array_equal(found, [[1, 0], [0, 1], [4, 0]])
+    words, _ = with_unseen_words(["Cat", "dog"], vectors, ["Cats"], compose)
+    assert list(words) == ["Cat", "dog", "Cats"]
+    assert with_unseen_words(["cat"], vectors[:1], ["CAT"], compose)[0] == ["cat"]

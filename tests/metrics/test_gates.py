@@ -48,6 +48,37 @@ def test_a_value_may_be_below_the_current_release_by_max_drop(before: float, pas
     assert verdict.previous == before
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "passed"), [(-0.09, -0.03, False), (-0.09, -0.01, True), (0.01, 0.02, True), (None, None, True)]
+)
+def test_a_drop_is_judged_by_the_interval_of_the_change_on_the_same_pairs(
+    low: float | None, high: float | None, passed: bool
+) -> None:
+    wide = with_value(0.44, 0.34, 0.54)
+    current = replace(wide, measures={**wide.measures, "wordsim353_change": Measured(-0.06, low, high)})
+    verdict = only(Gate(max_drop=0.02), current, with_value(0.50, 0.40, 0.60))
+    assert verdict.passed is passed
+    assert passed or "95 % interval of the change -0.0900 to -0.0300" in verdict.note
+
+
+def test_a_part_of_a_metric_has_the_change_of_that_part() -> None:
+    parts = {
+        "google_analogies/semantic": Measured(0.30, 0.2, 0.4),
+        "google_analogies_change/semantic": Measured(-0.1, -0.12, -0.08),
+        "google_analogies_change": Measured(0.0, -0.01, 0.01),
+    }
+    current = replace(NOW, measures={**NOW.measures, **parts})
+    previous = replace(NOW, measures={"google_analogies/semantic": Measured(0.40)})
+    verdict = only(Gate(max_drop=0.05), current, previous, metric="google_analogies/semantic")
+    assert not verdict.passed
+
+
+def test_a_strict_gate_holds_the_values_themselves_against_max_drop() -> None:
+    current = replace(NOW, measures={**NOW.measures, "wordsim353_change": Measured(-0.03, -0.06, 0.01)})
+    assert not only(Gate(max_drop=0.02, strict=True), current, with_value(0.53)).passed
+    assert only(Gate(max_drop=0.02), current, with_value(0.53)).passed
+
+
 def test_both_bounds_are_named_when_both_are_missed() -> None:
     note = only(Gate(minimum=0.6, max_drop=0.1), previous=with_value(0.7)).note
     assert "below the minimum 0.6" in note

@@ -6,7 +6,9 @@ from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 from sklearn.manifold import trustworthiness
 
-from tasks.report.maps import MapMethod, group_words, map_words
+from tasks.report.maps import MapMethod, group_words, map_words, place_words
+from tasks.report.regions import find_regions
+from tasks.report.still import HEIGHT, WIDTH, draw_still_map
 
 
 def clustered(seed: int = 1) -> NDArray[np.float32]:
@@ -76,3 +78,71 @@ def test_there_are_no_more_groups_than_words(rows: int, groups: int) -> None:
     found = group_words(clustered()[[0, 60, 120]][:rows], 10)
     assert len(found) == rows
     assert len(set(found.tolist())) == min(rows, groups)
+
+
+def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    lengths: NDArray[np.float32] = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return (vectors / lengths).astype(np.float32)
+
+
+def test_progress_of_a_map_is_reported_and_does_not_change_it() -> None:
+    done: list[int] = []
+    np.testing.assert_array_equal(map_words(clustered(), on_iteration=done.append), map_words(clustered()))
+    assert done == sorted(done)
+    assert done[-1] == 375
+
+
+def test_further_words_go_to_their_own_cluster() -> None:
+    vectors = unit(clustered())
+    rows = np.arange(240) % 4 > 0
+    places = map_words(vectors[rows])
+    placed, hosts = place_words(vectors[~rows], vectors[rows], places)
+    clusters = np.arange(240) // 40
+    np.testing.assert_array_equal(clusters[rows][hosts], clusters[~rows])
+    middles = np.stack([places[clusters[rows] == cluster].mean(axis=0) for cluster in range(6)])
+    nearest = np.linalg.norm(placed[:, None] - middles[None], axis=2).argmin(axis=1)
+    assert (nearest == clusters[~rows]).mean() > 0.95
+    np.testing.assert_array_equal(placed, place_words(vectors[~rows], vectors[rows], places)[0])
+
+
+def test_a_word_can_be_placed_without_its_own_place() -> None:
+    vectors, places = unit(clustered()), map_words(clustered())
+    rows = np.array([3, 77])
+    _, hosts = place_words(vectors[rows], vectors, places, without=rows)
+    assert not set(hosts) & set(rows)
+    assert [host // 40 for host in hosts] == [0, 1]
+
+
+def test_regions_are_named_by_content_words_of_their_own() -> None:
+    rng = np.random.default_rng(2)
+    themes = np.arange(600) % 14
+    middles = 3 * np.stack([np.cos(np.arange(14)), np.sin(np.arange(14))], axis=1) * (1 + np.arange(14))[:, None] / 14
+    places = (middles[themes] + rng.normal(scale=0.02, size=(600, 2))).astype(np.float32)
+    vectors = unit((np.eye(14)[themes] + 0.1 * rng.normal(size=(600, 14))).astype(np.float32))
+    letters = "abcdefghijklmn"
+    words = [
+        f"{letters[theme] * 3}{chr(97 + row // 14 % 26)}{chr(97 + row // 364)}word" for row, theme in enumerate(themes)
+    ]
+    words = [word[::-1].replace("drow", "") + "x" if row % 2 else word for row, word in enumerate(words)]
+    words[:14] = ["the"] * 14
+    regions = find_regions(places, vectors, words, {"the"})
+    large = [region for region in regions if region.level == 0]
+    assert 10 <= len(large) <= 14
+    for region in large:
+        assert len({themes[row] for row in region.rows}) == 1
+        assert "the" not in {words[row] for row in region.rows}
+        assert set(region.rows) <= set(region.members)
+    assert find_regions(places[:50], vectors[:50], words) == []
+
+
+def test_a_still_map_has_no_overlapping_labels_and_all_groups() -> None:
+    rng = np.random.default_rng(5)
+    places = rng.uniform(-1, 1, (900, 2)).astype(np.float32)
+    words = [f"word{row}" for row in range(900)]
+    still = draw_still_map(places, np.arange(900) % 10, words, [], [("word1", ["word2"])], colors=10)
+    assert len(still.dots) == 10
+    assert sum(path.count("M") for path in still.dots) == 900
+    assert still.labels[0].text == "word0"
+    boxes = [(label.x, label.y) for label in still.labels]
+    assert all(0 < x < WIDTH and 0 < y < HEIGHT for x, y in boxes)
+    assert len(set(boxes)) == len(boxes) > 100

@@ -81,3 +81,11 @@ def test_curves_that_cannot_be_drawn_are_refused(curves: list[Curve]) -> None:
 def test_a_map_without_a_place_for_each_word_is_refused() -> None:
     with pytest.raises(ValueError, match="3 words"):
         draw_map(["a", "b", "c"], places(2), np.zeros(2, np.int64), "short")
+
+
+def test_curves_of_many_panels_take_several_rows_and_name_their_axis() -> None:
+    curves = [Curve("news", f"metric {number}", [1, 2], [0.1, 0.2]) for number in range(6)]
+    picture = draw_curves(curves, "trend", "svg", "version")
+    assert {f"metric {number}" for number in range(6)} | {"version"} <= texts(picture)
+    width, height = (float(ET.fromstring(picture).attrib[side].removesuffix("pt")) for side in ("width", "height"))
+    assert width / height < 4.8 * 6 / 3.6 / 2

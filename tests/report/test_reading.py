@@ -74,7 +74,7 @@ def test_each_value_of_a_narrow_table_has_the_heading_of_its_column(opened: Page
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [360, 1300])
+@pytest.mark.parametrize("width", [360, 768, 1366])
 def test_all_text_has_contrast_and_no_accessibility_rule_is_broken(opened: Page, theme: str, width: int) -> None:
     opened.set_viewport_size({"width": width, "height": 900})
     opened.emulate_media(color_scheme=theme)  # type: ignore[arg-type]

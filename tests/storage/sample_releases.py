@@ -6,7 +6,7 @@ import duckdb
 import numpy as np
 
 from storage.layout import Workspace
-from storage.models.document_vectors import write_document_vectors
+from storage.models.document_vectors import DocumentBatch, write_document_vectors
 from storage.models.rows import ComparedWordRow, EvaluationRow
 from storage.releases.documents import DocumentRows
 from storage.releases.file import ReleaseContent
@@ -71,7 +71,9 @@ KNOWN_WORDS = np.where(np.arange(50) % 7 == 6, 0, 3)
 def sample_documents(folder: Path) -> DocumentRows:
     """50 documents of three files, every seventh without a known word."""
     batches = (
-        (rows, [f"file{row // 20}.txt" for row in rows.tolist()], DOCUMENT_VECTORS[rows], KNOWN_WORDS[rows])
+        DocumentBatch(
+            rows, [f"file{row // 20}.txt" for row in rows.tolist()], DOCUMENT_VECTORS[rows], KNOWN_WORDS[rows]
+        )
         for rows in np.array_split(np.arange(50), 3)
     )
     folder.mkdir()

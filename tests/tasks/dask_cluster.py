@@ -2,17 +2,19 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 
 class Cluster:
-    """Ended by `close`. extra: options of both commands."""
+    """Ended by `close`. options: of both commands.  environment: of all processes."""
 
-    def __init__(self, folder: Path, workers: int, *extra: str) -> None:
-        self._folder, self._extra = folder, extra
+    def __init__(self, folder: Path, workers: int, options: Sequence[str] = (), **environment: str) -> None:
+        self._folder, self._options, self._environment = folder, options, environment
         self._file = folder / "scheduler.json"
         self.scheduler = self._start("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard",
                                      "--scheduler-file", str(self._file))  # fmt: skip
@@ -36,6 +38,15 @@ class Cluster:
             "--local-directory", str(self._folder), **environment,
         )  # fmt: skip
 
+    def worker_address(self) -> str:
+        """Of a worker, once one has started."""
+        log = self._folder / "worker.log"
+        for _ in range(600):
+            if found := re.search(r"Start worker at: +(\S+)", log.read_text()):
+                return found[1]
+            time.sleep(0.1)
+        raise AssertionError(log.read_text())
+
     def close(self) -> None:
         """Kill what still runs."""
         for process in (*self.workers, self.scheduler):
@@ -45,6 +56,6 @@ class Cluster:
     def _start(self, command: str, *options: str, **environment: str) -> subprocess.Popen[bytes]:
         with (self._folder / f"{command}.log").open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", "dask", command, *options, *self._extra],
-                stdout=log, stderr=log, env=os.environ | environment, cwd=self._folder,
+                [sys.executable, "-m", "dask", command, *options, *self._options],
+                stdout=log, stderr=log, env=os.environ | self._environment | environment, cwd=self._folder,
             )  # fmt: skip

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
-from storage.corpus.documents import read_documents
+from storage.corpus.documents import read_documents, read_values
 from storage.corpus.tokens import read_tokens
 from storage.errors import CorpusError
 from storage.layout import Workspace
@@ -179,3 +179,29 @@ def test_item_vectors_show_the_clusters_of_the_sessions(tmp_path: Path) -> None:
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     cosines = unit @ unit.T - 2 * np.eye(len(words))
     assert all(words[int(nearest)][0] == word[0] for word, nearest in zip(words, cosines.argmax(axis=1), strict=True))
+
+
+def test_documents_keep_the_values_of_chosen_columns(tmp_path: Path) -> None:
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    (folder / "a.csv").write_text('text,id,note\n"one",7,x\n"  ",8,y\n"two",9,"it\'s"\n', encoding="utf-8")
+    columns = {"text": ["three", None, "four"], "id": [1.5, 2.0, None], "note": [["a", "b"], [], None]}
+    pq.write_table(pa.table(columns), folder / "b.parquet")
+    (folder / "c.jsonl").write_text('{"text": "five", "id": true, "note": {"k": "v"}}\n', encoding="utf-8")
+    settings: dict[str, object] = {"path": str(folder), "keep_columns": ["id", "note"]}
+    corpus = fetch(tmp_path / "w", **settings)
+    assert texts(corpus) == ["one", "two", "three", "four", "five"]
+    expected = [["7", "x"], ["9", "it's"], ["1.5", '["a", "b"]'], [None, None], ["True", '{"k": "v"}']]
+    assert list(read_values(corpus.path)) == expected
+    # The rows of known files are reused with their values.
+    pq.write_table(pa.table({"text": ["six"], "id": [6], "note": ["z"]}), folder / "d.parquet")
+    grown = fetch(tmp_path / "w", **settings)
+    assert (grown.facts.new_files, list(read_values(grown.path))) == (1, [*expected, ["6", "z"]])
+    assert fetch(tmp_path / "w", path=str(folder)).digest != grown.digest
+    with pytest.raises(CorpusError, match=r"a\.csv: no column 'label'; found 'text', 'id', 'note'"):
+        fetch(tmp_path / "w", path=str(folder), keep_columns=["label"])
+    skipped = fetch(tmp_path / "w", path=str(folder), keep_columns=["label"], on_missing="skip")
+    assert list(read_values(skipped.path)) == [[None]] * 6
+    (tmp_path / "plain.txt").write_text("one\n")
+    with pytest.raises(CorpusError, match=r"plain\.txt has no columns \(text\), so corpus\.keep_columns cannot"):
+        fetch(tmp_path / "w", path=str(tmp_path / "plain.txt"), keep_columns=["id"])

@@ -24,8 +24,9 @@ from storage.vectors.encoders import find_encoder
 from tasks.corpus import fetch_corpus
 from tasks.corpus_config import CorpusConfig
 from tasks.encoded_words import check_encoder, encode_words, encoding_stage
-from tasks.fusion import OVERLAP, distil_vectors, fuse_vectors
+from tasks.fusion import distil_vectors, fuse_vectors
 from tasks.parameters import BuildParameters
+from tasks.scoring import ENCODER_OVERLAP
 from tasks.text.tokenizers import TokenizerConfig
 from tasks.text.vocabulary import VocabularyConfig
 from tasks.tokens import tokenize_corpus
@@ -82,7 +83,7 @@ def test_a_fused_model_keeps_what_was_trained_and_lists_the_words_that_differ(
     assert read_vectors(fused.path, "fused").shape == (vocabulary.facts.words, 40)
     for kept, trained in zip(read_matrices(fused.path), read_matrices(training.path), strict=True):
         np.testing.assert_array_equal(kept, trained)
-    assert 0 <= fused.facts.model_dump()["metrics"][OVERLAP] < 0.5
+    assert 0 <= fused.facts.model_dump()["metrics"][ENCODER_OVERLAP] < 0.5
     assert {row.compared_with for row in read_compared_words(fused.path)} == {folder.name}
     long = config.model_copy(update={"fused_dimension": 49})
     with pytest.raises(TrainingError, match="fused_dimension is 49, and the joined vectors have 48 numbers"):
@@ -185,6 +186,9 @@ def test_distilled_vectors_start_from_nothing() -> None:
 @pytest.mark.parametrize(
     ("training", "matrix", "published"),
     [
+        ({}, None, "mixed"),
+        ({"model": "cbow"}, None, "mixed"),
+        ({"model": "fasttext"}, None, "center"),
         ({"model": "distilled"}, None, "center"),
         ({"fuse_with": "folder"}, None, "fused"),
         ({"fuse_with": "folder"}, "center", None),

@@ -11,6 +11,8 @@ from storage.layout import Workspace
 from storage.models.matrices import read_matrices, read_optimizer
 from storage.releases.start_vectors import StartPoint
 from tasks.corpus_config import CorpusConfig
+from tasks.evaluation_targets import TargetConfig, score_target
+from tasks.scoring import EvaluationConfig
 from tasks.trainers.config import FastTextConfig
 from tasks.trainers.interface import NGRAM_VECTORS, OWN_VECTORS
 from tasks.training import train_vectors
@@ -70,3 +72,12 @@ def test_a_build_answers_for_unseen_words_as_its_model_does(news_file: Path, tmp
     assert family == "fasttext"
     # Rounded to 8 bits.
     assert np.dot(found, expected) / np.linalg.norm(expected) > 0.999
+    # Sets of word pairs are also scored with their unknown words composed, before and after publication.
+    scored = score_target(TargetConfig(table="news"), EvaluationConfig(reference=None), workspace)
+    with duckdb.connect(str(workspace.table_file("news")), read_only=True) as connection:
+        rows = connection.sql("SELECT value, covered FROM evaluation WHERE metric = 'wordsim353' ORDER BY section")
+        (_, known), (value, composed) = rows.fetchall()
+    assert known < composed
+    (again,) = (row for row in scored.rows if (row.metric, row.section) == ("wordsim353", "composed"))
+    assert again.covered == composed
+    assert again.value == pytest.approx(value, abs=0.01)

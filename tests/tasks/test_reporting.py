@@ -13,10 +13,11 @@ from storage.errors import ReleaseError
 from storage.layout import Workspace
 from storage.releases.history import choose_release
 from storage.releases.housekeeping import clean_stages
+from storage.releases.listing import list_releases
 from storage.releases.publishing import keep_candidate, publish_release
 from storage.releases.records import Release
 from storage.releases.reports import report_file
-from tasks.plotting import plot_training, plot_words
+from tasks.plotting import plot_training, plot_trend, plot_words
 from tasks.release_report import ReportConfig, make_report, render_release
 from tasks.reporting import report_release
 from tests.storage.releases.test_format_versions import FORMATS, unpacked
@@ -43,7 +44,8 @@ def test_a_report_shows_the_figures_of_its_release(workspace: Workspace, release
     assert found
     data = json.loads(found[1])
     assert data["words"] == list(content().words)
-    assert len(data["groups"]) == 40
+    assert data["laidOut"] == 40
+    assert len(data["groups"]) == len(data["words"])
 
 
 def test_the_second_release_reports_what_changed(workspace: Workspace, release: Release) -> None:
@@ -154,6 +156,28 @@ def test_the_training_of_a_release_is_drawn(release: Release) -> None:
     assert b">mean loss per pair</text>" in plot_training(release, "svg")
     with pytest.raises(ValueError, match="news, version 1 has no training"):
         plot_training(release.model_copy(update={"training": []}), "svg")
+
+
+def test_the_trend_of_the_scores_of_kept_releases_is_drawn(workspace: Workspace, release: Release) -> None:
+    with pytest.raises(ValueError, match="no metric that two kept releases share"):
+        plot_trend("news", list_releases(workspace, "news"), "svg")
+    publish_release(workspace, "news", content(model_digest="second", seed=2))
+    picture = plot_trend("news", list_releases(workspace, "news"), "svg")
+    assert b">wordsim353</text>" in picture
+    assert b">version</text>" in picture
+
+
+def test_the_page_knows_what_moved_and_where_it_came_from(workspace: Workspace, release: Release) -> None:
+    second = publish_release(workspace, "news", content(model_digest="second", seed=2))
+    found = re.search(r'id="report-data">(.*?)</script>', render_release(second, SMALL, workspace))
+    assert found
+    drift = json.loads(found[1])["drift"]
+    assert len(drift["amount"]) == len(content().words)
+    assert all(0 <= amount <= 100 for amount in drift["amount"])
+    for word in drift["words"]:
+        assert word["row"] < SMALL.map_words
+        assert max(map(abs, word["from"])) < 12_000
+        assert not set(word["lost"]) & set(word["won"])
 
 
 @pytest.mark.parametrize("version", FORMATS)

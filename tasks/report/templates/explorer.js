@@ -1,16 +1,26 @@
 // The explorer: one state, shown in the panel and on the map, and kept in the address so that a link brings it back.
 
-const TABS = ["neighbors", "analogy", "compare", "mark"];
+const TABS = ["neighbors", "analogy", "compare", "axis", "mark", ...(page.drift ? ["drift"] : [])];
 const FIELDS = ["a", "b", "c", "one", "other"];
 const INPUTS = { a: "analogy-a", b: "analogy-b", c: "analogy-c", one: "compare-one", other: "compare-other" };
+const POLES = ["low", "high"];
 const FEW = 10, MANY = 25;
+const ALONG_AXIS = 8;
+const COLORINGS = ["group", "frequency", ...(page.drift ? ["drift"] : [])];
+// Pairs of opposites for a first look at an axis.
+const AXES = [["bad", "good"], ["he", "she"], ["old", "new"], ["man", "woman"], ["small", "large"]];
 
-// word and FIELDS: rows, undefined where the page lacks the word. marked: a list as typed. view: zoom and middle of the
-// map, empty when it shows all.
-const state = { tab: "neighbors", k: FEW, marked: "", view: "" };
+// word and FIELDS: rows, undefined where the page lacks the word. low, high, marked: lists as typed. alone: whether the
+// marked words are isolated. moved: number of the chosen word that moved. view: zoom and middle of the map, empty when
+// it shows all.
+const state = { tab: "neighbors", k: FEW, marked: "", alone: false, low: "", high: "", moved: 0, color: "group", view: "" };
 // What was asked for in each field, as it is written there.
 const typed = {};
-const map = createMap(byId("map"), pickWord, () => { state.view = map.viewText(); keepState(); });
+const map = createMap(byId("map"), byId("points"), {
+  onPick: (row) => pickWord(row),
+  onMoved() { state.view = map.viewText(); keepView(); },
+  onSelected(rows) { isolate(rows); },
+});
 const chooseTab = createTabs(TABS, (name) => { state.tab = name; show(); showOnMap(); });
 
 function ask(field, row, text = words[row]) {
@@ -23,6 +33,14 @@ function pickWord(row, { move = false } = {}) {
   state.tab = "neighbors";
   show();
   if (move) showOnMap();
+}
+
+// Select words, dim all others and list them.
+function isolate(rows) {
+  state.marked = rows.map((row) => words[row]).join("\n");
+  state.alone = true;
+  state.tab = "mark";
+  show();
 }
 
 // Take the text of a field as it is, so that no answer stays that belongs to another text. An emptied field gets its
@@ -38,9 +56,15 @@ function takeText(field, text, { entered = false } = {}) {
   } else writeFields();
 }
 
+function takePole(pole, text) {
+  if (text.trim()) state[pole] = text.trim();
+  show();
+}
+
 function writeFields() {
   byId("search").value = typed.word;
   for (const field of FIELDS) byId(INPUTS[field]).value = typed[field];
+  for (const pole of POLES) byId(`axis-${pole}`).value = state[pole];
 }
 
 // Bring what the panel shows into view; words that have no place are left out.
@@ -49,6 +73,8 @@ function showOnMap() {
   if (state.tab === "analogy") map.show([state.a, state.b, state.c, ...missing("a", "b", "c").length ? [] : analogy(state.a, state.b, state.c, 1).map((answer) => answer.row)]);
   if (state.tab === "compare") map.show([state.one, state.other]);
   if (state.tab === "mark") map.show(readList(state.marked).rows);
+  if (state.tab === "axis") map.show([]);
+  if (state.tab === "drift") map.show([page.drift.words[state.moved].row], [placeBefore(state.moved)]);
 }
 
 // Those of some fields whose word the page lacks.
@@ -56,13 +82,13 @@ function missing(...fields) {
   return fields.filter((field) => state[field] === undefined);
 }
 
-// Say which words of some fields the page lacks, and offer words that are spelt alike.
-function showMissing(fields) {
+// Say which words of some fields the page lacks, and offer words that are spelt alike. unknown: texts of lists.
+function showMissing(fields, unknown = []) {
   const message = byId("message");
   message.replaceChildren();
-  message.hidden = fields.length === 0;
-  if (!fields.length) return;
-  const names = [...new Set(fields.map((field) => `“${shortened(typed[field])}”`))];
+  message.hidden = fields.length + unknown.length === 0;
+  if (message.hidden) return;
+  const names = [...new Set([...fields.map((field) => typed[field]), ...unknown])].map((name) => `“${shortened(name)}”`);
   const rest = page.allWords > words.length ? ` The table has ${grouped(page.allWords)} words; query it with SQL.` : "";
   const listed = names.length < 2 ? names.join("") : `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`;
   message.append(`${listed} ${names.length === 1 ? "is" : "are"} not among the ${grouped(words.length)} words of this page.${rest}`);
@@ -75,13 +101,21 @@ function showMissing(fields) {
   }
 }
 
-function show() {
+const VIEWS = { neighbors: showNeighbors, analogy: showAnalogy, compare: showComparison, axis: showAxis, mark: showMarked, drift: showDrift };
+
+// Show the state. entry: whether it becomes an entry of the history, so that the browser's Back returns to what was before.
+function show({ entry = true } = {}) {
   chooseTab(state.tab);
   writeFields();
-  showMissing({ neighbors: missing("word"), analogy: missing("a", "b", "c"), compare: missing("one", "other"), mark: [] }[state.tab]);
-  byId("sql").textContent = { neighbors: showNeighbors, analogy: showAnalogy, compare: showComparison, mark: showMarked }[state.tab]();
-  map.mark(readList(state.marked).rows);
-  keepState();
+  const fields = { neighbors: ["word"], analogy: ["a", "b", "c"], compare: ["one", "other"] }[state.tab] ?? [];
+  showMissing(missing(...fields), state.tab === "axis" ? POLES.flatMap((pole) => readList(state[pole]).unknown) : []);
+  if (state.tab !== "axis") map.showPlaces();
+  byId("sql").textContent = VIEWS[state.tab]();
+  byId("copy-sql").hidden = !byId("sql").textContent;
+  const { rows } = readList(state.marked);
+  map.mark(rows, state.alone && state.tab === "mark");
+  byId("color-by").value = state.color;
+  keepState(entry);
 }
 
 function showNeighbors() {
@@ -91,7 +125,7 @@ function showNeighbors() {
   byId("word").textContent = known ? words[row] : shortened(typed.word);
   byId("word-facts").textContent = known ? factsOf(row, map) : "not on this page";
   byId("more").textContent = state.k === FEW ? `Show ${MANY}` : `Show ${FEW}`;
-  byId("more").hidden = !known;
+  byId("more").hidden = byId("copy-neighbors").hidden = !known;
   showAnswers(byId("neighbors"), answers, map, (found) => pickWord(found));
   map.select({ center: row, near: answers.map((answer) => answer.row) });
   return `from nearest(${quoted("word")}${state.k === FEW ? "" : `, k := ${state.k}`}${cut("word")})`;
@@ -102,8 +136,42 @@ function showAnalogy() {
   const asked = fields.map((field) => state[field]);
   const answers = missing(...fields).length ? [] : analogy(...asked, FEW);
   showAnswers(byId("analogy"), answers, map, (found) => pickWord(found, { move: true }));
-  map.select({ center: answers[0]?.row, near: asked, asked });
+  const corners = answers.length ? [state.a, state.b, answers[0].row, state.c] : [];
+  drawParallelogram(byId("parallelogram"), answers[0]?.row);
+  map.select({ center: answers[0]?.row, asked, corners });
   return `from analogy(${fields.map(quoted).join(", ")}${cut(...fields)})`;
+}
+
+// The words of an analogy in the plane of the first three, with the corner where a perfect answer would be.
+function drawParallelogram(svg, answer) {
+  svg.replaceChildren();
+  svg.toggleAttribute("hidden", answer === undefined || new Set([state.a, state.b, state.c]).size < 3);
+  if (svg.hasAttribute("hidden")) return;
+  const { sides: [right, up], angle, fourth } = planeOf(state.a, state.b, state.c, answer);
+  const flat = ([x, y]) => [x * right + y * up * Math.cos(angle), -y * up * Math.sin(angle)];
+  const points = { a: [0, 0], b: [1, 0], c: [0, 1], ideal: [1, 1], answer: fourth };
+  const places = Object.fromEntries(Object.entries(points).map(([name, point]) => [name, flat(point)]));
+  const all = Object.values(places), bounds = [0, 1].map((axis) => [Math.min(...all.map((at) => at[axis])), Math.max(...all.map((at) => at[axis]))]);
+  const scale = Math.min(220 / (bounds[0][1] - bounds[0][0] || 1), 104 / (bounds[1][1] - bounds[1][0] || 1));
+  const at = (name) => [0, 1].map((axis) => (places[name][axis] - (bounds[axis][0] + bounds[axis][1]) / 2) * scale + [170, 80][axis]);
+  const drawn = (name, attributes, text) => {
+    const made = document.createElementNS("http://www.w3.org/2000/svg", name);
+    for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+    if (text) made.textContent = text;
+    svg.append(made);
+  };
+  const line = (from, to, className) => drawn("line", { x1: at(from)[0], y1: at(from)[1], x2: at(to)[0], y2: at(to)[1], class: className });
+  line("a", "b", "relation");
+  line("c", "ideal", "relation");
+  line("a", "c", "side");
+  line("b", "ideal", "side");
+  line("ideal", "answer", "miss");
+  drawn("circle", { cx: at("ideal")[0], cy: at("ideal")[1], r: 4, class: "ideal" });
+  for (const [name, row] of [["a", state.a], ["b", state.b], ["c", state.c], ["answer", answer]]) {
+    const [x, y] = at(name);
+    drawn("circle", { cx: x, cy: y, r: 4, class: name === "answer" ? "answer" : "corner" });
+    drawn("text", { x: Math.max(34, Math.min(306, x)), y: y + (y > 80 ? 18 : -9), class: "name" }, shortened(words[row]));
+  }
 }
 
 function showComparison() {
@@ -116,19 +184,72 @@ function showComparison() {
   return `select similarity(${quoted("one")}, ${quoted("other")})`;
 }
 
+// Order all words along the axis between two poles, each one word or several.
+function showAxis() {
+  const [low, high] = POLES.map((pole) => readList(state[pole]).rows);
+  const known = low.length > 0 && high.length > 0;
+  byId("axis-lists").hidden = !known;
+  if (!known) {
+    map.showPlaces();
+    map.select({});
+    return "";
+  }
+  const values = axisOf(low, high);
+  const ends = new Set([...low, ...high]);
+  // As in SQL's most_similar, without the words of the poles. Rare words would crowd out those that people know.
+  const order = Array.from({ length: page.laidOut }, (_, row) => row).filter((row) => !ends.has(row)).sort((one, other) => values[one] - values[other]);
+  const listed = (rows, sign) => rows.map((row) => ({ row, similarity: sign * values[row] }));
+  const [lowest, highest] = [order.slice(0, ALONG_AXIS), order.slice(-ALONG_AXIS).reverse()];
+  byId("axis-low-name").textContent = shortened(low.map((row) => words[row]).join(", "));
+  byId("axis-high-name").textContent = shortened(high.map((row) => words[row]).join(", "));
+  showAnswers(byId("axis-lowest"), listed(lowest, -1), map, (found) => pickWord(found));
+  showAnswers(byId("axis-highest"), listed(highest, 1), map, (found) => pickWord(found));
+  map.showAxis(values, words[low[0]], words[high[0]]);
+  map.select({ asked: [...low, ...high] });
+  const texts = [high, low].map((rows) => `[${rows.map((row) => sqlText(words[row])).join(", ")}]`);
+  return `from most_similar(${texts.join(", ")}${page.laidOut < page.allWords ? `, max_rank := ${page.laidOut}` : ""})`;
+}
+
 function showMarked() {
   const { rows, unknown } = readList(state.marked);
-  const shown = rows.filter(map.hasPlace), guests = shown.filter((row) => !map.onMap(row)), lost = rows.filter((row) => !map.hasPlace(row));
+  const guests = rows.filter((row) => !map.onMap(row));
   const named = (found) => found.map((row) => shortened(words[row])).join(", ");
   const texts = [
-    `${shown.length} of ${rows.length + unknown.length} words on the map.`,
-    guests.length ? `Less frequent than the words on the map, so drawn next to their neighbours: ${named(guests)}.` : "",
-    lost.length ? `Without neighbours on the map: ${named(lost)}.` : "",
+    `${rows.length} of ${rows.length + unknown.length} words on the map.`,
+    guests.length && !state.alone ? `Less frequent than the words on the map, so drawn next to their neighbours: ${named(guests)}.` : "",
     unknown.length ? `Not on this page: ${unknown.map(shortened).join(", ")}.` : "",
   ];
   byId("mark-text").textContent = state.marked.trim() ? texts.filter(Boolean).join(" ") : "";
+  byId("mark-alone").checked = state.alone;
+  byId("mark-tools").hidden = rows.length === 0;
+  showChips(byId("mark-list"), rows.map((row) => words[row]), (row) => pickWord(row));
   if (byId("mark-words").value !== state.marked) byId("mark-words").value = state.marked;
   map.select({});
+  return "";
+}
+
+function placeBefore(number) {
+  return page.drift.words[number].from.map((value) => value / page.placeScale);
+}
+
+// The words whose neighbours changed most since the last release, and what the chosen one lost and won.
+function showDrift() {
+  const moved = page.drift.words;
+  state.moved = Math.min(Math.max(state.moved, 0), moved.length - 1);
+  const chosen = moved[state.moved];
+  showAnswers(byId("drift"), moved.map(({ row, kept }) => ({ row, similarity: kept / 100 })), map, (row) => {
+    state.moved = moved.findIndex((one) => one.row === row);
+    show();
+    showOnMap();
+  }, (value) => `${Math.round(100 * value)} %`);
+  [...byId("drift").querySelectorAll("button")].forEach((button, at) => button.setAttribute("aria-pressed", String(at === state.moved)));
+  byId("drift-word").textContent = words[chosen.row];
+  const pick = (row) => pickWord(row, { move: true });
+  showChips(byId("drift-lost"), chosen.lost, pick);
+  showChips(byId("drift-won"), chosen.won, pick);
+  const arrows = moved.map(({ row }, number) => ({ row, from: placeBefore(number), active: number === state.moved }));
+  const won = chosen.won.map(findRow).filter((row) => row !== undefined);
+  map.select({ center: chosen.row, near: won, moved: arrows });
   return "";
 }
 
@@ -141,8 +262,12 @@ function takeList(text) {
   fitting = setTimeout(() => { if (state.tab === "mark") showOnMap(); }, 350);
 }
 
+function sqlText(text) {
+  return `'${text.replaceAll("'", "''")}'`;
+}
+
 function quoted(field) {
-  return `'${typed[field].replaceAll("'", "''")}'`;
+  return sqlText(typed[field]);
 }
 
 // The page has the most frequent words only; SQL limited to those has the same answers. A word that the page lacks
@@ -153,18 +278,32 @@ function cut(...fields) {
 
 // ---- The address
 
-let keeping;
-function keepState() {
+function addressOf({ view }) {
+  const kept = new URLSearchParams();
+  kept.set("tab", state.tab);
+  for (const field of ["word", ...FIELDS]) kept.set(field, typed[field]);
+  for (const pole of POLES) if (state[pole]) kept.set(pole, state[pole]);
+  if (state.k !== FEW) kept.set("k", state.k);
+  if (state.marked.trim()) kept.set("mark", state.marked);
+  if (state.alone) kept.set("alone", "1");
+  if (state.moved) kept.set("moved", state.moved);
+  if (state.color !== "group") kept.set("color", state.color);
+  if (view && state.view) kept.set("view", state.view);
+  return `#${kept}`;
+}
+
+// What the last entry of the history shows; typing in a list makes no entry for each letter.
+let remembered, keeping;
+function keepState(entry) {
+  const address = addressOf({ view: false });
+  if (entry && remembered !== undefined && address !== remembered && state.tab !== "mark") history.pushState(null, "", addressOf({ view: true }));
+  remembered = address;
+  keepView();
+}
+
+function keepView() {
   clearTimeout(keeping);
-  keeping = setTimeout(() => {
-    const kept = new URLSearchParams();
-    kept.set("tab", state.tab);
-    for (const field of ["word", ...FIELDS]) kept.set(field, typed[field]);
-    if (state.k !== FEW) kept.set("k", state.k);
-    if (state.marked.trim()) kept.set("mark", state.marked);
-    if (state.view) kept.set("view", state.view);
-    history.replaceState(null, "", `#${kept}`);
-  }, 120);
+  keeping = setTimeout(() => history.replaceState(null, "", addressOf({ view: true })), 120);
 }
 
 function readState() {
@@ -177,13 +316,18 @@ function readState() {
     if (row !== undefined) ask(field, row);
     else if (text?.trim()) ask(field, row, text.trim());
   }
+  for (const pole of POLES) state[pole] = kept.get(pole) ?? state[pole];
   state.k = Number(kept.get("k")) === MANY ? MANY : FEW;
   state.marked = kept.get("mark") ?? "";
+  state.alone = kept.has("alone");
+  state.moved = Number(kept.get("moved")) || 0;
+  state.color = COLORINGS.includes(kept.get("color")) ? kept.get("color") : "group";
+  map.colorBy(state.color);
   state.view = kept.get("view") ?? "";
   if (state.view) map.setView(state.view);
 }
 
-// ---- Light and dark
+// ---- Light and dark, full screen
 
 function createThemeSwitch(button) {
   const themes = ["auto", "light", "dark"];
@@ -203,26 +347,82 @@ function createThemeSwitch(button) {
     quietly(() => stored.write(theme));
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => map.recolor());
-  apply(quietly(stored.read));
+  const kept = quietly(stored.read);
+  if (kept && kept !== "auto") apply(kept);
+}
+
+function createFullScreenSwitch(button, explorer) {
+  button.hidden = !document.fullscreenEnabled;
+  button.addEventListener("click", () => (document.fullscreenElement ? document.exitFullscreen() : explorer.requestFullscreen()));
+  document.addEventListener("fullscreenchange", () => {
+    button.setAttribute("aria-pressed", String(document.fullscreenElement === explorer));
+  });
 }
 
 // ---- Begin
 
-// Frequent words are mostly grammar; a word of some length shows more on a first look.
+// The first word of the report's examples but the most frequent one; without examples, a word of some length: frequent
+// words are mostly grammar.
 function openingWord() {
   const row = words.findIndex((word, place) => place >= 100 && /^\p{L}{5,}$/u.test(word));
-  return Math.max(row, 0);
+  return page.examples[1] ?? page.examples[0] ?? Math.max(row, 0);
 }
 
-if (words.length) {
+// Buttons that start the explorer with something worth seeing.
+function createStarts(opening, axisExample) {
+  const start = (text, act) => {
+    const button = element("button", { type: "button", className: "chip" }, text);
+    button.addEventListener("click", act);
+    byId("starts").append(button);
+  };
+  const pick = (row) => pickWord(row, { move: true });
+  for (const row of [...new Set([opening, ...page.examples])].slice(0, 4)) start(words[row], () => pick(row));
+  const decade = rowOf.get("1930s");
+  if (decade !== undefined) start("1930s", () => pick(decade));
+  if (["man", "king", "woman"].every((word) => rowOf.has(word))) {
+    start("man : king = woman : ?", () => {
+      ["man", "king", "woman"].forEach((word, at) => ask(FIELDS[at], rowOf.get(word)));
+      state.tab = "analogy";
+      show();
+      showOnMap();
+    });
+  }
+  if (axisExample) {
+    start(`${axisExample[0]} ↔ ${axisExample[1]}`, () => {
+      [state.low, state.high] = axisExample;
+      state.tab = "axis";
+      show();
+      showOnMap();
+    });
+  }
+  if (page.drift) start("what moved", () => { state.tab = "drift"; show(); showOnMap(); });
+  for (const region of page.regions.filter(({ level }) => level === 0)) {
+    const names = region.rows.map((row) => words[row]);
+    const button = element("button", { type: "button", className: "chip" }, names.map(shortened).join(" · "));
+    button.addEventListener("click", () => { isolate(region.members); showOnMap(); });
+    byId("regions").append(button);
+  }
+  byId("regions-head").hidden = page.regions.length === 0;
+}
+
+async function begin() {
+  await readUnits();
   const inputs = { word: "search", ...INPUTS };
   for (const [field, id] of Object.entries(inputs)) {
     const pick = field === "word" ? (row) => pickWord(row, { move: true }) : (row) => { ask(field, row); show(); showOnMap(); };
     completeWords(byId(id), pick, (text, how) => takeText(field, text, how));
   }
+  for (const pole of POLES) completeWords(byId(`axis-${pole}`), (row) => takePole(pole, words[row]), (text) => takePole(pole, text));
   byId("more").addEventListener("click", () => { state.k = state.k === FEW ? MANY : FEW; show(); });
   byId("mark-words").addEventListener("input", (event) => takeList(event.target.value));
-  addEventListener("hashchange", () => { readState(); show(); });
+  byId("mark-alone").addEventListener("change", (event) => { state.alone = event.target.checked; show(); });
+  byId("mark-clear").addEventListener("click", () => { [state.marked, state.alone] = ["", false]; show(); });
+  byId("color-by").addEventListener("change", (event) => { state.color = event.target.value; map.colorBy(state.color); show(); });
+  byId("axis-turn").addEventListener("click", () => { [state.low, state.high] = [state.high, state.low]; show(); });
+  copyOnClick(byId("copy-sql"), () => byId("sql").textContent);
+  copyOnClick(byId("copy-neighbors"), () => [...byId("neighbors").querySelectorAll("button")].map((row) => [".name", ".number"].map((part) => row.querySelector(part).textContent).join("\t")).join("\n"));
+  copyOnClick(byId("mark-copy"), () => readList(state.marked).rows.map((row) => words[row]).join("\n"));
+  addEventListener("popstate", () => { readState(); show({ entry: false }); });
   addEventListener("keydown", (event) => {
     const typing = ["INPUT", "TEXTAREA"].includes(document.activeElement.tagName);
     if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey) {
@@ -231,16 +431,25 @@ if (words.length) {
       event.preventDefault();
     }
   });
-  createThemeSwitch(byId("theme"));
   const opening = openingWord();
   const analogyExample = ["man", "king", "woman"].map((word) => rowOf.get(word));
   const three = analogyExample.includes(undefined) ? [0, 1, 2].map((row) => Math.min(row, words.length - 1)) : analogyExample;
+  const axisExample = AXES.find((pair) => pair.every((word) => rowOf.has(word)));
   ask("word", opening);
   ask("one", opening);
   ask("other", nearest(opening, 1)[0]?.row ?? opening);
   ["a", "b", "c"].forEach((field, place) => ask(field, three[place]));
+  [state.low, state.high] = axisExample ?? [words[three[0]], words[three.at(-1)]];
+  createStarts(opening, axisExample);
   byId("map-hint").textContent = matchMedia("(pointer: coarse)").matches ? "Two fingers move and zoom; tap a word"
-    : "Click the map, then the wheel zooms; drag to move; click a word for its neighbours";
+    : "Click the map, then the wheel zooms; drag to move; Shift and drag selects; click a word for its neighbours";
   readState();
-  show();
+  show({ entry: false });
+  document.documentElement.dataset.ready = "true";
+}
+
+if (words.length) {
+  createThemeSwitch(byId("theme"));
+  createFullScreenSwitch(byId("full-screen"), byId("explorer"));
+  begin();
 }

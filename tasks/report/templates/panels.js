@@ -65,7 +65,10 @@ function completeWords(input, onPick, onText) {
       activate((active + step + found.length + (active < 0 && step < 0 ? 1 : 0)) % found.length);
       event.preventDefault();
     } else if (event.key === "Enter") {
+      // Enter takes the first suggestion for what is no word itself.
+      const first = findRow(input.value) === undefined && !list.hidden ? found[0] : undefined;
       if (active >= 0) pick(found[active]);
+      else if (first !== undefined) pick(first);
       else { close(); onText(input.value, { entered: true }); }
       event.preventDefault();
     } else if (event.key === "Escape" && !list.hidden) {
@@ -78,12 +81,12 @@ function completeWords(input, onPick, onText) {
 
 // Rank and count of a word, and how it comes to its place on the map.
 function factsOf(row, map) {
-  const place = map.onMap(row) ? "" : map.hasPlace(row) ? ", on the map by its neighbours" : ", not on the map";
+  const place = map.onMap(row) ? "" : ", placed by its neighbours";
   return `rank ${grouped(row + 1)}, ${grouped(counts[row])} times${place}`;
 }
 
 // Answers as a list of buttons with a bar for the similarity. onPick: called with the row of a pressed one.
-function showAnswers(list, answers, map, onPick) {
+function showAnswers(list, answers, map, onPick, written = (value) => value.toFixed(3)) {
   list.replaceChildren(...answers.map(({ row, similarity: value }, place) => {
     const fill = element("i");
     fill.style.width = `${Math.max(0, Math.min(1, value)) * 100}%`;
@@ -92,12 +95,44 @@ function showAnswers(list, answers, map, onPick) {
       { type: "button", title: factsOf(row, map) },
       element("span", { className: place === 0 && list.id === "analogy" ? "name best" : "name" }, words[row]),
       element("span", { className: "meter", "aria-hidden": "true" }, fill),
-      element("span", { className: "number" }, value.toFixed(3)),
+      element("span", { className: "number" }, written(value)),
     );
     if (!map.onMap(row)) button.classList.add("off-map");
     button.addEventListener("click", () => onPick(row));
     return element("li", {}, button);
   }));
+}
+
+// Words as small buttons. onPick: called with the row of a pressed one; words that the page lacks are text.
+function showChips(list, names, onPick) {
+  list.replaceChildren(...names.map((name) => {
+    const row = findRow(name);
+    if (row === undefined) return element("span", { className: "chip missing" }, shortened(name));
+    const button = element("button", { type: "button", className: "chip" }, shortened(name));
+    button.addEventListener("click", () => onPick(row));
+    return button;
+  }));
+}
+
+// Copy a text when a button is pressed. textOf: called at that time.
+function copyOnClick(button, textOf) {
+  button.addEventListener("click", async () => {
+    const text = textOf(), label = button.textContent;
+    try {
+      await navigator.clipboard.writeText(text);
+    } catch {
+      // A browser may refuse the clipboard to files; the old way works there.
+      const area = element("textarea");
+      area.value = text;
+      document.body.append(area);
+      area.select();
+      document.execCommand("copy");
+      area.remove();
+      button.focus();
+    }
+    button.textContent = "Copied";
+    setTimeout(() => { button.textContent = label; }, 1200);
+  });
 }
 
 // Tabs with the arrow keys, as the ARIA tabs pattern has them. onChange: called with the name of the chosen one.

@@ -3,22 +3,36 @@
 const page = JSON.parse(document.getElementById("report-data").textContent);
 const { words, counts, dimension } = page;
 const rowOf = new Map(words.map((word, row) => [word, row]));
-const units = readUnits(document.getElementById("report-vectors").textContent.trim());
+// The vectors, row after row, each of length 1; empty until they are read.
+let units = new Float32Array(0);
 
-// The stored numbers as one Float32Array, row after row, each row of length 1.
-function readUnits(base64) {
-  const text = atob(base64);
-  const bytes = new Uint8Array(text.length);
-  for (let place = 0; place < text.length; place++) bytes[place] = text.charCodeAt(place);
-  const stored = page.bits === 8 ? new Int8Array(bytes.buffer) : new Int16Array(bytes.buffer);
+// Characters of base64 and rows that are read without a pause: a few milliseconds on a phone.
+const PIECE = 1 << 17, ROWS_AT_ONCE = 1000;
+
+function pause() {
+  return new Promise((resolve) => { setTimeout(resolve); });
+}
+
+// Read the stored numbers in small pieces, so that the page answers meanwhile.
+async function readUnits() {
+  const base64 = document.getElementById("report-vectors").textContent;
+  const stored = page.bits === 8 ? new Int8Array(words.length * dimension) : new Int16Array(words.length * dimension);
+  const bytes = new Uint8Array(stored.buffer);
+  for (let start = 0, at = 0; start < base64.length; start += PIECE) {
+    const text = atob(base64.slice(start, start + PIECE));
+    for (let place = 0; place < text.length; place++) bytes[at++] = text.charCodeAt(place);
+    await pause();
+  }
   const scaled = new Float32Array(stored.length);
-  for (let start = 0; start < stored.length; start += dimension) {
+  for (let row = 0; row < words.length; row++) {
+    const start = row * dimension;
     let squares = 0;
     for (let place = start; place < start + dimension; place++) squares += stored[place] * stored[place];
     const length = Math.sqrt(squares) || 1;
     for (let place = start; place < start + dimension; place++) scaled[place] = stored[place] / length;
+    if (row % ROWS_AT_ONCE === 0) await pause();
   }
-  return scaled;
+  units = scaled;
 }
 
 function vectorOf(row) {
@@ -56,6 +70,27 @@ function nearest(row, k) {
 function analogy(a, b, c, k) {
   const direction = vectorOf(b).map((value, place) => value - vectorOf(a)[place] + vectorOf(c)[place]);
   return nearestTo(direction, [a, b, c], k);
+}
+
+// The sum of the words of one pole minus that of another, and the cosine of every word to it.
+function axisOf(low, high) {
+  const direction = new Float32Array(dimension);
+  for (const row of high) vectorOf(row).forEach((value, place) => { direction[place] += value; });
+  for (const row of low) vectorOf(row).forEach((value, place) => { direction[place] -= value; });
+  const length = Math.sqrt(innerProduct(direction, direction)) || 1;
+  return Float32Array.from(words, (_, row) => innerProduct(vectorOf(row), direction) / length);
+}
+
+// Where the words of an analogy lie in the plane of a, b and c: a in the corner, b to the right, c above, and the
+// fourth word. Coordinates are multiples of the sides, so that b - a + c is the point [1, 1].
+function planeOf(a, b, c, d) {
+  const from = (row) => vectorOf(row).map((value, place) => value - vectorOf(a)[place]);
+  const [right, up, other] = [b, c, d].map(from);
+  const [aa, bb, ab] = [innerProduct(right, right), innerProduct(up, up), innerProduct(right, up)];
+  const [x, y] = [innerProduct(other, right), innerProduct(other, up)];
+  const divisor = aa * bb - ab * ab || 1;
+  const angle = Math.acos(Math.max(-1, Math.min(1, ab / (Math.sqrt(aa * bb) || 1))));
+  return { sides: [Math.sqrt(aa), Math.sqrt(bb)], angle, fourth: [(x * bb - y * ab) / divisor, (y * aa - x * ab) / divisor] };
 }
 
 function similarity(one, other) {

@@ -4,7 +4,7 @@ As in word2vec.c the words around a position are the inputs (rows of `centers`) 
 The middle word and the noise words of its window are the outputs (rows of `contexts`). All inputs of the window share
 the noise words (Ji et al. 2016, arXiv 1604.04661), so a window is three small matrix products (`window_code`).
 
-CBOW trains the mean of the inputs instead, and every input moves as far as the mean.
+CBOW trains the mean of the inputs instead, and the inputs share what the mean moves.
 
 The readable specification is `tests/trainers/cpu/plain_word2vec.py`: the same draws and formulas, one pair at a time
 in NumPy. A test compares the two.

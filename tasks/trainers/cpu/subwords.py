@@ -6,7 +6,7 @@ from queue import SimpleQueue
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.trainers.bookkeeping import begin_training, check_chunk, learning_rate_at
+from tasks.trainers.bookkeeping import averages_inputs, begin_training, check_chunk, learning_rate_at
 from tasks.trainers.config import FastTextConfig
 from tasks.trainers.cpu.kernel import Radii, Rates
 from tasks.trainers.cpu.subword_kernel import Subwords, compose, train_subword_chunk
@@ -120,7 +120,7 @@ def _chunk_trainer(
                 noise_aliases,
                 slots,
                 radii,
-                config.architecture == "cbow",
+                averages_inputs(config),
                 rates,
                 chunk_key(config.seed, epoch, number),
                 segment,

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.trainers.bookkeeping import (
+    averages_inputs,
     begin_training,
     check_chunk,
     check_loss,
@@ -198,7 +199,7 @@ def chunk_trainer(
                 noise_aliases,
                 slots,
                 radii,
-                config.model == "cbow",
+                averages_inputs(config),
                 rates,
                 chunk_key(config.seed, epoch, number),
                 Copies(copied_words, first_copy),

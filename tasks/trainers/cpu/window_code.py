@@ -165,15 +165,19 @@ def average_rows(emit: Emitter, matrix: Operand, rows: Operand, count: Operand, 
 
 @emitted
 def move_rows(emit: Emitter, matrix: Operand, rows: Operand, count: Operand, mean: Operand) -> None:
-    """Add the change of the mean to every row. word2vec.c does the same and does not divide it by the number of rows.
+    """Add the change of the mean, divided by the number of rows, to every row.
 
+    That is the derivative: each row is one part in `count` of the mean. word2vec.c does not divide
+    (https://github.com/bloomberg/koan explains what that costs).
     The arguments are those of `average_rows`; the first row of `mean` was trained since, the second was not.
     """
     builder = emit.builder
     target, starts, source = (emit.data(array) for array in (matrix, rows, mean))
     width = emit.width(matrix)
+    share = emit.spread(builder.fdiv(FLOAT(1.0), builder.uitofp(count.value, FLOAT)))
     with emit.columns(width) as (column, _):
-        change = builder.fsub(emit.load(source, column), emit.load(source, builder.add(column, width)))
+        moved = builder.fsub(emit.load(source, column), emit.load(source, builder.add(column, width)))
+        change = builder.fmul(moved, share)
         with cgutils.for_range(builder, count.value, intp=INDEX) as loop:
             row = emit.row(target, starts, loop.index)
             emit.store(builder.fadd(emit.load(row, column), change), row, column)

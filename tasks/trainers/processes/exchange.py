@@ -14,15 +14,14 @@ from numpy.typing import NDArray
 
 from tasks.trainers.config import SharedWindowConfig
 from tasks.trainers.interface import Vocabulary
-from tasks.trainers.processes.damping import Pull, damped, pull_of
+from tasks.trainers.processes.damping import Pull, agreed, damped, pull_of
 
 # All ranks together use a row about so often before it is exchanged, if it is not used more often in one slice.
-USES_BETWEEN_EXCHANGES = 800.0
+USES_BETWEEN_EXCHANGES = 400.0
 # Rows of one message: bounds the memory of an exchange of whole tables, 40 MB at 300 dimensions.
 BLOCK_ROWS = 1 << 14
-# At the start the tables grow from nearly zero, where nothing pulls rows back yet: changes are averaged.
-AVERAGED_SLICES = 64
-# The pull on the rows is measured again after so many exchanges.
+# The pull on the rows changes fast at first, while the tables grow from nearly zero.
+FIRST_SLICES = 64
 SLICES_PER_PULL = 16
 
 
@@ -116,7 +115,7 @@ class Exchange:
     def after_slice(self, slices: int, learning_rate: float) -> None:
         """Exchange the rows whose turn it is after this many slices of the epoch, from 1."""
         self._slices += 1
-        if self._slices >= AVERAGED_SLICES and self._slices % SLICES_PER_PULL == 0:
+        if self._slices <= FIRST_SLICES or self._slices % SLICES_PER_PULL == 0:
             self._renew_pulls()
         self._apply(self._schedule.rows_after(slices), learning_rate)
 
@@ -150,17 +149,18 @@ class Exchange:
 
     def _combined(self, rows: slice, learning_rate: float) -> list[torch.Tensor]:
         """The changes of all ranks to these rows of both tables, combined."""
-        both = zip(self._tables, self._common, strict=True)
-        message = torch.stack([table[rows] - common[rows] for table, common in both])
+        slices = (self._slices - self._exchanged_at[rows]).float()
+        dimension, size = self._tables[0].shape[1], self._group.size
+        message = torch.empty((2, len(slices), dimension + 1), device=slices.device)
+        for side, (table, common, meetings, pull) in enumerate(
+            zip(self._tables, self._common, self._meetings, self._pulls, strict=True)
+        ):
+            change = damped(table[rows] - common[rows], meetings[rows] * slices, pull, learning_rate, size)
+            message[side, :, :dimension] = change
+            torch.sum(change * change, dim=1, out=message[side, :, dimension])
         self._group.add_up(message)
         self.values += message.numel()
-        if not self._pulls:
-            return [message[0] / self._group.size, message[1] / self._group.size]
-        slices = (self._slices - self._exchanged_at[rows]).float()
-        return [
-            damped(change, meetings[rows] * slices, pull, learning_rate, self._group.size)
-            for change, meetings, pull in zip(message, self._meetings, self._pulls, strict=True)
-        ]
+        return [agreed(side[:, :dimension], side[:, dimension], size) for side in message]
 
     def _renew_pulls(self) -> None:
         """Measure on rank 0 how each table pulls on the rows of the other."""

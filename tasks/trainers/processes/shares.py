@@ -8,8 +8,8 @@ import numpy as np
 
 from tasks.trainers.interface import TokenChunk, TokenRun
 
-# Tokens that a thread trains between two exchanges: 30 ms of one core.
-SLICE_TOKENS = 1 << 15
+# Tokens that a thread trains between two exchanges: 16 ms of one core.
+SLICE_TOKENS = 1 << 14
 # Pieces of one chunk have numbers of their own, from which their random draws follow.
 PIECES_PER_CHUNK = 1 << 20
 

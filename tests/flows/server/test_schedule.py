@@ -94,7 +94,8 @@ def test_the_schedule_retrains_from_the_last_release(stack: ServerStack, schedul
         assert {first["id"], second["id"]} <= {artifact["flow_run_id"] for artifact in found}, kind
     (metrics,) = (a for a in stack.artifacts(f"{TABLE}-metrics") if a["flow_run_id"] == second["id"])
     (verdict,) = (row for row in json.loads(metrics["data"]) if row["metric"] == "wordsim353")
-    assert verdict["previous"] == one["metrics"]["wordsim353"], "held against the release before"
+    assert verdict["verdict"] == "passed"
+    assert verdict["previous"] == f"{one['metrics']['wordsim353']:.4f}", "held against the release before"
 
     wanted = {f"evaluate {TABLE} {version}" for version in (1, 2)}
     wait_for(

@@ -8,6 +8,7 @@ import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from backports import zstd
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from storage.corpus import archives
 from storage.corpus.archives import _safe_path, unpack_archives
 from storage.corpus.source_folders import find_source_files
-from storage.errors import CorpusError
+from storage.errors import CorpusError, WorkspaceError
 from storage.layout import Workspace
 
 MEMBERS = {"a.txt": b"one two\n", "folder/b.csv": b"text\nthree\n", "README.md": b"about", "__MACOSX/._a.txt": b"\0"}
@@ -187,3 +188,18 @@ def test_a_safe_name_stays_in_its_folder(name: str) -> None:
         return
     target = Path("/some/folder")
     assert (target / safe).resolve().is_relative_to(target)
+
+
+def test_too_small_a_disk_is_an_error_before_anything_is_unpacked(
+    tmp_path: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "x.zip"
+    path.write_bytes(zipped({"a.txt": b"one " * 1_000_000}))
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=3_000_000))
+    with (
+        caplog.at_level("INFO"),
+        pytest.raises(WorkspaceError, match=r"unpacking .*x\.zip needs about 0\.004 GB and .* has 0\.003 GB left"),
+    ):
+        files_of(path, workspace)
+    assert "x.zip needs at least 0.004 GB on disk" in caplog.text
+    assert not list(workspace.downloads.glob("unpacked-*"))

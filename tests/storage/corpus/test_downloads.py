@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -283,3 +284,12 @@ def test_cleaning_up_knows_downloads(server: Served, workspace: Workspace) -> No
     assert folder.is_dir()
     assert [unused.path for unused in unused_downloads(workspace, time.time() + 60, dry_run=False)] == [folder]
     assert not any(path.is_dir() for path in workspace.downloads.iterdir())
+
+
+def test_too_small_a_disk_is_an_error_before_anything_is_fetched(
+    server: Served, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=60 << 20))
+    with pytest.raises(WorkspaceError, match=r"needs 0\.00 GB more, but the disk of .* has 0\.06 GB left"):
+        fetch(wanted(server), workspace, patience=QUICK)
+    assert downloaded_file(wanted(server), workspace) is None

@@ -64,7 +64,7 @@ def test_articles_are_those_of_a_reader_of_lines(lines: list[str], block: int, p
         path.write_text(text, encoding="utf-8")
         pieces = wikiextractor_pieces(described_files([path])[0], "strict")
         try:
-            for part, ends_document in pieces:
+            for part, ends_document, _ in pieces:
                 parts.append(part.decode())
                 if ends_document:
                     found.append("".join(parts))

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from storage.errors import ReleaseError
-from storage.releases.documents import read_documents
+from storage.models.document_vectors import DocumentBatch, write_document_vectors
+from storage.releases.documents import DocumentRows, read_documents
 from storage.releases.file import write_release_file
 from storage.releases.opening import open_release
 from storage.releases.reader import check_release_file, read_content
@@ -87,6 +88,33 @@ def test_what_was_read_is_written_again(release_file: Path, tmp_path: Path) -> N
     check_release_file(tmp_path / "again.duckdb")
     with open_release(tmp_path / "again.duckdb") as again, open_release(release_file) as first:
         assert again.sql("FROM document_vectors").fetchall() == first.sql("FROM document_vectors").fetchall()
+
+
+def test_vectors_of_another_method_have_their_own_length_and_no_text(tmp_path: Path) -> None:
+    vectors = np.random.default_rng(6).normal(size=(3, 24)).astype(np.float32)
+    label, quote = ["good", None, "it's"], ["a", "b", "c"]
+    batch = DocumentBatch(np.arange(3), ["a.csv"] * 3, vectors, np.array([2, 4, 1]), [label, quote])
+    (tmp_path / "stage").mkdir()
+    write_document_vectors(tmp_path / "stage", 24, [batch], ["label", 'say "so"'])
+    documents = DocumentRows(tmp_path / "stage", "d0c2", "doc2vec", 3, 0)
+    write_release_file(tmp_path / "first.duckdb", "news", 1, replace(content(), documents=documents))
+    # Copied, as a promotion does.
+    write_release_file(tmp_path / "again.duckdb", "news", 2, read_content(tmp_path / "first.duckdb"))
+    for name in ("first.duckdb", "again.duckdb"):
+        check_release_file(tmp_path / name)
+        with open_release(tmp_path / name) as connection:
+            kept = connection.sql('SELECT label, "say ""so""" FROM document_vectors ORDER BY document_id')
+            assert kept.fetchall() == list(zip(label, quote, strict=True))
+            found = connection.execute("FROM nearest_documents($1, k := 1)", [vectors[1].tolist()]).fetchall()
+            assert found[0][:2] == (1, "a.csv")
+            ((cosine,),) = connection.sql("SELECT document_similarity(0, 2)").fetchall()
+            lengths = np.linalg.norm(vectors, axis=1)
+            assert cosine == pytest.approx(vectors[0] @ vectors[2] / lengths[0] / lengths[2], abs=1e-6)
+            assert connection.sql("FROM nearest_documents(NULL)").fetchall() == []
+            with pytest.raises(duckdb.Error, match="computed by doc2vec, which SQL cannot apply to a text; pass a vec"):
+                connection.sql("FROM nearest_documents('word1')").fetchall()
+            with pytest.raises(duckdb.Error, match="takes a vector of 24 numbers"):
+                connection.sql("FROM nearest_documents([1, 2])").fetchall()
 
 
 def test_a_lost_document_is_noticed(release_file: Path, tmp_path: Path) -> None:

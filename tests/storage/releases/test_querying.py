@@ -9,10 +9,8 @@ import pytest
 from storage.errors import ReleaseError, SettingsError
 from storage.layout import Workspace
 from storage.releases.publishing import publish_release
-from storage.releases.querying import example_neighbors, nearest, table_names
+from storage.releases.querying import nearest, neighbors_of_words, table_names
 from tests.storage.sample_releases import content
-
-STOP_WORDS = frozenset({"a", "one", "the", "without"})
 
 
 @pytest.fixture
@@ -65,34 +63,8 @@ def test_tables_are_listed_by_name(workspace: Workspace) -> None:
     assert table_names(workspace) == []
 
 
-def numbered(count: int) -> list[str]:
-    """Words of letters alone: 0 becomes aaaaaa, 1 aaaaab, …"""
-    return ["".join(chr(ord("a") + number // 26**place % 26) for place in range(5, -1, -1)) for number in range(count)]
-
-
-def test_examples_are_content_words_spread_over_the_ranks(tmp_path: Path) -> None:
-    words = numbered(3000)
-    words[149:153] = ["without", "don't", "ab", "horror"]  # ranks 150 to 153
-    words[599] = "한국어영화"
-    words[1199] = "2001"
-    workspace = Workspace(tmp_path)
-    release = publish_release(workspace, "news", content(words, dimension=8))
-    examples = example_neighbors(release.path, words=5, k=4, stop_words=STOP_WORDS)
-    assert [word for word, _ in examples] == ["horror", words[299], "한국어영화", words[1200], words[2399]]
-    for word, neighbors in examples:
+def test_the_neighbors_of_several_words_are_those_of_each(workspace: Workspace) -> None:
+    found = neighbors_of_words(workspace.table_file("news"), ["word9", "word3"], 4)
+    assert [word for word, _ in found] == ["word9", "word3"]
+    for word, neighbors in found:
         assert neighbors == nearest(workspace, "news", word, 4)
-
-
-@pytest.mark.parametrize(
-    "words", [["one"], ["a", "b", "kino"], ["the", "1", "?", "horror", "movie", "film", "story", "end"]]
-)
-def test_a_small_vocabulary_yields_the_examples_it_has(tmp_path: Path, words: list[str]) -> None:
-    release = publish_release(Workspace(tmp_path), "news", content(words))
-    examples = [word for word, _ in example_neighbors(release.path, stop_words=STOP_WORDS)]
-    assert examples == [word for word in words if word in examples]
-    assert set(examples) == set(words) - {"the", "1", "?", "one", "a"}
-
-
-def test_a_table_of_numbers_has_no_examples(tmp_path: Path) -> None:
-    release = publish_release(Workspace(tmp_path), "news", content(["1", "2"]))
-    assert example_neighbors(release.path, stop_words=STOP_WORDS) == []

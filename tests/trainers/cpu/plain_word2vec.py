@@ -89,7 +89,7 @@ class PlainTrainer:
             mean = self.centers[window].mean(axis=0)
             change = self.step(mean[None, :], outputs, rate)
             for word in window:
-                self.centers[word] += change[0]
+                self.centers[word] += change[0] / len(window)
             return
         for first in range(0, len(window), INPUTS_PER_STEP):
             words = window[first : first + INPUTS_PER_STEP]

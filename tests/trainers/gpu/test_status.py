@@ -133,14 +133,14 @@ print(json.dumps([missing, {status.name: status.reason for status in available_b
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     missing, reasons = json.loads(done.stdout)
-    with_numba = {"ngrams"} | {
+    with_numba = {"ngrams", "processes.training"} | {
         f"cpu.{name}"
         for name in (
             "cooccurrences", "glove", "glove_kernel", "kernel", "subword_kernel", "subwords", "trainer", "vector_code",
             "window_code",
         )
     }  # fmt: skip
-    with_triton = {"gpu.kernels", "gpu.model", "gpu.trainer"}
+    with_triton = {"gpu.kernels", "gpu.model", "gpu.trainer", "processes.gpu"}
     is_there = importlib.util.find_spec("triton") is not None
     assert set(missing) == with_numba | (set() if is_there else with_triton)
     assert all("numba" in missing[name] or "llvmlite" in missing[name] for name in with_numba)

@@ -7,9 +7,8 @@ from numpy.typing import NDArray
 
 from tasks.trainers.config import CbowConfig, SharedWindowConfig, SkipGramConfig
 from tasks.trainers.interface import ArrayTokenSource, DivergenceError, EpochResult, TrainingState, TrainingStep
-from tasks.trainers.processes import exchange as exchange_module
 from tasks.trainers.processes import shares, training
-from tasks.trainers.processes.damping import Pull, damped, pull_of, share_kept
+from tasks.trainers.processes.damping import Pull, agreed, damped, pull_of, share_kept
 from tasks.trainers.processes.exchange import Exchange, Schedule, plan_exchanges
 from tasks.trainers.processes.training import ShareTraining, Wish
 from tests.trainers.corpora import nearest_rows, some_vocabulary, topic_sentences
@@ -56,7 +55,14 @@ def test_small_changes_are_summed_and_large_ones_averaged() -> None:
     assert damped(change, torch.ones(3), pull, 0.05, 1) is change
 
 
-def exchanged(group: ThreadGroup, averaged: int) -> tuple[NDArray[np.float32], NDArray[np.float32], int]:
+def test_many_ranks_that_agree_take_a_step_and_a_half_and_others_their_sum() -> None:
+    equal, apart = 8 * torch.ones(1, DIMENSION), torch.ones(1, DIMENSION)
+    assert agreed(equal, torch.tensor([8.0 * DIMENSION]), 8).tolist() == [pytest.approx([1.5] * DIMENSION)]
+    assert agreed(apart, torch.tensor([1.0 * DIMENSION]), 8).tolist() == apart.tolist()
+    assert agreed(equal, torch.tensor([2.0 * DIMENSION]), 2) is equal
+
+
+def exchanged(group: ThreadGroup) -> tuple[NDArray[np.float32], NDArray[np.float32], int]:
     """Train at random on three ranks, exchange 16 rows and then all; the tables after each."""
     schedule = Schedule((16, WORDS), (np.full(WORDS, 1e-6, np.float32), np.full(WORDS, 1e-6, np.float32)))
     mine = torch.from_numpy(tables(0 if group.rank == 0 else 99))
@@ -73,19 +79,16 @@ def exchanged(group: ThreadGroup, averaged: int) -> tuple[NDArray[np.float32], N
     return first, mine.numpy().copy(), exchange.values
 
 
-@pytest.mark.parametrize("averaged", [0, 64])
-def test_an_exchange_adds_the_changes_of_all_ranks(averaged: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exchange_module, "AVERAGED_SLICES", averaged)
-    monkeypatch.setattr(exchange_module, "SLICES_PER_PULL", 1)
-    found = run_ranks(3, lambda group: exchanged(group, averaged))
+def test_an_exchange_adds_the_changes_of_all_ranks() -> None:
+    found = run_ranks(3, exchanged)
     changes = np.stack([tables(1 + rank) for rank in range(3)])
-    summed = tables(0) + changes.sum(0) / (3 if averaged else 1)
+    summed = tables(0) + changes.sum(0)
     for rank, (first, last, values) in enumerate(found):
         np.testing.assert_allclose(first[:, :16], summed[:, :16], rtol=0, atol=0.02)
         np.testing.assert_array_equal(first[:, 16:], (tables(0) + changes[rank])[:, 16:])
         np.testing.assert_allclose(last, summed, rtol=0, atol=0.02)
         np.testing.assert_array_equal(last, found[0][1])
-        assert values == 2 * DIMENSION * (16 + WORDS + WORDS)
+        assert values == 2 * (DIMENSION + 1) * (16 + WORDS + WORDS)
 
 
 def test_rows_are_exchanged_before_all_ranks_have_used_them_too_often() -> None:

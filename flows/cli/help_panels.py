@@ -1,0 +1,10 @@
+"""Headings under which `vecmill --help` groups the commands, in the order that it shows them."""
+
+BUILD = "Train"
+QUERY = "Query"
+RELEASES = "Releases"
+EVALUATE = "Evaluate"
+PICTURES = "Reports and pictures"
+EXCHANGE = "Other tools"
+SERVER = "Server"
+SETUP = "Setup"
