@@ -12,11 +12,8 @@ from benchmarks.gates import measure_gates
 from benchmarks.ingest import measure_ingest
 from benchmarks.quality_report import compare_quality
 from benchmarks.queries import measure_queries
-<<<<<<< HEAD
-from benchmarks.scale import measure_scale
-=======
 from benchmarks.reference import measure_reference
->>>>>>> main
+from benchmarks.scale import measure_scale
 from benchmarks.times import measure_times
 from benchmarks.training import measure_training
 from benchmarks.training_report import report_training
@@ -33,11 +30,8 @@ app.command("gates")(measure_gates)
 app.command("ingest")(measure_ingest)
 app.command("quality")(compare_quality)
 app.command("queries")(measure_queries)
-<<<<<<< HEAD
-app.command("scale")(measure_scale)
-=======
 app.command("reference")(measure_reference)
->>>>>>> main
+app.command("scale")(measure_scale)
 app.command("times")(measure_times)
 app.command("training")(measure_training)
 app.command("training-report")(report_training)

@@ -4,11 +4,10 @@ Linux counts the mapped pages that a program has touched as its memory until the
 at any time. Loops over whole tables therefore go through `row_blocks`, which releases them.
 """
 
-import json
 import logging
 import mmap
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any
@@ -24,18 +23,9 @@ logger = logging.getLogger(__name__)
 
 # Above this, a table goes to a file: a page cache that can be dropped instead of memory that cannot.
 MOST_BYTES_IN_MEMORY = 1 << 27
-# A few megabytes: enough to keep the disk busy.
-ROWS_PER_WRITE = 1 << 13
 # Numbers of a block: 32 MB of float32.
 BLOCK_NUMBERS = 1 << 23
 SPILL = "spill"
-# Safetensors: https://github.com/huggingface/safetensors, "Format".
-LENGTH_BYTES = 8
-# Of the types in the header; NumPy has no bfloat16, whose bits are the upper half of a float32.
-TYPES: Mapping[str, str] = {
-    "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1",
-    "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "u1",
-}  # fmt: skip
 
 
 class RowBuffer:
@@ -182,41 +172,3 @@ def write_rows(file: IO[bytes], table: NDArray[Any], kind: str = "<f4") -> None:
     """Write an (R, D) table in blocks, as numbers of this type."""
     for _, block in row_blocks(table):
         file.write(np.ascontiguousarray(block, kind).data)
-
-
-def write_tensors(
-    path: Path,
-    tensors: Mapping[str, NDArray[np.float32] | tuple[NDArray[np.float32], ...]],
-    metadata: Mapping[str, str],
-) -> None:
-    """Write float32 arrays as a safetensors file in blocks; the library's writer would hold two copies of each.
-
-    Arrays have at least one dimension. Several under one name are joined along the first.
-    """
-    entries: dict[str, Any] = {"__metadata__": dict(metadata)} if metadata else {}
-    parts = {name: [value] if isinstance(value, np.ndarray) else list(value) for name, value in tensors.items()}
-    end = 0
-    for name, arrays in parts.items():
-        start, end = end, end + 4 * sum(array.size for array in arrays)
-        shape = (sum(map(len, arrays)), *arrays[0].shape[1:])
-        entries[name] = {"dtype": "F32", "shape": shape, "data_offsets": (start, end)}
-    text = json.dumps(entries).encode()
-    text += b" " * (-len(text) % 8)  # values are aligned to 8 bytes
-    with path.open("wb") as file:
-        file.write(len(text).to_bytes(LENGTH_BYTES, "little") + text)
-        for arrays in parts.values():
-            for array in arrays:
-                for _, block in row_blocks(array if array.ndim > 1 else array.reshape(-1, 1), ROWS_PER_WRITE):
-                    file.write(np.ascontiguousarray(block, "<f4").data)
-
-
-def map_tensor(path: Path, name: str, *, writable: bool = False) -> NDArray[Any]:
-    """A tensor of a safetensors file that the library has checked. bfloat16 is returned as its 16 bits.
-
-    writable: changes stay in memory and do not reach the file.
-    """
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(LENGTH_BYTES), "little")
-        entry = json.loads(file.read(length))[name]
-    start = LENGTH_BYTES + length + entry["data_offsets"][0]
-    return map_rows(path, TYPES[entry["dtype"]], start, tuple(entry["shape"]), writable=writable)

@@ -189,13 +189,6 @@ def train_vectors(
                 if epoch_result:
                     logger.info(_epoch_line(epoch_result, corpus_tokens))
 
-<<<<<<< HEAD
-            several = isinstance(config, SharedWindowConfig) and config.processes > 1
-            if state is None and (start is not None or not several):
-                state = _initial_state(start, words.words, counts, config, place.allocate)
-            finish_compiling()
-            if isinstance(config, SharedWindowConfig) and several:
-=======
             shared = isinstance(config, SharedWindowConfig) and config.processes > 1
             if state is None and (start is not None or not shared):
                 state = _initial_state(start, words.words, counts, config, place.allocate)
@@ -205,7 +198,6 @@ def train_vectors(
                     raise TrainingError(
                         "the matrices do not fit in memory, and every process has its own; set training.processes=1"
                     )
->>>>>>> main
                 if state is not None:
                     save_state(folder, state, epochs, recipe)
                 ranks = RankProcesses(Job(encoded.path, vocabulary.path, folder, config, recipe))
@@ -216,13 +208,8 @@ def train_vectors(
             else:
                 assert state is not None
                 state.allocate = place.allocate
-<<<<<<< HEAD
-                every_seconds = config.checkpoint_every_seconds if place.checkpoints else None
-                steps = train(source, counts, config, state, resumable_every_seconds=config.checkpoint_every_seconds)
-=======
                 steps = train(source, counts, config, state, resumable_every_seconds=config.checkpoint_every_seconds)
                 every_seconds = config.checkpoint_every_seconds if place.checkpoints else None
->>>>>>> main
                 for step in _with_checkpoints(steps, folder, epochs, every_seconds, recipe):
                     follow(step.tokens_done, step.epoch_result)
                     state = step.state
@@ -292,15 +279,7 @@ def _initial_state(
 
 
 def _with_checkpoints(
-<<<<<<< HEAD
-    steps: Iterator[TrainingStep],
-    folder: Path,
-    epochs: list[EpochResult],
-    every_seconds: float | None,
-    recipe: Recipe,
-=======
     steps: Iterator[TrainingStep], folder: Path, epochs: list[EpochResult], every_seconds: float | None, recipe: Recipe
->>>>>>> main
 ) -> Iterator[TrainingStep]:
     """Yield the steps, collect finished epochs, and save the state at resumable steps and when interrupted.
 

@@ -18,14 +18,13 @@ from storage.large_arrays import (
     MappedMemory,
     RowBuffer,
     as_float32,
-    map_tensor,
     release_pages,
     row_blocks,
-    write_tensors,
 )
 from storage.models.matrices import read_vectors, write_vectors
 from storage.releases.file import ReleaseContent, content_sha256
 from storage.releases.schema import Provenance
+from storage.safetensors_files import map_tensor, write_tensors
 from storage.vectors.arrays import write_numpy, write_safetensors
 from storage.vectors.binary import read_binary, write_binary
 from storage.vectors.faults import row_faults
