@@ -44,7 +44,7 @@ def write_tensors(
         for arrays in parts.values():
             for array in arrays:
                 table = array if array.ndim > 1 else array.reshape(-1, 1)
-                for _, block in row_blocks(table, max(1, NUMBERS_AT_ONCE // table.shape[1])):
+                for _, block in row_blocks(table, max(1, NUMBERS_AT_ONCE // max(1, table.shape[1]))):
                     file.write(np.ascontiguousarray(block, "<f4").data)
 
 

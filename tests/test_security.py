@@ -23,7 +23,7 @@ SOURCES = sorted(path for room in ("flows", "tasks", "storage") for path in (ROO
 # Modules that pickle, or that hand objects to other processes as pickles.
 PICKLING = {"pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal", "multiprocessing"}
 # Segmenters and parsers hold Python's lock, so they run in processes, which exchange objects in memory alone.
-IN_MEMORY = {"storage/corpus/source_mediawiki.py", "tasks/tokenizing.py"}
+IN_MEMORY = {"storage/corpus/source_mediawiki.py", "tasks/engine.py"}
 PICKLING_CALLS = {"torch.save", "torch.load", "np.save", "np.savez", "ProcessPoolExecutor"}
 # First bytes of pickle files: protocols 2 to 5.
 PICKLE = re.compile(rb"\x80[\x02-\x05]")

@@ -53,7 +53,7 @@ def test_the_first_run_publishes_version_1(first: BuildResult, workspace: Path) 
     assert 0 < (first.metrics["wordsim353_coverage"] or 0) < 1
     assert not any(stage.reused for stage in first.stages)
     names = [stage.name for stage in first.stages]
-    assert names == ["corpus", "tokens", "vocabulary", "encoded", "training", "evaluation", "release"]
+    assert names == ["corpus", "tokens", "vocabulary", "encoded", "training", "evaluation", "release", "report"]
 
 
 def test_glove_publishes_the_sum_and_counts_cooccurrences_once(
@@ -62,7 +62,7 @@ def test_glove_publishes_the_sum_and_counts_cooccurrences_once(
     glove = build("training.model=glove", "publication.table=glove")
     stages = {stage.name: stage.reused for stage in glove.stages}
     assert list(stages) == [
-        "corpus", "tokens", "vocabulary", "encoded", "cooccurrences", "training", "evaluation", "release",
+        "corpus", "tokens", "vocabulary", "encoded", "cooccurrences", "training", "evaluation", "release", "report",
     ]  # fmt: skip
     assert stages["encoded"]
     assert not stages["cooccurrences"]
@@ -186,7 +186,7 @@ def test_changed_gates_run_the_gates_alone(first: BuildResult, build: Build) -> 
         build("training.seed=3", "publication.gates.simlex999.minimum=0.99")
     passed = build("training.seed=3", "publication.gates.simlex999.minimum=-1")
     assert passed.published
-    assert all(stage.reused for stage in passed.stages if stage.name != "release")
+    assert all(stage.reused for stage in passed.stages if stage.name not in ("release", "report"))
 
 
 def test_a_flow_with_a_refused_release_ends_failed(first: BuildResult, news_file: Path, workspace: Path) -> None:

@@ -295,7 +295,13 @@ def test_errors_are_named_and_set_the_exit_code(
     [
         (
             "build mo",
-            {"movie-reviews", "movie-reviews-distilled", "movie-reviews-fasttext", "movie-reviews-glove"},
+            {
+                "movie-reviews",
+                "movie-reviews-distilled",
+                "movie-reviews-documents",
+                "movie-reviews-fasttext",
+                "movie-reviews-glove",
+            },
         ),
         ("nearest ", {"news"}),
         ("rollback news ", {"1", "2"}),

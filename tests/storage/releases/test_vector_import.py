@@ -82,7 +82,8 @@ def test_the_release_reports_where_the_vectors_come_from(workspace: Workspace, t
 
 
 @pytest.mark.parametrize(
-    "form", [form for form in VectorFormat if form not in (VectorFormat.GENSIM, VectorFormat.PROJECTOR)]
+    "form",
+    [form for form in VectorFormat if form not in (VectorFormat.GENSIM, VectorFormat.PROJECTOR, VectorFormat.FLORET)],
 )
 def test_an_export_comes_back_as_it_was(workspace: Workspace, tmp_path: Path, form: VectorFormat) -> None:
     holds_blanks = form in (
