@@ -322,7 +322,7 @@ def test_the_shell_completes_deployments_tables_and_versions(
             **os.environ,
             "VECMILL_WORKSPACE": str(workspace.root),
             "_VECMILL_COMPLETE": "complete_bash",
-            "COMP_WORDS": f"vecmill {typed}",
+            "COMP_WORDS": "\n".join(["vecmill", *words]),
             "COMP_CWORD": str(len(words)),
         },
         cwd=Path(__file__).resolve().parents[3],
