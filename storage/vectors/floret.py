@@ -8,20 +8,22 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import IO
+from typing import TYPE_CHECKING, IO
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
 
 from storage.vectors.formats import Ngrams, WordVectors, opened
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 # What floret itself uses unless told otherwise.
 HASHES, SEED, BEGIN, END = 2, 2166136261, "<", ">"
 # Fewer rows than this would make unrelated n-grams share one.
 FEWEST_ROWS = 1000
 ROWS_PER_WORD = 2
-# Words in [0, 1] of whose vectors the fit still misses less than .001 of cosine, on 24,000 words of film reviews.
+# Steps of the conjugate gradients; a small test model's own words then come back with a cosine above .999.
 FIT_STEPS = 30
 WORDS_AT_ONCE = 1 << 14
 HEADER_FIELDS = 8
@@ -41,8 +43,11 @@ class FloretShape:
     begin: str = BEGIN
     end: str = END
 
-    def table_rows(self, words: Sequence[str]) -> csr_matrix:
+    def table_rows(self, words: Sequence[str]) -> "csr_matrix":
         """(V, B) matrix whose product with the table is the (V, D) vectors of the words."""
+        # Deferred: SciPy takes a quarter of a second to import, and other forms do not need it.
+        from scipy.sparse import csr_matrix
+
         keys = [self.keys(word) for word in words]
         hashed = murmur_hashes([key.encode() for own in keys for key in own], self.seed)[:, : self.hashes]
         lengths = np.array([len(own) for own in keys]) * self.hashes
@@ -140,6 +145,7 @@ def _first_table(
 ) -> tuple[NDArray[np.float32], float]:
     """The mean of the n-grams' vectors that meet in each row, and the length that words composed of them have."""
     from gensim.models.fasttext import ft_ngram_hashes
+    from scipy.sparse import csr_matrix
 
     dimension = vectors.shape[1]
     sums, uses = np.zeros((shape.rows, dimension), np.float32), np.zeros(shape.rows, np.int64)
