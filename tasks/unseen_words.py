@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
 
 from storage.models.matrices import Matrix, read_optimizer
 from storage.releases.reader import read_release_ngrams
@@ -38,7 +37,9 @@ def release_composer(path: Path) -> Composer | None:
 
 def ngram_composer(minimum: int, maximum: int, vectors: NDArray[np.float32]) -> Composer:
     """Composes words of n-grams of these lengths. vectors: (B, D) of the hash buckets."""
-    # Deferred: compiles on first use.
+    # Deferred: SciPy takes a quarter of a second to import, and Numba compiles on first use.
+    from scipy.sparse import csr_matrix
+
     from tasks.trainers.ngrams import ngram_buckets
 
     def compose(words: Sequence[str]) -> NDArray[np.float32]:
