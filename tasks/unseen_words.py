@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,15 +12,18 @@ from storage.releases.reader import read_release_ngrams
 from storage.stages import Manifest, Stage
 from tasks.metrics.composed import Composer
 from tasks.trainers.interface import NGRAM_VECTORS
-from tasks.training import ModelFacts
+
+if TYPE_CHECKING:
+    # Imports Prefect, which the evaluation of a release does without.
+    from tasks.training import ModelFacts
 
 
-def composes_unseen_words(model: Stage[ModelFacts] | Manifest[ModelFacts], matrix: Matrix) -> bool:
+def composes_unseen_words(model: "Stage[ModelFacts] | Manifest[ModelFacts]", matrix: Matrix) -> bool:
     """Whether unknown words have vectors in this matrix. Joined vectors have none: an encoder takes no n-grams."""
     return model.config.get("model") == "fasttext" and "fused_dimension" not in model.config and matrix == "center"
 
 
-def model_composer(model: Manifest[ModelFacts], matrix: Matrix) -> Composer | None:
+def model_composer(model: "Manifest[ModelFacts]", matrix: Matrix) -> Composer | None:
     """Composes words of a model's n-grams; None if it has none."""
     if not composes_unseen_words(model, matrix):
         return None
