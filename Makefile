@@ -56,7 +56,7 @@ test-duckdb2: $(DUCKDB2)-1.4.2/.installed $(DUCKDB2)-2.0.0/.installed
 $(KERNELS)/.installed: pyproject.toml constraints.txt
 	test -x $(KERNELS)/bin/python || $(PYTHON) -m venv $(KERNELS)
 	$(KERNELS)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
-		torch triton numba numpy pydantic scipy pytest pytest-timeout
+		torch triton numba numpy psutil pydantic scipy pytest pytest-timeout
 	touch $(KERNELS)/.installed
 
 test-kernels: $(KERNELS)/.installed
