@@ -12,7 +12,7 @@ import typer
 
 from benchmarks.ledger import RESULTS, this_place
 from benchmarks.quality import SHARED_DATA
-from storage.compressed_files import open_decompressed
+from storage.files.compressed import open_decompressed
 from storage.layout import Workspace
 from tasks.compute_config import ComputeConfig
 from tasks.corpus import fetch_corpus

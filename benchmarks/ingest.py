@@ -20,7 +20,7 @@ from pydantic import BaseModel
 from benchmarks.ingest_peers import PEERS
 from benchmarks.ledger import RESULTS, this_place
 from benchmarks.quality import SHARED_DATA
-from storage.compressed_files import open_decompressed
+from storage.files.compressed import open_decompressed
 from storage.layout import Workspace
 from tasks.corpus import fetch_corpus
 from tasks.corpus_config import CorpusConfig

@@ -30,7 +30,7 @@ from storage.corpus.source_rows import RowOptions
 from storage.corpus.source_spool import STANDARD_INPUT, remove_spooled, spooled_input, spooled_query
 from storage.disk import check_free_space
 from storage.errors import CorpusError
-from storage.file_signatures import COMPRESSION_SUFFIXES
+from storage.files.signatures import COMPRESSION_SUFFIXES
 from storage.layout import Workspace
 from storage.named_paths import named_path
 from storage.stages import Manifest, Stage, StageFacts, complete_stage

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from storage.corpus.trained_tokenizer import read_tokenizer
 from storage.corpus.vocabularies import read_vocabulary
-from storage.large_arrays import RowBuffer, row_blocks
+from storage.files.large_arrays import RowBuffer, row_blocks
 from storage.layout import Workspace
 from storage.models.comparisons import CHANGE_METRICS, read_rotation
 from storage.models.evaluations import read_compared_words, read_evaluation

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from storage.errors import TrainingError
-from storage.large_arrays import MappedMemory
+from storage.files.large_arrays import MappedMemory
 from tasks.trainers.config import TrainingConfig
 from tasks.trainers.interface import Allocator
 from tasks.trainers.memory import MemoryNeed, available_bytes, memory_need

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from storage.file_systems import file_system, lock_reach, locks_hold
+from storage.files.systems import file_system, lock_reach, locks_hold
 from storage.layout import Workspace
 from tasks.trainers.backends import available_backends, available_cores
 

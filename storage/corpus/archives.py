@@ -18,13 +18,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from storage.compressed_files import DamagedFileError, UnreadableFileError, open_decompressed
 from storage.corpus.downloads import UNPACKED
 from storage.corpus.source_files import SourceFile, printable
 from storage.corpus.source_folders import SourceFiles, find_source_files
 from storage.disk import check_free_space, disk_errors
 from storage.errors import CorpusError, WorkspaceError
-from storage.file_signatures import FileKind, recognize
+from storage.files.compressed import DamagedFileError, UnreadableFileError, open_decompressed
+from storage.files.signatures import FileKind, recognize
 from storage.layout import Workspace
 from storage.locks import held_lock
 

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from storage.corpus.shards import shard_file
 from storage.disk import replaced_file
-from storage.parquet_files import write_table
+from storage.files.parquet import write_table
 
 RECORD_SCHEMA = pa.schema(
     [

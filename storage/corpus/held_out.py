@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from storage.parquet_files import read_table, write_table
+from storage.files.parquet import read_table, write_table
 
 FILE = "held_out.parquet"
 SCHEMA = pa.schema(

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from storage.corpus.finished_shards import FinishedShards, Run
 from storage.corpus.shards import OpenShards, ShardWriter
-from storage.parquet_files import read_table, write_table
+from storage.files.parquet import read_table, write_table
 
 INDEX = "files.parquet"
 INDEX_SCHEMA = pa.schema(

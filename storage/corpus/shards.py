@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from storage.disk import sync_path
 from storage.errors import WorkspaceError
-from storage.parquet_files import check_schema
+from storage.files.parquet import check_schema
 
 # Start a new file after this many bytes in memory: few files, each small enough to copy.
 SHARD_BYTES = 1 << 28

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from storage.corpus.source_files import SourceFile, recognized
 from storage.corpus.source_rows import MISSING, RowOptions, Rows, missing_column
 from storage.errors import CorpusError
-from storage.file_signatures import describe
+from storage.files.signatures import describe
 
 BATCH_ROWS = 1024
 FILE_MAGIC = b"ARROW1"

@@ -8,7 +8,7 @@ from storage.corpus.source_files import SourceFile
 from storage.corpus.source_lines import whole_lines
 from storage.corpus.source_rows import MISSING, RowOptions, Rows, missing_column
 from storage.errors import CorpusError
-from storage.file_signatures import DELIMITERS
+from storage.files.signatures import DELIMITERS
 
 Quoting = Literal["auto", "none", "standard", "backslash"]
 

@@ -4,9 +4,9 @@ import codecs
 import re
 import unicodedata
 
-from storage.compressed_files import FileContent
 from storage.errors import CorpusError
-from storage.file_signatures import ENCODINGS, TEXTS, FileKind, recognize
+from storage.files.compressed import FileContent
+from storage.files.signatures import ENCODINGS, TEXTS, FileKind, recognize
 
 # Kinds whose bytes an encoding explains; others have a signature.
 ANY_ENCODING = TEXTS | ENCODINGS | {FileKind.NOT_UTF8, FileKind.BINARY}

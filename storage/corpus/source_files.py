@@ -14,17 +14,17 @@ from functools import lru_cache
 from os.path import commonpath
 from pathlib import Path
 
-from storage.compressed_files import (
+from storage.corpus.source_encodings import ANY_ENCODING, check_plausible, encoded_content
+from storage.disk import sha256_of
+from storage.errors import CorpusError
+from storage.files.compressed import (
     DamagedFileError,
     FileContent,
     UnreadableFileError,
     open_decompressed,
     recognize_file,
 )
-from storage.corpus.source_encodings import ANY_ENCODING, check_plausible, encoded_content
-from storage.disk import sha256_of
-from storage.errors import CorpusError
-from storage.file_signatures import COMPRESSION_SUFFIXES
+from storage.files.signatures import COMPRESSION_SUFFIXES
 
 logger = logging.getLogger(__name__)
 

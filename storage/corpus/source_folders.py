@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePath
 
-from storage.compressed_files import UnreadableFileError, check_not_kernel, check_regular
 from storage.corpus.source_datasets import NOT_ROWS, not_rows
 from storage.corpus.source_files import SourceFile, described_files, printable
 from storage.errors import CorpusError
+from storage.files.compressed import UnreadableFileError, check_not_kernel, check_regular
 from storage.named_paths import check_allowed, named_path
 
 EVERYTHING = "**"

@@ -17,7 +17,7 @@ from storage.corpus.source_rows import RowOptions, Rows, row_documents, row_text
 from storage.corpus.source_sequences import grouped_pieces, line_items, list_pieces
 from storage.corpus.source_wikiextractor import wikiextractor_pieces
 from storage.errors import CorpusError
-from storage.file_signatures import (
+from storage.files.signatures import (
     ENCODINGS,
     MARKUP,
     TEXTS,

@@ -13,8 +13,8 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from storage.compressed_files import UnreadableFileError, check_regular
 from storage.errors import CorpusError
+from storage.files.compressed import UnreadableFileError, check_regular
 from storage.named_paths import allowed_roots, check_allowed
 from storage.select_statements import SelectError, parsed_selects, tree_nodes
 

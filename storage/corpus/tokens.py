@@ -9,7 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from storage.corpus.segments import RowTable, read_index, read_segments
-from storage.parquet_files import check_schema, read_table, write_table
+from storage.files.parquet import check_schema, read_table, write_table
 
 SCHEMA = pa.schema(
     [

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from storage.parquet_files import read_table, write_table
+from storage.files.parquet import read_table, write_table
 from storage.stages import Manifest
 
 FILE = "vocabulary.parquet"

@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.compressed_files import DamagedFileError, UnreadableFileError, open_decompressed, recognize_file
 from storage.disk import sha256_of
 from storage.errors import GoldSetError
-from storage.file_signatures import COMPRESSION_SUFFIXES, UNDECIDED, FileKind, describe, remedy
+from storage.files.compressed import DamagedFileError, UnreadableFileError, open_decompressed, recognize_file
+from storage.files.signatures import COMPRESSION_SUFFIXES, UNDECIDED, FileKind, describe, remedy
 from storage.gold.files import GoldRows, Question, parse_gold
 from storage.named_paths import named_path
 

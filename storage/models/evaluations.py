@@ -9,8 +9,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from storage.files.parquet import read_table, write_table
 from storage.models.rows import ComparedWordRow, EvaluationRow
-from storage.parquet_files import read_table, write_table
 
 FILE = "evaluation.parquet"
 SCHEMA = pa.schema(

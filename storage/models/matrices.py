@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from storage.disk import replaced_file
-from storage.large_arrays import RowBuffer, row_blocks
-from storage.safetensors_files import map_tensor, write_tensors
+from storage.files.large_arrays import RowBuffer, row_blocks
+from storage.files.safetensors import map_tensor, write_tensors
 
 logger = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from storage.parquet_files import read_table, write_table
+from storage.files.parquet import read_table, write_table
 
 FILE = "map.parquet"
 SCHEMA = pa.schema(

@@ -9,9 +9,9 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.compressed_files import UnreadableFileError, check_output_name, open_compressed
 from storage.errors import ReleaseError, VectorFileError
-from storage.file_signatures import COMPRESSION_SUFFIXES, compression_of_name
+from storage.files.compressed import UnreadableFileError, check_output_name, open_compressed
+from storage.files.signatures import COMPRESSION_SUFFIXES, compression_of_name
 from storage.layout import Workspace
 from storage.output_files import new_output, size_of
 from storage.releases.file import SIF_A

@@ -21,7 +21,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from storage.errors import ReleaseError
-from storage.large_arrays import block_rows, row_blocks
+from storage.files.large_arrays import block_rows, row_blocks
 from storage.models.rows import ComparedWordRow, EvaluationRow, Row
 from storage.releases.documents import DocumentRows, write_documents
 from storage.releases.macro_parts import Shape

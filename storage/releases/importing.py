@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from storage.errors import GateRefusedError, SettingsError, VectorFileError
-from storage.large_arrays import RowBuffer, row_blocks
+from storage.files.large_arrays import RowBuffer, row_blocks
 from storage.layout import Workspace, checked_table_name
 from storage.releases.file import ReleaseContent, content_sha256
 from storage.releases.ngrams import NgramContent

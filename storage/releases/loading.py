@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from storage.corpus.downloads import download_of, fetch
 from storage.corpus.object_stores import fetch_objects, is_object_address
 from storage.errors import CorpusError, ReleaseError, SettingsError
-from storage.large_arrays import write_array
+from storage.files.large_arrays import write_array
 from storage.layout import Workspace, cache_folder, resolve_workspace
 from storage.redaction import without_credentials
 from storage.releases.file import SIF_A, WEIGHTS_SINCE

@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from storage.errors import ReleaseError
-from storage.large_arrays import RowBuffer
+from storage.files.large_arrays import RowBuffer
 from storage.models.rows import ComparedWordRow, EvaluationRow
 from storage.releases.documents import check_documents, stored_documents
 from storage.releases.file import (

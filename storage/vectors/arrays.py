@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import safe_open
 
-from storage.large_arrays import MOST_BYTES_IN_MEMORY, as_float32, write_array
-from storage.safetensors_files import TYPES, map_tensor, write_tensors
+from storage.files.large_arrays import MOST_BYTES_IN_MEMORY, as_float32, write_array
+from storage.files.safetensors import TYPES, map_tensor, write_tensors
 from storage.vectors.formats import WordVectors, decoded, unknown_counts
 
 NUMPY_FILE = "vectors.npy"

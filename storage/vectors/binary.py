@@ -13,7 +13,7 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.large_arrays import RowBuffer, row_blocks
+from storage.files.large_arrays import RowBuffer, row_blocks
 from storage.vectors.formats import WordVectors, decoded, opened, unknown_counts
 from storage.vectors.text import parse_header
 

@@ -12,7 +12,7 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.large_arrays import row_blocks, write_rows
+from storage.files.large_arrays import row_blocks, write_rows
 from storage.vectors.formats import Ngrams, WordVectors
 
 MAGIC, VERSION = 793712314, 12

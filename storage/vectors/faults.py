@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.large_arrays import row_blocks
+from storage.files.large_arrays import row_blocks
 from storage.vectors.formats import WordVectors
 
 # Rows checked at a time, so that a large table isn't copied as a whole.

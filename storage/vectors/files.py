@@ -8,9 +8,9 @@ from pathlib import Path
 import pyarrow as pa
 from safetensors import SafetensorError
 
-from storage.compressed_files import recognize_file
 from storage.errors import VectorFileError
-from storage.file_signatures import ENCODINGS, TEXTS, UNDECIDED, FileKind, describe, remedy
+from storage.files.compressed import recognize_file
+from storage.files.signatures import ENCODINGS, TEXTS, UNDECIDED, FileKind, describe, remedy
 from storage.vectors.arrays import (
     NUMPY_FILE,
     SAFETENSORS_FILE,

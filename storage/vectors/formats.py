@@ -10,8 +10,8 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.compressed_files import open_decompressed
 from storage.disk import sha256_of
+from storage.files.compressed import open_decompressed
 
 
 def _row_number(row: int) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import safe_open
 
-from storage.safetensors_files import write_tensors
+from storage.files.safetensors import write_tensors
 from storage.vectors.arrays import read_tensor
 from storage.vectors.formats import WordVectors, unknown_counts
 

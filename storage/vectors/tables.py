@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from storage.large_arrays import RowBuffer, row_blocks
+from storage.files.large_arrays import RowBuffer, row_blocks
 from storage.vectors.formats import WordVectors, unknown_counts
 
 logger = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 from numpy.typing import NDArray
 
-from storage.large_arrays import RowBuffer, row_blocks
+from storage.files.large_arrays import RowBuffer, row_blocks
 from storage.vectors.formats import WordVectors, decoded, opened, unknown_counts
 
 BLOCK_BYTES = 1 << 22

@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 from gensim.test.utils import datapath
 
-from storage.compressed_files import open_decompressed
 from storage.corpus.named_corpora import CORPORA, MIRROR_VARIABLE
 from storage.corpus.tokens import read_tokens
+from storage.files.compressed import open_decompressed
 from tests.flows import builds
 from tests.storage.corpus.web_server import Served, web_server
 

@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from storage.errors import TrainingError
-from storage.large_arrays import MappedMemory
+from storage.files.large_arrays import MappedMemory
 from storage.models.matrices import Checkpoint, read_checkpoint, write_checkpoint
 from tasks.trainers.backends import train
 from tasks.trainers.bookkeeping import first_state

@@ -16,8 +16,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.compressed_files import recognize_file
 from storage.errors import VectorFileError
+from storage.files.compressed import recognize_file
 from storage.releases.exporting import check_name, write_vectors
 from storage.vectors.faults import row_faults
 from storage.vectors.files import find_vectors, read_vectors

@@ -13,7 +13,7 @@ from typing import IO, Any, NamedTuple, cast
 
 from backports import zstd
 
-from storage.file_signatures import (
+from storage.files.signatures import (
     COMPRESSION_SUFFIXES,
     COMPRESSIONS,
     HEAD_BYTES,

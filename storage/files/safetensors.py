@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.large_arrays import map_rows, row_blocks
+from storage.files.large_arrays import map_rows, row_blocks
 
 LENGTH_BYTES = 8
 # 2 MB: rows of a padded matrix are copied to be written.

@@ -1,6 +1,6 @@
 """Recognise files by their first bytes, then by their name: one table for corpora, vectors and gold sets.
 
-`storage.compressed_files` uses the same table, so a compression is recognised whatever the file's name.
+`storage.files.compressed` uses the same table, so a compression is recognised whatever the file's name.
 """
 
 import csv

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from storage.file_systems import FileSystem, file_system, lock_reach, locks_hold
+from storage.files.systems import FileSystem, file_system, lock_reach, locks_hold
 
 
 def test_the_file_system_is_the_one_that_findmnt_names(tmp_path: Path) -> None:

@@ -25,14 +25,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save
 
-from storage.compressed_files import (
+from storage.files.compressed import (
     DamagedFileError,
     UnreadableFileError,
     open_compressed,
     open_decompressed,
     recognize_file,
 )
-from storage.file_signatures import COMPRESSION_SUFFIXES, DESCRIPTIONS, FileKind, recognize
+from storage.files.signatures import COMPRESSION_SUFFIXES, DESCRIPTIONS, FileKind, recognize
 
 TEXT = "The river rises in the hills, and ends in a bay.\nЖивёт у реки.\n다람쥐 헌 쳇바퀴에\n" * 20
 COMPRESS: dict[str, Callable[[bytes], bytes]] = {

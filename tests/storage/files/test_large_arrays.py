@@ -12,19 +12,19 @@ import pytest
 from numpy.typing import NDArray
 from safetensors import safe_open
 
-from storage import large_arrays
 from storage.errors import WorkspaceError
-from storage.large_arrays import (
+from storage.files import large_arrays
+from storage.files.large_arrays import (
     MappedMemory,
     RowBuffer,
     as_float32,
     release_pages,
     row_blocks,
 )
+from storage.files.safetensors import map_tensor, write_tensors
 from storage.models.matrices import read_vectors, write_vectors
 from storage.releases.file import ReleaseContent, content_sha256
 from storage.releases.schema import Provenance
-from storage.safetensors_files import map_tensor, write_tensors
 from storage.vectors.arrays import write_numpy, write_safetensors
 from storage.vectors.binary import read_binary, write_binary
 from storage.vectors.faults import row_faults

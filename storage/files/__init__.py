@@ -1,0 +1,1 @@
+"""Forms of files that more than one room of storage reads or writes."""
