@@ -6,7 +6,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from importlib.util import find_spec
 from multiprocessing import get_context
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from gensim.models import KeyedVectors, Word2Vec
@@ -44,11 +44,13 @@ class BenchmarkSettings(BaseModel):
     workers: int = Field(default_factory=lambda: resolve_workers(SkipGramConfig()))
     seed: int = 1
     backend: str = "auto"
+    # Of vecmill's vectors: those that gensim gives too, or what a release holds by default.
+    matrix: Literal["center", "published"] = "center"
 
     @property
     def training(self) -> TrainingConfig:
         """The settings of vecmill's training alone."""
-        return training_config(self.model_dump(exclude={"subsample_threshold", "min_count"}))
+        return training_config(self.model_dump(exclude={"subsample_threshold", "min_count", "matrix"}))
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,8 @@ def train_vecmill(corpus: BenchmarkCorpus, settings: BenchmarkSettings) -> Train
         text, vocabulary, settings, initial_state(vocabulary, settings.dimension, settings.seed)
     )
     vectors = KeyedVectors(settings.dimension)
-    vectors.add_vectors(text.words, published_vectors(settings.training, state))
+    published = settings.matrix == "published"
+    vectors.add_vectors(text.words, published_vectors(settings.training, state) if published else state.center_vectors)
     return Trained(seconds, vectors)
 
 

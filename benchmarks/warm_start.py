@@ -24,7 +24,7 @@ from tasks.trainers.interface import TrainingState
 from tasks.trainers.sampling import initial_state
 from tasks.trainers.warm_start import start_from
 
-BASE = BenchmarkSettings(learning_rate=0.05, final_rate_fraction=1e-4)
+BASE = BenchmarkSettings(learning_rate=0.05, final_rate_fraction=1e-4, matrix="published")
 FRESH, BOTH, CENTER = "fresh", "both matrices", "unit center vectors alone"
 STARTS = (FRESH, BOTH, CENTER)
 EPOCHS = (1, 2, 3, 5)

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, Tex
 from rich.table import Table
 from rich.text import Text
 
+from flows.cli.printable import printable
 from storage.redaction import RedactingFilter
 from tasks.progress import duration_text, listening, rate_text
 
@@ -120,6 +121,12 @@ class TerminalProgress:
             self._progress.update(self._running[-1], visible=True)
 
 
+def _escape_controls(record: logging.LogRecord) -> bool:
+    """A filter: names and paths in log lines may hold anything, which a terminal must not obey."""
+    record.msg, record.args = printable(record.getMessage(), keep_lines=True), None
+    return True
+
+
 @contextmanager
 def shown_progress() -> Iterator[None]:
     """Log to stderr while a flow runs; on a terminal, show a progress bar below the log."""
@@ -130,6 +137,7 @@ def shown_progress() -> Iterator[None]:
         handler = logging.StreamHandler()
         handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
     handler.addFilter(RedactingFilter())
+    handler.addFilter(_escape_controls)
     for name in VECMILL_LOGGERS:
         logging.getLogger(name).addHandler(handler)
         logging.getLogger(name).setLevel(logging.INFO)

@@ -10,7 +10,6 @@ from pathlib import Path
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import DeploymentUpdate, WorkPoolCreate
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
-from prefect.utilities.callables import ParameterSchema
 from prefect.workers.process import ProcessWorker
 from pydantic import BaseModel, ConfigDict
 
@@ -70,9 +69,7 @@ def _shorten_forms(client: SyncPrefectClient) -> None:
     for deployment in client.read_deployments():
         if deployment.work_pool_name == WORK_POOL and deployment.parameter_openapi_schema:
             form = readable_form(deployment.parameter_openapi_schema, deployment.parameters)
-            client.update_deployment(
-                deployment.id, DeploymentUpdate(parameter_openapi_schema=ParameterSchema.model_validate(form))
-            )
+            client.update_deployment(deployment.id, DeploymentUpdate.model_validate({"parameter_openapi_schema": form}))
 
 
 def _deploy_all(server: str, prefect_yaml: Path) -> None:

@@ -186,10 +186,11 @@ def slow_build(news_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     text = tmp_path / "long.txt"
     text.write_text(news_file.read_text(encoding="utf-8") * 15, encoding="utf-8")
 
-    def tokenized(workspace: str, compute: ComputeConfig) -> Manifest[Any]:
+    def tokenized(workspace: str, compute: ComputeConfig, progress: NullProgress | None = None) -> Manifest[Any]:
         corpus = fetch_corpus.fn(CorpusConfig(path=str(text)), Workspace(tmp_path / workspace))
         config = TokenizerConfig(name="chinese")
-        return tokenize_corpus.fn(corpus, config, Workspace(tmp_path / workspace), compute)
+        with listening(progress or NullProgress()):
+            return tokenize_corpus.fn(corpus, config, Workspace(tmp_path / workspace), compute)
 
     return tokenized
 
@@ -203,8 +204,7 @@ def test_a_killed_worker_costs_only_its_batches(
     with opened_engine(compute) as engine:
         while engine.slots < 2:
             time.sleep(0.1)
-    with listening(AtFirstBatch(cluster.workers[0].kill)):
-        there = slow_build("dask", compute)
+    there = slow_build("dask", compute, AtFirstBatch(cluster.workers[0].kill))
     assert cluster.workers[0].wait() == -signal.SIGKILL
     assert cluster.workers[1].poll() is None
     assert content([there]) == content([slow_build("local", LOCAL)])
@@ -222,8 +222,8 @@ def test_a_lost_cluster_stops_the_run_and_the_next_one_resumes(
         "workers": (cluster.workers[0], r"has lost all its workers, .* start workers with `dask worker tcp://"),
         "scheduler": (cluster.scheduler, r"lost the connection to the Dask scheduler at tcp://.* run again to resume"),
     }[lost]
-    with listening(AtFirstBatch(process.kill)), pytest.raises(ComputeError, match=message):
-        slow_build("dask", on(cluster.address))
+    with pytest.raises(ComputeError, match=message):
+        slow_build("dask", on(cluster.address), AtFirstBatch(process.kill))
     with caplog.at_level("INFO"):
         resumed = slow_build("dask", LOCAL)
     assert "resuming: 1 batches are finished" in caplog.text

@@ -17,19 +17,22 @@ from tests.storage.sample_releases import content
 
 # The function that `vecmill --show-completion bash` prints, called as Bash calls it.
 ASK_BASH = """
-eval "$({program} --show-completion bash)"
+eval "$(vecmill --show-completion bash)"
 COMP_WORDS=({words}); COMP_CWORD={last}
-_vecmill_completion {program}
+_vecmill_completion vecmill
 printf '%s\\n' "${{COMPREPLY[@]}}"
 """
 
 
 def in_bash(tmp_path: Path, *words: str) -> list[str]:
     """What Bash offers for the last word, after it has split the line at `=`."""
-    program = Path(sys.executable).with_name("vecmill")
     quoted = " ".join(f"'{word}'" for word in ("vecmill", *words))
-    script = ASK_BASH.format(program=program, words=quoted, last=len(words))
-    environment = os.environ | {"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1", "SHELL": "/bin/bash"}
+    script = ASK_BASH.format(words=quoted, last=len(words))
+    environment = os.environ | {
+        "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1",
+        "SHELL": "/bin/bash",
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
     ended = subprocess.run(
         ["bash", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True, timeout=60
     )
