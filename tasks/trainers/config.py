@@ -94,6 +94,11 @@ class SharedWindowConfig(WindowConfig):
     processes: int = Field(
         1, ge=1, le=1024, description="processes that train together, each with `workers` threads, here or by torchrun"
     )
+    process_exchange: Literal["rows", "tables"] = Field(
+        "rows",
+        description="with several processes: rows: they exchange changed rows while they train; tables: each trains "
+        "alone, and their tables are aligned and merged after each epoch",
+    )
     process_timeout_seconds: float = Field(
         120.0, ge=1, le=86_400, description="seconds after which a process that does not answer ends the training"
     )

@@ -15,7 +15,8 @@ def test_glove_is_trained_and_its_row_written(news_file: Path, tmp_path: Path) -
     assert row.megabytes > 0
     page = write_page("news", [row])
     assert page.splitlines()[-1].startswith(f"| glove | {row.epochs} | ")
-    assert f" {row.quality['simlex999']:.3f} |" in page
+    assert f" {row.quality['simlex999']:.3f} | " in page
+    assert page.splitlines()[-1].endswith(f" | {row.commit} |")
 
 
 @pytest.mark.parametrize("family", ["elmo"])

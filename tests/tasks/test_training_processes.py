@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import psutil  # type: ignore[import-untyped]
 import pytest
+import torch
 
 from storage.corpus.encoded import EncodedCorpus
 from storage.corpus.vocabularies import read_vocabulary
@@ -58,6 +59,8 @@ def test_two_processes_train_what_two_ranks_in_threads_train(prepared: Prepared,
     counts = Vocabulary(words.counts, words.keep_probability, words.noise_probability)
 
     def work(group: ThreadGroup) -> np.ndarray:
+        # As torchrun does for each process: the rounding of products depends on the number of threads.
+        torch.set_num_threads(1)
         config = SMALL.model_copy(update={"learning_rate": 0.05})
         return list(ShareTraining(EncodedCorpus(encoded.path), counts, config, group).steps())[-1].state.center_vectors
 

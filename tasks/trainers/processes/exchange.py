@@ -5,6 +5,7 @@ up over the ranks what each has changed since then, and adds the combined change
 Source of the scheme: Ji et al. 2016 (arXiv 1611.06172), which averages; `damping` explains how changes combine here.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from tasks.trainers.config import SharedWindowConfig
 from tasks.trainers.interface import Vocabulary
 from tasks.trainers.processes.damping import Pull, agreed, damped, pull_of
+from tasks.trainers.processes.shares import Piece
 
 # All ranks together use a row about so often before it is exchanged, if it is not used more often in one slice.
 USES_BETWEEN_EXCHANGES = 400.0
@@ -90,6 +92,15 @@ def plan_exchanges(
     return Schedule(tuple(rows), (meetings[0].astype(np.float32), meetings[1].astype(np.float32)))
 
 
+def share_tables(tables: tuple[torch.Tensor, torch.Tensor], group: Group) -> None:
+    """Replace the tables of all ranks by those of rank 0."""
+    for table in tables:
+        for first in range(0, len(table), BLOCK_ROWS):
+            block = table[first : first + BLOCK_ROWS].contiguous()
+            group.share(block)
+            table[first : first + BLOCK_ROWS] = block
+
+
 class Exchange:
     """The tables of one rank, and what all ranks have in common.
 
@@ -99,11 +110,7 @@ class Exchange:
 
     def __init__(self, tables: tuple[torch.Tensor, torch.Tensor], group: Group, schedule: Schedule) -> None:
         self._tables, self._group, self._schedule = tables, group, schedule
-        for table in tables:
-            for first in range(0, len(table), BLOCK_ROWS):
-                block = table[first : first + BLOCK_ROWS].contiguous()
-                group.share(block)
-                table[first : first + BLOCK_ROWS] = block
+        share_tables(tables, group)
         self._common = tuple(table.clone(memory_format=torch.contiguous_format) for table in tables)
         device = tables[0].device
         self._meetings = tuple(torch.from_numpy(meetings).to(device) for meetings in schedule.meetings)
@@ -111,6 +118,9 @@ class Exchange:
         self._slices = 0
         self._pulls: tuple[Pull, ...] = ()
         self.values = 0
+
+    def saw(self, pieces: Sequence[Piece]) -> None:
+        """Nothing to do: how often ranks use a row is planned from its frequency."""
 
     def after_slice(self, slices: int, learning_rate: float) -> None:
         """Exchange the rows whose turn it is after this many slices of the epoch, from 1."""

@@ -15,6 +15,7 @@ from tasks.trainers.config import SharedWindowConfig
 from tasks.trainers.cpu.trainer import ChunkResult, chunk_trainer
 from tasks.trainers.interface import TrainingState, TrainingStep, Vocabulary
 from tasks.trainers.processes.exchange import Exchange, Group, plan_exchanges
+from tasks.trainers.processes.merging import TableMerging
 from tasks.trainers.processes.shares import Piece, SteppedSource, read_rounds, slices_of_chunk
 
 
@@ -86,9 +87,13 @@ class ShareTraining:
         self._threads = 1 if config.backend == "triton" else config.workers or 1
         self._slices = 1 if config.backend == "triton" else slices_of_chunk(source, self._threads)
         self._trainer = _rank_trainer(source, vocabulary, config, self._state)
-        slice_tokens = source.token_count / source.chunk_count / self._slices
-        schedule = plan_exchanges(vocabulary, config, slice_tokens, group.size)
-        self._exchange = Exchange(self._trainer.tables, group, schedule)
+        self._exchange: Exchange | TableMerging
+        if config.process_exchange == "tables":
+            self._exchange = TableMerging(self._trainer.tables, group, vocabulary, config)
+        else:
+            slice_tokens = source.token_count / source.chunk_count / self._slices
+            schedule = plan_exchanges(vocabulary, config, slice_tokens, group.size)
+            self._exchange = Exchange(self._trainer.tables, group, schedule)
         self.exchange_seconds = 0.0
 
     @property
@@ -123,6 +128,7 @@ class ShareTraining:
                 loss, count = self._trainer.train(pieces, state.epoch)
                 loss_sum, pairs, slices = loss_sum + loss, pairs + count, slices + 1
                 with self._timed():
+                    self._exchange.saw(pieces)
                     self._exchange.after_slice(slices, self._learning_rate())
             wish = self._count(turn.chunks, loss_sum, pairs)
             now = time.perf_counter()

@@ -137,7 +137,15 @@ def results(steps: list[TrainingStep]) -> list[EpochResult]:
     return [step.epoch_result for step in steps if step.epoch_result]
 
 
-@pytest.mark.parametrize("config", [CONFIG, CbowConfig(**CONFIG.model_dump(exclude={"model", "centers_in_flight"}))])
+@pytest.mark.parametrize(
+    "config",
+    [
+        CONFIG,
+        CbowConfig(**CONFIG.model_dump(exclude={"model", "centers_in_flight"})),
+        CONFIG.model_copy(update={"process_exchange": "tables", "epochs": 12}),
+    ],
+    ids=["skip_gram", "cbow", "merged tables"],
+)
 def test_three_ranks_learn_the_topics_and_end_with_the_same_tables(config: SharedWindowConfig) -> None:
     found = train_ranks(3, config)
     vectors = found[0][1].center_vectors
