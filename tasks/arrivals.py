@@ -3,8 +3,6 @@
 import logging
 from typing import Literal, Self
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 from pydantic import BaseModel, ConfigDict
 
 from storage.layout import Workspace
@@ -13,6 +11,7 @@ from storage.releases.seen_files import seen_files
 from storage.stages import Manifest
 from tasks.corpus import CorpusFacts, corpus_stage
 from tasks.corpus_config import CorpusConfig
+from tasks.pipeline_task import pipeline_task
 
 logger = logging.getLogger(__name__)
 
@@ -103,7 +102,7 @@ def find_arrivals(config: CorpusConfig, table: str, release: Release | None, wor
     )
 
 
-@task(name="look for new text", cache_policy=NO_CACHE)
+@pipeline_task("look for new text")
 def look_for_new_text(config: CorpusConfig, table: str, release: Release | None, workspace: Workspace) -> Arrivals:
     """Log and return which files are new, changed or gone since the current release of the table."""
     arrivals = find_arrivals(config, table, release, workspace)

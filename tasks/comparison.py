@@ -6,8 +6,6 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 
 from storage.corpus.vocabularies import read_vocabulary
 from storage.errors import ReferenceVectorsError
@@ -26,6 +24,7 @@ from tasks.evaluation import AnyModel
 from tasks.metrics.alignment import fit_rotation, mean_cosine
 from tasks.metrics.lookup import shared_rows
 from tasks.metrics.neighbors import compare_neighbors
+from tasks.pipeline_task import pipeline_task
 from tasks.publication_config import PublicationConfig
 from tasks.release_reader import corpus_reader
 from tasks.score_changes import ScoredTable, score_change_rows
@@ -84,7 +83,7 @@ def comparison_stage(
     return Stage("comparisons", STAGE_VERSION, config, inputs, ComparisonFacts)
 
 
-@task(name="compare with current release", cache_policy=NO_CACHE)
+@pipeline_task("compare with current release")
 def compare_with_current(
     model: Manifest[ModelFacts],
     vocabulary: Manifest[VocabularyFacts],

@@ -8,8 +8,6 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 
 from storage.corpus.cooccurrences import (
     BYTES_PER_PAIR,
@@ -24,6 +22,7 @@ from storage.layout import Workspace
 from storage.stages import Manifest, Stage, StageFacts, complete_stage
 from tasks.compute_config import ComputeConfig
 from tasks.engine import LOCAL, Engine, opened_engine
+from tasks.pipeline_task import pipeline_task
 from tasks.progress import counted
 from tasks.text.cooccurrences import expected_pairs
 from tasks.trainers.backends import resolve_backend, resolve_workers
@@ -65,7 +64,7 @@ def cooccurrence_stage(
     return Stage("cooccurrences", STAGE_VERSION, settings, inputs, CooccurrenceFacts)
 
 
-@task(name="count cooccurrences", cache_policy=NO_CACHE)
+@pipeline_task("count cooccurrences")
 def count_cooccurrences(
     encoded: Manifest[EncodedFacts],
     vocabulary: Manifest[VocabularyFacts],

@@ -7,8 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 from pydantic import Field
 
 from storage.corpus.addresses import check_address
@@ -35,6 +33,7 @@ from storage.layout import Workspace
 from storage.named_paths import named_path
 from storage.stages import Manifest, Stage, StageFacts, complete_stage
 from tasks.corpus_config import CorpusConfig
+from tasks.pipeline_task import pipeline_task
 from tasks.progress import counted
 from tasks.tokenizing import text_size
 
@@ -111,7 +110,7 @@ def corpus_stage(config: CorpusConfig, workspace: Workspace) -> Stage[CorpusFact
     return _stage(config, _find_source(config, workspace))
 
 
-@task(name="fetch corpus", cache_policy=NO_CACHE)
+@pipeline_task("fetch corpus")
 def fetch_corpus(config: CorpusConfig, workspace: Workspace) -> Manifest[CorpusFacts]:
     """Copy the documents of the source into the workspace. Raises CorpusError if they cannot be read as text."""
     source = _find_source(config, workspace)

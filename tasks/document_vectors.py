@@ -8,8 +8,6 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 
 from storage.corpus.documents import read_values
 from storage.corpus.segments import read_index
@@ -27,6 +25,7 @@ from tasks.document_methods import Batches, Doc2VecMethod, encoded_batches
 from tasks.documents_config import DocumentsConfig
 from tasks.encoded_words import located_encoder
 from tasks.metrics.alignment import rotate
+from tasks.pipeline_task import pipeline_task
 from tasks.progress import counted
 from tasks.text.document_means import TokenRows, document_means
 from tasks.text.vocabulary import token_ids
@@ -102,7 +101,7 @@ def document_method(stage: Manifest[DocumentFacts]) -> str:
     return "sif" if method == "mean" else method
 
 
-@task(name="compute document vectors", cache_policy=NO_CACHE)
+@pipeline_task("compute document vectors")
 def compute_document_vectors(
     corpus: Manifest[CorpusFacts],
     tokens: Manifest[TokensFacts],

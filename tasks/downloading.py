@@ -2,17 +2,15 @@
 
 from pathlib import Path
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
-
 from storage.corpus.downloads import fetch
 from storage.corpus.object_stores import fetch_objects, is_object_address
 from storage.layout import Workspace
 from tasks.corpus_config import CorpusConfig
+from tasks.pipeline_task import pipeline_task
 from tasks.progress import progress_listener
 
 
-@task(name="download corpus", cache_policy=NO_CACHE)
+@pipeline_task("download corpus")
 def download_corpus(config: CorpusConfig, workspace: Workspace) -> Path | None:
     """The downloaded file of a corpus with an address; None for a local corpus, which needs no download.
 

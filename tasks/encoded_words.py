@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 
 from storage.corpus.vocabularies import read_vocabulary
 from storage.errors import EncoderError
@@ -16,6 +14,7 @@ from storage.layout import Workspace
 from storage.models.encoded_words import EncodingWriter
 from storage.stages import Manifest, Stage, StageFacts, complete_stage
 from storage.vectors.encoders import Encoder, find_encoder
+from tasks.pipeline_task import pipeline_task
 from tasks.progress import progress_listener
 from tasks.trainers.backends import resolve_workers
 from tasks.trainers.config import DistilledConfig, TrainedConfig, TrainingConfig
@@ -69,7 +68,7 @@ def encoding_stage(vocabulary: AnyVocabulary, config: TrainingConfig) -> Stage[E
     return _stage(vocabulary, encoder) if encoder else None
 
 
-@task(name="encode words", cache_policy=NO_CACHE)
+@pipeline_task("encode words")
 def encode_words(
     vocabulary: Manifest[VocabularyFacts], config: TrainingConfig, workspace: Workspace
 ) -> Manifest[EncodingFacts]:

@@ -4,8 +4,7 @@ import logging
 from pathlib import Path
 from typing import Any, ClassVar
 
-from prefect import Task, task
-from prefect.cache_policies import NO_CACHE
+from prefect import Task
 from prefect.client.schemas.objects import State, TaskRun
 
 from storage.corpus.held_out import read_held_out
@@ -17,6 +16,7 @@ from storage.models.evaluations import write_evaluation
 from storage.models.matrices import Matrix, read_vectors
 from storage.stages import Manifest, Stage, StageFacts, complete_stage
 from storage.vectors.reference import read_reference, reference_digest
+from tasks.pipeline_task import pipeline_task
 from tasks.references import check_present, downloaded_references
 from tasks.references import read_references as read_references
 from tasks.release_reader import corpus_reader
@@ -79,9 +79,8 @@ def _may_succeed_later(task: Task[..., object], run: TaskRun, state: State[objec
     return isinstance(state.result(raise_on_failure=False), DownloadError)
 
 
-@task(
-    name="fetch reference vectors",
-    cache_policy=NO_CACHE,
+@pipeline_task(
+    "fetch reference vectors",
     retries=3,
     retry_delay_seconds=[5, 20, 80],
     retry_jitter_factor=0.5,
@@ -102,7 +101,7 @@ def check_reference(config: EvaluationConfig) -> None:
     check_present(config)
 
 
-@task(name="evaluate vectors", cache_policy=NO_CACHE)
+@pipeline_task("evaluate vectors")
 def evaluate_vectors(
     model: Manifest[ModelFacts],
     vocabulary: Manifest[VocabularyFacts],

@@ -7,8 +7,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 
 from storage.corpus.vocabularies import read_vocabulary
 from storage.errors import TrainingError
@@ -19,6 +17,7 @@ from storage.models.matrices import FUSED, read_matrices, read_optimizer, read_v
 from storage.stages import Manifest, Stage, complete_stage
 from tasks.encoded_words import EncodingFacts
 from tasks.metrics.neighbors import compare_neighbors
+from tasks.pipeline_task import pipeline_task
 from tasks.scoring import (
     ENCODER_OVERLAP,
     ENCODER_RANK_OVERLAP,
@@ -75,7 +74,7 @@ def fusion_stage(
     return Stage("models", STAGE_VERSION, settings, inputs, FusionFacts)
 
 
-@task(name="distil vectors", cache_policy=NO_CACHE)
+@pipeline_task("distil vectors")
 def distil_vectors(
     vocabulary: Manifest[VocabularyFacts],
     encodings: Manifest[EncodingFacts],
@@ -107,7 +106,7 @@ def distil_vectors(
     return complete_stage(workspace, distilled_stage(vocabulary, encodings, config), build)
 
 
-@task(name="fuse vectors", cache_policy=NO_CACHE)
+@pipeline_task("fuse vectors")
 def fuse_vectors(
     training: Manifest[ModelFacts],
     vocabulary: Manifest[VocabularyFacts],

@@ -2,17 +2,15 @@
 
 import logging
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
-
 from storage.layout import Workspace
 from storage.releases.mirror import mirror_table
+from tasks.pipeline_task import pipeline_task
 from tasks.publication_config import PublicationConfig
 
 logger = logging.getLogger(__name__)
 
 
-@task(name="mirror releases", cache_policy=NO_CACHE)
+@pipeline_task("mirror releases")
 def mirror_releases(config: PublicationConfig, workspace: Workspace) -> None:
     """Upload the releases that the mirror lacks, if there is a mirror.
 

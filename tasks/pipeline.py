@@ -5,10 +5,7 @@ Stages run as Prefect tasks inside a flow run and as plain functions outside one
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, ParamSpec, TypeVar
-
-from prefect import Task
-from prefect.context import FlowRunContext
+from typing import Any
 
 from storage.layout import Workspace
 from storage.releases.records import Release
@@ -24,15 +21,11 @@ from tasks.engine import LOCAL
 from tasks.evaluation import EvaluationFacts, evaluate_vectors
 from tasks.fusion import distil_vectors, fuse_vectors
 from tasks.parameters import BuildParameters, ModelParameters
-from tasks.progress import working_on
 from tasks.tokens import TokensFacts, tokenize_corpus
 from tasks.trainers.compiling import start_compiling
 from tasks.trainers.config import CooccurrenceConfig, DistilledConfig
 from tasks.training import ModelFacts, start_spec, train_vectors
 from tasks.vocabulary import EncodedFacts, VocabularyFacts, build_vocabulary, encode_corpus
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -96,29 +89,29 @@ def build_model(
     Raises NothingToTrainError if these files contain no word of the vocabulary, and what the stages raise.
     """
     start_compiling(parameters.training)
-    corpus = _run(fetch_corpus, parameters.corpus, workspace)
-    tokens = _run(tokenize_corpus, corpus, parameters.tokenizer, workspace, compute)
-    vocabulary = _run(build_vocabulary, tokens, parameters.vocabulary, workspace)
+    corpus = fetch_corpus(parameters.corpus, workspace)
+    tokens = tokenize_corpus(corpus, parameters.tokenizer, workspace, compute)
+    vocabulary = build_vocabulary(tokens, parameters.vocabulary, workspace)
     held_out = parameters.held_out_sequences(corpus.config["format"])
-    encoded = _run(encode_corpus, tokens, vocabulary, workspace, only, held_out, compute)
+    encoded = encode_corpus(tokens, vocabulary, workspace, only, held_out, compute)
     if not encoded.facts.tokens:
         raise NothingToTrainError(corpus, len(only or ()))
     start = find_start(start_spec(parameters.corpus, parameters.training), current, workspace)
     cooccurrences = None
     if isinstance(parameters.training, CooccurrenceConfig):
-        cooccurrences = _run(count_cooccurrences, encoded, vocabulary, parameters.training, workspace, compute)
+        cooccurrences = count_cooccurrences(encoded, vocabulary, parameters.training, workspace, compute)
     encodings = None
     if encoder_setting(parameters.training):
-        encodings = _run(encode_words, vocabulary, parameters.training, workspace)
+        encodings = encode_words(vocabulary, parameters.training, workspace)
     unfused = None
     if isinstance(parameters.training, DistilledConfig):
         assert encodings is not None
-        training = _run(distil_vectors, vocabulary, encodings, parameters.training, workspace)
+        training = distil_vectors(vocabulary, encodings, parameters.training, workspace)
     else:
-        training = _run(train_vectors, encoded, vocabulary, parameters.training, workspace, start, cooccurrences)
+        training = train_vectors(encoded, vocabulary, parameters.training, workspace, start, cooccurrences)
         if encodings:
             unfused = training
-            training = _run(fuse_vectors, training, vocabulary, encodings, parameters.training, workspace)
+            training = fuse_vectors(training, vocabulary, encodings, parameters.training, workspace)
     return ModelLineage(corpus, tokens, vocabulary, encoded, cooccurrences, encodings, unfused, training)
 
 
@@ -129,8 +122,8 @@ def evaluate_model(
     evaluation, publication = parameters.evaluation, parameters.publication
     matrix = publication.published_matrix
     held_out = model.encoded if parameters.held_out_sequences(model.corpus.config["format"]) else None
-    scores = _run(evaluate_vectors, model.training, model.vocabulary, evaluation, workspace, matrix, held_out)
-    changes = _run(compare_with_current, model.training, model.vocabulary, evaluation, publication, current, workspace)
+    scores = evaluate_vectors(model.training, model.vocabulary, evaluation, workspace, matrix, held_out)
+    changes = compare_with_current(model.training, model.vocabulary, evaluation, publication, current, workspace)
     return Lineage(**vars(model), evaluation=scores, comparison=changes)
 
 
@@ -140,13 +133,8 @@ def add_documents(lineage: Lineage, parameters: BuildParameters, workspace: Work
     if not config.enabled:
         return lineage
     turned = lineage.comparison if publication.align != "none" else None
-    documents = _run(
-        compute_document_vectors, lineage.corpus, lineage.tokens, lineage.vocabulary, lineage.training, config,
+    documents = compute_document_vectors(
+        lineage.corpus, lineage.tokens, lineage.vocabulary, lineage.training, config,
         parameters.training, workspace, publication.published_matrix, turned,
     )  # fmt: skip
     return replace(lineage, documents=documents)
-
-
-def _run(stage: Task[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    with working_on(stage.name):
-        return stage(*args, **kwargs) if FlowRunContext.get() else stage.fn(*args, **kwargs)

@@ -9,8 +9,6 @@ from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 from pydantic import BaseModel, ConfigDict
 
 from storage.corpus.trained_tokenizer import read_tokenizer
@@ -38,6 +36,7 @@ from tasks.metrics.alignment import BLOCK_ROWS, rotate
 from tasks.metrics.gates import CHANGE, Measured, Scores, Verdict, judge, verdict_rows
 from tasks.parameters import BuildParameters
 from tasks.pipeline import Lineage
+from tasks.pipeline_task import pipeline_task
 from tasks.publication_config import PublicationConfig
 from tasks.trainers.interface import NGRAM_VECTORS
 from tasks.training import as_trained
@@ -80,7 +79,7 @@ def measures(rows: Sequence[EvaluationRow]) -> dict[str, Measured]:
     }
 
 
-@task(name="judge release", cache_policy=NO_CACHE)
+@pipeline_task("judge release")
 def judge_release(
     lineage: Lineage, config: PublicationConfig, release: Release | None, workspace: Workspace
 ) -> list[Verdict]:
@@ -118,7 +117,7 @@ def _digests(stages: Iterable[Manifest[Any]]) -> dict[str, str]:
     return {name: digest for stage in stages for name, digest in stage.facts.digests.items()}
 
 
-@task(name="publish release", cache_policy=NO_CACHE)
+@pipeline_task("publish release")
 def publish_vectors(
     lineage: Lineage,
     verdicts: Sequence[Verdict],

@@ -5,12 +5,10 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
-
 from storage.layout import Workspace
 from storage.releases.records import Release
 from storage.releases.reports import has_report, report_file
+from tasks.pipeline_task import pipeline_task
 from tasks.progress import working_on
 from tasks.release_report import ReportConfig, make_report
 
@@ -25,7 +23,7 @@ class WrittenReport(NamedTuple):
     seconds: float
 
 
-@task(name="write report", cache_policy=NO_CACHE)
+@pipeline_task("write report")
 def report_release(release: Release, config: ReportConfig, workspace: Workspace) -> WrittenReport | None:
     """Write the report of a release or candidate, unless it exists already; None if it is disabled or failed.
 

@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import ClassVar
 
 import pyarrow as pa
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 from pydantic import Field
 
 from storage.corpus.documents import read_documents
@@ -23,6 +21,7 @@ from tasks.compute_config import ComputeConfig
 from tasks.corpus import CorpusFacts
 from tasks.documents import Dropped, choose_documents
 from tasks.engine import LOCAL, Engine, opened_engine
+from tasks.pipeline_task import pipeline_task
 from tasks.progress import counted
 from tasks.text.tokenizers import TokenizerConfig, tokenize
 from tasks.text.vocabulary import WordCounter
@@ -68,7 +67,7 @@ def tokens_stage(corpus: Stage[CorpusFacts] | Manifest[CorpusFacts], config: Tok
     return Stage("tokens", STAGE_VERSION, config.identity, {"corpus": corpus.digest}, TokensFacts)
 
 
-@task(name="tokenize corpus", cache_policy=NO_CACHE)
+@pipeline_task("tokenize corpus")
 def tokenize_corpus(
     corpus: Manifest[CorpusFacts], config: TokenizerConfig, workspace: Workspace, compute: ComputeConfig = LOCAL
 ) -> Manifest[TokensFacts]:

@@ -9,8 +9,6 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 
 from storage.corpus.cooccurrences import CooccurrenceCorpus
 from storage.corpus.encoded import EncodedCorpus
@@ -24,6 +22,7 @@ from tasks.artifacts import training_progress
 from tasks.checkpoints import Recipe, adopt_checkpoint, processes_of_checkpoint, recipe_of, restore_state, save_state
 from tasks.cooccurrences import CooccurrenceFacts
 from tasks.corpus_config import CorpusConfig
+from tasks.pipeline_task import pipeline_task
 from tasks.trainers.backends import explain_backend, resolve_config, train
 from tasks.trainers.bookkeeping import averages_inputs, first_state
 from tasks.trainers.compiling import finish_compiling
@@ -149,7 +148,7 @@ def as_trained(config: TrainingConfig, model: Manifest[ModelFacts]) -> TrainingC
     return training_config(config.model_dump() | dict(model.config))
 
 
-@task(name="train vectors", cache_policy=NO_CACHE)
+@pipeline_task("train vectors")
 def train_vectors(
     encoded: Manifest[EncodedFacts],
     vocabulary: Manifest[VocabularyFacts],

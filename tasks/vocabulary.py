@@ -7,8 +7,6 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 
 from storage.corpus.encoded import EncodedRows, write_encoded
 from storage.corpus.held_out import write_held_out
@@ -21,6 +19,7 @@ from storage.layout import Workspace
 from storage.stages import Manifest, Stage, StageFacts, complete_stage
 from tasks.compute_config import ComputeConfig
 from tasks.engine import LOCAL, Engine, opened_engine
+from tasks.pipeline_task import pipeline_task
 from tasks.progress import counted
 from tasks.text.held_out import item_hashes, last_items
 from tasks.text.vocabulary import (
@@ -96,7 +95,7 @@ def encoded_stage(
     return Stage("encoded", ENCODED_STAGE_VERSION, config, inputs, EncodedFacts)
 
 
-@task(name="build vocabulary", cache_policy=NO_CACHE)
+@pipeline_task("build vocabulary")
 def build_vocabulary(
     tokens: Manifest[TokensFacts], config: VocabularyConfig, workspace: Workspace
 ) -> Manifest[VocabularyFacts]:
@@ -135,7 +134,7 @@ def build_vocabulary(
     return manifest
 
 
-@task(name="encode corpus", cache_policy=NO_CACHE)
+@pipeline_task("encode corpus")
 def encode_corpus(
     tokens: Manifest[TokensFacts],
     vocabulary: Manifest[VocabularyFacts],

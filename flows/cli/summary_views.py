@@ -26,7 +26,7 @@ def print_summary(console: Console, result: BuildResult, neighbors: Sequence[tup
     for note in dict.fromkeys(verdict["note"] for verdict in result.verdicts if verdict["note"] and verdict["passed"]):
         console.print(escape(note), style="dim")
     console.print(escape(printable(result.message)), style="bold red" if result.refused else "bold green")
-    if result.refused:
+    if not neighbors:
         return
     words = Table(box=None, show_header=False, pad_edge=False)
     for word, nearest in neighbors:
@@ -34,9 +34,8 @@ def print_summary(console: Console, result: BuildResult, neighbors: Sequence[tup
             escape(printable(word)), escape("  ".join(printable(neighbor.word) for neighbor in nearest)), style="cyan"
         )
     console.print(words)
-    word = neighbors[0][0] if neighbors else "word"
     console.print("\nTry it from Python:", style="bold")
-    console.print(sql_to_try(result.release_path, word), markup=False, highlight=False)
+    console.print(sql_to_try(result.release_path, neighbors[0][0]), markup=False, highlight=False)
 
 
 def sql_to_try(release_path: str, word: str) -> str:

@@ -1,16 +1,17 @@
-"""Dry run: chain the digests of all stages to see what a build would run or reuse."""
+"""Chain the digests of all stages to see what a build would run or reuse: for dry runs, and for builds of nothing."""
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from flows.deployments import BuildParameters
 from storage.layout import Workspace
 from storage.releases.publishing import current_release
+from storage.releases.reports import has_report
 from storage.releases.start_vectors import find_start
 from storage.stages import Stage, find_stage
 from tasks.arrivals import Arrivals, find_arrivals
-from tasks.comparison import comparison_stage
+from tasks.comparison import comparison_stage, is_same_model
 from tasks.cooccurrences import cooccurrence_stage
 from tasks.corpus import corpus_stage
 from tasks.document_vectors import documents_stage
@@ -29,8 +30,24 @@ class PlannedStage(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     name: str
+    digest: str = Field(exclude=True)
     reused: bool
     path: str
+
+
+def is_up_to_date(parameters: BuildParameters, workspace: Workspace) -> bool:
+    """Whether a build would reuse everything: every stage, the release that holds the model, and its report."""
+    publication = parameters.publication
+    release = current_release(workspace, publication.table)
+    if release is None or parameters.corpus.download:
+        return False
+    arrivals, stages = plan_stages(parameters, workspace)
+    return (
+        not arrivals.nothing_to_do
+        and all(stage.reused for stage in stages)
+        and any(is_same_model(release, stage.digest, publication.published_matrix) for stage in stages)
+        and (has_report(release) or not parameters.report.enabled)
+    )
 
 
 def plan_stages(parameters: BuildParameters, workspace: Workspace) -> tuple[Arrivals, list[PlannedStage]]:
@@ -78,6 +95,7 @@ def plan_stages(parameters: BuildParameters, workspace: Workspace) -> tuple[Arri
     return arrivals, [
         PlannedStage(
             name=stage.facts.label,
+            digest=stage.digest,
             reused=find_stage(workspace, stage) is not None,
             path=str(workspace.stage_folder(stage.kind, stage.digest)),
         )

@@ -13,6 +13,8 @@ def prepare_prefect() -> None:
         "PREFECT_LOGGING_EXTRA_LOGGERS": "flows,tasks,storage",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
+        # Our lines also come from outside runs, and go to the terminal.
+        "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
         # With the default of 20, three simultaneous cold starts fail.
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
     }

@@ -93,6 +93,13 @@ class TemporaryServer:
             self.process.wait()
 
 
+def is_server_configured() -> bool:
+    """Whether `PREFECT_API_URL` is set, so that no temporary server is used."""
+    from prefect.settings import PREFECT_API_URL
+
+    return PREFECT_API_URL.value() is not None
+
+
 @cache
 def temporary_server() -> TemporaryServer:
     """The one temporary server of this process, started by the first call."""

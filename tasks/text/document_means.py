@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
 
 
 class TokenRows(NamedTuple):
@@ -38,6 +37,9 @@ def document_means(
 
     Memory is that of one batch: a document that continues in the next batch is carried over as a sum.
     """
+    # Deferred: SciPy takes a tenth of a second to import.
+    from scipy.sparse import csr_matrix
+
     wide = vectors.astype(np.float64)
     ids = np.zeros(0, np.int64)
     sums, totals, known = np.zeros((0, vectors.shape[1])), np.zeros(0), np.zeros(0, np.int64)

@@ -3,9 +3,11 @@
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -87,6 +89,7 @@ def test_a_build_ends_with_one_json_object_and_the_table_can_be_queried(news_fil
     releases = json.loads(vecmill("releases", "news", "--json", "--workspace", workspace, cwd=tmp_path).stdout)
     assert [release["version"] for release in releases] == [1]
 
+    before = recorded_runs()
     refused = vecmill(
         "build", "adhoc", "--json", "--workspace", workspace,
         *options(news_file, "training.seed=2", "publication.gates.wordsim353.minimum=0.99"), cwd=tmp_path,
@@ -98,7 +101,17 @@ def test_a_build_ends_with_one_json_object_and_the_table_can_be_queried(news_fil
     people = vecmill("build", "adhoc", *options(news_file), "--workspace", workspace, cwd=tmp_path)
     assert people.returncode == 0, people.stderr
     assert "version 1 already holds this model" in people.stdout
-    assert "from nearest(" in people.stdout
+    assert people.stderr.count("reused") == 6, people.stderr
+    # Nothing was new, so Prefect was not needed.
+    assert recorded_runs() == before + 1
+
+
+def recorded_runs() -> int:
+    """Flow runs in the database of Prefect's temporary servers."""
+    home = Path(os.environ.get("PREFECT_HOME", Path.home() / ".prefect"))
+    with closing(sqlite3.connect(home / "prefect.db")) as database:
+        ((runs,),) = database.execute("SELECT count(*) FROM flow_run").fetchall()
+    return int(runs)
 
 
 def start_training(corpus: Path, cwd: Path, *settings: str) -> subprocess.Popen[str]:

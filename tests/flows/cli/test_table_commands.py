@@ -297,9 +297,11 @@ def test_errors_are_named_and_set_the_exit_code(
             "build mo",
             {
                 "movie-reviews",
+                "movie-reviews-cbow",
                 "movie-reviews-distilled",
                 "movie-reviews-documents",
                 "movie-reviews-fasttext",
+                "movie-reviews-fused",
                 "movie-reviews-glove",
             },
         ),

@@ -128,7 +128,7 @@ def test_a_worker_runs_a_deployment_and_publishes(
     assert set(artifacts) == {"news-metrics", "news-summary", "training-progress"}
     metrics = {row["metric"]: row for row in json.loads(artifacts["news-metrics"]["data"])}
     assert set(metrics) >= {"wordsim353", "simlex999", "google_analogies", "neighbor_overlap"}
-    assert 0 < metrics["wordsim353"]["coverage"] < 1
+    assert 0 < float(metrics["wordsim353"]["coverage"]) < 1
     assert artifacts["training-progress"]["data"] == 100.0
     logs = api("logs/filter", {"logs": {"flow_run_id": {"any_": [finished["id"]]}}})
     assert any("mean loss" in line["message"] for line in logs)
