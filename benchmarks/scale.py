@@ -166,6 +166,23 @@ def predict(
     )
 
 
+def predict_merging(cluster: Cluster, rates: Rates, plan: "Plan") -> Prediction:
+    """The same for `training.process_exchange=tables`: whole tables once an epoch, spread over its slices."""
+    hosts, cores = cluster.hosts, cluster.cores
+    slices = plan.tokens / (hosts * cores * SLICE_TOKENS)
+    # A last column holds the weight of each row.
+    size = TABLES * plan.words * (plan.dimension + 1) * FLOAT_BYTES if hosts > 1 else 0
+    messages = -(-plan.words // BLOCK_ROWS)
+    return Prediction(
+        training=SLICE_TOKENS / rates.words_per_second,
+        network=ring_seconds(size, hosts, cluster.link, messages) / slices,
+        combining=0.0 if hosts == 1 else TABLES * plan.words / (rates.rows_per_second * cores) / slices,
+        hosts=hosts,
+        cores=cores,
+        bytes_per_word=2 * (hosts - 1) / hosts * size / (slices * SLICE_TOKENS * cores),
+    )
+
+
 def measure_scale(
     hosts: Annotated[str, typer.Option(help="numbers of hosts: 1..64 (powers of two) or a list: 1,2,4")] = "1..64",
     cores: Annotated[int, typer.Option(min=1, help="threads of each host")] = 16,
@@ -188,9 +205,10 @@ def measure_scale(
         [predicted(plan, Cluster(count, cores, link), measured, vocabulary, config) for link in LINKS]
         for count in counts
     ]
+    merged = [[predict_merging(Cluster(count, cores, link), measured, plan) for link in LINKS] for count in counts]
     runs = [RealRun.model_validate(run) for run in json.loads(real.read_text())] if real else []
     output.mkdir(parents=True, exist_ok=True)
-    page = write_page(plan, measured, table, checked(runs, measured))
+    page = write_page(plan, measured, (table, merged), checked(runs, measured))
     (output / "scale.md").write_text(page, encoding="utf-8")
     typer.echo(page)
 
@@ -309,11 +327,31 @@ def _copy_speed() -> float:
     return source.nbytes / float(best)
 
 
+def _grid(table: Sequence[Sequence[Prediction]], plan: Plan) -> list[str]:
+    """Rows of hosts, columns of links."""
+    lines = [
+        f"| hosts | bytes sent per word | {' | '.join(link.name for link in LINKS)} |",
+        f"|---:|---:|{'---:|' * len(LINKS)}",
+    ]
+    for row in table:
+        cells = [
+            f"{point.words_per_second / 1e6:,.0f} M, "
+            f"{plan.tokens * plan.epochs / point.words_per_second / 3600:,.1f} h, {point.efficiency:.0%}"
+            for point in row
+        ]
+        lines.append(f"| {row[0].hosts} | {row[0].bytes_per_word:,.1f} | {' | '.join(cells)} |")
+    return lines
+
+
 def write_page(
-    plan: Plan, rates: Rates, table: Sequence[Sequence[Prediction]], real: Sequence[tuple[RealRun, Prediction]]
+    plan: Plan,
+    rates: Rates,
+    tables: tuple[Sequence[Sequence[Prediction]], Sequence[Sequence[Prediction]]],
+    real: Sequence[tuple[RealRun, Prediction]],
 ) -> str:
-    """The content of scale.md."""
+    """The content of scale.md. tables: of both exchanges, rows of hosts and columns of links."""
     place = this_place()
+    table, merged = tables
     lines = [
         "# Training over hosts: a model",
         "",
@@ -326,17 +364,23 @@ def write_page(
         "",
         "Each cell has million words/s, hours, and the share of time that is spent on training.",
         "",
-        f"| hosts | bytes sent per word | {' | '.join(link.name for link in LINKS)} |",
-        f"|---:|---:|{'---:|' * len(LINKS)}",
+        "## Exchange of rows",
+        "",
+        *_grid(table, plan),
+        "",
+        "## Merged tables",
+        "",
+        "`training.process_exchange=tables`: hosts meet once an epoch.",
+        "",
+        *_grid(merged, plan),
     ]
-    for row in table:
-        cells = [
-            f"{point.words_per_second / 1e6:,.0f} M, "
-            f"{plan.tokens * plan.epochs / point.words_per_second / 3600:,.1f} h, {point.efficiency:.0%}"
-            for point in row
-        ]
-        lines.append(f"| {row[0].hosts} | {row[0].bytes_per_word:,.1f} | {' | '.join(cells)} |")
-    lines += ["", "## Where the time of a slice goes", "", "Milliseconds of training, network and combining.", ""]
+    lines += [
+        "",
+        "## Where the time of a slice goes",
+        "",
+        "With the exchange of rows: milliseconds of training, network and combining.",
+        "",
+    ]
     lines += [f"| hosts | {' | '.join(link.name for link in LINKS)} |", f"|---:|{'---:|' * len(LINKS)}"]
     for row in table:
         cells = [

@@ -10,6 +10,7 @@ A workspace is one folder. Stages are named by digest, releases by table:
     tables/<table>/                   every kept release: v000001.duckdb, .parquet, .json, .report.html
     tables/<table>/candidates/        releases that the gates refused
     gallery.html                      an index page over all tables, written on request
+    explorers/<table>.html            all words of a table to explore in a browser, written on request
     downloads/<address>/              what was fetched over a network, with record.json
     downloads/unpacked-<digest>/      the files of an archive
     spool/                            standard input and query results, until their documents are stored
@@ -89,6 +90,10 @@ class Workspace:
     def gallery_file(self) -> Path:
         """The index page over all tables."""
         return self.root / "gallery.html"
+
+    def explorer_file(self, table: str) -> Path:
+        """The page with all words of a table."""
+        return self.root / "explorers" / f"{checked_table_name(table)}.html"
 
     def table_file(self, table: str) -> Path:
         """The current release, under the name readers open."""

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -89,12 +90,26 @@ def render_release(release: Release, config: ReportConfig, workspace: Workspace)
     return render_report(_content(release, words, _word_map(release, words, config, workspace), workspace))
 
 
+def render_explorer(release: Release, count: int, config: ReportConfig, workspace: Workspace) -> str:
+    """The same page with the `count` most frequent words, however large it gets. Raises like `render_release`."""
+    words = read_frequent_words(release.path, count)
+    content = _content(release, words, _word_map(release, words, config, workspace), workspace)
+    return render_report(content, max_explorer_bytes=sys.maxsize)
+
+
 def make_report(release: Release, config: ReportConfig, workspace: Workspace) -> Path:
     """Write the page of a release atomically next to it, and return its path. Raises like `render_release`."""
     page = render_release(release, config, workspace)
     path = report_file(release)
     write_report(path, page)
     logger.info("report: %s (%.1f MB)", path, len(page.encode()) / 1e6)
+    return path
+
+
+def make_explorer(release: Release, count: int, config: ReportConfig, workspace: Workspace) -> Path:
+    """Write the page of `render_explorer` into the workspace, replacing that of the table, and return its path."""
+    path = workspace.explorer_file(release.table)
+    write_report(path, render_explorer(release, count, config, workspace))
     return path
 
 
@@ -172,7 +187,7 @@ def _content(release: Release, words: FrequentWords, word_map: WordMap, workspac
 
 def _earlier_vectors(words: FrequentWords, older: Release) -> EarlierVectors | None:
     """The vectors of an older release, rotated onto the newer ones; None if they are not comparable."""
-    before = read_frequent_words(older.path, EXPLORER_WORDS)
+    before = read_frequent_words(older.path, len(words.words))
     row_of = {word: row for row, word in enumerate(before.words)}
     pairs = [(row, row_of[word]) for row, word in enumerate(words.words) if word in row_of]
     if before.vectors.shape[1] != words.vectors.shape[1] or len(pairs) < FEWEST_ALIGNED:

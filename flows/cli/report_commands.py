@@ -1,9 +1,9 @@
-"""`vecmill report`, `vecmill gallery` and `vecmill plot`: HTML pages and plots of releases."""
+"""`vecmill report`, `vecmill explore`, `vecmill gallery` and `vecmill plot`: HTML pages and plots of releases."""
 
 import re
 import webbrowser
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.markup import escape
@@ -16,6 +16,9 @@ from flows.cli.printable import printable
 from storage.errors import SettingsError
 from storage.layout import resolve_workspace
 from storage.named_paths import check_allowed
+
+if TYPE_CHECKING:
+    from storage.releases.records import Release
 
 MOST_PLOTTED = 500
 
@@ -31,7 +34,7 @@ MethodOption = Annotated[Literal["tsne", "pca"], typer.Option("--method", help="
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
-    for command in (report, gallery, plot):
+    for command in (report, explore, gallery, plot):
         app.command(rich_help_panel=PICTURES)(command)
 
 
@@ -67,13 +70,53 @@ def report(
             path = target.expanduser().absolute()
             with new_output(path, force=True) as written:
                 written.write_text(render_release(release, config, resolved_workspace), encoding="utf-8")
-    if as_json:
-        print_json({"table": table, "version": release.row.version, "path": str(path), "size": path.stat().st_size})
-    else:
-        output.print(
-            f"{escape(printable(str(path)))} ({path.stat().st_size / 1e6:.1f} MB)", highlight=False, soft_wrap=True
-        )
+    _show_page(release, path, as_json)
     _open(path, open_browser)
+
+
+def explore(
+    table: TableArgument,
+    version: VersionOption = None,
+    words: Annotated[int, typer.Option(min=1, help="number of most frequent words")] = 400_000,
+    open_browser: Annotated[bool, typer.Option("--open/--no-open", help="open it in a browser")] = True,
+    target: Annotated[
+        Path | None, typer.Option("-o", "--output", help="output file; default: in the workspace, replaced each time")
+    ] = None,
+    map_words: Annotated[
+        int, typer.Option(min=1, max=20_000, help="number of most frequent words that the map lays out")
+    ] = 5000,
+    method: MethodOption = "tsne",
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Explore all words of a release in a browser: the explorer of its report, which has 20,000.
+
+    Example: vecmill explore movie-reviews
+    """
+    from storage.output_files import new_output
+    from storage.releases.history import choose_release
+    from tasks.release_report import ReportConfig, make_explorer, render_explorer
+
+    resolved_workspace = resolve_workspace(workspace)
+    release = choose_release(resolved_workspace, table, version)
+    config = ReportConfig(map_words=map_words, map_method=method)
+    with shown_progress():
+        if target is None:
+            path = make_explorer(release, words, config, resolved_workspace)
+        else:
+            path = target.expanduser().absolute()
+            with new_output(path, force=True) as written:
+                written.write_text(render_explorer(release, words, config, resolved_workspace), encoding="utf-8")
+    _show_page(release, path, as_json)
+    _open(path, open_browser)
+
+
+def _show_page(release: "Release", path: Path, as_json: bool) -> None:
+    size = path.stat().st_size
+    if as_json:
+        print_json({"table": release.table, "version": release.row.version, "path": str(path), "size": size})
+    else:
+        output.print(f"{escape(printable(str(path)))} ({size / 1e6:.1f} MB)", highlight=False, soft_wrap=True)
 
 
 def gallery(

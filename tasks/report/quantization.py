@@ -14,6 +14,8 @@ NEIGHBORS = 10
 # that 8 bits keep less than this get 16 bits.
 LEAST_AGREEMENT = 0.97
 SAMPLE_WORDS = 300
+# In memory at once; with their order they take 12 bytes each.
+MOST_COSINES = 1 << 23
 # For a word's count, its position on the map and its group, including commas.
 BYTES_PER_WORD = 40
 
@@ -85,6 +87,11 @@ def _rounded(vectors: NDArray[np.float32], kind: type[np.int8] | type[np.int16])
 
 def _nearest_rows(vectors: NDArray[np.float32], sample: NDArray[np.int64], k: int) -> NDArray[np.int64]:
     """(S, k) nearest rows to each row of `sample`, unordered and without the row itself."""
-    cosines = vectors[sample] @ vectors.T
-    cosines[np.arange(len(sample)), sample] = -np.inf
-    return np.argpartition(-cosines, k - 1, axis=1)[:, :k]
+    nearest = [np.zeros((0, k), dtype=np.int64)]
+    at_once = max(1, MOST_COSINES // len(vectors))
+    for start in range(0, len(sample), at_once):
+        rows = sample[start : start + at_once]
+        cosines = vectors[rows] @ vectors.T
+        cosines[np.arange(len(rows)), rows] = -np.inf
+        nearest.append(np.argpartition(cosines, -k, axis=1)[:, -k:])
+    return np.concatenate(nearest)

@@ -16,11 +16,13 @@ from benchmarks.scale import (
     Cluster,
     Exchanges,
     Link,
+    Plan,
     Rates,
     exchange_rows,
     host_counts,
     measure_rates,
     predict,
+    predict_merging,
     ring_seconds,
     zipf_vocabulary,
 )
@@ -56,6 +58,17 @@ def test_two_hosts_by_hand() -> None:
     assert found.bytes_per_word == 40_000 / (2 * SLICE_TOKENS)
     assert found.words_per_second == pytest.approx(4 * SLICE_TOKENS / (1 + found.network + found.combining))
     assert found.efficiency == pytest.approx(1 / (1 + found.network + found.combining))
+
+
+def test_two_hosts_that_merge_tables_by_hand() -> None:
+    # Two tables of 1,000 rows of 25 numbers and a weight, once in an epoch of ten slices.
+    plan = Plan(words=1000, dimension=25, tokens=2 * 2 * 10 * SLICE_TOKENS, epochs=1, cores=2)
+    found = predict_merging(Cluster(2, 2, LINK), RATES, plan)
+    assert found.network == pytest.approx((2 * 1e-3 + 208_000 / 1e6) / 10)
+    assert found.combining == pytest.approx(2 * 1000 / (1000 * 2) / 10)
+    assert found.bytes_per_word == pytest.approx(208_000 / (10 * 2 * SLICE_TOKENS))
+    alone = predict_merging(Cluster(1, 2, LINK), RATES, plan)
+    assert (alone.efficiency, alone.bytes_per_word) == (1, 0)
 
 
 def test_one_host_spends_all_its_time_on_training() -> None:
@@ -125,5 +138,5 @@ def test_the_page_has_a_row_for_each_number_of_hosts_and_each_real_run(tmp_path:
     files = ["--rates", str(tmp_path / "rates.json"), "--real", str(tmp_path / "real.json")]
     assert CliRunner().invoke(app, ["scale", *arguments, *files]).exit_code == 0
     lines = (tmp_path / "scale.md").read_text(encoding="utf-8").splitlines()
-    assert sum(line.startswith(("| 1 |", "| 2 |", "| 4 |")) for line in lines) == 6
+    assert sum(line.startswith(("| 1 |", "| 2 |", "| 4 |")) for line in lines) == 9
     assert any(line.startswith("| reviews | 2 | 1,800,000 | 1.80 | ") for line in lines)

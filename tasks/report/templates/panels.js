@@ -82,7 +82,8 @@ function completeWords(input, onPick, onText) {
 // Rank and count of a word, and how it comes to its place on the map.
 function factsOf(row, map) {
   const place = map.onMap(row) ? "" : ", placed by its neighbours";
-  return `rank ${grouped(row + 1)}, ${grouped(counts[row])} times${place}`;
+  // An import has no counts.
+  return `rank ${grouped(row + 1)}${counts[row] ? `, ${grouped(counts[row])} times` : ""}${place}`;
 }
 
 // Answers as a list of buttons with a bar for the similarity. onPick: called with the row of a pressed one.
