@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from matplotlib.image import imread
 from typer.testing import CliRunner
 
 import tasks.downstream
@@ -53,7 +54,12 @@ def test_the_command_reports_accuracy_and_curves(
     ]  # fmt: skip
     assert all(0.3 < score["accuracy"] < 0.9 and len(score["curve"]) == 1 for score in result["scores"])
     assert (result["seen"], sum(result["texts"])) == (own and not unseen, len(few.labels))
-    shown = CliRunner().invoke(app, ["downstream", "news", *options]).stdout
+    picture = tmp_path / "curves.png"
+    drawn = CliRunner().invoke(app, ["downstream", "news", *options, "-o", str(picture)])
+    assert drawn.exit_code == 0, drawn.output
+    height, width, _ = imread(picture).shape
+    assert min(height, width) > 200
+    shown = drawn.stdout
     assert message in shown
     assert "validation accuracy" in shown
     assert "no positions" in " ".join(shown.split())
