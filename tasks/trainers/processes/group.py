@@ -80,6 +80,9 @@ class ProcessGroup:
         """
         for rank in range(self.size):
             self._wait_for(rank)
+        # On every host, however torchrun was started: the rounding of torch's products depends on the number of
+        # threads, and more than one would take cores from the training.
+        torch.set_num_threads(1)
         # Otherwise gloo takes the interface that the host's own name resolves to, often the loopback.
         interface = interface_of(own_address(self._host, self._port))
         if interface is not None:

@@ -14,8 +14,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from storage.layout import Workspace
 from storage.models.matrices import CHECKPOINT
 from storage.releases.publishing import list_releases
 from storage.releases.verification import verify_table
+from tests.flows.hosts import another_host
 from tests.flows.postgres import postgres_server
 from tests.flows.server_stack import ServerStack, free_port, wait_for
 
@@ -155,32 +155,6 @@ class Composed:
         return text
 
 
-@contextmanager
-def another_host() -> Iterator[str]:
-    """The name of a network namespace that reaches this machine by SERVER_ADDRESS. Skips the test without root."""
-    name = f"vecmill-{os.getpid()}"
-    if os.geteuid() or not shutil.which("ip"):
-        pytest.skip("needs root and iproute2 for a network namespace")
-    made = subprocess.run(["ip", "netns", "add", name], capture_output=True, text=True, check=False)
-    if made.returncode:
-        pytest.skip(f"this machine has no network namespaces: {made.stderr}")
-    link = f"vm{os.getpid() % 10**6}"
-    try:
-        for command in (
-            f"ip link add {link} type veth peer name {link}p",
-            f"ip link set {link}p netns {name}",
-            f"ip addr add {SERVER_ADDRESS}/30 dev {link}",
-            f"ip link set {link} up",
-            f"ip netns exec {name} ip addr add {WORKER_ADDRESS}/30 dev {link}p",
-            f"ip netns exec {name} ip link set {link}p up",
-            f"ip netns exec {name} ip link set lo up",
-        ):
-            subprocess.run(command.split(), check=True)
-        yield name
-    finally:
-        subprocess.run(["ip", "netns", "del", name], check=True)
-
-
 def answers(address: str) -> bool:
     try:
         with urllib.request.urlopen(address, timeout=5) as answer:
@@ -196,7 +170,7 @@ def test_two_hosts_share_a_server_on_postgresql_and_a_workspace(long_news_file: 
     database_folder.chmod(0o755)
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, database_folder)
-        host = stack.enter_context(another_host())
+        host = stack.enter_context(another_host(SERVER_ADDRESS, WORKER_ADDRESS))
         composed = Composed(tmp_path, stack.enter_context(postgres_server(database_folder / "server")))
         stack.callback(composed.clean_up)
         composed.start("server", "server")

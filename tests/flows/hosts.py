@@ -1,0 +1,44 @@
+"""A second host on this machine: a network namespace with an address of its own."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+
+@contextmanager
+def another_host(here: str, there: str, limit: str | None = None) -> Iterator[str]:
+    """The name of a network namespace: a host at the address `there` that reaches this machine at `here`.
+
+    limit: of the link in both directions, as `tc` has it.  Skips the test without root.
+    """
+    name = f"vecmill-{os.getpid()}"
+    if os.geteuid() or not shutil.which("ip"):
+        pytest.skip("needs root and iproute2 for a network namespace")
+    made = subprocess.run(["ip", "netns", "add", name], capture_output=True, text=True, check=False)
+    if made.returncode:
+        pytest.skip(f"this machine has no network namespaces: {made.stderr}")
+    link = f"vm{os.getpid() % 10**6}"
+    try:
+        for command in (
+            f"ip link add {link} type veth peer name {link}p",
+            f"ip link set {link}p netns {name}",
+            f"ip addr add {here}/30 dev {link}",
+            f"ip link set {link} up",
+            f"ip netns exec {name} ip addr add {there}/30 dev {link}p",
+            f"ip netns exec {name} ip link set {link}p up",
+            f"ip netns exec {name} ip link set lo up",
+        ):
+            subprocess.run(command.split(), check=True)
+        if limit:
+            for command in (
+                f"tc qdisc add dev {link} {limit}",
+                f"ip netns exec {name} tc qdisc add dev {link}p {limit}",
+            ):
+                subprocess.run(command.split(), check=True)
+        yield name
+    finally:
+        subprocess.run(["ip", "netns", "del", name], check=True)
