@@ -23,7 +23,7 @@ HASHES, SEED, BEGIN, END = 2, 2166136261, "<", ">"
 # Fewer rows than this would make unrelated n-grams share one.
 FEWEST_ROWS = 1000
 ROWS_PER_WORD = 2
-# Steps of the conjugate gradients; a small test model's own words then come back with a cosine above .999.
+# Steps of the conjugate gradients.
 FIT_STEPS = 30
 WORDS_AT_ONCE = 1 << 14
 HEADER_FIELDS = 8
