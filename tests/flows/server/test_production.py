@@ -58,9 +58,10 @@ def test_the_dockerfile_copies_what_exists_and_does_not_run_as_root() -> None:
 def test_systemd_accepts_the_units(unit: str, tmp_path: Path) -> None:
     if not shutil.which("systemd-analyze"):
         pytest.skip("needs systemd-analyze")
-    # The commands have to exist where the unit says; here they are in another folder.
+    # The commands have to exist where the unit says; here they are in another folder, whose name may have a space.
+    (tmp_path / "bin").symlink_to(Path(sys.executable).parent)
     content = (DEPLOY / "systemd" / unit).read_text(encoding="utf-8")
-    (tmp_path / unit).write_text(content.replace("/opt/vecmill/bin", str(Path(sys.executable).parent)))
+    (tmp_path / unit).write_text(content.replace("/opt/vecmill/bin", str(tmp_path / "bin")))
     checked = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", tmp_path / unit], capture_output=True, text=True, check=False
     )
