@@ -112,8 +112,11 @@ def metric_change_table(older: str, newer: str, changes: "Sequence[MetricChange]
 
 def difference_note(changes: "Sequence[MetricChange]") -> str | None:
     """How to read the intervals of several differences; None if there are none."""
+    from tasks.metrics.changes import clear_after_holm
+    from tasks.metrics.intervals import Interval
+
     bounded = [
-        (change.change_low, change.change_high)
+        Interval(change.change_low, change.change_high)
         for change in changes
         if change.change_low is not None and change.change_high is not None
     ]
@@ -122,7 +125,8 @@ def difference_note(changes: "Sequence[MetricChange]") -> str | None:
     clear = sum(low > 0 or high < 0 for low, high in bounded)
     return (
         f"{clear} of {len(bounded)} differences are clear: their interval excludes 0. Of {len(bounded)} comparisons of "
-        f"equally good tables, {0.05 * len(bounded):.1f} would be on average."
+        f"equally good tables, {0.05 * len(bounded):.1f} would be on average; {sum(clear_after_holm(bounded))} are "
+        "still clear after Holm's correction for so many comparisons."
     )
 
 

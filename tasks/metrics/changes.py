@@ -4,13 +4,15 @@ Two scores on the same gold set share its difficulty: pairs that are hard for on
 interval of the difference is therefore several times narrower than the intervals of the two scores suggest.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import erfc, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tasks.metrics.gates import CHANGE as CHANGE
-from tasks.metrics.intervals import Interval, bootstrap_interval, mean_interval
+from tasks.metrics.intervals import CONFIDENCE, NORMAL_QUANTILE, Interval, bootstrap_interval, mean_interval
 from tasks.metrics.similarity import rank_correlations
 
 
@@ -56,6 +58,28 @@ def accuracy_change(
     changes = correct[covered].astype(np.float64) - other_correct[covered]
     value = float(changes.mean()) if len(changes) else None
     return ScoreChange(value, mean_interval(changes), len(changes), len(covered))
+
+
+def clear_after_holm(intervals: Sequence[Interval]) -> list[bool]:
+    """Which differences are still clear if all are judged together: the chance of a false one among them is 5 %.
+
+    intervals: 95 %, of differences. Its p is that of a normal distribution with the middle and width of the interval.
+    Source: Holm 1979, "A simple sequentially rejective multiple test procedure".
+    """
+    chances = [_chance(interval) for interval in intervals]
+    clear = [False] * len(chances)
+    for left, number in enumerate(sorted(range(len(chances)), key=chances.__getitem__)):
+        if chances[number] > (1 - CONFIDENCE) / (len(chances) - left):
+            break
+        clear[number] = True
+    return clear
+
+
+def _chance(interval: Interval) -> float:
+    """The chance of a difference as far from 0, either way, if there is none."""
+    error = (interval.high - interval.low) / (2 * NORMAL_QUANTILE)
+    middle = abs(interval.high + interval.low) / 2
+    return erfc(middle / error / sqrt(2)) if error else float(middle == 0)
 
 
 def _correlation_changes(

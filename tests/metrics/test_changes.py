@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import bootstrap, spearmanr
 
-from tasks.metrics.changes import accuracy_change, correlation_change
-from tasks.metrics.intervals import bootstrap_interval
+from tasks.metrics.changes import accuracy_change, clear_after_holm, correlation_change
+from tasks.metrics.intervals import NORMAL_QUANTILE, Interval, bootstrap_interval
 from tasks.metrics.similarity import rank_correlations
 
 RANDOM = np.random.default_rng(3)
@@ -76,3 +76,13 @@ def test_the_change_of_an_accuracy_has_the_variance_of_a_paired_test() -> None:
 def test_no_question_that_both_answer_has_no_change() -> None:
     nothing = accuracy_change(*np.zeros((3, 20), dtype=bool))
     assert (nothing.value, nothing.interval, nothing.compared, nothing.total) == (None, None, 0, 20)
+
+
+def test_holm_keeps_what_is_clear_among_all() -> None:
+    # Half-widths of 1.96: standard errors of 1, so that the middle is z. p: .0027, .0124, .0455, .32.
+    intervals = [Interval(z - NORMAL_QUANTILE, z + NORMAL_QUANTILE) for z in (-2.5, 1.0, 3.0, 2.0)]
+    # .0027 <= .05 / 4 and .0124 <= .05 / 3, but .0455 > .05 / 2: alone it would be clear.
+    assert clear_after_holm(intervals) == [True, False, True, False]
+    assert clear_after_holm(intervals[-1:]) == [True]
+    assert clear_after_holm([]) == []
+    assert clear_after_holm([Interval(0, 0), Interval(0.1, 0.1)]) == [False, True]
