@@ -124,7 +124,8 @@ def build(
     if nothing_new:
         # Nothing for Prefect to record: the flow's function, and its tasks', answer twice as fast without it.
         server.stop()
-        _build(parameters, place, as_json, recorded=False)
+        with helping_ranks_released(process_timeout(parameters.training)):
+            _build(parameters, place, as_json, recorded=False)
         return
     # While the server starts.
     import fastapi.encoders  # noqa: F401  # Prefect's, when a flow starts
