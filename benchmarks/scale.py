@@ -79,23 +79,24 @@ class Exchanges:
     rows: tuple[int, ...]
     words: int
 
-    @property
-    def rows_per_slice(self) -> float:
-        """Mean rows of one table that are exchanged after a slice."""
-        last = len(self.rows) - 1
-        # Of all slices, 1 in 2**(k + 1) ends with exactly k doublings, and the rest with the last number or more.
-        return sum(count * 0.5 ** (k + 1 if k < last else k) for k, count in enumerate(self.rows))
+    def rows_per_slice(self, slices: int) -> float:
+        """Mean rows of one table that are exchanged after a slice of an epoch of so many."""
+        return sum(count * turns for count, turns in zip(self.rows, self._turns(slices), strict=True)) / slices
 
-    @property
-    def messages_per_slice(self) -> float:
-        """Mean number of allreduces after a slice."""
-        last = len(self.rows) - 1
-        return sum(-(-count // BLOCK_ROWS) * 0.5 ** (k + 1 if k < last else k) for k, count in enumerate(self.rows))
+    def messages_per_slice(self, slices: int) -> float:
+        """Mean number of allreduces after a slice of an epoch of so many."""
+        messages = [-(-count // BLOCK_ROWS) for count in self.rows]
+        return sum(count * turns for count, turns in zip(messages, self._turns(slices), strict=True)) / slices
+
+    def _turns(self, slices: int) -> list[int]:
+        """How many of the slices end with each number of rows. An epoch may be too short for the turns of rare rows."""
+        reached = [slices >> doublings for doublings in range(len(self.rows))]
+        return [here - more for here, more in zip(reached, [*reached[1:], 0], strict=True)]
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """Seconds of one slice by part, and what follows. bytes_per_word: that each host sends."""
+    """Seconds of one slice by part, and what follows. bytes_per_word: that each host sends in a ring."""
 
     training: float
     network: float
@@ -108,6 +109,11 @@ class Prediction:
     def efficiency(self) -> float:
         """Share of the time that is spent on training."""
         return self.training / (self.training + self.network + self.combining)
+
+    @property
+    def added_bytes_per_word(self) -> float:
+        """That each host adds up with the others, as the facts of a training count them; a ring sends more."""
+        return self.bytes_per_word * self.hosts / (2 * (self.hosts - 1)) if self.hosts > 1 else 0.0
 
     @property
     def words_per_second(self) -> float:
@@ -151,10 +157,12 @@ def predict(
 ) -> Prediction:
     """Seconds of a slice and what follows from them. The exchange of the whole table is spread over the epoch."""
     hosts, cores = cluster.hosts, cluster.cores
-    whole = 1 / slices_per_epoch if hosts > 1 else 0.0
-    rows = exchanges.rows_per_slice + whole * exchanges.words
-    messages = exchanges.messages_per_slice + whole * -(-exchanges.words // BLOCK_ROWS)
-    size = TABLES * rows * dimension * FLOAT_BYTES
+    slices = max(1, round(slices_per_epoch))
+    whole = 1 / slices if hosts > 1 else 0.0
+    rows = exchanges.rows_per_slice(slices) + whole * exchanges.words
+    messages = exchanges.messages_per_slice(slices) + whole * -(-exchanges.words // BLOCK_ROWS)
+    # A last column holds the squared length of each change.
+    size = TABLES * rows * (dimension + 1) * FLOAT_BYTES
     sent = 0.0 if hosts == 1 else 2 * (hosts - 1) / hosts * size
     return Prediction(
         training=SLICE_TOKENS / rates.words_per_second,
@@ -228,7 +236,7 @@ class RealRun(BaseModel):
     """A run with processes on one machine, and what one process reached at the same time.
 
     words_per_second: of all processes.  one_process: of one.  words, dimension, tokens: of the corpus in one epoch.
-    bytes_per_word: that each process sent, if known.
+    bytes_per_word: that each process added up with the others (`exchanged_bytes_per_word` of its facts), if known.
     """
 
     processes: int
@@ -393,9 +401,10 @@ def write_page(
         return "\n".join([*lines, ""])
     lines += [
         "Processes with one thread each on this machine, connected by its loopback device. The model gets the speed of "
-        "one process from the same run.",
+        "one process from the same run, and words by Zipf's law. Bytes are those that each process adds up with the "
+        "others; with P processes, a ring sends 2 (P - 1) / P times as many.",
         "",
-        "| corpus | processes | words/s | speed-up | speed-up of the model | bytes per word | of the model |",
+        "| corpus | processes | words/s | speed-up | speed-up of the model | bytes added up per word | of the model |",
         "|---|---:|---:|---:|---:|---:|---:|",
     ]
     for run, point in real:
@@ -403,6 +412,6 @@ def write_page(
         lines.append(
             f"| {run.corpus} | {run.processes} | {run.words_per_second:,.0f} | "
             f"{run.words_per_second / run.one_process:.2f} | {point.words_per_second / run.one_process:.2f} | {sent} | "
-            f"{point.bytes_per_word:,.1f} |"
+            f"{point.added_bytes_per_word:,.1f} |"
         )
     return "\n".join([*lines, ""])

@@ -27,7 +27,7 @@ from benchmarks.scale import (
     zipf_vocabulary,
 )
 from tasks.trainers.config import SkipGramConfig
-from tasks.trainers.processes.exchange import USES_BETWEEN_EXCHANGES
+from tasks.trainers.processes.exchange import BLOCK_ROWS, USES_BETWEEN_EXCHANGES, plan_exchanges
 from tasks.trainers.processes.shares import SLICE_TOKENS
 
 CONFIG = SkipGramConfig(dimension=100, workers=1)
@@ -42,20 +42,27 @@ def test_a_ring_of_four_sends_six_quarters_in_six_steps() -> None:
     assert ring_seconds(8000, 1, LINK) == 0
 
 
-def test_mean_rows_are_those_of_a_long_run_of_slices() -> None:
-    exchanges = Exchanges((10, 30, 100), 100)
-    exchanged = [exchanges.rows[min((n & -n).bit_length() - 1, 2)] for n in range(1, 1025)]
-    assert exchanges.rows_per_slice == pytest.approx(np.mean(exchanged), rel=0.01)
-    assert exchanges.rows_per_slice == 10 / 2 + 30 / 4 + 100 / 4
+@pytest.mark.parametrize("slices", [1, 2, 3, 90, 1024])
+def test_mean_rows_are_those_of_the_schedule_of_training(slices: int) -> None:
+    vocabulary = zipf_vocabulary(30_000, 1e-3)
+    schedule = plan_exchanges(vocabulary, CONFIG, SLICE_TOKENS, 4)
+    exchanges = exchange_rows(vocabulary, CONFIG, 4, 1)
+    exchanged = [schedule.rows_after(number) for number in range(1, slices + 1)]
+    assert exchanges.rows_per_slice(slices) == pytest.approx(np.mean(exchanged))
+    messages = [-(-rows // BLOCK_ROWS) for rows in exchanged]
+    assert exchanges.messages_per_slice(slices) == pytest.approx(np.mean(messages))
 
 
 def test_two_hosts_by_hand() -> None:
-    # 100 rows after every slice and 1,000 at the end of an epoch of ten: 200 rows of 2 tables x 25 x 4 bytes.
+    # 100 rows after every slice and 1,000 at the end of an epoch of ten: 200 rows of 2 tables x (25 + 1) x 4 bytes.
     found = predict(Cluster(2, 2, LINK), RATES, Exchanges((100,), 1000), dimension=25, slices_per_epoch=10)
     assert found.training == 1
-    assert found.network == pytest.approx(2 * 1e-3 * 1.1 + 40_000 / 1e6)
+    assert found.network == pytest.approx(2 * 1e-3 * 1.1 + 41_600 / 1e6)
     assert found.combining == pytest.approx(2 * 200 / (1000 * 2))
-    assert found.bytes_per_word == 40_000 / (2 * SLICE_TOKENS)
+    assert found.bytes_per_word == found.added_bytes_per_word == 41_600 / (2 * SLICE_TOKENS)
+    four = predict(Cluster(4, 2, LINK), RATES, Exchanges((100,), 1000), dimension=25, slices_per_epoch=10)
+    assert four.added_bytes_per_word == pytest.approx(found.added_bytes_per_word)
+    assert four.bytes_per_word == pytest.approx(1.5 * four.added_bytes_per_word)
     assert found.words_per_second == pytest.approx(4 * SLICE_TOKENS / (1 + found.network + found.combining))
     assert found.efficiency == pytest.approx(1 / (1 + found.network + found.combining))
 
