@@ -34,7 +34,7 @@ LIBRARIES = (
     "d3-dispatch", "d3-timer", "d3-ease", "d3-color", "d3-interpolate", "d3-selection", "d3-drag", "d3-transition",
     "d3-zoom", "d3-quadtree", "twgl",
 )  # fmt: skip
-SCRIPTS = ("vectors.js", "panels.js", "points.js", "map.js", "explorer.js")
+SCRIPTS = ("start.js", "vectors.js", "panels.js", "points.js", "map.js", "explorer.js")
 
 # 20,000 words of 128 dimensions take 4 MB; above this limit the explorer has fewer words.
 MAX_EXPLORER_BYTES = 6_500_000
@@ -237,10 +237,10 @@ def page_environment() -> Environment:
 
 @cache
 def _script() -> str:
-    """The script of the page: the libraries, then our own files inside one function scope."""
+    """The script of the page: the libraries, then our own files inside one function, which pauses between its steps."""
     libraries = [_read_library(name) for name in LIBRARIES]
     own = "\n".join(read_template(name) for name in SCRIPTS)
-    script = "\n".join([*libraries, f'(() => {{\n"use strict";\n{own}\n}})();\n'])
+    script = "\n".join([*libraries, f'(async () => {{\n"use strict";\n{own}\n}})();\n'])
     if "</script" in script.lower() or "<!--" in script:
         raise ValueError("a script of the report contains text that closes its script element; split that text in two")
     return script

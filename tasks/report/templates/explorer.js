@@ -16,7 +16,8 @@ const AXES = [["bad", "good"], ["he", "she"], ["old", "new"], ["man", "woman"], 
 const state = { tab: "neighbors", k: FEW, marked: "", alone: false, low: "", high: "", moved: 0, color: "group", view: "" };
 // What was asked for in each field, as it is written there.
 const typed = {};
-const map = createMap(byId("map"), byId("points"), {
+await pause();
+const map = await createMap(byId("map"), byId("points"), {
   onPick: (row) => pickWord(row),
   onMoved() { state.view = map.viewText(); keepView(); },
   onSelected(rows) { isolate(rows); },
@@ -327,29 +328,7 @@ function readState() {
   if (state.view) map.setView(state.view);
 }
 
-// ---- Light and dark, full screen
-
-function createThemeSwitch(button) {
-  const themes = ["auto", "light", "dark"];
-  let theme = "auto";
-  const stored = { read: () => localStorage.getItem("vecmill-theme"), write: (value) => localStorage.setItem("vecmill-theme", value) };
-  const quietly = (act) => { try { return act(); } catch { return null; } };  // a browser may refuse storage to files
-  function apply(name) {
-    theme = themes.includes(name) ? name : "auto";
-    if (theme === "auto") delete document.documentElement.dataset.theme;
-    else document.documentElement.dataset.theme = theme;
-    button.textContent = `◐ ${theme}`;
-    button.setAttribute("aria-label", `Theme: ${theme}`);
-    map.recolor();
-  }
-  button.addEventListener("click", () => {
-    apply(themes[(themes.indexOf(theme) + 1) % themes.length]);
-    quietly(() => stored.write(theme));
-  });
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => map.recolor());
-  const kept = quietly(stored.read);
-  if (kept && kept !== "auto") apply(kept);
-}
+// ---- Full screen
 
 function createFullScreenSwitch(button, explorer) {
   button.hidden = !document.fullscreenEnabled;
@@ -431,6 +410,7 @@ async function begin() {
       event.preventDefault();
     }
   });
+  await pause();
   const opening = openingWord();
   const analogyExample = ["man", "king", "woman"].map((word) => rowOf.get(word));
   const three = analogyExample.includes(undefined) ? [0, 1, 2].map((row) => Math.min(row, words.length - 1)) : analogyExample;
@@ -440,7 +420,9 @@ async function begin() {
   ask("other", nearest(opening, 1)[0]?.row ?? opening);
   ["a", "b", "c"].forEach((field, place) => ask(field, three[place]));
   [state.low, state.high] = axisExample ?? [words[three[0]], words[three.at(-1)]];
+  await pause();
   createStarts(opening, axisExample);
+  await pause();
   byId("map-hint").textContent = matchMedia("(pointer: coarse)").matches ? "Two fingers move and zoom; tap a word"
     : "Click the map, then the wheel zooms; drag to move; Shift and drag selects; click a word for its neighbours";
   readState();
@@ -449,7 +431,7 @@ async function begin() {
 }
 
 if (words.length) {
-  createThemeSwitch(byId("theme"));
+  document.addEventListener("themechange", () => map.recolor());
   createFullScreenSwitch(byId("full-screen"), byId("explorer"));
-  begin();
+  await begin();
 }

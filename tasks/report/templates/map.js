@@ -16,7 +16,7 @@ const MOST_SELECTED = 300;
 
 // onPick: called with the row of a clicked word. onMoved: called when a move or zoom has ended. onSelected: called with
 // the rows inside a rectangle, the most frequent first.
-function createMap(canvas, pointsCanvas, { onPick, onMoved, onSelected }) {
+async function createMap(canvas, pointsCanvas, { onPick, onMoved, onSelected }) {
   const context = canvas.getContext("2d");
   const home = Float32Array.from(page.places, (value) => value / page.placeScale);
   const count = home.length / 2;
@@ -24,7 +24,7 @@ function createMap(canvas, pointsCanvas, { onPick, onMoved, onSelected }) {
   let spots = home.slice();
   let reach = [0, 1].map((axis) => farthest(home, axis));
   const sizes = Float32Array.from({ length: count }, (_, row) => 2 * Math.max(5 - 0.85 * Math.log10(row + 1), 1) * (row < page.laidOut ? 1 : 0.8));
-  const points = createPoints(pointsCanvas, sizes);
+  const points = await createPoints(pointsCanvas, sizes);
   const still = matchMedia("(prefers-reduced-motion: reduce)");
   const widths = { plain: new Float32Array(count), strong: new Float32Array(count) };
   let width = 0, height = 0, half = 0, colors, fonts;
@@ -547,9 +547,13 @@ function createMap(canvas, pointsCanvas, { onPick, onMoved, onSelected }) {
   byId("zoom-all").addEventListener("click", () => animated().call(zoom.transform, d3.zoomIdentity));
   byId("select-area").addEventListener("click", () => setSelecting(!selecting));
   points.place(spots);
+  await pause();
   readColors();
-  new ResizeObserver(resize).observe(canvas);
+  await pause();
   resize();
+  // It tells the size once more when it begins.
+  new ResizeObserver(() => { if (canvas.clientWidth !== width || canvas.clientHeight !== height) resize(); }).observe(canvas);
+  await pause();
 
   return {
     onMap, hasPlace, show, setView, viewText, showAxis, showPlaces, kind: points.kind,

@@ -26,9 +26,10 @@ const FRAGMENT_SHADER = `#version 300 es
 // sizes: diameter of each point in CSS pixels, at no zoom.
 // The result paints `frame`: width and height in CSS pixels, ratio of device pixels, x, y and k of the view, half the
 // length in pixels of a map's unit, growth of the points, alpha.
-function createPoints(canvas, sizes) {
+async function createPoints(canvas, sizes) {
   const options = { alpha: true, antialias: false, premultipliedAlpha: true };
   const gl = canvas.getContext("webgl2", options);
+  await pause();
   return gl ? pointsByWebGl(canvas, gl, sizes) : pointsByCanvas(canvas, canvas.getContext("2d"), sizes);
 }
 
@@ -64,10 +65,9 @@ function pointsByWebGl(canvas, gl, sizes) {
       twgl.setAttribInfoBufferFromArray(gl, buffers.attribs.place, places);
     },
     color(buckets, palette) {
-      const shades = palette.map(readColor);
-      const chosen = new Uint8Array(4 * buckets.length);
-      buckets.forEach((bucket, row) => chosen.set(shades[bucket], 4 * row));
-      colors = reversed(chosen, 4);
+      // The four bytes of a color as one number.
+      const shades = palette.map((color) => new Uint32Array(readColor(color).buffer)[0]);
+      colors = new Uint8Array(reversed(Uint32Array.from(buckets, (bucket) => shades[bucket]), 1).buffer);
       twgl.setAttribInfoBufferFromArray(gl, buffers.attribs.color, colors);
     },
     paint({ width, height, ratio, x, y, k, half, growth, alpha }) {
