@@ -28,7 +28,7 @@ from tasks.vocabulary import EncodedFacts, VocabularyFacts
 
 logger = logging.getLogger(__name__)
 
-STAGE_VERSION = 3
+STAGE_VERSION = 4
 
 
 class EvaluationFacts(StageFacts):

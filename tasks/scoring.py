@@ -20,7 +20,7 @@ from tasks.metrics.composed import Composer, WordCutter, compose_words, with_uns
 from tasks.metrics.hit_rate import RECOMMENDED, score_hits
 from tasks.metrics.intervals import Interval
 from tasks.metrics.neighbors import NeighborOverlap, WordAgreement, compare_neighbors
-from tasks.metrics.similarity import score_similarity
+from tasks.metrics.similarity import score_bands, score_similarity
 from tasks.progress import counted
 
 logger = logging.getLogger(__name__)
@@ -136,7 +136,7 @@ def score_vectors(
     scored = Scored()
     for pairs in gold.similarity:
         row = _similarity_row(words, vectors, pairs, cutter)
-        scored.rows.append(row)
+        scored.rows += [row, *_band_rows(words, vectors, pairs, cutter)]
         if composer and row.lost:
             more = with_unseen_words(words, vectors, [*pairs.first, *pairs.second], composer)
             composed = _similarity_row(*more, pairs, None)
@@ -243,6 +243,24 @@ def _similarity_row(
         lost=score.total - score.covered,
         gold_digest=pairs.digest + (CUT if cutter else ""),
     )
+
+
+def _band_rows(
+    words: Sequence[str], vectors: NDArray[np.float32], pairs: WordPairs, cutter: WordCutter | None
+) -> list[EvaluationRow]:
+    """A row for each band of frequency. Unknown words have no rank, so a band has no coverage."""
+    bands = score_bands(*known_pairs(words, vectors, pairs, cutter), pairs.scores, len(words))
+    return [
+        EvaluationRow(
+            metric=pairs.name,
+            section=name,
+            value=score.spearman,
+            **ends(score.interval),
+            covered=score.covered,
+            gold_digest=pairs.digest + (CUT if cutter else ""),
+        )
+        for name, score in bands.items()
+    ]
 
 
 def known_pairs(

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.metrics.bands import END, band_name
 from tasks.metrics.cosines import RandomRows, TableRows, nearest_rows
 from tasks.metrics.intervals import Interval, mean_interval
 from tasks.metrics.lookup import shared_rows
@@ -21,7 +22,7 @@ RANDOM_SEED = 0
 # At 0.9 the first ten ranks carry 86 % of the weight (Webber et al., equation 21).
 PERSISTENCE = 0.9
 # First and last rank of each band; a band without shared words is left out.
-BANDS = ((1, 1_000), (1_001, 10_000), (10_001, 100_000), (100_001, 10**9))
+BANDS = ((1, 1_000), (1_001, 10_000), (10_001, 100_000), (100_001, END))
 # Words of each band, evenly spaced; enough to know the mean overlap to about 0.01.
 BAND_WORDS = 250
 SHOWN_WORDS = 10
@@ -219,6 +220,7 @@ def _band_positions(rows: NDArray[np.int64], content: NDArray[np.int64]) -> dict
     for low, high in BANDS:
         inside = content[(rows[content] >= low - 1) & (rows[content] < high)]
         if len(inside):
-            name = f"rank {low:,} to {high:,}" if high < BANDS[-1][1] else f"rank {low:,} on"
-            bands[name] = inside[np.linspace(0, len(inside) - 1, min(BAND_WORDS, len(inside))).astype(np.int64)]
+            bands[band_name(low, high)] = inside[
+                np.linspace(0, len(inside) - 1, min(BAND_WORDS, len(inside))).astype(np.int64)
+            ]
     return bands

@@ -10,7 +10,9 @@ from scipy.stats import spearmanr
 
 from storage.gold.sets import read_word_pairs
 from storage.vectors.reference import ReferenceVectors
-from tasks.metrics.similarity import score_similarity
+from tasks.metrics import similarity
+from tasks.metrics.bands import END
+from tasks.metrics.similarity import score_bands, score_similarity
 from tests.metrics.conftest import keyed_vectors
 
 DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
@@ -47,6 +49,30 @@ def test_a_vector_of_zeros_is_similar_to_nothing() -> None:
 )
 def test_a_correlation_that_is_undefined_is_none(first: list[str], second: list[str]) -> None:
     assert score_similarity(WORDS, VECTORS, first, second, np.arange(float(len(first)))).spearman is None
+
+
+def test_pairs_are_banded_by_their_rarer_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(similarity, "BANDS", ((1, 20), (21, 40), (41, END)))
+    random = np.random.default_rng(2)
+    words = [f"word{number}" for number in range(60)]
+    vectors = random.standard_normal((60, 8)).astype(np.float32)
+    first, second = random.integers(60, size=(2, 300))
+    left, right = ([words[row] for row in rows] for rows in (first, second))
+    scores = random.random(300)
+    bands = score_bands(words, vectors, left, right, scores, ranked=50)
+    rarer = np.maximum(first, second)
+    for band, inside in (
+        ("rank 1 to 20", rarer < 20),
+        ("rank 21 to 40", (rarer >= 20) & (rarer < 40)),
+        ("rank 41 on", (rarer >= 40) & (rarer < 50)),  # the last ten words have no rank
+    ):
+        picked = np.flatnonzero(inside)
+        ours, theirs = ([own[row] for row in picked] for own in (left, right))
+        alone = score_similarity(words, vectors, ours, theirs, scores[picked])
+        assert bands.pop(band) == alone
+    assert not bands
+    # Nine pairs are too few to say anything.
+    assert not score_bands(words, vectors, left[:9], right[:9], scores[:9], ranked=60)
 
 
 def test_vectors_with_nan_have_no_correlation() -> None:

@@ -100,6 +100,10 @@ def test_glove_scores_as_gensim_scores_it(glove: ReferenceVectors) -> None:
     ]  # fmt: skip
     wordsim = scores["wordsim353"]
     assert (wordsim.covered or 0) + (wordsim.lost or 0) == 353
+    bands = [row for row in rows if row.metric == "wordsim353" and row.section != WHOLE]
+    assert [row.section for row in bands] == ["rank 1 to 2,000", "rank 2,001 to 10,000"]
+    assert sum(row.covered or 0 for row in bands) == wordsim.covered
+    assert all(row.low is not None and row.coverage is None for row in bands)
     for row in scores.values():
         assert row.low is not None
         assert row.value is not None
