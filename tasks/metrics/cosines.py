@@ -6,8 +6,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-# 32 MB of scores: large enough for BLAS to run at full speed, small compared with any table.
-BLOCK_SCORES = 1 << 23
+# 8 MB of scores: large enough for BLAS to run at full speed, small compared with any table.
+BLOCK_SCORES = 1 << 21
 MOST_BLOCK_ROWS = 1 << 14
 FIRST_ROWS = 1 << 10
 
