@@ -24,6 +24,7 @@ from storage.disk import disk_errors, sha256_of, sync_path
 from storage.errors import errors_without_credentials
 from storage.layout import Workspace
 from storage.locks import held_lock
+from storage.memory import release_memory
 
 logger = logging.getLogger(__name__)
 
@@ -199,6 +200,7 @@ def _reused_or_built(
                 shutil.rmtree(partial, ignore_errors=True)
             raise
         seconds = round(time.perf_counter() - started, 3)
+        release_memory()
         content = stage.identity | {"digest": stage.digest, "facts": facts.model_dump(mode="json"), "seconds": seconds}
         manifest = _seal(partial, workspace.stage_folder(stage.kind, stage.digest), content, stage.facts)
         return manifest.model_copy(update={"run_seconds": seconds})

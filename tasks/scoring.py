@@ -14,11 +14,12 @@ from storage.errors import ReferenceVectorsError
 from storage.gold.files import Question
 from storage.gold.sets import Analogies, GoldSets, WordPairs, gold_metrics, metric_name
 from storage.models.rows import WHOLE, ComparedWordRow, EvaluationRow
-from storage.vectors.reference import DEFAULT_REFERENCE, ReferenceVectors, split_spec
+from storage.vectors.reference import DEFAULT_REFERENCE, ReferenceVectors, narrowed, split_spec
 from tasks.metrics.analogies import AnalogyMethod, AnalogyScore, score_analogies, sum_by_kind
 from tasks.metrics.composed import Composer, WordCutter, compose_words, with_unseen_words
 from tasks.metrics.hit_rate import RECOMMENDED, score_hits
 from tasks.metrics.intervals import Interval
+from tasks.metrics.lookup import shared_rows
 from tasks.metrics.neighbors import NeighborOverlap, WordAgreement, compare_neighbors
 from tasks.metrics.similarity import score_bands, score_similarity
 from tasks.progress import counted
@@ -331,9 +332,10 @@ def _add_reference(
     vectors: NDArray[np.float32],
     config: EvaluationConfig,
 ) -> None:
-    neighbors = compare_neighbors(
-        words, vectors, reference.words, reference.vectors, config.neighbors, config.neighbor_words
-    )
+    # Random reads of the shared rows would map nearly all pages of the reference's file.
+    _, shared = shared_rows(words, reference.words, fold=True)
+    known = narrowed(reference, shared)
+    neighbors = compare_neighbors(words, vectors, known.words, known.vectors, config.neighbors, config.neighbor_words)
     if not neighbors.shared:
         raise ReferenceVectorsError(
             f"{reference.source} shares no word with the vocabulary of {len(words)} words (the first are "

@@ -9,14 +9,13 @@ A spec selects a reference:
 """
 
 import hashlib
-import mmap
 import os
 import re
 import ssl
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -24,9 +23,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from storage.errors import DownloadError, ReferenceVectorsError, VectorFileError
+from storage.files.large_arrays import MOST_BYTES_IN_MEMORY, row_blocks
 from storage.named_paths import check_allowed, named_path
 from storage.vectors.downloads import fetch_gensim_vectors
-from storage.vectors.faults import vector_faults
+from storage.vectors.faults import CHECKED_ROWS, vector_faults
 from storage.vectors.files import VectorSource, find_vectors, read_vectors
 from storage.vectors.formats import sha256_of_files
 from storage.vectors.packages import NOT_STATED, find_vector_package, read_vector_package
@@ -89,6 +89,22 @@ def read_reference(spec: str) -> ReferenceVectors:
     return reference
 
 
+def narrowed(reference: ReferenceVectors, rows: NDArray[np.int64]) -> ReferenceVectors:
+    """A reference with only these rows, in the order of the source, without touching many pages of a file at once.
+
+    rows: (S,), in any order. A selection too large to hold in memory is not copied: the whole reference is returned.
+    """
+    dimension = reference.vectors.shape[1]
+    if len(rows) * dimension * reference.vectors.itemsize > MOST_BYTES_IN_MEMORY:
+        return reference
+    chosen = np.sort(rows)
+    vectors = np.empty((len(chosen), dimension), dtype=np.float32)
+    for start, block in row_blocks(_unchanged(reference.vectors), CHECKED_ROWS):
+        first, last = np.searchsorted(chosen, (start, start + len(block)))
+        vectors[first:last] = block[chosen[first:last] - start]
+    return replace(reference, words=[reference.words[row] for row in chosen.tolist()], vectors=vectors)
+
+
 def is_downloaded(spec: str) -> bool:
     """Whether a spec's vectors are downloaded on first use."""
     return split_spec(spec)[0] in DOWNLOADED
@@ -135,14 +151,18 @@ def _as_reference_errors() -> Iterator[None]:
 
 
 def _check_rows(reference: ReferenceVectors) -> None:
-    for fault in vector_faults(reference.vectors):
+    for fault in vector_faults(_unchanged(reference.vectors)):
         raise ReferenceVectorsError(
             f"{reference.source}: {reference.words[fault.row]!r} in row {fault.row + 1} cannot be used: "
             f"{fault.reason}; remove such rows, or {REMEDY}"
         )
-    if isinstance(mapped := reference.vectors.base, mmap.mmap):
-        # The check has read every page; those that are compared are read again from the page cache.
-        mapped.madvise(mmap.MADV_DONTNEED)
+
+
+def _unchanged(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A read-only view of vectors as they were read, so that `row_blocks` releases the pages of their file."""
+    view = vectors.view()
+    view.flags.writeable = False
+    return view
 
 
 def _read_package(spec: str, name: str) -> ReferenceVectors:

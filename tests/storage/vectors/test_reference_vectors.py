@@ -13,7 +13,7 @@ import pytest
 from gensim.models import KeyedVectors
 
 from storage.errors import ReferenceVectorsError
-from storage.vectors.reference import DEFAULT_REFERENCE, ReferenceVectors, read_reference, reference_digest
+from storage.vectors.reference import DEFAULT_REFERENCE, ReferenceVectors, narrowed, read_reference, reference_digest
 
 GOOGLE_NEWS = Path(__file__).resolve().parents[3].parent / "shared" / "data" / "vectors" / "googlenews_w2v_8000x300.bin"
 WORDS = ["the", "of", "cat", "고양이", '"', "null", "NaN"]
@@ -225,3 +225,11 @@ def test_google_news_vectors_are_read_as_gensim_reads_them() -> None:
     keyed = KeyedVectors.load_word2vec_format(str(GOOGLE_NEWS), binary=True)
     assert reference.words == keyed.index_to_key
     np.testing.assert_array_equal(reference.vectors, keyed.vectors)
+
+
+def test_a_narrowed_reference_has_the_chosen_rows_in_the_order_of_the_source(tmp_path: Path) -> None:
+    reference = read_reference(str(written(tmp_path / "glove.txt", glove_text())))
+    few = narrowed(reference, np.array([2, 0]))
+    assert few.words == [WORDS[0], WORDS[2]]
+    np.testing.assert_array_equal(few.vectors, reference.vectors[[0, 2]])
+    assert (few.digest, few.source) == (reference.digest, reference.source)

@@ -1,0 +1,32 @@
+"""Memory given back between stages."""
+
+import subprocess
+import sys
+
+import numpy as np
+import psutil  # type: ignore[import-untyped]
+import pyarrow as pa
+import pytest
+
+from storage.memory import release_memory
+
+MIB = 1 << 20
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the resident memory of Linux")
+def test_freed_arrow_buffers_go_back_to_the_system() -> None:
+    process = psutil.Process()
+    before = process.memory_info().rss
+    buffers = [pa.allocate_buffer(MIB) for _ in range(128)]
+    for buffer in buffers:
+        np.frombuffer(buffer, dtype=np.uint8)[:] = 1
+    assert process.memory_info().rss > before + 100 * MIB
+    del buffers, buffer
+    release_memory()
+    assert process.memory_info().rss < before + 40 * MIB
+
+
+def test_does_not_import_arrow() -> None:
+    script = "import sys; from storage.memory import release_memory; release_memory(); print('pyarrow' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "False\n"
