@@ -41,4 +41,6 @@ def another_host(here: str, there: str, limit: str | None = None) -> Iterator[st
                 subprocess.run(command.split(), check=True)
         yield name
     finally:
+        # The namespace goes when its last process does, and its end of the link with it; the next host needs the name.
+        subprocess.run(["ip", "link", "del", link], check=False)
         subprocess.run(["ip", "netns", "del", name], check=True)

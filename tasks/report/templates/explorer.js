@@ -294,17 +294,29 @@ function addressOf({ view }) {
 }
 
 // What the last entry of the history shows; typing in a list makes no entry for each letter.
-let remembered, keeping;
+let remembered, keeping, waiting;
 function keepState(entry) {
   const address = addressOf({ view: false });
-  if (entry && remembered !== undefined && address !== remembered && state.tab !== "mark") history.pushState(null, "", addressOf({ view: true }));
+  if (entry && remembered !== undefined && address !== remembered && state.tab !== "mark") {
+    keepWaiting();
+    history.pushState(null, "", addressOf({ view: true }));
+  }
   remembered = address;
   keepView();
 }
 
+// Moving the map would change the address too often.
 function keepView() {
   clearTimeout(keeping);
-  keeping = setTimeout(() => history.replaceState(null, "", addressOf({ view: true })), 120);
+  waiting = addressOf({ view: true });
+  keeping = setTimeout(keepWaiting, 120);
+}
+
+// What waits belongs to the present entry, which is about to be left or has rested.
+function keepWaiting() {
+  clearTimeout(keeping);
+  if (waiting !== undefined) history.replaceState(null, "", waiting);
+  waiting = undefined;
 }
 
 function readState() {
