@@ -401,7 +401,7 @@ def write_page(
         return "\n".join([*lines, ""])
     lines += [
         "Processes with one thread each on this machine, connected by its loopback device. The model gets the speed of "
-        "one process from the same run, and words by Zipf's law. Bytes are those that each process adds up with the "
+        "one process in a run of its own, and words by Zipf's law. Bytes are those that each process adds up with the "
         "others; with P processes, a ring sends 2 (P - 1) / P times as many.",
         "",
         "| corpus | processes | words/s | speed-up | speed-up of the model | bytes added up per word | of the model |",

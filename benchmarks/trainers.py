@@ -44,7 +44,7 @@ class BenchmarkSettings(BaseModel):
     workers: int = Field(default_factory=lambda: resolve_workers(SkipGramConfig()))
     seed: int = 1
     backend: str = "auto"
-    # Of vecmill's vectors: those that gensim gives too, or what a release holds by default.
+    # Of vecmill's vectors: those that gensim returns too, or what a release holds by default.
     matrix: Literal["center", "published"] = "center"
 
     @property

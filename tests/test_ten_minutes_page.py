@@ -1,4 +1,4 @@
-"""docs/ten-minutes.md is followed to the letter, from the demo to a program; its report gives the docs' pictures.
+"""docs/ten-minutes.md is followed to the letter, from the demo to a program; its report is pictured in the docs.
 
 With VECMILL_NEW_PICTURES=1 the pictures replace those in docs/images.
 """
@@ -64,7 +64,7 @@ PICTURES = {
 
 
 @pytest.mark.parametrize("name", PICTURES)
-def test_the_report_gives_the_pictures_of_the_docs(
+def test_the_report_is_pictured_in_the_docs(
     name: str, followed: tuple[Path, str], browser: Browser, tmp_path: Path
 ) -> None:
     width, height, dark, shown = PICTURES[name]

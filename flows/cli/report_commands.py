@@ -2,6 +2,7 @@
 
 import re
 import webbrowser
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -29,6 +30,9 @@ VersionOption = Annotated[
         autocompletion=offer_releases,
     ),
 ]  # fmt: skip
+MapWordsOption = Annotated[
+    int, typer.Option(min=1, max=20_000, help="number of most frequent words that the map lays out")
+]
 MethodOption = Annotated[Literal["tsne", "pca"], typer.Option("--method", help="projection to two dimensions")]
 
 
@@ -45,9 +49,7 @@ def report(
     target: Annotated[
         Path | None, typer.Option("-o", "--output", help="output file; default: next to the release")
     ] = None,
-    map_words: Annotated[
-        int, typer.Option(min=1, max=20_000, help="number of most frequent words that the map lays out")
-    ] = 5000,
+    map_words: MapWordsOption = 5000,
     method: MethodOption = "tsne",
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
@@ -56,20 +58,14 @@ def report(
 
     Example: vecmill report movie-reviews --open
     """
-    from storage.output_files import new_output
     from storage.releases.history import choose_release
     from tasks.release_report import ReportConfig, make_report, render_release
 
     resolved_workspace = resolve_workspace(workspace)
     release = choose_release(resolved_workspace, table, version)
     config = ReportConfig(map_words=map_words, map_method=method)
-    with shown_progress():
-        if target is None:
-            path = make_report(release, config, resolved_workspace)
-        else:
-            path = target.expanduser().absolute()
-            with new_output(path, force=True) as written:
-                written.write_text(render_release(release, config, resolved_workspace), encoding="utf-8")
+    inputs = (release, config, resolved_workspace)
+    path = _written(target, lambda: make_report(*inputs), lambda: render_release(*inputs))
     _show_page(release, path, as_json)
     _open(path, open_browser)
 
@@ -82,9 +78,7 @@ def explore(
     target: Annotated[
         Path | None, typer.Option("-o", "--output", help="output file; default: in the workspace, replaced each time")
     ] = None,
-    map_words: Annotated[
-        int, typer.Option(min=1, max=20_000, help="number of most frequent words that the map lays out")
-    ] = 5000,
+    map_words: MapWordsOption = 5000,
     method: MethodOption = "tsne",
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
@@ -93,22 +87,29 @@ def explore(
 
     Example: vecmill explore movie-reviews
     """
-    from storage.output_files import new_output
     from storage.releases.history import choose_release
     from tasks.release_report import ReportConfig, make_explorer, render_explorer
 
     resolved_workspace = resolve_workspace(workspace)
     release = choose_release(resolved_workspace, table, version)
     config = ReportConfig(map_words=map_words, map_method=method)
-    with shown_progress():
-        if target is None:
-            path = make_explorer(release, words, config, resolved_workspace)
-        else:
-            path = target.expanduser().absolute()
-            with new_output(path, force=True) as written:
-                written.write_text(render_explorer(release, words, config, resolved_workspace), encoding="utf-8")
+    inputs = (release, words, config, resolved_workspace)
+    path = _written(target, lambda: make_explorer(*inputs), lambda: render_explorer(*inputs))
     _show_page(release, path, as_json)
     _open(path, open_browser)
+
+
+def _written(target: Path | None, make: Callable[[], Path], render: Callable[[], str]) -> Path:
+    """Write a page where it belongs, by `make`, or what `render` returns to the file that the user chose."""
+    from storage.output_files import new_output
+
+    with shown_progress():
+        if target is None:
+            return make()
+        path = target.expanduser().absolute()
+        with new_output(path, force=True) as written:
+            written.write_text(render(), encoding="utf-8")
+        return path
 
 
 def _show_page(release: "Release", path: Path, as_json: bool) -> None:

@@ -111,5 +111,5 @@ def write_report(path: Path, page: str) -> None:
     """Write a page about a release, whole or not at all. Raises WorkspaceError where that fails."""
     with disk_errors(path.parent, kept="the release is untouched"):
         path.parent.mkdir(exist_ok=True)
-    with disk_errors(path.parent, kept="the release is untouched"), replaced_file(path) as written:
-        written.write_text(page, encoding="utf-8")
+        with replaced_file(path) as written:
+            written.write_text(page, encoding="utf-8")

@@ -551,7 +551,7 @@ async function createMap(canvas, pointsCanvas, { onPick, onMoved, onSelected }) 
   readColors();
   await pause();
   resize();
-  // It tells the size once more when it begins.
+  // The observer reports the size once more when it begins.
   new ResizeObserver(() => { if (canvas.clientWidth !== width || canvas.clientHeight !== height) resize(); }).observe(canvas);
   await pause();
 
