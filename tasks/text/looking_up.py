@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from tasks.text.scanning import byte_hash
+from tasks.text.scan_kernel import byte_hash
 
 # Compiled functions accept other types than their annotations.
 njit: Callable[..., Callable[..., Any]] = numba.njit

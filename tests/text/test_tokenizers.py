@@ -39,6 +39,10 @@ SPACED_TEXT = st.text(
 )
 
 
+# Rows with words and apostrophes at their ends, and at multiples of 64 bytes.
+LONG_TEXT = st.text(st.sampled_from(list("aZ0' -é’\u2028")), max_size=200)
+
+
 # Signs that Unicode keeps inside numbers ("0,5"), words ("a:b") and identifiers ("a_b"), and docs/settings.md does not.
 ALWAYS_BETWEEN_WORDS = regex.compile(
     r"[[\p{WB=MidNum}\p{WB=MidNumLet}\p{WB=MidLetter}\p{WB=ExtendNumLet}]--[·‧״׳'’‘＇]]", regex.V1
@@ -121,7 +125,7 @@ def test_words_of_wikipedia_are_those_of_unicode(name: str, size: int) -> None:
 
 
 @settings(deadline=None)
-@given(texts=st.lists(ANY_TEXT, max_size=5))
+@given(texts=st.lists(st.one_of(ANY_TEXT, LONG_TEXT), max_size=5))
 def test_whitespace_tokens_are_those_of_split(texts: list[str]) -> None:
     found = tokenize(pa.array(texts, pa.string()), TokenizerConfig(name="whitespace")).to_pylist()
     assert found == [text.split() for text in texts]
@@ -147,7 +151,7 @@ def test_scanned_tokens_of_any_length_and_number(letter: str, words: int) -> Non
 
 
 @settings(deadline=None)
-@given(texts=st.lists(st.one_of(ANY_TEXT, SPACED_TEXT), max_size=5))
+@given(texts=st.lists(st.one_of(ANY_TEXT, SPACED_TEXT, LONG_TEXT), max_size=5))
 def test_scanned_words_are_those_of_the_exact_rules(texts: list[str]) -> None:
     array = pa.array(texts, pa.string())
     assert tokenize(array, TokenizerConfig()).to_pylist() == exact_unicode_words(array).to_pylist()

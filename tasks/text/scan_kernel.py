@@ -1,0 +1,317 @@
+"""The kernel behind scanning.py: distinct tokens and token ids of texts, from the bits of byte_bits.py."""
+
+# Numba's compiled functions are untyped. The tests check what they return.
+# mypy: disable-error-code="no-untyped-call, no-any-return"
+
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.text.byte_bits import APOSTROPHE, ONE, eight_bytes, mark_bytes, next_bit, next_gap
+
+# Compiled functions accept other types than their annotations.
+njit: Callable[..., Callable[..., Any]] = numba.njit
+SEPARATES, IS_EXACT = 0, -1
+# Tokens of up to this many bytes are compared as two numbers: 8 bytes, and the 7 after them with the length.
+SHORT = 15
+LONG = np.uint64(1 << 63)
+# Knuth's multiplicative hash.
+MIX = np.uint64(0x9E3779B97F4A7C15)
+# Of a token of n bytes, the bits of its first 8 bytes and of the others.
+FIRST = np.array([(1 << 8 * min(n, 8)) - 1 for n in range(SHORT + 1)], np.uint64)
+SECOND = np.array([(1 << 8 * max(n - 8, 0)) - 1 for n in range(SHORT + 1)], np.uint64)
+# Turns ASCII letters into lower case and leaves digits and apostrophes.
+LOWER = np.uint64(0x2020202020202020)
+# Numbers of a slot, half of a cache line: the two of its token, then at TOKEN the token's id + 1.
+SLOT, TOKEN = 4, np.uint64(2)
+
+
+@njit(nogil=True, cache=True)
+def _holds_whitespace(letters: NDArray[np.uint8], start: int, stop: int) -> bool:
+    """Whether a stretch has one of U+0085, U+00A0, U+1680, U+2000 to U+200A, U+2028, U+2029, U+202F, U+205F, U+3000."""
+    for at in range(start, stop - 1):
+        first, second = letters[at], letters[at + 1]
+        if first == 0xC2 and (second == 0x85 or second == 0xA0):
+            return True
+        if at + 2 == stop:
+            break
+        third = letters[at + 2]
+        if first == 0xE2 and second == 0x80:
+            if third <= 0x8A or third == 0xA8 or third == 0xA9 or third == 0xAF:
+                return True
+        elif (
+            (first == 0xE2 and second == 0x81 and third == 0x9F)
+            or (first == 0xE1 and second == 0x9A and third == 0x80)
+            or (first == 0xE3 and second == 0x80 and third == 0x80)
+        ):
+            return True
+    return False
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _letter(
+    letters: NDArray[np.uint8], at: int, word_byte: NDArray[np.uint8], forms: NDArray[np.int32]
+) -> tuple[Any, int]:
+    """The character at `at`: its lower-case form, APOSTROPHE, SEPARATES or IS_EXACT; and its bytes."""
+    byte = letters[at]
+    if byte < 128:
+        return (np.int32(APOSTROPHE) if byte == APOSTROPHE else np.int32(word_byte[byte])), 1
+    if byte < 0xE0:
+        return forms[(np.int32(byte & 0x1F) << 6) | np.int32(letters[at + 1] & 0x3F)], 2
+    if byte < 0xF0:
+        middle = np.int32(letters[at + 1] & 0x3F) << 6
+        return forms[(np.int32(byte & 0x0F) << 12) | middle | np.int32(letters[at + 2] & 0x3F)], 3
+    return np.int32(IS_EXACT), 4
+
+
+@njit(nogil=True, cache=True)
+def _is_exact(
+    letters: NDArray[np.uint8], at: int, stop: int, word_byte: NDArray[np.uint8], forms: NDArray[np.int32]
+) -> bool:
+    """Whether a stretch has a character that only the exact rules know."""
+    while at < stop:
+        code, size = _letter(letters, at, word_byte, forms)
+        if code == IS_EXACT:
+            return True
+        at += size
+    return False
+
+
+@njit(nogil=True, cache=True)
+def _copy_word(
+    letters: NDArray[np.uint8],
+    at: int,
+    stop: int,
+    word_byte: NDArray[np.uint8],
+    forms: NDArray[np.int32],
+    copy: NDArray[np.uint8],
+    length: int,
+) -> tuple[int, int]:
+    """Copy the next word from `at` on to copy[length:]. Returns the position after it and the new length."""
+    code, size = SEPARATES, 0
+    while at < stop:
+        code, size = _letter(letters, at, word_byte, forms)
+        if code not in (SEPARATES, APOSTROPHE):
+            break
+        at += size
+    while at < stop:
+        code, size = _letter(letters, at, word_byte, forms)
+        if code == APOSTROPHE:
+            if at + size >= stop or _letter(letters, at + size, word_byte, forms)[0] in (SEPARATES, APOSTROPHE):
+                break
+        elif code == SEPARATES:
+            break
+        if code < 128:
+            copy[length] = code
+            length += 1
+        elif code < 0x800:
+            copy[length] = 0xC0 | (code >> 6)
+            copy[length + 1] = 0x80 | (code & 0x3F)
+            length += 2
+        else:
+            copy[length] = 0xE0 | (code >> 12)
+            copy[length + 1] = 0x80 | ((code >> 6) & 0x3F)
+            copy[length + 2] = 0x80 | (code & 0x3F)
+            length += 3
+        at += size
+    return at, length
+
+
+@njit(nogil=True, cache=True)
+def byte_hash(letters: NDArray[np.uint8], start: int, stop: int) -> np.uint64:
+    """FNV-1a of some bytes."""
+    code = np.uint64(14695981039346656037)
+    for at in range(start, stop):
+        code = (code ^ np.uint64(letters[at])) * np.uint64(1099511628211)
+    return code ^ (code >> np.uint64(29))
+
+
+@njit(nogil=True, cache=True)
+def scan(
+    letters: NDArray[np.uint8],
+    offsets: NDArray[np.int32],
+    is_space: NDArray[np.bool_],
+    word_byte: NDArray[np.uint8],
+    forms: NDArray[np.int32],
+    whole: bool,
+    slots: int,
+    ids: NDArray[np.int32],
+    distinct: NDArray[np.uint8],
+    starts: NDArray[np.int32],
+    foreign: NDArray[np.uint8],
+    table: NDArray[np.uint64],
+    token_bits: NDArray[np.uint64],
+    other_bits: NDArray[np.uint64],
+) -> tuple[bool, NDArray[np.int32], NDArray[np.int32], NDArray[np.uint8], NDArray[np.int32], NDArray[np.uint8]]:
+    """Ids of all tokens, offsets of the rows among them, and the distinct tokens: bytes, offsets, and if to be split.
+
+    letters: (B,) UTF-8 bytes.  offsets: (N + 1,) row r is letters[offsets[r]:offsets[r + 1]]; all bytes are in rows.
+    whole: split at whitespace alone.
+    slots: of the table, a power of two; the first result is False if the distinct tokens fill more than half of it.
+    ids and all that follow: memory to work in.
+    """
+    rows, size = len(offsets) - 1, len(letters)
+    row_offsets = np.zeros(rows + 1, np.int32)
+    starts[0] = 0
+    table[: slots * SLOT] = 0
+    mark_bytes(letters, whole, token_bits, other_bits)
+    fold = np.uint64(0) if whole else LOWER
+    mask = np.uint64(slots * SLOT - 1)
+    count, tokens, used = 0, 0, 0
+    for row in range(rows):
+        at, end = offsets[row], offsets[row + 1]
+        # The next byte that is not ASCII, and if words are split, the stretch between whitespace that it is in.
+        next_other = next_bit(other_bits, at, end)
+        clean, stretch_end = end, end
+        exact = False
+        if not whole and next_other < end:
+            clean, stretch_end = _stretch(letters, at, next_other, end, is_space)
+            exact = _is_exact(letters, clean, stretch_end, word_byte, forms)
+        while at < end:
+            # The token's bytes are letters[start:at], or copied behind the distinct ones, where a new one stays.
+            length, copied, foreign_token = used, True, False
+            start = at
+            if at < clean:
+                start = next_bit(token_bits, at, clean)
+                if start == clean:
+                    at = clean
+                    continue
+                at = next_gap(token_bits, start, clean)
+                stop = at
+                if whole:
+                    if next_other < stop:
+                        foreign_token = _holds_whitespace(letters, start, stop)
+                        next_other = next_bit(other_bits, stop, end)
+                else:
+                    # An apostrophe joins letters of two rows in the bits.
+                    if start == offsets[row] and letters[start] == APOSTROPHE:
+                        at = start + 1
+                        continue
+                    if stop == end and letters[stop - 1] == APOSTROPHE:
+                        stop -= 1
+                if stop - start <= SHORT and start + 16 <= size:
+                    copied = False
+                    length = used + stop - start
+                else:
+                    for place in range(start, stop):
+                        distinct[length] = letters[place] if whole else word_byte[letters[place]] or APOSTROPHE
+                        length += 1
+            else:
+                foreign_token = exact
+                if exact:
+                    while at < stretch_end:
+                        distinct[length] = letters[at]
+                        length += 1
+                        at += 1
+                else:
+                    at, length = _copy_word(letters, at, stretch_end, word_byte, forms, distinct, length)
+                if at >= stretch_end:
+                    next_other = next_bit(other_bits, at, end)
+                    clean, stretch_end = end, end
+                    if next_other < end:
+                        clean, stretch_end = _stretch(letters, at, next_other, end, is_space)
+                        exact = _is_exact(letters, clean, stretch_end, word_byte, forms)
+                if length == used:
+                    continue
+            if not copied:
+                first = (eight_bytes(letters, start) | fold) & FIRST[length - used]
+                second = (eight_bytes(letters, start + 8) | fold) & SECOND[length - used]
+                second |= np.uint64(length - used) << np.uint64(56)
+            elif length - used <= SHORT:
+                first, second = np.uint64(0), np.uint64(length - used) << np.uint64(56)
+                for place in range(length - used):
+                    byte = np.uint64(distinct[used + place]) << np.uint64(8 * (place & 7))
+                    if place < 8:
+                        first |= byte
+                    else:
+                        second |= byte
+            else:
+                first, second = byte_hash(distinct, used, length), LONG
+            slot = (((((second * MIX) ^ first) * MIX) >> np.uint64(32)) * np.uint64(SLOT)) & mask
+            found = _token_in(table, slot)
+            while found >= 0:
+                if table[slot] == first and table[slot + ONE] == second:
+                    if second != LONG:
+                        break
+                    before = starts[found]
+                    same = 0
+                    if starts[found + 1] - before == length - used:
+                        while same < length - used and distinct[before + same] == distinct[used + same]:
+                            same += 1
+                    if same == length - used:
+                        break
+                slot = (slot + np.uint64(SLOT)) & mask
+                found = _token_in(table, slot)
+            if found < 0:
+                if not copied:
+                    for place in range(length - used):
+                        byte = letters[start + place]
+                        distinct[used + place] = byte if whole else byte | 0x20
+                found = count
+                count += 1
+                table[slot] = first
+                table[slot + ONE] = second
+                table[slot + TOKEN] = np.uint64(count)
+                foreign[found] = foreign_token
+                used = length
+                starts[count] = used
+                if 2 * count > slots:
+                    return False, ids[:0], row_offsets[:0], distinct[:0], starts[:0], foreign[:0]
+            ids[tokens] = found
+            tokens += 1
+        row_offsets[row + 1] = tokens
+    return (
+        True,
+        ids[:tokens].copy(),
+        row_offsets,
+        distinct[:used].copy(),
+        starts[: count + 1].copy(),
+        foreign[:count].copy(),
+    )
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _token_in(table: NDArray[np.uint64], slot: np.uint64) -> Any:  # noqa: ANN401
+    """The token of a slot, -1 for none."""
+    return np.int64(table[slot + TOKEN]) - 1
+
+
+@njit(nogil=True, cache=True)
+def _stretch(
+    letters: NDArray[np.uint8], start: int, inside: int, end: int, is_space: NDArray[np.bool_]
+) -> tuple[int, int]:
+    """The bytes between ASCII whitespace around `inside`, within letters[start:end]."""
+    first, stop = inside, inside
+    while first > start and not is_space[letters[first - 1]]:
+        first -= 1
+    while stop < end and not is_space[letters[stop]]:
+        stop += 1
+    return first, stop
+
+
+@njit(nogil=True, cache=True)
+def expand(
+    ids: NDArray[np.int32],
+    row_offsets: NDArray[np.int32],
+    first: NDArray[np.int64],
+    lengths: NDArray[np.int64],
+    pieces: NDArray[np.int32],
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Replace each id by pieces[first[id]:first[id] + lengths[id]]; returns the ids and the offsets of the rows."""
+    total = 0
+    for token in ids:
+        total += lengths[token]
+    expanded = np.empty(total, np.int32)
+    expanded_offsets = np.zeros_like(row_offsets)
+    written = 0
+    for row in range(len(row_offsets) - 1):
+        for at in range(row_offsets[row], row_offsets[row + 1]):
+            token = ids[at]
+            for piece in range(first[token], first[token] + lengths[token]):
+                expanded[written] = pieces[piece]
+                written += 1
+        expanded_offsets[row + 1] = written
+    return expanded, expanded_offsets
