@@ -24,7 +24,6 @@ from tasks.engine import LOCAL, Engine, opened_engine
 from tasks.pipeline_task import pipeline_task
 from tasks.progress import counted
 from tasks.text.tokenizers import TokenizerConfig, tokenize
-from tasks.text.vocabulary import WordCounter
 from tasks.tokenizing import (
     check_tokenizer,
     text_size,
@@ -143,6 +142,9 @@ class _Counts:
     """The words of the segment that is written, counted on the way to the writer."""
 
     def __init__(self, folder: Path, segment: str) -> None:
+        # Deferred: Numba takes half a second to import, and most commands count nothing.
+        from tasks.text.counting import WordCounter
+
         self._folder, self._segment = folder, segment
         self._counter, self._spilled = WordCounter(), SpilledCounts(folder, segment)
 
@@ -158,9 +160,7 @@ class _Counts:
             self._spill()
             self._spilled.write_sum()
         else:
-            counted = self._counter.take()
-            write_counts(self._folder, self._segment, counted.words, counted.counts)
+            write_counts(self._folder, self._segment, *self._counter.take())
 
     def _spill(self) -> None:
-        part = self._counter.take()
-        self._spilled.add(part.words, part.counts)
+        self._spilled.add(*self._counter.take())

@@ -28,13 +28,13 @@ class WordLookup:
     """
 
     def __init__(self, words: list[str]) -> None:
-        self._letters, self._offsets = _bytes_of(pa.array(words, pa.string()))
+        self._letters, self._offsets = bytes_of(pa.array(words, pa.string()))
         self._table = np.full(1 << (2 * len(words)).bit_length(), UNKNOWN, np.int32)
         _fill(self._table, self._letters, self._offsets)
 
     def ids(self, words: pa.Array) -> NDArray[np.int32]:
         """The ids (N,) of words (N,), UNKNOWN for those that are not in the vocabulary."""
-        found: NDArray[np.int32] = _find(self._table, self._letters, self._offsets, *_bytes_of(words))
+        found: NDArray[np.int32] = _find(self._table, self._letters, self._offsets, *bytes_of(words))
         return found
 
 
@@ -50,7 +50,7 @@ def keep_known(
     return kept[: _keep(tokens, ids, ends, kept, offsets)], offsets
 
 
-def _bytes_of(words: pa.Array) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+def bytes_of(words: pa.Array) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
     """The UTF-8 bytes of an array of strings and its offsets (N + 1,) in them."""
     _, offsets, letters = words.cast(pa.string()).buffers()
     if offsets is None or letters is None:

@@ -130,6 +130,59 @@ def byte_hash(letters: NDArray[np.uint8], start: int, stop: int) -> np.uint64:
 
 
 @njit(nogil=True, cache=True)
+def key_of(letters: NDArray[np.uint8], start: int, stop: int) -> tuple[Any, Any]:
+    """Two numbers for a token: its bytes and their number, or for a long one its hash and LONG."""
+    length = stop - start
+    if length > SHORT:
+        return byte_hash(letters, start, stop), LONG
+    if start + 16 <= len(letters):
+        first = eight_bytes(letters, start) & FIRST[length]
+        second = eight_bytes(letters, start + 8) & SECOND[length]
+    else:
+        first, second = np.uint64(0), np.uint64(0)
+        for place in range(length):
+            byte = np.uint64(letters[start + place]) << np.uint64(8 * (place & 7))
+            if place < 8:
+                first |= byte
+            else:
+                second |= byte
+    return first, second | (np.uint64(length) << np.uint64(56))
+
+
+@njit(nogil=True, cache=True, inline="always")
+def slot_of(first: np.uint64, second: np.uint64, mask: np.uint64) -> Any:  # noqa: ANN401
+    """Where a token is searched first. mask: numbers in the table, a power of two, less one."""
+    return (((((second * MIX) ^ first) * MIX) >> np.uint64(32)) * np.uint64(SLOT)) & mask
+
+
+@njit(nogil=True, cache=True, inline="always")
+def token_in(table: NDArray[np.uint64], slot: np.uint64) -> Any:  # noqa: ANN401
+    """The token of a slot, -1 for none."""
+    return np.int64(table[slot + TOKEN]) - 1
+
+
+@njit(nogil=True, cache=True)
+def same_bytes(
+    second: np.uint64,
+    distinct: NDArray[np.uint8],
+    starts: NDArray[np.int64],
+    token: int,
+    letters: NDArray[np.uint8],
+    start: int,
+    stop: int,
+) -> bool:
+    """Whether the distinct token with the key of letters[start:stop] is that; always so for a short one."""
+    if second != LONG:
+        return True
+    before, length, same = starts[token], stop - start, 0
+    if starts[token + 1] - before != length:
+        return False
+    while same < length and distinct[before + same] == letters[start + same]:
+        same += 1
+    return bool(same == length)
+
+
+@njit(nogil=True, cache=True)
 def scan(
     letters: NDArray[np.uint8],
     offsets: NDArray[np.int32],
@@ -220,31 +273,19 @@ def scan(
                 first = (eight_bytes(letters, start) | fold) & FIRST[length - used]
                 second = (eight_bytes(letters, start + 8) | fold) & SECOND[length - used]
                 second |= np.uint64(length - used) << np.uint64(56)
-            elif length - used <= SHORT:
-                first, second = np.uint64(0), np.uint64(length - used) << np.uint64(56)
-                for place in range(length - used):
-                    byte = np.uint64(distinct[used + place]) << np.uint64(8 * (place & 7))
-                    if place < 8:
-                        first |= byte
-                    else:
-                        second |= byte
             else:
-                first, second = byte_hash(distinct, used, length), LONG
-            slot = (((((second * MIX) ^ first) * MIX) >> np.uint64(32)) * np.uint64(SLOT)) & mask
-            found = _token_in(table, slot)
+                first, second = key_of(distinct, used, length)
+            slot = slot_of(first, second, mask)
+            found = token_in(table, slot)
             while found >= 0:
-                if table[slot] == first and table[slot + ONE] == second:
-                    if second != LONG:
-                        break
-                    before = starts[found]
-                    same = 0
-                    if starts[found + 1] - before == length - used:
-                        while same < length - used and distinct[before + same] == distinct[used + same]:
-                            same += 1
-                    if same == length - used:
-                        break
+                if (
+                    table[slot] == first
+                    and table[slot + ONE] == second
+                    and same_bytes(second, distinct, starts, found, distinct, used, length)
+                ):
+                    break
                 slot = (slot + np.uint64(SLOT)) & mask
-                found = _token_in(table, slot)
+                found = token_in(table, slot)
             if found < 0:
                 if not copied:
                     for place in range(length - used):
@@ -271,12 +312,6 @@ def scan(
         starts[: count + 1].copy(),
         foreign[:count].copy(),
     )
-
-
-@njit(nogil=True, cache=True, inline="always")
-def _token_in(table: NDArray[np.uint64], slot: np.uint64) -> Any:  # noqa: ANN401
-    """The token of a slot, -1 for none."""
-    return np.int64(table[slot + TOKEN]) - 1
 
 
 @njit(nogil=True, cache=True)

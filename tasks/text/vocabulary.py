@@ -12,9 +12,6 @@ from pydantic import BaseModel, ConfigDict, Field
 if TYPE_CHECKING:
     from tasks.text.looking_up import WordLookup
 
-# Partial counts are merged at this many rows, which keeps memory proportional to the distinct words.
-MERGE_ROWS = 1 << 21
-
 
 class VocabularyConfig(BaseModel):
     """Which words get a vector, and how frequent words are subsampled."""
@@ -49,53 +46,22 @@ class WordCounts:
         return int(self.counts.sum())
 
 
-class WordCounter:
-    """Counts the distinct tokens of token lists. distinct: at least as many as there are distinct ones so far."""
-
-    def __init__(self) -> None:
-        self._partial = _counts_table([], [])
-        self._pending: list[pa.Table] = []
-        self._rows = 0
-
-    @property
-    def distinct(self) -> int:
-        """Rows in memory, one or more for each distinct token."""
-        return len(self._partial) + self._rows
-
-    def add(self, lists: pa.Array) -> None:
-        """Count the tokens of an array of lists of strings, dictionary-encoded or not."""
-        flat = lists.flatten()
-        tokens = flat if pa.types.is_dictionary(flat.type) else flat.dictionary_encode()
-        counts = np.bincount(tokens.indices.to_numpy(), minlength=len(tokens.dictionary))
-        # The dictionary of a row group has the words of all its rows, also of those that were not selected.
-        used = np.flatnonzero(counts)
-        self._pending.append(_counts_table(tokens.dictionary.take(pa.array(used)), counts[used]))
-        self._rows += len(used)
-        if self._rows >= MERGE_ROWS:
-            self._merge()
-
-    def take(self) -> WordCounts:
-        """The counts so far; counting starts again from zero."""
-        self._merge()
-        partial, self._partial = self._partial, _counts_table([], [])
-        return _sort_counts(partial)
-
-    def _merge(self) -> None:
-        self._partial = _merge_counts([self._partial, *self._pending])
-        self._pending, self._rows = [], 0
-
-
 def count_words(token_lists: Iterable[pa.Array]) -> WordCounts:
     """Count every distinct token. token_lists: arrays of lists of strings, dictionary-encoded or not."""
+    # Deferred: Numba takes half a second to import, and most commands count nothing.
+    from tasks.text.counting import WordCounter
+
     counter = WordCounter()
     for lists in token_lists:
         counter.add(lists)
-    return counter.take()
+    return _sort_counts(_counts_table(*counter.take()))
 
 
 def add_counts(counted: Iterable[WordCounts]) -> WordCounts:
     """Sum the counts of several texts."""
-    return _sort_counts(_merge_counts([_counts_table(part.words, part.counts) for part in counted]))
+    summed = pa.concat_tables([_counts_table(part.words, part.counts) for part in counted])
+    summed = summed.group_by("word").aggregate([("count", "sum")])
+    return _sort_counts(summed.rename_columns(["word", "count"]))
 
 
 def keep_probability(counts: NDArray[np.int64], subsample_threshold: float) -> NDArray[np.float64]:
@@ -148,8 +114,3 @@ def _sort_counts(table: pa.Table) -> WordCounts:
     # Arrow sorts strings by bytes, which for UTF-8 is code point order.
     ordered = table.sort_by([("count", "descending"), ("word", "ascending")])
     return WordCounts(ordered["word"].combine_chunks(), ordered["count"].to_numpy())
-
-
-def _merge_counts(tables: list[pa.Table]) -> pa.Table:
-    summed = pa.concat_tables(tables).group_by("word").aggregate([("count", "sum")])
-    return summed.rename_columns(["word", "count"])
