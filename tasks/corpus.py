@@ -40,9 +40,9 @@ from tasks.tokenizing import text_size
 logger = logging.getLogger(__name__)
 
 STAGE_VERSION = 4
-# Bytes on disk for each byte of English text: 0.4 for documents, 0.3 for tokens, 0.6 for token ids; and bytes of text
+# Bytes on disk for each byte of English text: 0.6 for documents, 0.3 for tokens, 0.6 for token ids; and bytes of text
 # for each byte of a compressed file.
-DISK_PER_TEXT, TEXT_PER_COMPRESSED = 1.3, 3
+DISK_PER_TEXT, TEXT_PER_COMPRESSED = 1.5, 3
 # Replaces the digest of an unreadable file.
 UNREADABLE = "unreadable"
 SHOWN_FILES = 5

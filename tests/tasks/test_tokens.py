@@ -74,6 +74,7 @@ def test_counts_in_parts_on_disk_are_those_in_memory(tmp_path: Path, monkeypatch
         words = build_vocabulary.fn(tokens, VocabularyConfig(min_count=1), Workspace(folder))
         assert not list(tokens.path.glob("unsummed-*"))
         ((names, counts),) = read_counts(tokens.path)
-        built.append((names.to_pylist(), counts.tolist(), words.digest, words.files))
+        built.append((dict(zip(names.to_pylist(), counts.tolist(), strict=True)), words.digest, words.files))
+        assert counts.tolist() == sorted(counts.tolist(), reverse=True)
     assert built[0] == built[1]
     assert len(built[0][0]) == 3_001
