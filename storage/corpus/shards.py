@@ -142,13 +142,6 @@ def open_shards(folder: Path, name: str, schema: pa.Schema, **parquet_options: A
             yield shard
 
 
-def read_row_groups(folder: Path, name: str, schema: pa.Schema, **parquet_options: Any) -> Iterator[pa.Table]:  # noqa: ANN401
-    """Read the row groups of all shards, in order."""
-    for shard in open_shards(folder, name, schema, **parquet_options):
-        for number in range(shard.num_row_groups):
-            yield shard.read_row_group(number)
-
-
 def shard_file(folder: Path, name: str, number: int) -> Path:
     """The file of a shard."""
     return folder / f"{name}-{number:05d}.parquet"

@@ -43,16 +43,11 @@ class Phrases:
         return {(names[a], names[b]): float(s) for a, b, s in zip(first, second, self.scores, strict=True)}
 
 
-def find_phrases(counted: WordCounts, token_lists: Iterable[pa.Array], config: TokenizerConfig) -> Phrases:
+def choose_phrases(counted: WordCounts, parts: Iterable[PairCounts], config: TokenizerConfig) -> Phrases:
     """The pairs of neighbouring words that score above the threshold.
 
-    counted: all words of the text.  token_lists: the text, as arrays of token lists; no pair spans two lists.
+    counted: all words of the text.  parts: the pairs of each part of the text, as `count_pairs` returns them.
     """
-    return choose_phrases(counted, (count_pairs(lists, counted.words) for lists in token_lists), config)
-
-
-def choose_phrases(counted: WordCounts, parts: Iterable[PairCounts], config: TokenizerConfig) -> Phrases:
-    """As find_phrases, from the pairs of each part of the text."""
     size = len(counted.words)
     keys, counts = _sum_pairs(parts)
     first, second = np.divmod(keys, max(1, size))

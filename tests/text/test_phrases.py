@@ -1,4 +1,4 @@
-"""Phrases score and join like gensim's, on made and on real text."""
+"""Phrases score and join like gensim's, on synthetic and on real text."""
 
 from pathlib import Path
 
@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.text.options import TokenizerConfig
-from tasks.text.phrases import find_phrases, join_phrases
+from tasks.text.phrases import Phrases, choose_phrases, count_pairs, join_phrases
 from tasks.text.tokenizers import unicode_words
-from tasks.text.vocabulary import count_words
+from tasks.text.vocabulary import WordCounts, count_words
 
 SENTENCES = st.lists(st.lists(st.sampled_from("abcd"), max_size=8), min_size=1, max_size=6)
 
@@ -21,9 +21,13 @@ def lists_of(sentences: list[list[str]], encoded: bool = False) -> pa.Array:
     return lists.cast(pa.list_(pa.dictionary(pa.int32(), pa.string()))) if encoded else lists
 
 
+def phrases_of(counted: WordCounts, parts: list[pa.Array], config: TokenizerConfig) -> Phrases:
+    return choose_phrases(counted, (count_pairs(lists, counted.words) for lists in parts), config)
+
+
 def one_pass(sentences: list[list[str]], config: TokenizerConfig) -> tuple[dict[str, float], list[list[str]]]:
     lists = lists_of(sentences)
-    found = find_phrases(count_words([lists]), [lists[:1], lists[1:]], config)
+    found = phrases_of(count_words([lists]), [lists[:1], lists[1:]], config)
     joined: list[list[str]] = join_phrases(lists, found, config.phrase_delimiter).to_pylist()
     scores = {config.phrase_delimiter.join(pair): score for pair, score in found.pairs().items()}
     return scores, joined
@@ -36,7 +40,7 @@ def gensim_pass(sentences: list[list[str]], config: TokenizerConfig) -> tuple[di
         threshold=config.phrase_threshold,
         delimiter=config.phrase_delimiter,
     )
-    # find_phrases walks the sentences, so it misses a pair that always overlaps an earlier one.
+    # gensim's find_phrases walks the sentences, so it misses a pair that always overlaps an earlier one.
     return dict(model.find_phrases(sentences)), [list(model[sentence]) for sentence in sentences]
 
 
@@ -74,6 +78,6 @@ def test_a_word_joins_one_neighbour_and_no_pair_spans_two_lists() -> None:
 def test_dictionary_encoded_lists_join_alike() -> None:
     sentences = [["a", "b", "c"]] * 4
     config = TokenizerConfig(phrases=1, phrase_min_count=1, phrase_threshold=0.1, phrase_delimiter="+")
-    found = find_phrases(count_words([lists_of(sentences)]), [lists_of(sentences, encoded=True)], config)
+    found = phrases_of(count_words([lists_of(sentences)]), [lists_of(sentences, encoded=True)], config)
     assert join_phrases(lists_of(sentences, encoded=True), found, "+").to_pylist() == [["a+b", "c"]] * 4
-    assert find_phrases(count_words([]), [], config).pairs() == {}
+    assert phrases_of(count_words([]), [], config).pairs() == {}
