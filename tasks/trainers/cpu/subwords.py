@@ -6,11 +6,10 @@ from queue import SimpleQueue
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.trainers.bookkeeping import averages_inputs, begin_training, check_chunk, learning_rate_at
+from tasks.trainers.bookkeeping import begin_training, check_chunk
 from tasks.trainers.config import FastTextConfig
-from tasks.trainers.cpu.kernel import Radii, Rates
 from tasks.trainers.cpu.subword_kernel import Subwords, compose, train_subword_chunk
-from tasks.trainers.cpu.trainer import ChunkResult, ChunkTrainer, Workers, padded
+from tasks.trainers.cpu.trainer import ChunkResult, ChunkTrainer, Workers, kernel_settings, kernel_tokens, padded
 from tasks.trainers.interface import (
     NGRAM_VECTORS,
     TokenChunk,
@@ -20,7 +19,7 @@ from tasks.trainers.interface import (
     TrainingStep,
     Vocabulary,
 )
-from tasks.trainers.sampling import alias_table, chunk_key, probability_thresholds
+from tasks.trainers.sampling import chunk_key
 
 # Movie reviews: 30 uses are 500 tokens; twice as many change no score, and no segment makes training much faster.
 USES_IN_SEGMENT = 30
@@ -94,34 +93,18 @@ def _chunk_trainer(
     free: SimpleQueue[NDArray[np.float32]] = SimpleQueue()
     for _ in range(workers):
         free.put(padded(np.zeros((words, config.dimension), np.float32), 0))
-    keep_thresholds = probability_thresholds(vocabulary.keep_probability)
-    chances, noise_aliases = alias_table(vocabulary.noise_probability)
-    noise_thresholds = probability_thresholds(chances)
-    slots = (0,) * (1 + config.negatives_per_pair)
-    radii = Radii(1 if config.reduced_windows else config.window_radius, config.window_radius)
-    rates = Rates(learning_rate_at(0.0, config), learning_rate_at(1.0, config))
-    progress_step = 1.0 / (config.epochs * source.token_count)
-    segment = segment_tokens(vocabulary)
+    settings, segment = kernel_settings(vocabulary, config), segment_tokens(vocabulary)
 
     def train(chunk: TokenRun, epoch: int, number: int) -> ChunkResult:
         check_chunk(chunk, words)
         composed = free.get()
         try:
             loss_sum, pairs = train_subword_chunk(
-                np.require(chunk.token_ids, np.int32, ["C", "W"]),
-                np.require(chunk.sentence_offsets, np.int64, ["C", "W"]),
-                (epoch * source.token_count + chunk.start) * progress_step,
-                progress_step,
+                *kernel_tokens(chunk, epoch, source, config),
                 subwords,
                 composed,
                 contexts,
-                keep_thresholds,
-                noise_thresholds,
-                noise_aliases,
-                slots,
-                radii,
-                averages_inputs(config),
-                rates,
+                *settings,
                 chunk_key(config.seed, epoch, number),
                 segment,
             )

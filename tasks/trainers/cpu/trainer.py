@@ -175,32 +175,17 @@ def chunk_trainer(
     free: SimpleQueue[int] = SimpleQueue()
     for worker in range(workers):
         free.put(words + worker * copied_words)
-    keep_thresholds = probability_thresholds(vocabulary.keep_probability)
-    chances, noise_aliases = alias_table(vocabulary.noise_probability)
-    noise_thresholds = probability_thresholds(chances)
-    slots = (0,) * (1 + config.negatives_per_pair)
-    radii = Radii(1 if config.reduced_windows else config.window_radius, config.window_radius)
-    rates = Rates(learning_rate_at(0.0, config), learning_rate_at(1.0, config))
-    progress_step = 1.0 / (config.epochs * source.token_count)
+    settings = kernel_settings(vocabulary, config)
 
     def train(chunk: TokenRun, epoch: int, number: int) -> ChunkResult:
         check_chunk(chunk, words)
         first_copy = free.get()
         try:
             loss_sum, pairs = train_chunk(
-                np.require(chunk.token_ids, np.int32, ["C", "W"]),
-                np.require(chunk.sentence_offsets, np.int64, ["C", "W"]),
-                (epoch * source.token_count + chunk.start) * progress_step,
-                progress_step,
+                *kernel_tokens(chunk, epoch, source, config),
                 centers,
                 contexts,
-                keep_thresholds,
-                noise_thresholds,
-                noise_aliases,
-                slots,
-                radii,
-                averages_inputs(config),
-                rates,
+                *settings,
                 chunk_key(config.seed, epoch, number),
                 Copies(copied_words, first_copy),
                 exchange_windows,
@@ -212,6 +197,31 @@ def chunk_trainer(
     # Compile, or load from the cache, before the clock starts.
     train(TokenChunk(np.zeros(0, np.int32), np.zeros(1, np.int64), 0), 0, 0)
     return train
+
+
+def kernel_settings(vocabulary: Vocabulary, config: WindowConfig) -> tuple[object, ...]:
+    """The arguments of the kernels for subsampling, noise, windows and learning rate, in their order."""
+    chances, noise_aliases = alias_table(vocabulary.noise_probability)
+    return (
+        probability_thresholds(vocabulary.keep_probability),
+        probability_thresholds(chances),
+        noise_aliases,
+        (0,) * (1 + config.negatives_per_pair),
+        Radii(1 if config.reduced_windows else config.window_radius, config.window_radius),
+        averages_inputs(config),
+        Rates(learning_rate_at(0.0, config), learning_rate_at(1.0, config)),
+    )
+
+
+def kernel_tokens(chunk: TokenRun, epoch: int, source: TokenSource, config: WindowConfig) -> tuple[object, ...]:
+    """The arguments of the kernels for the tokens of a chunk and their progress, in their order. epoch: from 0."""
+    progress_step = 1.0 / (config.epochs * source.token_count)
+    return (
+        np.require(chunk.token_ids, np.int32, ["C", "W"]),
+        np.require(chunk.sentence_offsets, np.int64, ["C", "W"]),
+        (epoch * source.token_count + chunk.start) * progress_step,
+        progress_step,
+    )
 
 
 def copied_rows(vocabulary: Vocabulary, config: WindowConfig) -> tuple[int, int]:
