@@ -1,4 +1,4 @@
-"""A real `vecmill up` for tests: server, worker and deployments, with a home, a port and a workspace of their own."""
+"""A real `vecmill up` for tests: server, worker and deployments, with their own home, port and workspace."""
 
 import base64
 import http
@@ -21,7 +21,7 @@ from flows.server.marked_processes import end_marked, marked_processes
 
 VECMILL = [sys.executable, "-m", "flows"]
 ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
-# On a machine with other work; nothing waits longer than it takes.
+# Enough for a busy machine; every wait ends as soon as its condition holds.
 PATIENCE_SECONDS = 300.0
 
 Found = TypeVar("Found")
@@ -132,7 +132,7 @@ class ServerStack:
         return next(process for process in self.processes() if process.cmdline()[1:4] == ["-m", "prefect", name])
 
     def flow_process(self, run: str) -> psutil.Process:
-        """The process of a flow run that is at work."""
+        """The process of an active flow run."""
         return next(p for p in self.processes() if p.environ().get("PREFECT__FLOW_RUN_ID") == run)
 
     def vecmill(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -151,7 +151,7 @@ class ServerStack:
         return str(json.loads(called.stdout)["id"])
 
     def ask(self, path: str, question: object = None) -> Any:
-        """What Prefect's API answers; a busy one is asked again, as Prefect's own clients do."""
+        """The answer of Prefect's API. Retries while the server is busy, as Prefect's own clients do."""
         request = urllib.request.Request(
             f"http://127.0.0.1:{self.port}/api/{path}",
             data=None if question is None else json.dumps(question).encode(),

@@ -25,7 +25,7 @@ def wait_for(what: str, ready: Callable[[], Any], seconds: float) -> Any:
     while time.monotonic() < deadline:
         if found := ready():
             return found
-        time.sleep(0.5)
+        time.sleep(0.1)
     raise AssertionError(f"no {what} within {seconds} s")
 
 
@@ -40,6 +40,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
         "PREFECT_SERVER_API_PORT": str(port),
         "PREFECT_LOGGING_TO_API_ENABLED": "true",
+        "PREFECT_WORKER_QUERY_SECONDS": "1",
         "VECMILL_WORKSPACE": str(tmp_path_factory.mktemp("workspace")),
     }
     return dict(os.environ) | own

@@ -21,12 +21,12 @@ from tests.flows.server_stack import ENDED, ServerStack, wait_for
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 
 TABLE = "scheduled-news"
-EVERY_SECONDS = 30
+EVERY_SECONDS = 20
 
 
 @pytest.fixture
 def scheduled(stack: ServerStack, news_file: Path, tmp_path: Path) -> Iterator[str]:
-    """The weekly deployment of prefect.yaml for another table, with a week of half a minute; returns its ID."""
+    """The weekly deployment of prefect.yaml for another table, with a week of twenty seconds; returns its ID."""
     content = yaml.safe_load(PREFECT_YAML.read_text(encoding="utf-8"))
     weekly = next(entry for entry in content["deployments"] if entry["name"] == "movie-reviews")
     weekly["name"] = TABLE
@@ -98,8 +98,6 @@ def test_the_schedule_retrains_from_the_last_release(stack: ServerStack, schedul
     assert verdict["previous"] == f"{one['metrics']['wordsim353']:.4f}", "held against the release before"
 
     wanted = {f"evaluate {TABLE} {version}" for version in (1, 2)}
-    wait_for(
-        "evaluation of each release", lambda: wanted <= {n for n, s in evaluations(stack).items() if s in ENDED}, 120
-    )
+    wait_for("evaluation of each release", lambda: wanted <= {n for n, s in evaluations(stack).items() if s in ENDED})
     assert {evaluations(stack)[name] for name in wanted} == {"COMPLETED"}
     assert stack.artifacts(f"{TABLE}-evaluation-metrics")

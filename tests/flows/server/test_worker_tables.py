@@ -1,7 +1,6 @@
 """Many tables on one worker, and several runs of one table: they take turns, and none touches what is another's."""
 
 from collections.abc import Iterator
-from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows.deployment_file import PREFECT_YAML
 from flows.server.deploying import deploy
-from storage.errors import TableBusyError
 from storage.layout import Workspace
 from storage.releases.publishing import list_releases
 from storage.releases.verification import verify_table
@@ -99,33 +97,25 @@ def test_ten_tables_on_one_worker_all_publish_into_their_own_workspaces(
         assert len(list(place.root.glob("corpora/*/manifest.json"))) == len(own), "each its own text"
 
 
-def test_two_runs_of_a_table_wait_or_are_refused_on_the_worker(quiet_stack: ServerStack, long_news_file: Path) -> None:
+def test_runs_of_a_table_wait_or_are_refused_on_the_worker(quiet_stack: ServerStack, news_file: Path) -> None:
+    """The table is busy until the runs have met its lock, then both of them publish, one after the other."""
     workspace = Workspace(quiet_stack.workspace)
     own = (
-        f"corpus.path={long_news_file}", "publication.table=busy", "evaluation.reference=none", "report.enabled=false",
-        "training.dimension=50",
+        f"corpus.path={news_file}", "publication.table=busy", "evaluation.reference=none", "report.enabled=false",
+        "training.dimension=50", "training.epochs=1",
     )  # fmt: skip
-
-    def at_work() -> bool:
-        with suppress(FileNotFoundError):
-            try:
-                with table_turn(workspace, "busy", wait=False):
-                    return False
-            except TableBusyError:
-                return True
-        return False
-
-    # Long enough that two more processes can start meanwhile: they take a quarter of it each.
-    first = quiet_stack.start_run("adhoc", (*own, "training.epochs=600", "training.seed=1"))
-    wait_for("training", lambda: "training" in quiet_stack.log_of(first) and at_work())
-    refused = quiet_stack.start_run("adhoc", (*own, "training.epochs=1", "publication.when_busy=refuse"))
-    state = quiet_stack.ended(refused)
-    assert state["type"] == "FAILED"
-    assert "another run of the table 'busy' is active" in state["message"]
-    waiting = quiet_stack.start_run("adhoc", (*own, "training.epochs=1", "training.seed=2"))
-    for run in (first, waiting):
+    waits = "the table 'busy' is being written by another run; waiting for it"
+    with table_turn(workspace, "busy"):
+        refused = quiet_stack.start_run("adhoc", (*own, "publication.when_busy=refuse"))
+        waiting = quiet_stack.start_run("adhoc", (*own, "training.seed=1"))
+        state = quiet_stack.ended(refused)
+        assert state["type"] == "FAILED"
+        assert "another run of the table 'busy' is active" in state["message"]
+        runs = waiting, quiet_stack.start_run("adhoc", (*own, "training.seed=2"))
+        for run in runs:
+            wait_for("waiting run", lambda run=run: waits in quiet_stack.log_of(run))
+    for run in runs:
         assert quiet_stack.ended(run)["type"] == "COMPLETED", quiet_stack.log_of(run)
-    assert "the table 'busy' is being written by another run; waiting for it" in quiet_stack.log_of(waiting)
     releases = sorted(list_releases(workspace, "busy"), key=lambda release: release.version or 0)
     assert [(release.version, release.current) for release in releases] == [(1, False), (2, True)]
 
