@@ -328,7 +328,7 @@ def test_only_the_words_of_the_text_and_noise_are_touched() -> None:
         np.full(6, 2**32 - 1, np.uint32),
         np.zeros(6, np.uint32),
         only_word_3,
-        (0,) * 3,
+        (0,) * 6,
         Radii(1, 1),
         False,
         Rates(0.05, 0.05),
