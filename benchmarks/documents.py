@@ -189,7 +189,7 @@ def _csv_documents(path: Path, most: int) -> Labelled:
 
 
 def _paragraphs(path: Path, most: int) -> Iterator[tuple[str, str]]:
-    """The first paragraphs of each article that are long enough, of the articles that have as many as PARAGRAPHS."""
+    """The first paragraphs of each article that are long enough, of the articles with at least PARAGRAPHS of them."""
     found, article, long_ones = 0, "", list[str]()
     with zstd.open(path, "rb") as packed, io.TextIOWrapper(packed, "utf-8") as file:
         for line in file:

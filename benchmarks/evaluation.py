@@ -31,7 +31,7 @@ ALPHABET = "abcdefghijklmnopqrstuvwxyz"
 
 
 class Cost(BaseModel):
-    """What one measure took. megabytes: peak beyond what the process held before."""
+    """Cost of one measure. megabytes: peak beyond what the process held before."""
 
     measure: str
     words: int

@@ -170,7 +170,7 @@ def command_stage(builds: int = 1) -> Iterator[Stage]:
 
 
 def write_corpus(path: Path, seed: int) -> None:
-    """A text of made words in the frequencies of a language."""
+    """Synthetic text with the word frequencies of a natural language."""
     chosen = random.Random(seed)
     words = ["".join(chosen.choices("abcdefghij", k=5)) for _ in range(WORDS)]
     weights = [1 / (rank + 1) for rank in range(WORDS)]

@@ -52,7 +52,7 @@ ASKED = f"SELECT word FROM nearest('word{QUERY_ROW}', k := {NEIGHBORS})"
 
 @dataclass(frozen=True)
 class _Read:
-    """What one look at the table gave."""
+    """The result of one read of the table."""
 
     version: int
     seed: int

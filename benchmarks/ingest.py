@@ -148,7 +148,7 @@ def _processor_seconds() -> float:
 
 
 def write_grown(text: Path, target: Path, size: int) -> None:
-    """Write copies of a text until they reach a size; every copy has words of its own."""
+    """Write copies of a text until they reach a size; every copy has its own words."""
     written = copy = 0
     with target.open("wb") as file:
         while written < size:

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from tasks.trainers.backends import available_cores
+
 WORD = r"[\p{L}\p{N}][\p{L}\p{M}\p{N}]*(?:'[\p{L}\p{N}][\p{L}\p{M}\p{N}]*)*"
 
 
@@ -46,7 +48,7 @@ def count_with_hugging_face(text: Path) -> tuple[int, int]:
 
     with tempfile.TemporaryDirectory(dir=text.parent) as cache:
         lines = Dataset.from_generator(lambda: ({"text": line} for line in article_lines(text)), cache_dir=cache)
-        workers = os.cpu_count() if text.stat().st_size > 1 << 20 else None
+        workers = available_cores() if text.stat().st_size > 1 << 20 else None
         done = lines.map(split, batched=True, remove_columns=["text"], num_proc=workers)
         counts: Counter[str] = Counter()
         for batch in done.iter(1000):

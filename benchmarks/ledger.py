@@ -78,7 +78,7 @@ class Ledger(BaseModel):
 
 
 def open_ledger(path: Path, place: Place, date: str) -> Ledger:
-    """The runs that a stopped measurement left in the file, if it was made in the same place, or none."""
+    """The runs that a stopped measurement left in the file, if it ran in the same place, or none."""
     if path.exists():
         ledger = Ledger.model_validate_json(path.read_text(encoding="utf-8"))
         if ledger.place == place:

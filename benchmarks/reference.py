@@ -2,7 +2,7 @@
 
 Zhang et al., "Dive into Deep Learning", section 15.4, trains on the Penn Treebank: 5 epochs, Adam with 0.002, windows
 of up to 5 words, 5 noise words, dimension 100, threshold 1e-4, words that occur 10 times. Its loss ends at 0.41 for
-each prediction. WikiText-2, cut to the length of the Penn Treebank, stands in for it.
+each prediction. WikiText-2, cut to the length of the Penn Treebank, replaces it.
 """
 
 import time
@@ -74,7 +74,7 @@ def _title(corpus: Path, source: ArrayTokenSource, words: list[str]) -> str:
 
 
 def _sentences(path: Path, tokens: int) -> Iterator[list[str]]:
-    """The lines with words, until there are as many tokens."""
+    """The lines with words, up to this number of tokens."""
     with pa.input_stream(str(path)) as stream:
         lines = stream.read().decode().splitlines()
     left = tokens

@@ -299,7 +299,7 @@ def _kernel_speed(dimension: int, words: int, tokens: int) -> float:
     source = ArrayTokenSource(drawn.astype(np.int32).reshape(-1, 20))
     config = SkipGramConfig(backend="numba", dimension=dimension, workers=1, epochs=1)
     steps = train(source, vocabulary, config)
-    # The first step comes after the tables were made and the kernel was compiled.
+    # The first step comes after the tables were allocated and the kernel was compiled.
     first = next(steps).tokens_done
     started = time.process_time()
     for _ in steps:

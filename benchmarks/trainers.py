@@ -55,7 +55,7 @@ class BenchmarkSettings(BaseModel):
 
 @dataclass(frozen=True)
 class Trained:
-    """Vectors, words most frequent first, and what training alone took: no reading of text, no counting of words."""
+    """Vectors, words most frequent first, and the cost of training alone, without reading text or counting words."""
 
     seconds: float
     vectors: KeyedVectors

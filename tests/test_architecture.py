@@ -168,7 +168,15 @@ def test_the_ground_floors_stay_small() -> None:
     assert len(list((ROOT / "flows").glob("*.py"))) <= 12
 
 
-def test_the_tree_in_the_readme_names_every_folder() -> None:
+def test_the_tree_in_the_readme_names_every_folder_and_nothing_else() -> None:
     tree = (ROOT / "README.md").read_text(encoding="utf-8").split("## Where things are", 1)[1].split("```")[1]
-    for folder in {path.parent for path in sources()}:
-        assert re.search(rf"^ *{folder.name}/", tree, re.MULTILINE), f"README's tree lacks {folder.relative_to(ROOT)}"
+    named, parents = set(), [ROOT]
+    for line in tree.strip("\n").splitlines():
+        names = re.split(r" {2,}", line.strip())[0].rstrip("/").split(", ")
+        indent = len(line) - len(line.lstrip())
+        del parents[indent // 2 + 1 :]
+        for path in (parents[-1] / name for name in names):
+            assert path.exists(), f"README's tree names {path.relative_to(ROOT)}, which does not exist"
+            named.add(path)
+        parents.append(parents[-1] / names[-1])
+    assert {path.parent for path in sources()} <= named

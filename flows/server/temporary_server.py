@@ -24,7 +24,7 @@ GO = b"go\n"
 
 
 class TemporaryServer:
-    """A server in a process of its own, which ends with ours.
+    """A server in a separate process, which ends with ours.
 
     SIGINT is blocked in it: a terminal sends Ctrl-C to all processes of a command. If the server exits before the run
     has reported its final state, the run retries for a minute.

@@ -65,7 +65,7 @@ MINIMUM_NGRAM, MAXIMUM_NGRAM = "training.minimum_ngram", "training.maximum_ngram
 BYTE_ORDER_MARK = "\ufeff"
 SHOWN_WORDS = 5
 NO_NGRAMS = (
-    "a floret table is made of n-grams, and this table has none; export one that was trained with "
+    "a floret table consists of n-grams, and this table has none; export one that was trained with "
     "training.model=fasttext (and without training.fuse_with), or another format"
 )
 

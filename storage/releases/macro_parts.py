@@ -1,4 +1,4 @@
-"""What the macros of a release file are made of: their record, and the SQL that several of them share.
+"""Building blocks of the macros in a release file: their record, and the SQL that several of them share.
 
 Rules that the shape of every macro follows:
 

@@ -141,7 +141,7 @@ def _nearest_to_many(shape: Shape) -> str:
 
 
 def _nearest_filtered(shape: Shape) -> str:
-    # A macro of its own: the optional filters add 5 ms to the planning of every plain `nearest`. GLOB, because DuckDB
+    # A separate macro: the optional filters add 5 ms to the planning of every plain `nearest`. GLOB, because DuckDB
     # compiles a regular expression that is no literal once for each word: 470 ms for 100,000 words.
     refusal = quoted("pattern is a glob such as 'un*' or '[a-c]?t*', not a regular expression")
     spelt = "nfc_normalize(x)" if shape.nfc else "x"

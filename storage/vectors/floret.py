@@ -18,7 +18,7 @@ from storage.vectors.formats import Ngrams, WordVectors, opened
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
-# What floret itself uses unless told otherwise.
+# floret's defaults.
 HASHES, SEED, BEGIN, END = 2, 2166136261, "<", ">"
 # Fewer rows than this would make unrelated n-grams share one.
 FEWEST_ROWS = 1000

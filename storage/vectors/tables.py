@@ -39,7 +39,7 @@ def read_parquet(path: Path) -> WordVectors:
 
     Raises ValueError if there are no such columns, or the vectors differ in length.
     """
-    # With buffers of its own size the reader would hold all of the file in the end.
+    # With default buffer sizes the reader would end up with the whole file in memory.
     with pq.ParquetFile(path, pre_buffer=False, buffer_size=READ_BUFFER_BYTES) as file:
         schema = file.schema_arrow
         word = _column(schema, WORD_COLUMNS, _is_text, "words")

@@ -164,7 +164,8 @@ def _answers(
             best_row[block] = found + start
         return best_score, best_row
 
-    with ThreadPoolExecutor(min(MOST_THREADS, os.cpu_count() or 1)) as threads:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else MOST_THREADS
+    with ThreadPoolExecutor(min(MOST_THREADS, cores)) as threads:
         blocks = list(threads.map(best_of_block, range(0, len(vectors), BLOCK_CANDIDATES)))
     scores, rows = (np.stack(parts) for parts in zip(*blocks, strict=True))
     # Of equal scores the first, and so the more frequent word.

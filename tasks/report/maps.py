@@ -59,12 +59,12 @@ def place_words(
     places: NDArray[np.float32],
     without: NDArray[np.int64] | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Positions of words on a map that others made, (N, 2) float32, and the row in `known` that each is close to, (N,).
+    """Positions of words on an existing map, (N, 2) float32, and the row in `known` that each is close to, (N,).
 
     vectors: (N, D) float32 of unit length.  known, places: (M, D) and (M, 2) of the words of the map.
     without: (N,) the row in `known` of each word itself, which is left out.
-    A word goes to the one of its nearest words that the others lie around, a little towards their middle. Of 5 to 10
-    neighbours, 8 put words of a t-SNE map nearest to where they are; their mean alone would fall between two groups.
+    A word goes to the one of its nearest words that the others surround, moved slightly towards their center. Of 5 to
+    10 neighbours, 8 put words of a t-SNE map nearest to where they are; their mean alone would fall between two groups.
     Close to that word, but not on it: the offset is the same for the same row.
     """
     count = min(PLACING_NEIGHBORS, len(known))
@@ -90,7 +90,7 @@ def place_words(
 def group_words(vectors: NDArray[np.float32], groups: int, seed: int = 1) -> NDArray[np.int64]:
     """Group of each of N words by k-means: (N,) int64 below `groups`, 0 is the largest group.
 
-    vectors: (N, D) float32.  There are at most as many groups as distinct vectors.
+    vectors: (N, D) float32.  There are no more groups than distinct vectors.
     """
     from sklearn.cluster import KMeans
 

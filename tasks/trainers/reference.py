@@ -130,7 +130,7 @@ class Batch:
     """The pairs of B windows.
 
     inputs: (I,), words whose mean is a predictor, one predictor after the other.  input_starts: (B,), where each
-    starts.  outputs: (N,), words to tell apart.  owners: (N,), the predictor of each.  labels: (N,), 1 for the words of
+    starts.  outputs: (N,), words to score.  owners: (N,), the predictor of each.  labels: (N,), 1 for the words of
     the window, 0 for noise words.
     """
 

@@ -9,7 +9,7 @@ import pytest
 
 @pytest.mark.long
 def test_no_measure_needs_two_gigabytes_for_a_million_words() -> None:
-    """300,000 words, in a process of their own; what is held per word may be 0.3 times as much as for a million."""
+    """300,000 words, in a separate process; what is held per word may be 0.3 times as much as for a million."""
     command = [sys.executable, "-m", "benchmarks", "evaluation", "--words", "300000", "--dimension", "300"]
     found = subprocess.run(
         [*command, "--analogy-max-rank", "30000", "--json"], capture_output=True, text=True, timeout=600, check=True

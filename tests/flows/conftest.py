@@ -26,7 +26,7 @@ def stack(sole_server_stack: ServerStack) -> ServerStack:
 
 @pytest.fixture(scope="session")
 def long_news_file(news_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Enough text that a training can be caught at work."""
+    """Enough text for training to be interrupted."""
     path = tmp_path_factory.mktemp("corpus") / "long news.txt"
     path.write_text(news_file.read_text(encoding="utf-8") * 20, encoding="utf-8")
     return path

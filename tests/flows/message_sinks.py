@@ -18,7 +18,7 @@ from tests.flows.server_stack import free_port
 
 
 class WebhookSink:
-    """Takes what is posted: (path, JSON). A path that holds `refuse` is answered with 403."""
+    """Records every POST as (path, JSON). Paths that contain `refuse` get a 403."""
 
     def __init__(self, server: ThreadingHTTPServer) -> None:
         self.url = f"http://127.0.0.1:{server.server_address[1]}"

@@ -110,7 +110,7 @@ def test_a_deployment_that_builds_nothing_is_not_built() -> None:
 
 
 def test_every_parameter_of_the_adhoc_deployment_explains_itself_in_the_ui() -> None:
-    """The form of Prefect's UI is made from this schema."""
+    """The form of Prefect's UI is generated from this schema."""
     schema = parameter_schema(build_word_vectors).model_dump()
     assert set(schema["properties"]) == {*BuildParameters.model_fields, "workspace"}
     for name, parameter in schema["properties"].items():

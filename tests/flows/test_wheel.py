@@ -13,7 +13,7 @@ import pytest
 from tests.flows.server_stack import ServerStack
 
 ROOT = Path(__file__).resolve().parents[2]
-# Nothing of this checkout, and no server of another test, may be found by way of the environment.
+# Variables through which this checkout, or another test's server, could leak in.
 FOREIGN = {"PYTHONPATH", "VIRTUAL_ENV", "PREFECT_API_URL"}
 
 

@@ -35,7 +35,7 @@ HARD_WORDS = [
     "語",
     "\U0010ffff",
 ]
-# No text form holds these; the formats with words of their own do.
+# No text form holds these; formats that store words do.
 BLANK_WORDS = ["new york", "a\tb", "line\nend", "\r", " ", ". . .", "\v", "\x0c"]
 
 

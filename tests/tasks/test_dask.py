@@ -166,7 +166,7 @@ def test_stages_are_the_same_to_the_byte(
 
 
 class AtFirstBatch(NullProgress):
-    """Acts when the first batch is finished, while others are at work."""
+    """Acts when the first batch is finished, while others run."""
 
     def __init__(self, act: Callable[[], None]) -> None:
         self._acts = [act]

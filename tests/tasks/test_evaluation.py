@@ -1,4 +1,4 @@
-"""A model is scored on everything at once, and found again when nothing changed."""
+"""A model is scored on everything at once, and reused when nothing changed."""
 
 from pathlib import Path
 from typing import Any

@@ -19,7 +19,7 @@ IMPATIENT = fetch_reference_vectors.with_options(retry_delay_seconds=[0, 0, 0])
 
 @pytest.fixture
 def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """What a server that is out of order was asked for, in place of gensim-data's."""
+    """Requests to a failing server in place of gensim-data's."""
     paths: list[str] = []
 
     class OutOfOrder(BaseHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""The report of a release: written once, its map found again, and never a reason to fail a run."""
+"""The report of a release: written once, its map reused, and never fails a run."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""Tables and thresholds that the draws are made from."""
+"""Tables and thresholds behind the random draws."""
 
 import numpy as np
 import pytest

@@ -2,7 +2,7 @@
 
 Chunks of the corpus are the unit of work. Learning rate and random draws are functions of a token's position in the
 corpus, so they do not depend on which thread trains a chunk; only the order of the updates does. With one worker that
-order is fixed too, and the same seed gives the same bits.
+order is fixed too, and runs with the same seed are bit-identical.
 
 Several workers train the most frequent words in private copies and exchange the changes every few hundred windows:
 cores that write the same cache lines wait for each other, which cost two workers a seventh of their time.

@@ -1,6 +1,6 @@
 """Start the ranks on this machine by torch's own launcher, and report which of them failed.
 
-A program of its own, because the launcher handles signals and changes the environment of its process:
+A separate program, because the launcher handles signals and changes the environment of its process:
 `python -m tasks.trainers.processes.launcher RANKS MODULE ARGUMENTS...`. It passes its standard input, output and error
 on to the ranks, and prints one line of JSON if a rank fails.
 """

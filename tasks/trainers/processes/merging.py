@@ -4,7 +4,7 @@ The product of a center and a context vector says what was learned, so each rank
 Each rank turns its own back onto those of rank 0 (orthogonal Procrustes, Schönemann 1966), and each row becomes the
 mean over the ranks, weighted by how often each has trained it: what a rank has not seen does not dilute the others.
 Source: Anand et al. 2019, "Asynchronous training of word embeddings for large text corpora", whose consensus is
-iterated; here all ranks begin an epoch with the same tables, and one turn suffices.
+iterated; here all ranks start an epoch with the same tables, and one turn suffices.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""The files of deploy/ work: linted, and compose.yaml's commands run as they are, with a worker on a host of its own.
+"""The files of deploy/ work: linted, and compose.yaml's commands run as they are, with a second worker on another host.
 
 A host is a network namespace with its own address. What stays untested is the image itself, which needs a registry.
 """

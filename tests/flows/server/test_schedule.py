@@ -49,7 +49,7 @@ def scheduled(stack: ServerStack, news_file: Path, tmp_path: Path) -> Iterator[s
 
 
 def ended_runs(stack: ServerStack, deployment: str) -> list[dict[str, Any]]:
-    """The runs of a deployment that have ended, in the order in which they began."""
+    """The runs of a deployment that have ended, in order of their start."""
     question = {"deployments": {"id": {"any_": [deployment]}}, "sort": "START_TIME_ASC"}
     return [run for run in stack.ask("flow_runs/filter", question) if run["state_type"] in ENDED]
 

@@ -153,7 +153,7 @@ def test_after_a_power_cut_a_new_worker_goes_on_and_runs_that_cannot_report_are_
         states = {(table, state) for table, state, _, _ in expected.values()}
         said = sink.posted_to
         wait_for("notifications", lambda: {(it.get("table"), it.get("state")) for it in said("/lost")} >= states)
-        # Two minutes, and what a busy machine takes.
+        # Two minutes, plus a margin for a busy machine.
         assert datetime.now(UTC) - due < REPORTED_WITHIN
         for number in (lost, pending):
             assert datetime.fromisoformat(stack.state_of(number)["timestamp"]) - up_since < REPORTED_WITHIN

@@ -66,7 +66,7 @@ def assert_stopped_well(
 
 
 def rare_checkpoints(table: str, corpus: Path, seed: int) -> tuple[str, ...]:
-    """One checkpoint soon, so that a training is known to be at work; the next is written when it is stopped."""
+    """One checkpoint soon, so that the test knows that training has started; the next is written when it is stopped."""
     return (*settings_for(table, corpus, seed), "training.epochs=1000")
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,7 @@ def write_deployments(folder: Path, news_file: Path, workspaces: list[Path]) -> 
 
 
 def most_at_once(runs: list[dict[str, Any]]) -> int:
-    """How many runs were at work at the same moment, at most."""
+    """Highest number of concurrent runs."""
     times = [(datetime.fromisoformat(run["start_time"]), 1) for run in runs]
     times += [(datetime.fromisoformat(run["end_time"]), -1) for run in runs]
     running = most = 0
@@ -104,7 +105,10 @@ def test_runs_of_a_table_wait_or_are_refused_on_the_worker(quiet_stack: ServerSt
         f"corpus.path={news_file}", "publication.table=busy", "evaluation.reference=none", "report.enabled=false",
         "training.dimension=50", "training.epochs=1",
     )  # fmt: skip
-    waits = "the table 'busy' is being written by another run; waiting for it"
+
+    def waits(run: str) -> bool:
+        return "the table 'busy' is being written by another run; waiting for it" in quiet_stack.log_of(run)
+
     with table_turn(workspace, "busy"):
         refused = quiet_stack.start_run("adhoc", (*own, "publication.when_busy=refuse"))
         waiting = quiet_stack.start_run("adhoc", (*own, "training.seed=1"))
@@ -113,7 +117,7 @@ def test_runs_of_a_table_wait_or_are_refused_on_the_worker(quiet_stack: ServerSt
         assert "another run of the table 'busy' is active" in state["message"]
         runs = waiting, quiet_stack.start_run("adhoc", (*own, "training.seed=2"))
         for run in runs:
-            wait_for("waiting run", lambda run=run: waits in quiet_stack.log_of(run))
+            wait_for("waiting run", partial(waits, run))
     for run in runs:
         assert quiet_stack.ended(run)["type"] == "COMPLETED", quiet_stack.log_of(run)
     releases = sorted(list_releases(workspace, "busy"), key=lambda release: release.version or 0)

@@ -32,7 +32,7 @@ def test_a_checkpoint_comes_back_as_it_was_written(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read.center_vectors, written.center_vectors)
     np.testing.assert_array_equal(read.context_vectors, written.context_vectors)
     assert read.progress == written.progress
-    read.center_vectors[0, 0] = 5  # training goes on in these arrays
+    read.center_vectors[0, 0] = 5  # training continues in these arrays
 
 
 def test_other_tools_read_the_file(tmp_path: Path) -> None:

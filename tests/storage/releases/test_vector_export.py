@@ -21,7 +21,7 @@ from tests.storage.vector_samples import HARD_WORDS
 
 FILES = [form for form in VectorFormat if form not in FOLDERS]
 
-# floret's table is made of n-grams, which these tables have none of.
+# floret's table consists of n-grams, which these tables lack.
 WITHOUT_NGRAMS = [form for form in VectorFormat if form != VectorFormat.FLORET]
 HOLDS_ANY_WORD = [form for form in VectorFormat if form not in UNHOLDABLE]
 

@@ -25,7 +25,7 @@ def begun() -> NDArray[np.float32]:
 
 
 def trained(rank: int) -> NDArray[np.float32]:
-    """Both tables of a rank: what training changed, seen from a direction of its own."""
+    """Both tables of a rank: what training changed, seen from a random direction."""
     noise = 0.1 * np.random.default_rng(20 + rank).normal(size=(2, WORDS, DIMENSION))
     turned: NDArray[np.float32] = ((begun() + noise) @ ortho_group.rvs(DIMENSION, random_state=rank)).astype(np.float32)
     return turned
@@ -63,7 +63,7 @@ def test_tables_are_turned_onto_those_of_rank_0_and_averaged_by_use() -> None:
     for tables in found:
         np.testing.assert_array_equal(tables, found[0])
         np.testing.assert_allclose(tables, expected, atol=1e-5)
-    # Words that no rank has trained are as near to where they began as all the others.
+    # Words that no rank has trained are as close to their start as all the others.
     assert np.linalg.norm(found[0][0][WORDS // 2 :]) == pytest.approx(
         np.linalg.norm(begun()[0][WORDS // 2 :]), rel=0.05
     )
