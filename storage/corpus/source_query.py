@@ -30,8 +30,8 @@ def write_query_result(sql: str, database: Path | None, target: Path, column: st
 
     A single column of the result is named `column`. One thread runs it, so that equal data give equal rows in equal
     order, unless the query itself is random.
-    Raises CorpusError for invalid SQL or an unreadable database, NotAllowedError for a file outside
-    VECMILL_ALLOWED_ROOTS.
+    Raises CorpusError for invalid SQL, a result without the column or an unreadable database, NotAllowedError for a
+    file outside VECMILL_ALLOWED_ROOTS.
     """
     _check_sql(sql)
     if database is not None:
@@ -44,6 +44,12 @@ def write_query_result(sql: str, database: Path | None, target: Path, column: st
             schema = result.schema
             if len(schema) == 1:
                 schema = pa.schema([schema.field(0).with_name(column)])
+            # Here, because a later error would name the temporary file of the result.
+            if not {column, column.split(".")[0]} & set(schema.names):
+                raise CorpusError(
+                    f"{SETTING}: the result has no column {column!r}, but {', '.join(map(repr, schema.names))}; "
+                    "select the text alone, or choose a column with corpus.text_column"
+                )
             with pq.ParquetWriter(partial, schema, compression="zstd") as writer:
                 for batch in result:
                     writer.write_batch(pa.record_batch(batch.columns, schema=schema))

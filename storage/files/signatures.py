@@ -112,7 +112,7 @@ DESCRIPTIONS: Mapping[FileKind, Description] = {
     ),
     FileKind.FASTTEXT: Description("a fastText model (.bin)", "use the .vec file that fastText writes next to it"),
     FileKind.SQLITE: Description("a SQLite database", "export the table to csv or Parquet"),
-    FileKind.DUCKDB: Description("a DuckDB database", "export the table with COPY … TO 'file.parquet'"),
+    FileKind.DUCKDB: Description("a DuckDB database", "select its text with corpus.query"),
     FileKind.OTHER_TABLE: Description("a table in a format that vecmill does not read", "convert it to Parquet or csv"),
     FileKind.PDF: Description("a PDF document", "extract its text first, e.g. with pdftotext"),
     FileKind.OFFICE: Description("an office document", "save it as plain text (UTF-8)"),

@@ -53,6 +53,8 @@ def test_a_query_reads_a_database_and_cannot_change_it(tmp_path: Path) -> None:
         connection.execute("CREATE TABLE reviews AS SELECT 1 AS id, 'one' AS text UNION ALL SELECT 2, NULL")
     query = "SELECT id, text FROM reviews ORDER BY id"
     assert texts(fetch(tmp_path / "w", query=query, path=str(path))) == ["one"]
+    with pytest.raises(CorpusError, match=r"is a DuckDB database, .*select its text with corpus\.query"):
+        fetch(tmp_path / "w", path=str(path))
     for sql, message in (
         ("DROP TABLE reviews", "only reads: use a SELECT"),
         ("COPY reviews TO 'a.csv'", "only reads: use a SELECT"),
@@ -61,7 +63,10 @@ def test_a_query_reads_a_database_and_cannot_change_it(tmp_path: Path) -> None:
         ("SELECT getenv('HOME')", "the function getenv is not allowed"),
         ("SELEC 1", "cannot parse the query"),
         ("SELECT text FROM nowhere", "cannot run the query: .*nowhere"),
-        ("SELECT id AS other, text AS body FROM reviews", "no column 'text'; found 'other', 'body'"),
+        (
+            "SELECT id AS other, text AS body FROM reviews",
+            "no column 'text', but 'other', 'body'; select the text alone",
+        ),
         ("SELECT text FROM 'https://localhost:1/a.parquet'", "cannot run the query"),
     ):
         with pytest.raises(CorpusError, match=message):
