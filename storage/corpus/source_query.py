@@ -22,7 +22,19 @@ SETTING = "corpus.query"
 MEMORY_LIMIT = "2GB"
 BATCH_ROWS = 4096
 # Functions that do more than compute a value or read a file.
-REFUSED_FUNCTIONS = frozenset({"getenv", "getvariable", "nextval", "setseed", "sleep_ms", "write_log"})
+REFUSED_FUNCTIONS = frozenset(
+    {
+        "current_setting",
+        "duckdb_secrets",
+        "duckdb_settings",
+        "getenv",
+        "getvariable",
+        "nextval",
+        "setseed",
+        "sleep_ms",
+        "write_log",
+    }
+)
 
 
 def write_query_result(sql: str, database: Path | None, target: Path, column: str) -> None:
