@@ -36,6 +36,7 @@ from flows.cli.options import DeploymentArgument, JsonOption, ProjectOption, Set
 from flows.cli.printable import printable
 from flows.server.environment import prepare_prefect
 from storage.errors import GateRefusedError
+from storage.files.without_pandas import without_pandas
 from storage.layout import Workspace, resolve_workspace
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ def list_deployments(project: ProjectOption = None, as_json: JsonOption = False)
 
 
 @app.command(rich_help_panel=BUILD)
+@without_pandas()
 def build(
     name: DeploymentArgument,
     settings: SetOption = None,
@@ -129,11 +131,15 @@ def build(
         return
     # While the server starts.
     import fastapi.encoders  # noqa: F401  # Prefect's, when a flow starts
+    import prefect.flow_engine
+    import prefect.task_engine  # noqa: F401
 
     import flows.word_vectors  # noqa: F401
     from storage.gold.sets import read_default_gold_sets
+    from tasks.trainers.compiling import prepare_kernel
 
     read_default_gold_sets()
+    prepare_kernel(parameters.training)
     with server.use(), helping_ranks_released(process_timeout(parameters.training)):
         _build(parameters, place, as_json)
 
@@ -229,7 +235,11 @@ def main() -> None:
     gc.set_threshold(100_000)
     # Not standalone, so that run_guarded also prints usage errors.
     with assignments_in_bash():
-        sys.exit(run_guarded(lambda: app(prog_name="vecmill", standalone_mode=False)))
+        try:
+            sys.exit(run_guarded(lambda: app(prog_name="vecmill", standalone_mode=False)))
+        finally:
+            # Else the interpreter visits them all again before it ends, which takes .8 s after a build.
+            gc.freeze()
 
 
 def _show_result(result: "BuildResult", as_json: bool) -> None:

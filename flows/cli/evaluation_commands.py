@@ -12,6 +12,7 @@ from flows.cli.options import JsonOption, WorkspaceOption, print_json
 from flows.cli.printable import printable
 from flows.cli.report_commands import VersionOption
 from storage.errors import SettingsError
+from storage.files.without_pandas import without_pandas
 from storage.layout import resolve_workspace
 
 SHOWN_WORDS = 15
@@ -23,6 +24,7 @@ def register(app: typer.Typer) -> None:
     app.command(rich_help_panel=EVALUATE)(compare)
 
 
+@without_pandas()
 def evaluate(
     table: Annotated[str | None, typer.Argument(help="a published table", autocompletion=offer_tables)] = None,
     version: VersionOption = None,

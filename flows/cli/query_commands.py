@@ -1,8 +1,6 @@
 """`vecmill nearest`, `analogy` and `similar`: ask a table for words."""
 
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +10,7 @@ from flows.cli.console import messages, print_table
 from flows.cli.help_panels import QUERY
 from flows.cli.options import JsonOption, KeptVersionOption, TableArgument, WorkspaceOption, chosen_file, print_json
 from flows.cli.printable import printable
+from storage.files.without_pandas import without_pandas
 from storage.layout import resolve_workspace
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ def nearest(
 
     resolved = resolve_workspace(workspace)
     release = chosen_file(resolved, table, version)
-    with _without_pandas():
+    with without_pandas():
         found = find_nearest(resolved, table, word, k, _cut_like_corpus, max_rank=max_rank, release=release)
     if found.word != word:
         said = f"{table} has no word {printable(word)!r}; showing neighbours of {printable(found.word)!r}"
@@ -106,7 +105,7 @@ def _show_most_similar(
     from storage.releases.querying import find_most_similar
 
     release = chosen_file(resolve_workspace(workspace), table, version)
-    with _without_pandas():
+    with without_pandas():
         found = find_most_similar(release, table, positive, negative, k, max_rank)
     _print_neighbors(found, as_json)
 
@@ -118,19 +117,6 @@ def _print_neighbors(neighbors: Sequence["Neighbor"], as_json: bool) -> None:
         print_json([{"word": n.word, "similarity": n.similarity, "rank": n.rank} for n in neighbors])
     else:
         print_table(neighbor_table(neighbors))
-
-
-@contextmanager
-def _without_pandas() -> Iterator[None]:
-    """Hide pandas, which DuckDB imports to bind a value wherever it is installed: .3 s for nothing."""
-    hidden = "pandas" not in sys.modules
-    if hidden:
-        sys.modules["pandas"] = None  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        if hidden:
-            del sys.modules["pandas"]
 
 
 def _cut_like_corpus(release: Path, word: str) -> list[str]:

@@ -11,29 +11,44 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeAlias, TypeGuard, cast
 
 import numpy as np
 
 from tasks.trainers.backends import resolve_backend, train
-from tasks.trainers.config import FastTextConfig, TrainingConfig, WindowConfig, training_config
+from tasks.trainers.config import (
+    CbowConfig,
+    FastTextConfig,
+    SkipGramConfig,
+    TrainingConfig,
+    training_config,
+)
 from tasks.trainers.interface import ArrayTokenSource, Vocabulary
 from tasks.trainers.sampling import default_buckets
 
 WORDS = 64
+# The families whose kernels take long to compile.
+WindowFamily: TypeAlias = SkipGramConfig | CbowConfig | FastTextConfig
 
 _started: list[subprocess.Popen[bytes]] = []
 
 
+def prepare_kernel(config: TrainingConfig) -> None:
+    """Load what training with these settings needs from Numba's cache, or start compiling it if the cache lacks it.
+
+    Loading takes half a second, which a command has while Prefect's server starts.
+    """
+    if not _trains_on_cpu(config):
+        return
+    if _is_cached(config):
+        _train_a_sentence(config)
+    else:
+        start_compiling(config)
+
+
 def start_compiling(config: TrainingConfig) -> None:
     """Start compiling what training with these settings needs, unless Numba's cache has such code already."""
-    if _started or not isinstance(config, WindowConfig) or _is_cached(config):
-        return
-    try:
-        backend = resolve_backend(config)
-    except ValueError:
-        # The training reports it.
-        return
-    if backend != "numba":
+    if _started or not _trains_on_cpu(config) or _is_cached(config):
         return
     process = subprocess.Popen(
         [sys.executable, "-m", __name__, config.model_dump_json()],
@@ -53,6 +68,14 @@ def finish_compiling() -> None:
         atexit.unregister(process.kill)
 
 
+def _trains_on_cpu(config: TrainingConfig) -> TypeGuard[WindowFamily]:
+    """Whether a kernel of this package trains. The training reports settings that no backend can train with."""
+    try:
+        return isinstance(config, WindowFamily) and resolve_backend(config) == "numba"
+    except ValueError:
+        return False
+
+
 def _is_cached(config: TrainingConfig) -> bool:
     """Whether Numba's cache has an index of the family's kernel, of whatever state of its source."""
     named = os.environ.get("NUMBA_CACHE_DIR")
@@ -61,9 +84,9 @@ def _is_cached(config: TrainingConfig) -> bool:
     return next(folder.rglob(f"{kernel}.*.nbi"), None) is not None
 
 
-def _compile(text: str) -> None:
-    """Train on one sentence, so that Numba compiles what the settings need."""
-    config = training_config(json.loads(text)).model_copy(update={"epochs": 1, "backend": "numba"})
+def _train_a_sentence(config: WindowFamily) -> None:
+    """Train on one sentence, for which Numba loads or compiles what the settings need."""
+    config = config.model_copy(update={"epochs": 1, "backend": "numba"})
     vocabulary = Vocabulary(np.full(WORDS, 2, dtype=np.int64), np.ones(WORDS), np.full(WORDS, 1 / WORDS))
     if isinstance(config, FastTextConfig):
         # Deferred: imports Numba.
@@ -79,4 +102,4 @@ def _compile(text: str) -> None:
 
 
 if __name__ == "__main__":
-    _compile(sys.argv[1])
+    _train_a_sentence(cast(WindowFamily, training_config(json.loads(sys.argv[1]))))

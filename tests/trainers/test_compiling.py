@@ -23,6 +23,7 @@ def test_the_kernel_is_compiled_into_the_cache_once(
     kernel = "subword_kernel" if isinstance(config, FastTextConfig) else "kernel"
     assert list(tmp_path.rglob(f"{kernel}.*.nbc"))
     compiling.start_compiling(config)
+    compiling.prepare_kernel(config)
     assert not compiling._started
 
 
@@ -32,4 +33,5 @@ def test_what_the_kernel_does_not_train_compiles_nothing(
 ) -> None:
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
     compiling.start_compiling(config)
+    compiling.prepare_kernel(config)
     assert not compiling._started
