@@ -1,13 +1,16 @@
 """Terminal views of scores and table comparisons."""
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 
 from flows.cli.table_views import number, plain_table, shown
 from storage.models.rows import WHOLE, ComparedWordRow, EvaluationRow
 from tasks.metrics.intervals import interval_text
-from tasks.table_comparison import TableComparison
+
+if TYPE_CHECKING:
+    from tasks.table_comparison import TableComparison
 
 SHOWN_NEIGHBORS = 5
 
@@ -40,7 +43,7 @@ def agreement_lines(words: Sequence[ComparedWordRow]) -> Iterator[str]:
         yield f"lowest agreement with {shown(name)}: {least}"
 
 
-def changed_table(found: TableComparison, shown_words: int) -> Table:
+def changed_table(found: "TableComparison", shown_words: int) -> Table:
     """The words with the lowest neighbour overlap."""
     table = plain_table("word", "rank", "overlap", f"only in {shown(found.first)}", f"only in {shown(found.second)}")
     for word in found.changed[:shown_words]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tasks.metrics.cosines import unit_rows
 from tasks.metrics.intervals import Interval, share_interval
-from tasks.metrics.lookup import find_rows, fold_case, rows_by_folded_word
+from tasks.metrics.lookup import find_rows, rows_by_folded_word
 
 AnalogyMethod = Literal["3CosAdd", "3CosMul"]
 
@@ -100,7 +100,7 @@ def answer_questions(
     words = words[:max_rank]
     rows = rows_by_folded_word(words)
     # The row that represents all spellings of a word.
-    spelled = np.fromiter((rows[fold_case(word)] for word in words), dtype=np.int64, count=len(words))
+    spelled = find_rows(rows, words)
 
     asked = find_rows(rows, [word for section in sections.values() for question in section for word in question])
     questions = asked.reshape(-1, 4)
