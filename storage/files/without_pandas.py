@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 
 class _NoPandas:
-    """A finder of modules that finds no pandas. DuckDB and PyArrow take that for a machine without it."""
+    """Refuse to import pandas. DuckDB and PyArrow then behave as on a machine without it."""
 
     def find_spec(self, name: str, *_: object) -> None:
         """Raise ModuleNotFoundError for pandas, and leave all other modules to the next finder."""
