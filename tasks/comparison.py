@@ -34,7 +34,7 @@ from tasks.vocabulary import VocabularyFacts
 
 logger = logging.getLogger(__name__)
 
-STAGE_VERSION = 2
+STAGE_VERSION = 3
 STABILITY, RANK_STABILITY, NEW, LOST, COSINE, _ = CHANGE_METRICS
 REFERENCE_COSINE, _ = REFERENCE_METRICS
 BEFORE = "_before"

@@ -12,7 +12,8 @@ from storage.releases.named_vectors import NamedVectors
 from tasks.metrics.analogies import AnalogyMethod, answer_questions, kind_of, section_slices
 from tasks.metrics.changes import CHANGE, ScoreChange, accuracy_change, correlation_change
 from tasks.metrics.composed import WordCutter
-from tasks.metrics.similarity import pair_cosines
+from tasks.metrics.intervals import FEWEST_OBSERVATIONS
+from tasks.metrics.similarity import band_masks, pair_cosines
 from tasks.scoring import (
     CUT,
     METHODS,
@@ -42,22 +43,29 @@ def score_change_rows(
     ours: ScoredTable, previous: ScoredTable, gold: GoldSets, config: EvaluationConfig
 ) -> list[EvaluationRow]:
     """For each gold set our score minus the previous one, on the pairs or questions that both tables know."""
-    rows = [_pairs_row(ours, previous, pairs) for pairs in gold.similarity]
+    rows = [row for pairs in gold.similarity for row in _pairs_rows(ours, previous, pairs)]
     for analogies in gold.analogies:
         for method in METHODS:
             rows += _analogy_rows(ours, previous, analogies, config, method)
     return rows
 
 
-def _pairs_row(ours: ScoredTable, previous: ScoredTable, pairs: WordPairs) -> EvaluationRow:
-    known, cosines = _cosines(ours, pairs)
-    also_known, other_cosines = _cosines(previous, pairs)
-    change = correlation_change(cosines, other_cosines, pairs.scores, known & also_known)
-    return _row(pairs.name, WHOLE, change, pairs.digest + (CUT if ours.cutter else ""))
-
-
-def _cosines(table: ScoredTable, pairs: WordPairs) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-    return pair_cosines(*known_pairs(table.vectors.words, table.vectors.vectors, pairs, table.cutter))
+def _pairs_rows(ours: ScoredTable, previous: ScoredTable, pairs: WordPairs) -> Iterator[EvaluationRow]:
+    """The change on the whole set, then on each band of frequency in our table with enough pairs."""
+    words, vectors, first, second = known_pairs(ours.vectors.words, ours.vectors.vectors, pairs, ours.cutter)
+    known, cosines = pair_cosines(words, vectors, first, second)
+    also_known, other_cosines = pair_cosines(
+        *known_pairs(previous.vectors.words, previous.vectors.vectors, pairs, previous.cutter)
+    )
+    known &= also_known
+    digest = pairs.digest + (CUT if ours.cutter else "")
+    yield _row(pairs.name, WHOLE, correlation_change(cosines, other_cosines, pairs.scores, known), digest)
+    for band, inside in band_masks(words, first, second, len(ours.vectors.words)).items():
+        inside &= known
+        if inside.sum() >= FEWEST_OBSERVATIONS:
+            change = correlation_change(cosines[inside], other_cosines[inside], pairs.scores[inside], known[inside])
+            # Unknown words have no rank, so a band has no coverage.
+            yield _row(pairs.name, band, change, digest).model_copy(update={"coverage": None, "lost": None})
 
 
 def _analogy_rows(

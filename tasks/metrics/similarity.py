@@ -70,14 +70,24 @@ def score_bands(
     Bands with fewer than ten pairs are left out, as their correlation would say nothing.
     """
     covered, cosines = pair_cosines(words, vectors, first, second)
+    bands = {}
+    for name, inside in band_masks(words, first, second, ranked).items():
+        inside &= covered
+        if (count := int(inside.sum())) >= FEWEST_OBSERVATIONS:
+            bands[name] = _score(cosines[inside], scores[inside], count)
+    return bands
+
+
+def band_masks(
+    words: Sequence[str], first: Sequence[str], second: Sequence[str], ranked: int
+) -> dict[str, NDArray[np.bool_]]:
+    """Name of each of BANDS -> which of P pairs have their rarer word in it, (P,). Unknown words are not checked.
+
+    words, ranked: as in `score_bands`.
+    """
     rows = rows_by_folded_word(words)
     ranks = np.maximum(find_rows(rows, first), find_rows(rows, second)) + 1
-    bands = {}
-    for low, high in BANDS:
-        inside = covered & (ranks >= low) & (ranks <= min(high, ranked))
-        if (count := int(inside.sum())) >= FEWEST_OBSERVATIONS:
-            bands[band_name(low, high)] = _score(cosines[inside], scores[inside], count)
-    return bands
+    return {band_name(low, high): (ranks >= low) & (ranks <= min(high, ranked)) for low, high in BANDS}
 
 
 def pair_cosines(

@@ -25,8 +25,9 @@ from storage.releases.named_vectors import NamedVectors, read_release_vectors
 from storage.releases.publishing import publish_release
 from tasks.evaluation import EvaluationConfig
 from tasks.metrics.changes import correlation_change
-from tasks.metrics.similarity import pair_cosines
+from tasks.metrics.similarity import pair_cosines, score_bands
 from tasks.release_evaluation import TargetConfig, TargetEvaluation, evaluate_target
+from tasks.score_changes import ScoredTable, score_change_rows
 from tasks.scoring import score_vectors
 from tasks.table_comparison import compare_tables
 from tests.storage.sample_releases import content
@@ -137,6 +138,19 @@ def test_a_difference_of_two_tables_has_the_interval_of_its_gold_set(workspace: 
     assert change.change_low is not None
     assert change.change_high is not None
     assert change.change_low <= change.newer - change.older <= change.change_high
+    # Both tables have the same words, so the change of a band is the difference of the bands' scores.
+    rows = score_change_rows(
+        ScoredTable(second, None), ScoredTable(first, None), read_default_gold_sets(), EvaluationConfig()
+    )
+    bands = {row.section: row for row in rows if row.metric == "wordsim353_change" and row.section != WHOLE}
+    older, newer = (
+        score_bands(words, table.vectors, gold.first, gold.second, gold.scores, len(words)) for table in (first, second)
+    )
+    assert set(bands) == set(newer)
+    for name, row in bands.items():
+        assert row.value == pytest.approx((newer[name].spearman or 0) - (older[name].spearman or 0))
+        assert row.low is not None
+        assert row.covered == newer[name].covered
     note = difference_note(found.metrics)
     assert note is not None
     assert "differences are clear" in note
