@@ -24,7 +24,7 @@ from tasks.report.maps import place_words
 from tasks.report.quantization import QuantizedVectors, fit_vectors
 from tasks.report.regions import Region
 from tasks.report.still import draw_still_map
-from tasks.report.wording import MEASURES, measure_name, section_name
+from tasks.report.wording import measure_meaning, measure_name, section_name
 
 HERE = Path(__file__).parent
 TEMPLATES = HERE / "templates"
@@ -230,7 +230,7 @@ def page_environment() -> Environment:
         "share": lambda value: "–" if value is None else f"{100 * value:.1f} %",
         "measure": measure_name,
         "section": section_name,
-        "meaning": lambda metric: MEASURES.get(metric, ("", ""))[1],
+        "meaning": measure_meaning,
     }
     return environment
 

@@ -4,13 +4,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.report.wording import measure_name, section_name, without_folders
+from tasks.report.wording import measure_meaning, measure_name, section_name, without_folders
 
 
 def test_names_are_those_of_the_field() -> None:
     assert measure_name("wordsim353") == "WordSim-353"
     assert measure_name("my_gold") == "my gold"
+    assert measure_name("wordsim353_change") == "WordSim-353, change"
     assert section_name("gram1-adjective-to-adverb") == "adjective to adverb"
+
+
+def test_a_score_says_what_may_be_concluded_and_what_not() -> None:
+    for metric in ("wordsim353", "simlex999", "men", "google_analogies", "stability_overlap"):
+        assert "High: " in measure_meaning(metric)
+        assert "It " in measure_meaning(metric)
+    assert "interval excludes 0" in measure_meaning("my_gold_change")
+    assert not measure_meaning("my_gold")
 
 
 @pytest.mark.parametrize(
