@@ -14,6 +14,7 @@ from benchmarks.quality_report import compare_quality
 from benchmarks.queries import measure_queries
 from benchmarks.reference import measure_reference
 from benchmarks.scale import measure_scale
+from benchmarks.stability import measure_stability
 from benchmarks.times import measure_times
 from benchmarks.training import measure_training
 from benchmarks.training_report import report_training
@@ -32,6 +33,7 @@ app.command("quality")(compare_quality)
 app.command("queries")(measure_queries)
 app.command("reference")(measure_reference)
 app.command("scale")(measure_scale)
+app.command("stability")(measure_stability)
 app.command("times")(measure_times)
 app.command("training")(measure_training)
 app.command("training-report")(report_training)

@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 DEFAULTS, TUNED = "gensim, defaults", "gensim, tuned skip-gram"
 VECMILL = "vecmill, defaults"
 GENSIM_DEFAULTS = BASE.model_copy(update=PEER_CANDIDATES[0])
-# The grid on which vecmill's defaults were searched, without its worst row (benchmarks/results/defaults.md).
+# The grid on which vecmill's defaults were searched, without its worst row (benchmarks/results/defaults_center.md).
 GRID: tuple[dict[str, Any], ...] = tuple(
     {"learning_rate": rate, "subsample_threshold": threshold}
     for threshold in (1e-3, 1e-4)
