@@ -23,6 +23,7 @@ from scipy.sparse import csr_matrix
 from benchmarks.ledger import RESULTS, ROOT, this_place
 from storage.corpus.labelled_texts import read_labelled_reviews
 from storage.releases.file import SIF_A
+from tasks.metrics.intervals import share_interval
 from tasks.text.document_means import TokenRows, document_means
 from tasks.text.tokenizers import TOKENIZERS
 from tasks.text.vocabulary import keep_probability, noise_probability
@@ -53,6 +54,7 @@ class Score(NamedTuple):
     method: str
     seconds: float
     accuracy: float
+    held_out: int
 
 
 def measure_documents(
@@ -66,7 +68,8 @@ def measure_documents(
     sets = [_csv_documents(labelled, most)] if labelled else _default_documents(most)
     scores = [score_method(name, documents) for documents in sets for name in METHODS]
     output.mkdir(parents=True, exist_ok=True)
-    (output / "documents.md").write_text(write_page(sets, scores), encoding="utf-8")
+    command = f"python -m benchmarks documents --most {most}" + (f" --labelled {labelled.name}" if labelled else "")
+    (output / "documents.md").write_text(write_page(command, sets, scores), encoding="utf-8")
 
 
 def score_method(method: str, documents: Labelled) -> Score:
@@ -74,7 +77,8 @@ def score_method(method: str, documents: Labelled) -> Score:
     started = time.perf_counter()
     vectors = METHODS[method](documents.tokens)
     seconds = time.perf_counter() - started
-    return Score(documents.name, method, seconds, neighbor_accuracy(vectors, documents.labels, documents.held_out))
+    accuracy = neighbor_accuracy(vectors, documents.labels, documents.held_out)
+    return Score(documents.name, method, seconds, accuracy, int(documents.held_out.sum()))
 
 
 def neighbor_accuracy(vectors: Vectors, labels: NDArray[np.int64], held_out: NDArray[np.bool_]) -> float:
@@ -148,8 +152,8 @@ def labelled_documents(name: str, texts: list[str], labels: list[str], share: fl
     return Labelled(name, tokens, numbers, np.random.default_rng(SEED).random(len(tokens)) < share)
 
 
-def write_page(sets: list[Labelled], scores: list[Score]) -> str:
-    """A table of all scores."""
+def write_page(command: str, sets: list[Labelled], scores: list[Score]) -> str:
+    """A table of all scores, and the command that writes it again."""
     place = this_place()
     sizes = "; ".join(
         f"{documents.name}: {len(documents.tokens):,} documents, {len(np.unique(documents.labels)):,} labels, "
@@ -159,15 +163,27 @@ def write_page(sets: list[Labelled], scores: list[Score]) -> str:
     lines = [
         "# Document vectors",
         "",
-        f"Written by `python -m benchmarks documents` on {datetime.now(UTC).date()}, commit {place.commit}, "
+        f"Written by `{command}` on {datetime.now(UTC).date()}, commit {place.commit}, "
         f"{place.processor}, 2 workers. {sizes}. Dimension {DIMENSION}, {EPOCHS} epochs, min count {MIN_COUNT}, one "
         f"seed. Accuracy: label of the majority of the {NEIGHBORS} nearest documents by cosine, for held-out "
-        "documents. No method sees a label; all see the text of all documents. Seconds include training.",
+        "documents, with its 95 % interval. No method sees a label; all see the text of all documents. Seconds "
+        "include training; rows measured on a busy machine are not comparable in time.",
         "",
-        "| documents | method | seconds | accuracy |",
-        "|---|---|---:|---:|",
+        "| documents | method | seconds | accuracy | interval |",
+        "|---|---|---:|---:|---|",
     ]
-    lines += [f"| {row.documents} | {row.method} | {row.seconds:.0f} | {row.accuracy:.3f} |" for row in scores]
+    for row in scores:
+        interval = share_interval(round(row.accuracy * row.held_out), row.held_out)
+        assert interval is not None
+        lines.append(
+            f"| {row.documents} | {row.method} | {row.seconds:.0f} | {row.accuracy:.3f} "
+            f"| {interval.low:.3f} to {interval.high:.3f} |"
+        )
+    lines += [
+        "",
+        "20 newsgroups and AG News are not in the packages that vecmill installs; `--labelled FILE` reads such a set "
+        "from a csv file.",
+    ]
     return "\n".join(lines) + "\n"
 
 

@@ -33,5 +33,8 @@ def test_every_method_is_scored_and_written(tmp_path: Path) -> None:
     documents = labelled_documents("topics", texts, labels, share=0.25)
     scores = [score_method(method, documents) for method in METHODS]
     assert all(score.accuracy > 0.9 for score in scores[:2])
-    page = write_page([documents], scores)
-    assert len(page.splitlines()) == 6 + len(METHODS)
+    page = write_page("python -m benchmarks documents", [documents], scores)
+    rows = [line.split(" | ") for line in page.splitlines() if line.startswith("| topics ")]
+    assert [row[1] for row in rows] == list(METHODS)
+    low, high = map(float, rows[0][-1].removesuffix(" |").split(" to "))
+    assert low < scores[0].accuracy <= high
