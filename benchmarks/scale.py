@@ -2,7 +2,8 @@
 
 A model, not a measurement: each rank trains slices of the corpus with the measured speed of the CPU kernel and then
 exchanges the rows whose turn it is, by the rule of training over processes. Exchanges are ring allreduces over links of
-given latency and bandwidth, and nothing overlaps. Real runs with two and four processes on one machine check it.
+given latency and bandwidth; they cost time only if they take longer than the next slice. Real runs with two and four
+processes on one machine check it.
 """
 
 import json
@@ -23,8 +24,9 @@ from tasks.text.vocabulary import keep_probability, noise_probability
 from tasks.trainers.backends import train
 from tasks.trainers.config import SkipGramConfig
 from tasks.trainers.interface import ArrayTokenSource, Vocabulary
+from tasks.trainers.processes.damping import DIRECTIONS, RANKS_THAT_NEED_AGREEMENT
 from tasks.trainers.processes.exchange import BLOCK_ROWS, plan_exchanges
-from tasks.trainers.processes.shares import SLICE_TOKENS
+from tasks.trainers.processes.shares import slice_tokens
 
 FLOAT_BYTES = 4
 TABLES = 2
@@ -96,7 +98,10 @@ class Exchanges:
 
 @dataclass(frozen=True)
 class Prediction:
-    """Seconds of one slice by part, and what follows. bytes_per_word: that each host sends in a ring."""
+    """Seconds of one slice by part, and what follows. bytes_per_word: that each host sends in a ring.
+
+    tokens: of one thread in a slice.  overlaps: whether changes travel while the next slice is trained.
+    """
 
     training: float
     network: float
@@ -104,11 +109,19 @@ class Prediction:
     hosts: int
     cores: int
     bytes_per_word: float
+    tokens: float
+    overlaps: bool
+
+    @property
+    def seconds(self) -> float:
+        """Of one slice."""
+        waiting = max(0.0, self.network - self.training) if self.overlaps else self.network
+        return self.training + waiting + self.combining
 
     @property
     def efficiency(self) -> float:
         """Share of the time that is spent on training."""
-        return self.training / (self.training + self.network + self.combining)
+        return self.training / self.seconds
 
     @property
     def added_bytes_per_word(self) -> float:
@@ -118,7 +131,7 @@ class Prediction:
     @property
     def words_per_second(self) -> float:
         """Of all hosts together."""
-        return self.hosts * self.cores * SLICE_TOKENS / (self.training + self.network + self.combining)
+        return self.hosts * self.cores * self.tokens / self.seconds
 
 
 def ring_seconds(size: float, hosts: int, link: Link, messages: float = 1) -> float:
@@ -148,7 +161,7 @@ def exchange_rows(vocabulary: Vocabulary, config: SkipGramConfig, ranks: int, co
     """
     if ranks == 1:
         return Exchanges((0,), len(vocabulary))
-    schedule = plan_exchanges(vocabulary, config, SLICE_TOKENS * cores, ranks)
+    schedule = plan_exchanges(vocabulary, config, slice_tokens(ranks, cores), ranks)
     return Exchanges(schedule.rows, len(vocabulary))
 
 
@@ -161,33 +174,39 @@ def predict(
     whole = 1 / slices if hosts > 1 else 0.0
     rows = exchanges.rows_per_slice(slices) + whole * exchanges.words
     messages = exchanges.messages_per_slice(slices) + whole * -(-exchanges.words // BLOCK_ROWS)
-    # A last column holds the squared length of each change.
-    size = TABLES * rows * (dimension + 1) * FLOAT_BYTES
+    # With many ranks, a last column holds the squared length of each change.
+    size = TABLES * rows * (dimension + (hosts >= RANKS_THAT_NEED_AGREEMENT)) * FLOAT_BYTES
     sent = 0.0 if hosts == 1 else 2 * (hosts - 1) / hosts * size
+    tokens = slice_tokens(hosts, cores) / cores
     return Prediction(
-        training=SLICE_TOKENS / rates.words_per_second,
+        training=tokens / rates.words_per_second,
         network=ring_seconds(size, hosts, cluster.link, messages),
         combining=0.0 if hosts == 1 else TABLES * rows / (rates.rows_per_second * cores),
         hosts=hosts,
         cores=cores,
-        bytes_per_word=sent / (SLICE_TOKENS * cores),
+        bytes_per_word=sent / (tokens * cores),
+        tokens=tokens,
+        overlaps=True,
     )
 
 
 def predict_merging(cluster: Cluster, rates: Rates, plan: "Plan") -> Prediction:
     """The same for `training.process_exchange=tables`: whole tables once an epoch, spread over its slices."""
     hosts, cores = cluster.hosts, cluster.cores
-    slices = plan.tokens / (hosts * cores * SLICE_TOKENS)
+    tokens = slice_tokens(hosts, cores) / cores
+    slices = plan.tokens / (hosts * cores * tokens)
     # A last column holds the weight of each row.
     size = TABLES * plan.words * (plan.dimension + 1) * FLOAT_BYTES if hosts > 1 else 0
     messages = -(-plan.words // BLOCK_ROWS)
     return Prediction(
-        training=SLICE_TOKENS / rates.words_per_second,
+        training=tokens / rates.words_per_second,
         network=ring_seconds(size, hosts, cluster.link, messages) / slices,
         combining=0.0 if hosts == 1 else TABLES * plan.words / (rates.rows_per_second * cores) / slices,
         hosts=hosts,
         cores=cores,
-        bytes_per_word=2 * (hosts - 1) / hosts * size / (slices * SLICE_TOKENS * cores),
+        bytes_per_word=2 * (hosts - 1) / hosts * size / (slices * tokens * cores),
+        tokens=tokens,
+        overlaps=False,
     )
 
 
@@ -252,7 +271,7 @@ class RealRun(BaseModel):
 def predicted(plan: Plan, cluster: Cluster, rates: Rates, vocabulary: Vocabulary, config: SkipGramConfig) -> Prediction:
     """The prediction for a cluster."""
     exchanges = exchange_rows(vocabulary, config, cluster.hosts, cluster.cores)
-    slices = plan.tokens / (cluster.hosts * cluster.cores * SLICE_TOKENS)
+    slices = plan.tokens / (cluster.hosts * slice_tokens(cluster.hosts, cluster.cores))
     return predict(cluster, rates, exchanges, plan.dimension, slices)
 
 
@@ -308,17 +327,19 @@ def _kernel_speed(dimension: int, words: int, tokens: int) -> float:
 
 
 def _combining_speed(dimension: int) -> float:
-    """Rows per second of what a rank does with the sum of all changes: a rotation, a scaling, and a rotation back."""
+    """Rows per second of what a rank does with its changes and the sum of all: damp some directions, add twice."""
     random = np.random.default_rng(0)
     changes: NDArray[np.float32] = random.standard_normal((BLOCK_ROWS, dimension), dtype=np.float32)
-    directions = np.linalg.qr(random.standard_normal((dimension, dimension)))[0].astype(np.float32)
+    directions = np.linalg.qr(random.standard_normal((dimension, DIRECTIONS)))[0].astype(np.float32)
     best = np.inf
     for _ in range(5):
         started = time.process_time()
-        turned = changes @ directions
-        turned *= np.exp(-np.abs(turned))
-        common = turned @ directions.T
-        common += changes
+        along = changes @ directions
+        along *= np.exp(-np.abs(along))
+        sent = along @ directions.T
+        sent += changes
+        common, table = changes + sent, changes - sent
+        table += common
         best = min(best, time.process_time() - started)
     return BLOCK_ROWS / float(best)
 

@@ -15,7 +15,7 @@ from tasks.trainers.interface import EpochResult, TrainingState
 logger = logging.getLogger(__name__)
 
 # Settings that two trainings may differ in and still continue each other's checkpoints.
-HOW_MANY = {"processes", "process_exchange", "workers"}
+HOW_MANY = {"processes", "process_exchange", "exchange_version", "workers"}
 
 
 @dataclass(frozen=True)

@@ -63,6 +63,8 @@ NOT_IN_DIGEST = {
 }  # fmt: skip
 # Change the vectors only if there are several.
 OF_SEVERAL_PROCESSES = {"processes", "process_exchange"}
+# The version of training over processes, which changes no vectors of one. Up to 1 exchanges did not overlap training.
+EXCHANGE_VERSION = {"exchange_version": 2}
 
 
 class ModelFacts(StageFacts):
@@ -127,10 +129,11 @@ def training_stage(
         inputs["cooccurrences"] = cooccurrences.digest
     config = resolved(config, vocabulary)
     alone = not isinstance(config, SharedWindowConfig) or config.processes == 1
+    settings = config.model_dump(exclude=NOT_IN_DIGEST | (OF_SEVERAL_PROCESSES if alone else set()))
     return Stage(
         kind="models",
         version=_version(config),
-        config=config.model_dump(exclude=NOT_IN_DIGEST | (OF_SEVERAL_PROCESSES if alone else set())),
+        config=settings if alone else settings | EXCHANGE_VERSION,
         inputs=inputs | ({"start": start.digest} if start else {}),
         facts=ModelFacts,
     )
@@ -145,7 +148,8 @@ def _version(config: TrainingConfig) -> int:
 
 def as_trained(config: TrainingConfig, model: Manifest[ModelFacts]) -> TrainingConfig:
     """The settings with the backend, device, workers and learning rate that the model was trained with."""
-    return training_config(config.model_dump() | dict(model.config))
+    trained = {name: value for name, value in model.config.items() if name not in EXCHANGE_VERSION}
+    return training_config(config.model_dump() | trained)
 
 
 @pipeline_task("train vectors")

@@ -28,7 +28,7 @@ from benchmarks.scale import (
 )
 from tasks.trainers.config import SkipGramConfig
 from tasks.trainers.processes.exchange import BLOCK_ROWS, USES_BETWEEN_EXCHANGES, plan_exchanges
-from tasks.trainers.processes.shares import SLICE_TOKENS
+from tasks.trainers.processes.shares import SLICE_TOKENS, slice_tokens
 
 CONFIG = SkipGramConfig(dimension=100, workers=1)
 RATES = Rates(words_per_second=SLICE_TOKENS, rows_per_second=1000, loopback_bytes_per_second=1e9)
@@ -45,7 +45,7 @@ def test_a_ring_of_four_sends_six_quarters_in_six_steps() -> None:
 @pytest.mark.parametrize("slices", [1, 2, 3, 90, 1024])
 def test_mean_rows_are_those_of_the_schedule_of_training(slices: int) -> None:
     vocabulary = zipf_vocabulary(30_000, 1e-3)
-    schedule = plan_exchanges(vocabulary, CONFIG, SLICE_TOKENS, 4)
+    schedule = plan_exchanges(vocabulary, CONFIG, slice_tokens(4, 1), 4)
     exchanges = exchange_rows(vocabulary, CONFIG, 4, 1)
     exchanged = [schedule.rows_after(number) for number in range(1, slices + 1)]
     assert exchanges.rows_per_slice(slices) == pytest.approx(np.mean(exchanged))
@@ -54,26 +54,30 @@ def test_mean_rows_are_those_of_the_schedule_of_training(slices: int) -> None:
 
 
 def test_two_hosts_by_hand() -> None:
-    # 100 rows after every slice and 1,000 at the end of an epoch of ten: 200 rows of 2 tables x (25 + 1) x 4 bytes.
+    # 100 rows after every slice and 1,000 at the end of an epoch of ten: 200 rows of 2 tables x 25 x 4 bytes.
     found = predict(Cluster(2, 2, LINK), RATES, Exchanges((100,), 1000), dimension=25, slices_per_epoch=10)
-    assert found.training == 1
-    assert found.network == pytest.approx(2 * 1e-3 * 1.1 + 41_600 / 1e6)
+    assert found.tokens == 2 * SLICE_TOKENS
+    assert found.training == 2
+    assert found.network == pytest.approx(2 * 1e-3 * 1.1 + 40_000 / 1e6)
     assert found.combining == pytest.approx(2 * 200 / (1000 * 2))
-    assert found.bytes_per_word == found.added_bytes_per_word == 41_600 / (2 * SLICE_TOKENS)
+    assert found.bytes_per_word == found.added_bytes_per_word == 40_000 / (4 * SLICE_TOKENS)
     four = predict(Cluster(4, 2, LINK), RATES, Exchanges((100,), 1000), dimension=25, slices_per_epoch=10)
-    assert four.added_bytes_per_word == pytest.approx(found.added_bytes_per_word)
+    assert four.tokens == SLICE_TOKENS
+    assert four.added_bytes_per_word == pytest.approx(2 * found.added_bytes_per_word)
     assert four.bytes_per_word == pytest.approx(1.5 * four.added_bytes_per_word)
-    assert found.words_per_second == pytest.approx(4 * SLICE_TOKENS / (1 + found.network + found.combining))
-    assert found.efficiency == pytest.approx(1 / (1 + found.network + found.combining))
+    # What travels while the next slice is trained costs no time.
+    assert found.words_per_second == pytest.approx(8 * SLICE_TOKENS / (2 + found.combining))
+    slow = replace(found, network=5.0)
+    assert slow.efficiency == pytest.approx(2 / (5 + found.combining))
 
 
 def test_two_hosts_that_merge_tables_by_hand() -> None:
     # Two tables of 1,000 rows of 25 numbers and a weight, once in an epoch of ten slices.
-    plan = Plan(words=1000, dimension=25, tokens=2 * 2 * 10 * SLICE_TOKENS, epochs=1, cores=2)
+    plan = Plan(words=1000, dimension=25, tokens=2 * 2 * 20 * SLICE_TOKENS, epochs=1, cores=2)
     found = predict_merging(Cluster(2, 2, LINK), RATES, plan)
     assert found.network == pytest.approx((2 * 1e-3 + 208_000 / 1e6) / 10)
     assert found.combining == pytest.approx(2 * 1000 / (1000 * 2) / 10)
-    assert found.bytes_per_word == pytest.approx(208_000 / (10 * 2 * SLICE_TOKENS))
+    assert found.bytes_per_word == pytest.approx(208_000 / (20 * 2 * SLICE_TOKENS))
     alone = predict_merging(Cluster(1, 2, LINK), RATES, plan)
     assert (alone.efficiency, alone.bytes_per_word) == (1, 0)
 
@@ -90,7 +94,7 @@ def test_no_row_is_used_more_often_than_allowed_before_its_turn() -> None:
     vocabulary = zipf_vocabulary(20_000, 1e-3)
     exchanges = exchange_rows(vocabulary, CONFIG, 4, 1)
     kept = vocabulary.counts * vocabulary.keep_probability
-    windows = SLICE_TOKENS * kept.sum() / vocabulary.counts.sum()
+    windows = slice_tokens(4, 1) * kept.sum() / vocabulary.counts.sum()
     as_input = windows * 6 * kept / kept.sum()
     as_output = windows * (kept / kept.sum() + 5 * vocabulary.noise_probability)
     uses = 4 * np.maximum(as_input, as_output)

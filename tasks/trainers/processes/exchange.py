@@ -1,11 +1,14 @@
 """What ranks exchange and when: changes of frequent rows often, of rare rows seldom, of all rows after each epoch.
 
 Every rank trains its own copy of both tables and remembers the values that all ranks have in common. An exchange adds
-up over the ranks what each has changed since then, and adds the combined change to the common values.
+up over the ranks what each has changed since then, and adds the combined change to the common values. Changes travel
+while the rank trains its next slice and arrive at its end, so that no rank waits for the network, or for one that is a
+little slower. What arrives when is counted in slices, not in seconds, and so the same in every run.
 Source of the scheme: Ji et al. 2016 (arXiv 1611.06172), which averages; `damping` explains how changes combine here.
 """
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,15 +18,17 @@ from numpy.typing import NDArray
 
 from tasks.trainers.config import SharedWindowConfig
 from tasks.trainers.interface import Vocabulary
-from tasks.trainers.processes.damping import Pull, agreed, damped, pull_of
+from tasks.trainers.processes.damping import RANKS_THAT_NEED_AGREEMENT, Pull, agreed, damped, pull_of
 from tasks.trainers.processes.shares import Piece
 
 # All ranks together use a row about so often before it is exchanged, if it is not used more often in one slice.
 USES_BETWEEN_EXCHANGES = 400.0
 # Rows of one message: bounds the memory of an exchange of whole tables, 40 MB at 300 dimensions.
 BLOCK_ROWS = 1 << 14
+# Blocks on their way at once: bounds the memory of large tables.
+MOST_SENT = 4
 # The pull on the rows changes fast at first, while the tables grow from nearly zero.
-FIRST_SLICES = 64
+FIRST_SLICES = 16
 SLICES_PER_PULL = 16
 
 
@@ -40,6 +45,9 @@ class Group(Protocol):
 
     def add_up(self, values: torch.Tensor) -> None:
         """Replace the values by their sum over all ranks, the same bits on each."""
+
+    def start_adding(self, values: torch.Tensor) -> Callable[[], None]:
+        """Begin to replace the values by their sum. Returns a function that waits for it and may be called twice."""
 
     def share(self, values: torch.Tensor) -> None:
         """Replace the values by those of rank 0."""
@@ -101,6 +109,20 @@ def share_tables(tables: tuple[torch.Tensor, torch.Tensor], group: Group) -> Non
             table[first : first + BLOCK_ROWS] = block
 
 
+@dataclass(frozen=True)
+class Sent:
+    """Changes of some rows of both tables on their way.
+
+    sums: (2, N, D or D + 1), the damped changes and then their sum over all ranks; a last column has squared lengths.
+    tables: (N, D) of each table, the rows when they were sent.  wait: returns when the sums are there.
+    """
+
+    rows: slice
+    sums: torch.Tensor
+    tables: Sequence[torch.Tensor]
+    wait: Callable[[], None]
+
+
 class Exchange:
     """The tables of one rank, and what all ranks have in common.
 
@@ -117,21 +139,25 @@ class Exchange:
         self._exchanged_at = torch.zeros(len(tables[0]), dtype=torch.int32, device=device)
         self._slices = 0
         self._pulls: tuple[Pull, ...] = ()
+        self._sent: deque[Sent] = deque()
         self.values = 0
 
     def saw(self, pieces: Sequence[Piece]) -> None:
         """Nothing to do: how often ranks use a row is planned from its frequency."""
 
     def after_slice(self, slices: int, learning_rate: float) -> None:
-        """Exchange the rows whose turn it is after this many slices of the epoch, from 1."""
+        """Receive what was sent after the last slice, and send the rows whose turn it is. slices: of the epoch."""
+        self._receive_all()
         self._slices += 1
         if self._slices <= FIRST_SLICES or self._slices % SLICES_PER_PULL == 0:
             self._renew_pulls()
-        self._apply(self._schedule.rows_after(slices), learning_rate)
+        self._send(self._schedule.rows_after(slices), learning_rate)
 
     def all_rows(self, learning_rate: float) -> None:
         """Exchange everything; afterwards the tables of all ranks are equal."""
-        self._apply(len(self._tables[0]), learning_rate)
+        self._receive_all()
+        self._send(len(self._tables[0]), learning_rate)
+        self._receive_all()
 
     def merged(self, learning_rate: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Copies of the tables as an exchange of everything would leave them; training goes on without it.
@@ -140,42 +166,80 @@ class Exchange:
         """
         words, dimension = self._tables[0].shape
         kept = words if self._group.rank == 0 else 0
-        copies = tuple(np.empty((kept, dimension), np.float32) for _ in range(2))
-        for first in range(0, words, BLOCK_ROWS):
-            rows = slice(first, min(words, first + BLOCK_ROWS))
-            for common, change, copy in zip(self._common, self._combined(rows, learning_rate), copies, strict=True):
+        copies = np.empty((2, kept, dimension), np.float32)
+        on_their_way = {sent.rows.start: sent for sent in self._sent}
+        for rows in _blocks(words):
+            common = [values[rows].clone() for values in self._common]
+            counted_from = common
+            if sent := on_their_way.get(rows.start):
+                sent.wait()
+                counted_from = [values.clone() for values in common]
+                for side, change in enumerate(self._combined(sent.sums)):
+                    common[side][: len(change)] += change
+                    counted_from[side][: len(change)] = sent.tables[side]
+            tables = [table[rows] for table in self._tables]
+            sums = self._changes(rows, tables, counted_from, learning_rate)
+            self._group.start_adding(sums)()
+            for copy, values, change in zip(copies, common, self._combined(sums), strict=True):
                 if kept:
-                    copy[rows] = (common[rows] + change).cpu().numpy()
+                    copy[rows] = (values + change).cpu().numpy()
         return copies[0], copies[1]
 
-    def _apply(self, count: int, learning_rate: float) -> None:
-        for first in range(0, count, BLOCK_ROWS):
-            rows = slice(first, min(count, first + BLOCK_ROWS))
-            changes = self._combined(rows, learning_rate)
-            for common, change, table in zip(self._common, changes, self._tables, strict=True):
-                common[rows] += change
-                table[rows] = common[rows]
+    def _send(self, count: int, learning_rate: float) -> None:
+        for rows in _blocks(count):
+            if len(self._sent) == MOST_SENT:
+                self._receive()
+            tables = [table[rows].clone(memory_format=torch.contiguous_format) for table in self._tables]
+            sums = self._changes(rows, tables, [values[rows] for values in self._common], learning_rate)
+            self._sent.append(Sent(rows, sums, tables, self._group.start_adding(sums)))
             self._exchanged_at[rows] = self._slices
 
-    def _combined(self, rows: slice, learning_rate: float) -> list[torch.Tensor]:
-        """The changes of all ranks to these rows of both tables, combined."""
+    def _receive_all(self) -> None:
+        while self._sent:
+            self._receive()
+
+    def _receive(self) -> None:
+        """Wait for the oldest changes. What this rank has trained since it sent its own stays on top of them."""
+        sent = self._sent.popleft()
+        sent.wait()
+        for values, table, before, change in zip(
+            self._common, self._tables, sent.tables, self._combined(sent.sums), strict=True
+        ):
+            common = values[sent.rows].add_(change)
+            # In this order: an untrained row becomes the common one, bit by bit.
+            torch.add(common, table[sent.rows] - before, out=table[sent.rows])
+
+    def _changes(
+        self, rows: slice, tables: Sequence[torch.Tensor], counted_from: Sequence[torch.Tensor], learning_rate: float
+    ) -> torch.Tensor:
+        """What this rank has changed in some rows of both tables, as it is added up. (2, N, D or D + 1)."""
         slices = (self._slices - self._exchanged_at[rows]).float()
         dimension, size = self._tables[0].shape[1], self._group.size
-        message = torch.empty((2, len(slices), dimension + 1), device=slices.device)
-        for side, (table, common, meetings, pull) in enumerate(
-            zip(self._tables, self._common, self._meetings, self._pulls, strict=True)
+        column = size >= RANKS_THAT_NEED_AGREEMENT
+        sums = torch.empty((2, len(slices), dimension + column), device=slices.device)
+        for side, (table, before, meetings, pull) in enumerate(
+            zip(tables, counted_from, self._meetings, self._pulls, strict=True)
         ):
-            change = damped(table[rows] - common[rows], meetings[rows] * slices, pull, learning_rate, size)
-            message[side, :, :dimension] = change
-            torch.sum(change * change, dim=1, out=message[side, :, dimension])
-        self._group.add_up(message)
-        self.values += message.numel()
-        return [agreed(side[:, :dimension], side[:, dimension], size) for side in message]
+            change = damped(table - before, meetings[rows] * slices, pull, learning_rate, size)
+            sums[side, :, :dimension] = change
+            if column:
+                torch.sum(change * change, dim=1, out=sums[side, :, dimension])
+        self.values += sums.numel()
+        return sums
+
+    def _combined(self, sums: torch.Tensor) -> list[torch.Tensor]:
+        """The changes of all ranks to some rows of both tables."""
+        dimension, size = self._tables[0].shape[1], self._group.size
+        if size < RANKS_THAT_NEED_AGREEMENT:
+            return list(sums)
+        return [agreed(side[:, :dimension], side[:, dimension], size) for side in sums]
 
     def _renew_pulls(self) -> None:
-        """Measure on rank 0 how each table pulls on the rows of the other."""
-        (centers, contexts), (as_center, as_context) = self._tables, self._meetings
+        """Measure how each table pulls on the rows of the other, from what all ranks have in common."""
+        (centers, contexts), (as_center, as_context) = self._common, self._meetings
         self._pulls = (pull_of(contexts, as_context), pull_of(centers, as_center))
-        for pull in self._pulls:
-            self._group.share(pull.strengths)
-            self._group.share(pull.directions)
+
+
+def _blocks(count: int) -> Iterator[slice]:
+    for first in range(0, count, BLOCK_ROWS):
+        yield slice(first, min(count, first + BLOCK_ROWS))

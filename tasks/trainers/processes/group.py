@@ -7,7 +7,7 @@ they find each other.
 import os
 import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from typing import Self
@@ -107,10 +107,25 @@ class ProcessGroup:
 
     def add_up(self, values: torch.Tensor) -> None:
         """Replace the values by their sum over all ranks, the same bits on each."""
+        self.start_adding(values)()
+
+    def start_adding(self, values: torch.Tensor) -> Callable[[], None]:
+        """Begin to replace the values by their sum over all ranks. Returns a function that waits for the sum.
+
+        Both may raise RankLostError. All ranks start their sums in the same order.
+        """
         try:
-            distributed.all_reduce(values)
+            work = distributed.all_reduce(values, async_op=True)
         except RuntimeError as error:
             raise RankLostError(self._loss(error)) from error
+
+        def wait() -> None:
+            try:
+                work.wait()
+            except RuntimeError as error:
+                raise RankLostError(self._loss(error)) from error
+
+        return wait
 
     def share(self, values: torch.Tensor) -> None:
         """Replace the values by those of rank 0."""

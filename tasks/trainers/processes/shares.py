@@ -8,7 +8,11 @@ import numpy as np
 
 from tasks.trainers.interface import TokenChunk, TokenRun
 
-# Tokens that a thread trains between two exchanges: 16 ms of one core.
+# Tokens that all threads of all ranks together train between two exchanges: a fiftieth of a second of two cores. A
+# quarter of that makes exchanges take twice the time and changes no score; twice that lowers scores
+# (docs/experiments.md).
+TOKENS_BETWEEN_EXCHANGES = 1 << 17
+# Of one thread, at least: else exchanges take more time than training.
 SLICE_TOKENS = 1 << 14
 # Pieces of one chunk have numbers of their own, from which their random draws follow.
 PIECES_PER_CHUNK = 1 << 20
@@ -49,9 +53,14 @@ class Round:
     slices: list[list[Piece]]
 
 
-def slices_of_chunk(source: SteppedSource, threads: int) -> int:
+def slice_tokens(ranks: int, threads: int) -> int:
+    """Tokens that a rank with so many threads trains between two exchanges."""
+    return threads * max(SLICE_TOKENS, TOKENS_BETWEEN_EXCHANGES // (ranks * threads))
+
+
+def slices_of_chunk(source: SteppedSource, ranks: int, threads: int) -> int:
     """Slices in which a rank trains one chunk with so many threads of its CPU."""
-    return max(1, round(source.token_count / source.chunk_count / SLICE_TOKENS / threads))
+    return max(1, round(source.token_count / source.chunk_count / slice_tokens(ranks, threads)))
 
 
 def read_rounds(source: SteppedSource, first: int, rank: int, ranks: int, slices: int, threads: int) -> Iterator[Round]:

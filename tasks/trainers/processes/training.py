@@ -1,4 +1,4 @@
-"""The training of one rank: train a slice, exchange, and stop or save only where all ranks are at the same point."""
+"""The training of one rank: train while changes travel, and stop or save only where all ranks are at one point."""
 
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -20,7 +20,7 @@ from tasks.trainers.processes.shares import Piece, SteppedSource, read_rounds, s
 
 
 class Wish(IntEnum):
-    """What rank 0 wants at the end of a round. The other ranks follow it."""
+    """What rank 0 wants at the end of a round. All ranks follow it one round later. Of two wishes the larger holds."""
 
     GO_ON = 0
     SAVE = 1
@@ -67,7 +67,7 @@ class ShareTraining:
     """The training of one rank.
 
     state: where an earlier run stopped, of rank 0; None: random.  Its tables and position are shared with all ranks.
-    wish: asked on rank 0 after every round.
+    wish: asked on rank 0 after every round; what it wants happens at the end of the next one.
     exchange_seconds: time spent in exchanges, waiting for slower ranks included.
     """
 
@@ -85,7 +85,7 @@ class ShareTraining:
         self._share_position()
         # A GPU trains a chunk faster than a core trains a slice.
         self._threads = 1 if config.backend == "triton" else config.workers or 1
-        self._slices = 1 if config.backend == "triton" else slices_of_chunk(source, self._threads)
+        self._slices = 1 if config.backend == "triton" else slices_of_chunk(source, group.size, self._threads)
         self._trainer = _rank_trainer(source, vocabulary, config, self._state)
         self._exchange: Exchange | TableMerging
         if config.process_exchange == "tables":
@@ -94,6 +94,7 @@ class ShareTraining:
             slice_tokens = source.token_count / source.chunk_count / self._slices
             schedule = plan_exchanges(vocabulary, config, slice_tokens, group.size)
             self._exchange = Exchange(self._trainer.tables, group, schedule)
+        self._totals: tuple[torch.Tensor, Callable[[], None]] | None = None
         self.exchange_seconds = 0.0
 
     @property
@@ -130,10 +131,16 @@ class ShareTraining:
                 with self._timed():
                     self._exchange.saw(pieces)
                     self._exchange.after_slice(slices, self._learning_rate())
-            wish = self._count(turn.chunks, loss_sum, pairs)
+            # Of the round before, so that nobody waits for the slowest rank.
+            wish = self._receive_totals()
+            self._send_totals(loss_sum, pairs)
+            state.next_chunk += turn.chunks
+            last = state.next_chunk == source.chunk_count
+            if last or wish is not Wish.GO_ON:
+                wish = max(wish, self._receive_totals())
             now = time.perf_counter()
             state.seconds, started = state.seconds + now - started, now
-            if state.next_chunk == source.chunk_count:
+            if last:
                 break
             yield TrainingStep(state, self.tokens_done, resumable=False)
             if wish is not Wish.GO_ON:
@@ -149,19 +156,25 @@ class ShareTraining:
         yield TrainingStep(state, self.tokens_done, resumable=True, epoch_result=result)
         return wish
 
-    def _count(self, chunks: int, loss_sum: float, pairs: int) -> Wish:
-        """Add up what all ranks have trained in a round; returns what rank 0 wants."""
-        state = self._state
+    def _send_totals(self, loss_sum: float, pairs: int) -> None:
+        """Start to add up what all ranks have trained in a round, and send what rank 0 wants."""
         wish = self._wish() if self._group.rank == 0 else Wish.GO_ON
         totals = torch.tensor([loss_sum, pairs, wish], dtype=torch.float64, device=self._trainer.tables[0].device)
+        self._totals = (totals, self._group.start_adding(totals))
+
+    def _receive_totals(self) -> Wish:
+        """Count the last totals that were sent, if any. Returns what rank 0 wanted then."""
+        if self._totals is None:
+            return Wish.GO_ON
+        totals, wait = self._totals
+        self._totals = None
         with self._timed():
-            self._group.add_up(totals)
-        loss_sum, pairs, wanted = totals.tolist()
-        check_loss(loss_sum, int(pairs), state, self._config)
-        state.next_chunk += chunks
-        state.loss_sum += loss_sum
-        state.pairs += int(pairs)
-        return Wish(int(wanted))
+            wait()
+        loss_sum, pairs, wish = totals.tolist()
+        check_loss(loss_sum, int(pairs), self._state, self._config)
+        self._state.loss_sum += loss_sum
+        self._state.pairs += int(pairs)
+        return Wish(int(wish))
 
     def _merged_state(self) -> TrainingState:
         """What all ranks together have trained; training goes on as if it had not been asked for."""

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from tasks.trainers.config import CbowConfig, SharedWindowConfig, SkipGramConfig
 from tasks.trainers.interface import ArrayTokenSource, DivergenceError, EpochResult, TrainingState, TrainingStep
 from tasks.trainers.processes import shares, training
-from tasks.trainers.processes.damping import Pull, agreed, damped, pull_of, share_kept
+from tasks.trainers.processes.damping import DIRECTIONS, Pull, agreed, damped, pull_of, share_kept
 from tasks.trainers.processes.exchange import Exchange, Schedule, plan_exchanges
 from tasks.trainers.processes.training import ShareTraining, Wish
 from tests.trainers.corpora import nearest_rows, some_vocabulary, topic_sentences
@@ -47,6 +47,20 @@ def test_equal_changes_combine_as_if_one_rank_had_made_them_in_turn() -> None:
     np.testing.assert_allclose(found.numpy(), expected, rtol=2e-3, atol=2e-3)
 
 
+def test_the_directions_that_pull_less_share_the_mean_of_their_pulls() -> None:
+    generator = np.random.default_rng(4)
+    strengths = np.concatenate([np.full(20, 0.02), np.geomspace(0.1, 4, DIRECTIONS)])
+    directions = np.linalg.qr(generator.normal(size=(len(strengths),) * 2))[0]
+    table = np.sqrt(len(strengths) * strengths)[:, None] * directions.T
+    pull = pull_of(torch.from_numpy(table).float(), torch.ones(len(table)))
+    np.testing.assert_allclose(pull.strengths.numpy(), [*np.geomspace(0.1, 4, DIRECTIONS), 0.02], rtol=1e-4)
+    change, meetings = generator.normal(size=(5, len(strengths))), np.full(5, 800.0)
+    way = 0.05 * 0.1 * meetings[:, None] * strengths
+    expected = sequential_way(change @ directions, way, 2) @ directions.T / 2
+    found = damped(torch.from_numpy(change).float(), torch.from_numpy(meetings).float(), pull, 0.05, 2)
+    np.testing.assert_allclose(found.numpy(), expected, rtol=2e-3, atol=2e-3)
+
+
 def test_small_changes_are_summed_and_large_ones_averaged() -> None:
     assert share_kept(torch.tensor([0.0, 1e-9]), 8).tolist() == pytest.approx([1, 1], abs=4e-3)
     assert share_kept(torch.tensor([100.0]), 8).item() == pytest.approx(1 / 8)
@@ -62,33 +76,36 @@ def test_many_ranks_that_agree_take_a_step_and_a_half_and_others_their_sum() -> 
     assert agreed(equal, torch.tensor([2.0 * DIMENSION]), 2) is equal
 
 
-def exchanged(group: ThreadGroup) -> tuple[NDArray[np.float32], NDArray[np.float32], int]:
-    """Train at random on three ranks, exchange 16 rows and then all; the tables after each."""
+def exchanged(group: ThreadGroup) -> tuple[list[NDArray[np.float32]], int]:
+    """Train at random on three ranks, exchange 16 rows while training more, and then all; the tables after each."""
     schedule = Schedule((16, WORDS), (np.full(WORDS, 1e-6, np.float32), np.full(WORDS, 1e-6, np.float32)))
     mine = torch.from_numpy(tables(0 if group.rank == 0 else 99))
     exchange = Exchange((mine[0], mine[1]), group, schedule)
-    mine += torch.from_numpy(tables(1 + group.rank))
-    exchange.after_slice(1, 0.05)
-    first = mine.numpy().copy()
+    found = []
+    for slice_ in (1, 2):
+        mine += torch.from_numpy(tables(10 * slice_ + group.rank))
+        exchange.after_slice(slice_, 0.05)
+        found.append(mine.numpy().copy())
     centers, contexts = exchange.merged(0.05)
     exchange.all_rows(0.05)
     if group.rank == 0:
         np.testing.assert_array_equal(np.stack([centers, contexts]), mine.numpy())
     else:
         assert not len(centers)
-    return first, mine.numpy().copy(), exchange.values
+    return [*found, mine.numpy().copy()], exchange.values
 
 
-def test_an_exchange_adds_the_changes_of_all_ranks() -> None:
+def test_an_exchange_adds_the_changes_of_all_ranks_on_top_of_which_each_has_trained_meanwhile() -> None:
     found = run_ranks(3, exchanged)
-    changes = np.stack([tables(1 + rank) for rank in range(3)])
-    summed = tables(0) + changes.sum(0)
-    for rank, (first, last, values) in enumerate(found):
-        np.testing.assert_allclose(first[:, :16], summed[:, :16], rtol=0, atol=0.02)
-        np.testing.assert_array_equal(first[:, 16:], (tables(0) + changes[rank])[:, 16:])
-        np.testing.assert_allclose(last, summed, rtol=0, atol=0.02)
-        np.testing.assert_array_equal(last, found[0][1])
-        assert values == 2 * (DIMENSION + 1) * (16 + WORDS + WORDS)
+    first, second = (np.stack([tables(10 * slice_ + rank) for rank in range(3)]) for slice_ in (1, 2))
+    for rank, ((sent, received, last), values) in enumerate(found):
+        np.testing.assert_array_equal(sent, tables(0) + first[rank])
+        summed = tables(0) + first.sum(0) + second[rank]
+        np.testing.assert_allclose(received[:, :16], summed[:, :16], rtol=0, atol=0.02)
+        np.testing.assert_array_equal(received[:, 16:], (tables(0) + first[rank] + second[rank])[:, 16:])
+        np.testing.assert_allclose(last, tables(0) + first.sum(0) + second.sum(0), rtol=0, atol=0.04)
+        np.testing.assert_array_equal(last, found[0][0][2])
+        assert values == 2 * DIMENSION * (16 + 3 * WORDS)
 
 
 def test_rows_are_exchanged_before_all_ranks_have_used_them_too_often() -> None:
@@ -131,6 +148,11 @@ def train_ranks(
 def small_slices(monkeypatch: pytest.MonkeyPatch) -> None:
     """Several slices in a chunk of a tiny corpus."""
     monkeypatch.setattr(shares, "SLICE_TOKENS", 150)
+    monkeypatch.setattr(shares, "TOKENS_BETWEEN_EXCHANGES", 300)
+
+
+def source_tokens() -> int:
+    return ArrayTokenSource(SENTENCES, 600).token_count
 
 
 def results(steps: list[TrainingStep]) -> list[EpochResult]:
@@ -161,12 +183,14 @@ def test_three_ranks_learn_the_topics_and_end_with_the_same_tables(config: Share
 def test_the_same_seed_gives_the_same_bits_and_saving_changes_none() -> None:
     (_, once), (steps, saved) = train_ranks(2, CONFIG)[0], train_ranks(2, CONFIG, wishes=[Wish.SAVE] * 5)[0]
     np.testing.assert_array_equal(once.center_vectors, saved.center_vectors)
-    # An epoch has four rounds, and the end of one is resumable anyway.
-    assert sum(step.resumable and step.epoch_result is None for step in steps) == 4
+    # An epoch has four rounds. A wish is known one round later, and the end of an epoch is resumable anyway.
+    assert [step.tokens_done for step in steps if step.resumable and step.epoch_result is None] == [
+        pytest.approx(fraction * source_tokens()) for fraction in (0.5, 1.5)
+    ]
 
 
 def test_another_number_of_ranks_goes_on_from_where_two_stopped() -> None:
-    steps, stopped = train_ranks(2, CONFIG, wishes=[Wish.GO_ON, Wish.STOP])[0]
+    steps, stopped = train_ranks(2, CONFIG, wishes=[Wish.STOP])[0]
     assert steps[-1].resumable
     assert (stopped.epoch, stopped.next_chunk) == (0, 4)
     assert not np.all(stopped.center_vectors == 0)

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import TypeVar
 
 import torch
@@ -18,6 +19,9 @@ class ThreadGroup:
     def add_up(self, values: torch.Tensor) -> None:
         everyone = self._gathered(values)
         values.copy_(sum(everyone[1:], everyone[0]))
+
+    def start_adding(self, values: torch.Tensor) -> Callable[[], None]:
+        return cache(lambda: self.add_up(values))
 
     def share(self, values: torch.Tensor) -> None:
         values.copy_(self._gathered(values)[0])
