@@ -1,6 +1,7 @@
 """A second host on this machine: a network namespace with an address of its own."""
 
 import os
+import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -8,12 +9,17 @@ from contextlib import contextmanager
 
 import pytest
 
+# Classic BPF: load a random number (SKF_AD_RANDOM), and drop the packet (TC_ACT_SHOT) if it is below a threshold.
+# Unlike the discipline netem and the action gact, the classifier is part of most kernels.
+RANDOM_LOSS = "bpf direct-action bytecode '4,32 0 0 4294963256,53 1 0 {threshold},6 0 0 2,6 0 0 0'"
+
 
 @contextmanager
-def another_host(here: str, there: str, limit: str | None = None) -> Iterator[str]:
+def another_host(here: str, there: str, limit: str | None = None, loss: float = 0.0) -> Iterator[str]:
     """The name of a network namespace: a host at the address `there` that reaches this machine at `here`.
 
-    limit: of the link in both directions, as `tc` has it.  Skips the test without root.
+    limit: of the link in both directions, as `tc` has it.  loss: share of the packets that each end loses at random.
+    Skips the test without root.
     """
     name = f"vecmill-{os.getpid()}"
     if os.geteuid() or not shutil.which("ip"):
@@ -39,6 +45,15 @@ def another_host(here: str, there: str, limit: str | None = None) -> Iterator[st
                 f"ip netns exec {name} tc qdisc add dev {link}p {limit}",
             ):
                 subprocess.run(command.split(), check=True)
+        if loss:
+            lossy = RANDOM_LOSS.format(threshold=round(loss * 2**32))
+            for command in (
+                f"tc qdisc add dev {link} clsact",
+                f"ip netns exec {name} tc qdisc add dev {link}p clsact",
+                f"tc filter add dev {link} ingress {lossy}",
+                f"ip netns exec {name} tc filter add dev {link}p ingress {lossy}",
+            ):
+                subprocess.run(shlex.split(command), check=True)
         yield name
     finally:
         # The namespace goes when its last process does, and its end of the link with it; the next host needs the name.
