@@ -56,28 +56,27 @@ def test_mean_rows_are_those_of_the_schedule_of_training(slices: int) -> None:
 def test_two_hosts_by_hand() -> None:
     # 100 rows after every slice and 1,000 at the end of an epoch of ten: 200 rows of 2 tables x 25 x 4 bytes.
     found = predict(Cluster(2, 2, LINK), RATES, Exchanges((100,), 1000), dimension=25, slices_per_epoch=10)
-    assert found.tokens == 2 * SLICE_TOKENS
-    assert found.training == 2
+    assert found.tokens == SLICE_TOKENS
+    assert found.training == 1
     assert found.network == pytest.approx(2 * 1e-3 * 1.1 + 40_000 / 1e6)
     assert found.combining == pytest.approx(2 * 200 / (1000 * 2))
-    assert found.bytes_per_word == found.added_bytes_per_word == 40_000 / (4 * SLICE_TOKENS)
+    assert found.bytes_per_word == found.added_bytes_per_word == 40_000 / (2 * SLICE_TOKENS)
     four = predict(Cluster(4, 2, LINK), RATES, Exchanges((100,), 1000), dimension=25, slices_per_epoch=10)
-    assert four.tokens == SLICE_TOKENS
-    assert four.added_bytes_per_word == pytest.approx(2 * found.added_bytes_per_word)
+    assert four.added_bytes_per_word == pytest.approx(found.added_bytes_per_word)
     assert four.bytes_per_word == pytest.approx(1.5 * four.added_bytes_per_word)
     # What travels while the next slice is trained costs no time.
-    assert found.words_per_second == pytest.approx(8 * SLICE_TOKENS / (2 + found.combining))
+    assert found.words_per_second == pytest.approx(4 * SLICE_TOKENS / (1 + found.combining))
     slow = replace(found, network=5.0)
-    assert slow.efficiency == pytest.approx(2 / (5 + found.combining))
+    assert slow.efficiency == pytest.approx(1 / (5 + found.combining))
 
 
 def test_two_hosts_that_merge_tables_by_hand() -> None:
     # Two tables of 1,000 rows of 25 numbers and a weight, once in an epoch of ten slices.
-    plan = Plan(words=1000, dimension=25, tokens=2 * 2 * 20 * SLICE_TOKENS, epochs=1, cores=2)
+    plan = Plan(words=1000, dimension=25, tokens=2 * 2 * 10 * SLICE_TOKENS, epochs=1, cores=2)
     found = predict_merging(Cluster(2, 2, LINK), RATES, plan)
     assert found.network == pytest.approx((2 * 1e-3 + 208_000 / 1e6) / 10)
     assert found.combining == pytest.approx(2 * 1000 / (1000 * 2) / 10)
-    assert found.bytes_per_word == pytest.approx(208_000 / (20 * 2 * SLICE_TOKENS))
+    assert found.bytes_per_word == pytest.approx(208_000 / (10 * 2 * SLICE_TOKENS))
     alone = predict_merging(Cluster(1, 2, LINK), RATES, plan)
     assert (alone.efficiency, alone.bytes_per_word) == (1, 0)
 

@@ -8,10 +8,10 @@ import numpy as np
 
 from tasks.trainers.interface import TokenChunk, TokenRun
 
-# Tokens that all threads of all ranks together train between two exchanges: a fiftieth of a second of two cores. A
-# quarter of that makes exchanges take twice the time and changes no score; twice that lowers scores
-# (docs/experiments.md).
-TOKENS_BETWEEN_EXCHANGES = 1 << 17
+# Tokens that a thread trains between two exchanges, times the square of the number of threads of all ranks: 65,536 of
+# two, where a quarter of that takes twice the time in exchanges and scores the same; 16,384 of four, where twice that
+# scores lower (docs/experiments.md).
+TOKENS_BETWEEN_EXCHANGES = 1 << 18
 # Of one thread, at least: else exchanges take more time than training.
 SLICE_TOKENS = 1 << 14
 # Pieces of one chunk have numbers of their own, from which their random draws follow.
@@ -55,7 +55,7 @@ class Round:
 
 def slice_tokens(ranks: int, threads: int) -> int:
     """Tokens that a rank with so many threads trains between two exchanges."""
-    return threads * max(SLICE_TOKENS, TOKENS_BETWEEN_EXCHANGES // (ranks * threads))
+    return threads * max(SLICE_TOKENS, TOKENS_BETWEEN_EXCHANGES // (ranks * threads) ** 2)
 
 
 def slices_of_chunk(source: SteppedSource, ranks: int, threads: int) -> int:
