@@ -36,6 +36,9 @@ TOKENIZERS = ("unicode_words", "whitespace")
 WARM_UP = "one two three one, two; three\N{LATIN SMALL LETTER E WITH ACUTE}\n" * 1000
 # Every copy of the text gets other words in place of those with these letters: a third of all distinct words.
 CHANGED = (b"er", b"in", b"an")
+BLOCK_BYTES = 1 << 22
+# The page has two parts, each measured and rewritten without the other.
+SIZES = "## Memory by size"
 ALPHABET = b"abcdefghijklmnopqrstuvwxyz"
 
 
@@ -58,7 +61,9 @@ class Reading(BaseModel):
 
 def measure_ingest(
     corpus: Annotated[Path, typer.Option(dir_okay=False, help="text")] = WIKIPEDIA,
-    repeat: Annotated[int, typer.Option(min=1, help="runs of each reader; they take turns, the fastest counts")] = 3,
+    repeat: Annotated[
+        int, typer.Option(min=0, help="runs of each reader; they take turns, the fastest counts; 0: sizes only")
+    ] = 3,
     gigabytes: Annotated[list[float] | None, typer.Option(help="sizes of the text for memory; may be repeated")] = None,
     output: Annotated[Path, typer.Option(file_okay=False, help="folder to write into")] = RESULTS,
     work: Annotated[Path | None, typer.Option(file_okay=False, help="folder for temporary files")] = None,
@@ -74,14 +79,15 @@ def measure_ingest(
                 file.write(block)
         rounds = [[_in_new_process(reader, text) for reader in (*TOKENIZERS, *PEERS)] for _ in range(repeat)]
         fastest = [max(readings, key=lambda reading: reading.speed) for readings in zip(*rounds, strict=True)]
-        (output / "ingest.md").write_text(write_page(corpus.name, repeat, fastest, []), encoding="utf-8")
+        if fastest:
+            _replace_part(output / "ingest.md", speeds=write_speeds(corpus.name, repeat, fastest))
         larger = []
         for size in gigabytes or ():
             grown = Path(name) / "grown"
             write_grown(text, grown, int(size * 1e9))
             larger.append(_in_new_process(TOKENIZERS[0], grown))
             grown.unlink()
-            (output / "ingest.md").write_text(write_page(corpus.name, repeat, fastest, larger), encoding="utf-8")
+            _replace_part(output / "ingest.md", sizes=write_sizes(larger))
 
 
 def read_with_vecmill(tokenizer: str, text: Path) -> Reading:
@@ -159,18 +165,26 @@ def write_grown(text: Path, target: Path, size: int) -> None:
 
 
 def changed_lines(text: Path, copy: int) -> Iterator[bytes]:
-    """The lines of a text, in which words that contain CHANGED are other ones in every copy but the first."""
+    """Blocks of lines of a text, in which words that contain CHANGED are other ones in every copy but the first."""
     tag = bytes([ALPHABET[copy // 26 % 26], ALPHABET[copy % 26]])
     with text.open("rb") as file:
-        for line in file:
+        while lines := file.readlines(BLOCK_BYTES):
+            block = b"".join(lines)
             if copy:
                 for letters in CHANGED:
-                    line = line.replace(letters, letters + tag)
-            yield line
+                    block = block.replace(letters, letters + tag)
+            yield block
 
 
-def write_page(corpus: str, repeat: int, readings: Sequence[Reading], larger: Sequence[Reading]) -> str:
-    """Speed of all readers, then memory of vecmill by size of the text."""
+def _replace_part(page: Path, speeds: str | None = None, sizes: str | None = None) -> None:
+    """Write one part of the page, and keep the other one of an earlier run."""
+    before, heading, after = (page.read_text(encoding="utf-8") if page.exists() else "").partition(SIZES)
+    parts = [before if speeds is None else speeds, heading + after if sizes is None else sizes]
+    page.write_text("\n\n".join(part.strip() for part in parts if part.strip()) + "\n", encoding="utf-8")
+
+
+def write_speeds(corpus: str, repeat: int, readings: Sequence[Reading]) -> str:
+    """Speed of all readers, by stage."""
     place = this_place()
     slowest = next((reading.speed for reading in readings if reading.reader == "gensim"), None)
     lines = [
@@ -197,19 +211,28 @@ def write_page(corpus: str, repeat: int, readings: Sequence[Reading], larger: Se
             f"| {reading.processor_seconds / sum(reading.seconds.values()):.2f} | {reading.peak_megabytes:,} "
             f"| {reading.tokens / 1e6:.2f} | {reading.words:,} |"
         )
-    if larger:
-        lines += [
-            "",
-            "The same text repeated, with other words in every copy:",
-            "",
-            "| GB | seconds per GB | peak MB | M tokens | distinct words |",
-            "|---:|---:|---:|---:|---:|",
-        ]
-        lines += [
-            f"| {reading.megabytes / 1e3:.1f} | {sum(reading.seconds.values()) / reading.megabytes * 1e3:.0f} "
-            f"| {reading.peak_megabytes:,} | {reading.tokens / 1e6:.1f} | {reading.words:,} |"
-            for reading in larger
-        ]
+    return "\n".join(lines) + "\n"
+
+
+def write_sizes(larger: Sequence[Reading]) -> str:
+    """Time and memory of vecmill by size of the text."""
+    place = this_place()
+    lines = [
+        SIZES,
+        "",
+        f"`{TOKENIZERS[0]}` on {datetime.now(UTC).date()}, commit {place.commit}, {place.processor}, {place.cores} "
+        "cores. The text is the one above, repeated with other words in every copy. Seconds depend on other work on "
+        "the machine, processor seconds hardly.",
+        "",
+        "| GB | processor seconds per GB | seconds per GB | peak MB | M tokens | distinct words |",
+        "|---:|---:|---:|---:|---:|---:|",
+    ]
+    lines += [
+        f"| {reading.megabytes / 1e3:.1f} | {reading.processor_seconds / reading.megabytes * 1e3:.0f} "
+        f"| {sum(reading.seconds.values()) / reading.megabytes * 1e3:.0f} | {reading.peak_megabytes:,} "
+        f"| {reading.tokens / 1e6:.1f} | {reading.words:,} |"
+        for reading in larger
+    ]
     return "\n".join(lines) + "\n"
 
 

@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from benchmarks.__main__ import app
-from benchmarks.ingest import STAGES, read_with_peer, read_with_vecmill, write_grown, write_page
+from benchmarks.ingest import STAGES, read_with_peer, read_with_vecmill, write_grown, write_speeds
 from benchmarks.ingest_peers import PEERS
 
 TEXT = '<doc id="1" title="A">\nThe cat\'s winter and the dog\n</doc>\n' * 50
@@ -25,9 +25,19 @@ def test_every_stage_is_measured(text: Path) -> None:
     assert (readings[0].tokens, readings[0].words) == (300, 5)
     assert list(readings[0].seconds) == list(STAGES)
     assert (readings[1].tokens, readings[1].words) == (300, 5)
-    page = write_page("news", 1, readings, readings[:1]).splitlines()
+    page = write_speeds("news", 1, readings).splitlines()
     assert sum(line.startswith("| unicode_words | ") for line in page) == 1
-    assert page[-1].endswith("| 0.0 | 5 |")
+
+
+def test_sizes_are_measured_without_the_speeds_and_keep_them(text: Path, tmp_path: Path) -> None:
+    page = tmp_path / "ingest.md"
+    page.write_text("# Reading a corpus\n\nspeeds\n\n## Memory by size\n\nold\n")
+    arguments = ["ingest", "--corpus", str(text), "--output", str(tmp_path), "--repeat", "0", "--gigabytes", "0.000001"]
+    assert CliRunner().invoke(app, arguments).exit_code == 0
+    written = page.read_text()
+    assert written.startswith("# Reading a corpus\n\nspeeds\n\n## Memory by size\n\n`unicode_words` on ")
+    assert "old" not in written
+    assert written.endswith("| 0.0 | 5 |\n")
 
 
 def test_gensim_counts_words_of_two_letters_or_more(text: Path) -> None:
