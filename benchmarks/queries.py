@@ -18,6 +18,7 @@ from gensim.models import KeyedVectors
 from rich.console import Console
 from rich.table import Table
 
+import vecmill
 from storage.releases.file import ReleaseContent, write_release_file
 from storage.releases.schema import Provenance
 from storage.vectors.reference import DEFAULT_REFERENCE, ReferenceVectors, read_reference
@@ -27,6 +28,7 @@ from tasks.trainers.backends import available_cores
 QUERIES = ("king", "france", "computer", "the", "november")
 FREQUENT_RANK = 50_000
 JOINED_WORDS = 10_000
+NEIGHBORS = 10
 BARE_SCAN = """
     SELECT w.word, array_inner_product(w.vector, ?::FLOAT[{dimension}]) AS similarity
     FROM word_vectors w ORDER BY similarity DESC LIMIT 10
@@ -52,7 +54,7 @@ def measure_queries(
     repeat: Annotated[int, typer.Option(min=3, help="turns of five warm queries; the median counts")] = 15,
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
-    """Query a release of well-known vectors by its macros, by the bare scan and by gensim, and print the times."""
+    """Query a release of well-known vectors by its macros, by the bare scan, in Python and by gensim; print times."""
     vectors = read_reference(reference)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "release.duckdb"
@@ -60,7 +62,7 @@ def measure_queries(
         write_release_file(path, "benchmark", 1, _content(vectors))
         written = time.perf_counter() - started
         with duckdb.connect(str(path), read_only=True) as connection:
-            times = _measure(_queries(connection, vectors), repeat)
+            times = _measure(_queries(connection, vectors, vecmill.open(path)), repeat)
         size = path.stat().st_size
     targets = _targets(times)
     report = {
@@ -103,7 +105,7 @@ def _content(vectors: ReferenceVectors) -> ReleaseContent:
 
 
 def _queries(
-    connection: duckdb.DuckDBPyConnection, vectors: ReferenceVectors
+    connection: duckdb.DuckDBPyConnection, vectors: ReferenceVectors, table: vecmill.Table
 ) -> dict[str, Callable[[str], Sequence[Any]]]:
     """Name -> a call that answers for one word, all about the same vectors."""
     peer = KeyedVectors(vectors.vectors.shape[1])
@@ -117,6 +119,11 @@ def _queries(
 
     def bare_scan(word: str) -> Sequence[Any]:
         return connection.execute(bare, [unit[rows[word]].tolist()]).fetchall()
+
+    def numpy_scan(word: str) -> Sequence[Any]:
+        scores = unit @ unit[rows[word]]
+        best = np.argpartition(-scores, NEIGHBORS)[: NEIGHBORS + 1]
+        return best[np.argsort(-scores[best])].tolist()
 
     def join(word: str) -> Sequence[Any]:
         table = connection.sql(
@@ -133,6 +140,9 @@ def _queries(
     return {
         "bare scan": bare_scan,
         "nearest": ask("FROM nearest(?)"),
+        "nearest, planning": ask("EXPLAIN FROM nearest(?)"),
+        "nearest in Python": lambda word: table.nearest(word),
+        "NumPy product and argpartition": numpy_scan,
         f"nearest, first {FREQUENT_RANK:,}": ask(f"FROM nearest(?, max_rank := {FREQUENT_RANK})"),
         "gensim most_similar": lambda word: peer.most_similar(word),
         "analogy": ask("FROM analogy('man', 'king', ?)"),
@@ -166,6 +176,7 @@ def _targets(times: dict[str, float]) -> list[Target]:
     return [
         Target("nearest / bare scan", nearest / times["bare scan"], 1.3),
         Target("nearest / gensim most_similar", nearest / times["gensim most_similar"], 1.0),
+        Target("nearest in Python / NumPy", times["nearest in Python"] / times["NumPy product and argpartition"], 1.0),
         Target(f"first {FREQUENT_RANK:,} / all", frequent / nearest, 0.5),
         Target("similarity, ms", times["similarity"], 2.0),
         Target(f"join of {JOINED_WORDS:,} words, ms", times[f"join {JOINED_WORDS:,} words to Arrow"], 50.0),
