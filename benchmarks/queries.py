@@ -123,7 +123,7 @@ def _queries(
     def numpy_scan(word: str) -> Sequence[Any]:
         scores = unit @ unit[rows[word]]
         best = np.argpartition(-scores, NEIGHBORS)[: NEIGHBORS + 1]
-        return best[np.argsort(-scores[best])].tolist()
+        return list(best[np.argsort(-scores[best])])
 
     def join(word: str) -> Sequence[Any]:
         table = connection.sql(
