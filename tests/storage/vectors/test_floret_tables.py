@@ -126,5 +126,5 @@ def test_a_table_without_ngrams_cannot_be_a_floret_table(tmp_path: Path) -> None
     (tmp_path / "words.vec").write_text("2 3\nking 1 2 3\nqueen 3 2 1\n", encoding="utf-8")
     workspace = Workspace(tmp_path / "workspace")
     import_vectors(workspace, "words", str(tmp_path / "words.vec"))
-    with pytest.raises(VectorFileError, match=r"a floret table is made of n-grams, and this table has none"):
+    with pytest.raises(VectorFileError, match=r"a floret table consists of n-grams, and this table has none"):
         export_table(workspace, "words", VectorFormat.FLORET, tmp_path / "words.floret")
