@@ -10,6 +10,7 @@ import regex
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tasks.text import tokenizers
 from tasks.text.scanning import scan_words
 from tasks.text.tokenizers import TOKENIZERS, TokenizerConfig, TokenizerName, exact_unicode_words, tokenize
 
@@ -207,6 +208,21 @@ def test_a_slice_of_an_array_yields_its_own_tokens() -> None:
 def test_every_character_is_split_as_by_the_exact_rules(pattern: str) -> None:
     texts = pa.array([pattern.format(chr(code)) for code in range(1, 0x11000) if not 0xD800 <= code < 0xE000])
     assert tokenize(texts, TokenizerConfig()).to_pylist() == exact_unicode_words(texts).to_pylist()
+
+
+def test_few_texts_are_split_as_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    codes = [*range(1, 0x3000), *range(0x3000, 0xD800, 61), *range(0xE000, 0x32400, 61)]
+    texts = [f"a{chr(code)}b '{chr(code)}' {chr(code)}'c" for code in codes if unicodedata.category(chr(code)) != "Cn"]
+    few = [words for at in range(0, len(texts), 500) for words in exact_words(texts[at : at + 500])]
+    unknown = exact_words(["a\U000105c0b", "a b"])
+    monkeypatch.setattr(tokenizers, "FEW_TEXTS", 0)
+    assert few == exact_words(texts)
+    assert unknown == exact_words(["a\U000105c0b", "a b"])
+
+
+def exact_words(texts: list[str]) -> list[list[str]]:
+    found: list[list[str]] = exact_unicode_words(pa.array(texts)).to_pylist()
+    return found
 
 
 def test_a_word_has_one_entry_wherever_it_stands() -> None:
