@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page
 
 from tasks.report.content import ComparedWord
 from tasks.report.page import render_report
-from tests.report.browsing import RECORD_LABELS, drawn_labels, watched
+from tests.report.browsing import RECORD_LABELS, drawn_labels, wait_until, watched
 from tests.report.sample_content import report_content
 
 pytestmark = pytest.mark.long
@@ -94,11 +94,15 @@ def test_all_text_has_contrast_and_no_accessibility_rule_is_broken(opened: Page,
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_the_labels_of_the_map_have_contrast(opened: Page, theme: str) -> None:
     opened.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
-    opened.wait_for_timeout(100)
     surface = opened.evaluate("getComputedStyle(document.querySelector('.explorer')).backgroundColor")
-    labels = drawn_labels(opened)
-    assert len(labels) > 20
-    assert min(_contrast(label["color"], surface, label["alpha"]) for label in labels) >= 4.5
+
+    def have_contrast() -> bool:
+        labels = drawn_labels(opened)
+        ratios = [_contrast(label["color"], surface, label["alpha"]) for label in labels]
+        return len(labels) > 20 and min(ratios) >= 4.5
+
+    # The map is drawn in the new colours a moment after the page has them.
+    wait_until(opened, have_contrast)
 
 
 def _contrast(text: str, background: str, alpha: float = 1.0) -> float:
