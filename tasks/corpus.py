@@ -144,7 +144,8 @@ def fetch_corpus(config: CorpusConfig, workspace: Workspace) -> Manifest[CorpusF
         if not documents and skipped:
             raise CorpusError(f"cannot read {source.description}, for example: {next(iter(skipped.values()))}")
         if not documents:
-            raise CorpusError(f"{source.description} contains no text; correct corpus.path or corpus.text_column")
+            setting = "corpus.path" if config.query is None else "corpus.query"
+            raise CorpusError(f"{source.description} contains no text; correct {setting} or corpus.text_column")
         return CorpusFacts(
             documents=documents,
             text_bytes=sum(row.size for row in rows),

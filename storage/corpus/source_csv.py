@@ -88,7 +88,8 @@ def _position(file: SourceFile, header: Sequence[str], column: str, delimiter: s
     if column not in header:
         if options.on_missing == "skip":
             return -1
-        raise missing_column(file.shown, column, header, _delimiter_hint(header, delimiter))
+        remedy = "; a file whose first row does not name the columns needs such a row"
+        raise missing_column(file.shown, column, header, _delimiter_hint(header, delimiter), remedy)
     if header.count(column) > 1:
         raise CorpusError(f"{file.shown}: two columns are named {column!r}; rename one of them")
     return header.index(column)

@@ -42,7 +42,7 @@ class SourceFile:
     """One file of a corpus as listed.
 
     name: path relative to the common folder of all files, with `/`.  size (bytes), modified_ns: to detect changes.
-    encoding: of its text, unless the format prescribes one.
+    encoding: of its text, unless the format prescribes one.  shown_as: in messages, if not by its path.
     """
 
     name: str
@@ -50,6 +50,7 @@ class SourceFile:
     size: int
     modified_ns: int
     encoding: str = UTF8
+    shown_as: str = ""
 
     @property
     def suffix(self) -> str:
@@ -65,8 +66,8 @@ class SourceFile:
 
     @property
     def shown(self) -> str:
-        """Its path for messages, with invalid UTF-8 escaped."""
-        return printable(self.path)
+        """Its path for messages, with invalid UTF-8 escaped, or what it is shown as."""
+        return self.shown_as or printable(self.path)
 
     def sha256(self) -> str:
         """Hex sha256 of the bytes on disk. Raises CorpusError if they cannot be read."""

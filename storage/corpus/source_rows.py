@@ -121,12 +121,12 @@ def value_at(row: Mapping[str, object], column: str) -> object:
     return value
 
 
-def missing_column(where: str, column: str, found: Iterable[str], hint: str = "") -> CorpusError:
+def missing_column(where: str, column: str, found: Iterable[str], hint: str = "", remedy: str = "") -> CorpusError:
     """The error for a missing column or key."""
     names = ", ".join(repr(name) for name in found) or "none"
     return CorpusError(
         f"{where}: no column {column!r}; found {names}{hint}; choose one with corpus.text_column, or skip such rows "
-        "with corpus.on_missing=skip"
+        f"with corpus.on_missing=skip{remedy}"
     )
 
 

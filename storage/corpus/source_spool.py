@@ -38,7 +38,7 @@ def spooled_input(workspace: Workspace) -> SourceFile:
     if not path.stat().st_size:
         path.unlink()
         raise CorpusError("corpus.path=- reads standard input, which is empty; on a server, set corpus.path to a file")
-    return _spooled("standard input", path)
+    return _spooled("standard input", "standard input", path)
 
 
 def spooled_query(workspace: Workspace, sql: str, database: Path | None, column: str) -> SourceFile:
@@ -48,12 +48,12 @@ def spooled_query(workspace: Workspace, sql: str, database: Path | None, column:
     if path in _SPOOLED and path.exists():
         return _SPOOLED[path]
     write_query_result(sql, database, path, column)
-    return _spooled("query", path)
+    return _spooled("query", "the result of corpus.query", path)
 
 
-def _spooled(name: str, path: Path) -> SourceFile:
+def _spooled(name: str, shown_as: str, path: Path) -> SourceFile:
     state = path.stat()
-    file = SourceFile(name, path, state.st_size, state.st_mtime_ns)
+    file = SourceFile(name, path, state.st_size, state.st_mtime_ns, shown_as=shown_as)
     # Cached before the file is removed.
     file.sha256()
     _SPOOLED[path] = file

@@ -61,6 +61,8 @@ def test_a_query_reads_a_database_and_cannot_change_it(tmp_path: Path) -> None:
         ("ATTACH 'other.duckdb'", "only reads: use a SELECT"),
         ("SELECT 1; SELECT 2", "must be one SELECT statement; found 2"),
         ("SELECT getenv('HOME')", "the function getenv is not allowed"),
+        ("SELECT 1 AS text", "the result of corpus.query: column 'text' contains int32, not text"),
+        ("SELECT 'a' AS text WHERE false", "query contains no text; correct corpus.query"),
         ("SELECT current_setting('secret_directory')", "the function current_setting is not allowed"),
         ("SELECT value AS text FROM duckdb_settings()", "the function duckdb_settings is not allowed"),
         ("SELEC 1", "cannot parse the query"),
