@@ -275,6 +275,7 @@ def scan(
                 second |= np.uint64(length - used) << np.uint64(56)
             else:
                 first, second = key_of(distinct, used, length)
+            # Searched as in counting.py; one function for both takes 15 % longer, also where it is inlined.
             slot = slot_of(first, second, mask)
             found = token_in(table, slot)
             while found >= 0:

@@ -131,7 +131,7 @@ class ShareTraining:
                 with self._timed():
                     self._exchange.saw(pieces)
                     self._exchange.after_slice(slices, self._learning_rate())
-            # Of the round before, so that nobody waits for the slowest rank.
+            # Of the round before, so that no rank waits for the slowest.
             wish = self._receive_totals()
             self._send_totals(loss_sum, pairs)
             state.next_chunk += turn.chunks
