@@ -94,15 +94,37 @@ def test_all_text_has_contrast_and_no_accessibility_rule_is_broken(opened: Page,
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_the_labels_of_the_map_have_contrast(opened: Page, theme: str) -> None:
     opened.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
-    surface = opened.evaluate("getComputedStyle(document.querySelector('.explorer')).backgroundColor")
-
-    def have_contrast() -> bool:
-        labels = drawn_labels(opened)
-        ratios = [_contrast(label["color"], surface, label["alpha"]) for label in labels]
-        return len(labels) > 20 and min(ratios) >= 4.5
-
     # The map is drawn in the new colours a moment after the page has them.
-    wait_until(opened, have_contrast)
+    wait_until(opened, lambda: labels_have_contrast(opened))
+
+
+def labels_have_contrast(page: Page) -> bool:
+    surface = page.evaluate("getComputedStyle(document.querySelector('.explorer')).backgroundColor")
+    ratios = [_contrast(label["color"], surface, label["alpha"]) for label in drawn_labels(page)]
+    return len(ratios) > 20 and min(ratios) >= 4.5
+
+
+# The theme changes as soon as the map has read its colours for the first time, before it is drawn.
+CHANGE_THEME_EARLY = """
+    const read = window.getComputedStyle;
+    window.getComputedStyle = function (element, ...rest) {
+        if (element.localName === "i" && !window.changed) {
+            window.changed = true;
+            setTimeout(() => { for (const _ of ["light", "dark"]) document.getElementById("theme").click(); });
+        }
+        return read.call(this, element, ...rest);
+    };
+"""
+
+
+def test_a_theme_chosen_while_the_page_starts_reaches_the_map(browser: Browser, full_report: str) -> None:
+    context = browser.new_context(reduced_motion="reduce", color_scheme="light")
+    context.add_init_script(RECORD_LABELS + CHANGE_THEME_EARLY)
+    page = context.new_page()
+    page.goto(full_report)
+    wait_until(page, lambda: labels_have_contrast(page))
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    context.close()
 
 
 def _contrast(text: str, background: str, alpha: float = 1.0) -> float:

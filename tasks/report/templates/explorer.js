@@ -443,7 +443,6 @@ async function begin() {
 }
 
 if (words.length) {
-  document.addEventListener("themechange", () => map.recolor());
   createFullScreenSwitch(byId("full-screen"), byId("explorer"));
   await begin();
 }

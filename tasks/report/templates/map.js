@@ -548,6 +548,7 @@ async function createMap(canvas, pointsCanvas, { onPick, onMoved, onSelected }) 
   byId("select-area").addEventListener("click", () => setSelecting(!selecting));
   points.place(spots);
   await pause();
+  document.addEventListener("themechange", readColors);
   readColors();
   await pause();
   resize();
@@ -557,7 +558,6 @@ async function createMap(canvas, pointsCanvas, { onPick, onMoved, onSelected }) 
 
   return {
     onMap, hasPlace, show, setView, viewText, showAxis, showPlaces, kind: points.kind,
-    recolor() { readColors(); },
     colorBy(name) { colorBy = name; colorPoints(); },
     // center: the word in the middle of lines to `near`.  asked: words that always have their label.  corners: the four
     // words of an analogy.  moved: arrows, each the row of a word, where it comes from, and whether it is the active one.
