@@ -65,7 +65,7 @@ def measure_documents(
     output: Annotated[Path, typer.Option(file_okay=False, help="folder to write into")] = RESULTS,
 ) -> None:
     """Compare SIF means with TF-IDF and gensim's Doc2Vec by retrieval, and write documents.md."""
-    sets = [_csv_documents(labelled, most)] if labelled else _default_documents(most)
+    sets = [_csv_documents(labelled, most)] if labelled else default_documents(most)
     scores = [score_method(name, documents) for documents in sets for name in METHODS]
     output.mkdir(parents=True, exist_ok=True)
     command = f"python -m benchmarks documents --most {most}" + (f" --labelled {labelled.name}" if labelled else "")
@@ -187,15 +187,24 @@ def write_page(command: str, sets: list[Labelled], scores: list[Score]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _default_documents(most: int) -> list[Labelled]:
+def default_documents(most: int) -> list[Labelled]:
+    """The film reviews and, where its file is, Wikipedia."""
+    sets = [review_documents(most)]
+    return [*sets, paragraph_documents(most)] if WIKIPEDIA.exists() else sets
+
+
+def review_documents(most: int) -> Labelled:
+    """Film reviews, labelled by sentiment."""
     reviews = read_labelled_reviews()
     chosen = np.random.default_rng(SEED).permutation(len(reviews.labels))[:most]
     texts = reviews.texts.take(pa.array(chosen)).to_pylist()
-    sets = [labelled_documents("film reviews by sentiment", texts, reviews.labels[chosen].astype(str).tolist())]
-    if WIKIPEDIA.exists():
-        pairs = list(_paragraphs(WIKIPEDIA, most))
-        sets.append(labelled_documents("Wikipedia paragraphs by article", [p for _, p in pairs], [a for a, _ in pairs]))
-    return sets
+    return labelled_documents("film reviews by sentiment", texts, reviews.labels[chosen].astype(str).tolist())
+
+
+def paragraph_documents(most: int) -> Labelled:
+    """Paragraphs of Wikipedia, labelled by their article."""
+    pairs = list(_paragraphs(WIKIPEDIA, most))
+    return labelled_documents("Wikipedia paragraphs by article", [p for _, p in pairs], [a for a, _ in pairs])
 
 
 def _csv_documents(path: Path, most: int) -> Labelled:

