@@ -129,7 +129,8 @@ def measure_family(name: str, text: Path | None) -> Row:
     family = FAMILIES[name]
     with tempfile.TemporaryDirectory() as folder:
         loaded = load_corpus(text, Path(folder))
-        trained = family.train(loaded, SETTINGS.model_copy(update={"min_count": family.min_count}))
+        changes = {"min_count": family.min_count, "epochs": family.epochs}
+        trained = family.train(loaded, SETTINGS.model_copy(update=changes))
     row = _row("words", loaded.name, name, family.epochs, trained.seconds, {})
     # After the peak of memory was read: the scores need some of their own.
     quality = evaluate_quality(trained.vectors) | {"inflection": _inflection(trained.vectors)}
