@@ -4,14 +4,29 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+# Both import it from compiled code, in whose place Python shows the code that called them: ours.
+REFUSED = {"duckdb", "pyarrow", "storage", "tasks", "flows", "vecmill"}
+IMPORTING = {"importlib", "_frozen_importlib", "_frozen_importlib_external"}
+
 
 class _NoPandas:
-    """Refuse to import pandas. DuckDB and PyArrow then behave as on a machine without it."""
+    """Hide pandas from DuckDB and PyArrow, which then behave as on a machine without it.
+
+    Others may import it: torch._dynamo, which text encoders import, fails if `importlib.util.find_spec` raises.
+    """
 
     def find_spec(self, name: str, *_: object) -> None:
         """Raise ModuleNotFoundError for pandas, and leave all other modules to the next finder."""
-        if name == "pandas":
+        if name == "pandas" and _importer() in REFUSED:
             raise ModuleNotFoundError(f"{name} is hidden", name=name)
+
+
+def _importer() -> str:
+    """The package whose code imports something."""
+    frame = sys._getframe(2)
+    while (package := str(frame.f_globals.get("__name__")).partition(".")[0]) in IMPORTING and frame.f_back:
+        frame = frame.f_back
+    return package
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import pytest
 
 from storage.layout import WORKSPACE_VARIABLE, Workspace
 from storage.releases.publishing import publish_release
+from tests.encoders import save_encoder
 from tests.storage.sample_releases import content
 
 HEAVY = {
@@ -38,7 +39,7 @@ except SystemExit as end:
 def imported_by(command: list[str], workspace: Path) -> tuple[int, set[str]]:
     environment = os.environ | {WORKSPACE_VARIABLE: str(workspace)}
     ended = subprocess.run(
-        [sys.executable, "-c", RUN, *command], capture_output=True, text=True, env=environment, check=True, timeout=60
+        [sys.executable, "-c", RUN, *command], capture_output=True, text=True, env=environment, check=True, timeout=120
     )
     code, modules = json.loads(ended.stdout.splitlines()[-1])
     return code, set(modules)
@@ -73,3 +74,15 @@ def test_hiding_pandas_from_a_query_leaves_it_importable(tmp_path: Path) -> None
     publish_release(Workspace(tmp_path), "news", content())
     nearest("news", "word7", workspace=tmp_path)
     assert sys.modules.get("pandas", "absent") is not None
+
+
+@pytest.mark.long
+def test_an_encoder_loads_in_a_build(tmp_path: Path, news_file: Path) -> None:
+    # torch._dynamo, which transformers imports, looks for pandas, which the command hides from DuckDB and PyArrow.
+    save_encoder(tmp_path / "encoder")
+    settings = [f"corpus.path={news_file}", "training.model=distilled", f"training.encoder={tmp_path / 'encoder'}"]
+    settings += ["training.dimension=8", "evaluation.reference=none", "report.enabled=false", "publication.gates=none"]
+    ended, modules = imported_by(["build", "adhoc", *(f"--set={setting}" for setting in settings)], tmp_path)
+    assert ended == 0
+    assert "transformers" in modules
+    assert len(list((tmp_path / "tables").glob("*.duckdb"))) == 1
