@@ -244,12 +244,22 @@ def train_vectors(
 
 
 def _ngrams(words: list[str], config: TrainingConfig) -> tuple[NDArray[np.int64], NDArray[np.int32]] | None:
-    """The hash buckets of each word's n-grams, for the family that composes words of them."""
+    """The hash buckets of each word's n-grams, for the family that composes words of them.
+
+    Raises TrainingError if no word is long enough to have one.
+    """
     if not isinstance(config, FastTextConfig) or config.buckets is None:
         return None
     from tasks.trainers.ngrams import ngram_buckets
 
-    return ngram_buckets(words, config.minimum_ngram, config.maximum_ngram, config.buckets)
+    offsets, buckets = ngram_buckets(words, config.minimum_ngram, config.maximum_ngram, config.buckets)
+    if not len(buckets):
+        longest = max(map(len, words)) + 2
+        raise TrainingError(
+            f"no word of the vocabulary has an n-gram of {config.minimum_ngram} or more characters, the marks at both "
+            f"ends included; set training.minimum_ngram to at most {longest}, or use training.model=skip_gram"
+        )
+    return offsets, buckets
 
 
 def _initial_state(

@@ -56,6 +56,14 @@ def test_a_warm_start_continues_with_the_buckets(prepared: Prepared, workspace: 
         )
 
 
+def test_ngrams_longer_than_every_word_are_refused(prepared: Prepared, workspace: Workspace) -> None:
+    longer = CONFIG.model_copy(update={"minimum_ngram": 20, "maximum_ngram": 20})
+    with pytest.raises(
+        TrainingError, match=r"n-gram of 20 or more characters.*training\.minimum_ngram to at most \d\d"
+    ):
+        train_vectors.fn(*prepared, longer, workspace)
+
+
 def test_a_build_answers_for_unseen_words_as_its_model_does(news_file: Path, tmp_path: Path) -> None:
     workspace = Workspace(tmp_path / "workspace")
     result = builds.build(workspace.root, f"corpus.path={news_file}", *SMALL)
