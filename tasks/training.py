@@ -283,7 +283,7 @@ def _initial_state(
         )
     except ValueError as error:
         raise TrainingError(f"{start.release}: {error}") from error
-    what = "both matrices" if earlier.context_vectors is not None else "unit center vectors only"
+    what = "both matrices" if earlier.context_vectors is not None else "center vectors only"
     logger.info(
         "starting from %s (%s): %d words kept, %d new, %d lost",
         start.release.name, what, overlap.kept, overlap.new, overlap.lost,

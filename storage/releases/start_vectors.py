@@ -84,11 +84,14 @@ def find_start(spec: str | None, current: Release | None, workspace: Workspace) 
 
 
 def read_start(start: StartPoint) -> StartVectors:
-    """The vectors of a start point. From a release alone come unit vectors, and no context vectors."""
+    """The vectors of a start point. From a release alone come unit vectors, and no context vectors.
+
+    Distilled models have no context vectors either.
+    """
     if start.model is not None and start.vocabulary is not None:
         center_vectors, context_vectors = read_matrices(start.model)
         words, optimizer = read_vocabulary(start.vocabulary).words, read_optimizer(start.model)
-        return StartVectors(words, center_vectors, context_vectors, optimizer)
+        return StartVectors(words, center_vectors, context_vectors if context_vectors.size else None, optimizer)
     with open_release(start.release, scan=True) as connection:
         found = read_all_words(connection, read_release_row(connection, start.release))
     return StartVectors(found.words, found.vectors, None, {})

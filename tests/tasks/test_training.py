@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from storage.corpus.vocabularies import read_vocabulary
 from storage.errors import ReleaseError, TrainingError
 from storage.layout import Workspace
-from storage.models.matrices import CHECKPOINT, read_checkpoint, read_vectors
+from storage.models.matrices import CHECKPOINT, read_checkpoint, read_vectors, write_vectors
 from storage.releases.file import ReleaseContent
 from storage.releases.publishing import publish_release
 from storage.releases.start_vectors import find_start
@@ -108,7 +109,7 @@ def test_the_checkpoint_interval_does_not_change_the_stage(
 
 
 def test_a_warm_start_starts_with_the_vectors_of_a_release(
-    prepared: Prepared, caplog: pytest.LogCaptureFixture
+    prepared: Prepared, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """From the stages of the release come both matrices; from its file alone unit vectors."""
     workspace = Workspace(prepared[1].path.parent.parent)  # where the vocabulary of the release is too
@@ -130,6 +131,12 @@ def test_a_warm_start_starts_with_the_vectors_of_a_release(
         assert warm.facts.epochs[0].mean_loss < model.facts.epochs[0].mean_loss
     assert starts[0] is not None
     assert starts[0].model == model.path
+    # A distilled model has center vectors alone.
+    distilled = tmp_path / "distilled"
+    distilled.mkdir()
+    write_vectors(distilled, read_vectors(model.path), np.zeros((len(words.words), 0), np.float32))
+    warm = train_vectors.fn(*prepared, SMALL, workspace, replace(starts[0], digest="distilled", model=distilled))
+    assert warm.facts.epochs[0].mean_loss < model.facts.epochs[0].mean_loss
     assert with_both.version == 1
     other = SMALL.model_copy(update={"dimension": 8})
     with pytest.raises(TrainingError, match=r"dimension 16, and training\.dimension is 8"):
