@@ -5,8 +5,10 @@ client for it. Here the server's process starts first, and both import at the sa
 that no free port is guessed, and stays idle until `use` is called.
 """
 
+import asyncio
 import atexit
 import gc
+import logging
 import os
 import signal
 import socket
@@ -30,6 +32,8 @@ VARIABLES = {
     "PY_KEY_VALUE_DISABLE_BEARTYPE": "true",
 }
 SECONDS_TO_STOP = 5
+# The server's service that stores what becomes of tasks.
+RECORDER = "prefect.server.services.task_run_recorder"
 GO = b"go\n"
 
 
@@ -116,6 +120,15 @@ def temporary_server() -> TemporaryServer:
     return TemporaryServer()
 
 
+def is_no_cancellation(record: logging.LogRecord) -> bool:
+    """Whether to print a line of a server that stops.
+
+    A flush of events that the stop cancels is logged as an error with a traceback of a hundred lines, although the
+    server's last act is to store them again. Users saw it below the message of a run that had failed at once.
+    """
+    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
+
+
 def serve(descriptor: int) -> None:
     """Serve on a listening socket from the first line on stdin to its end."""
     # Importing creates objects by the million, none of them garbage.
@@ -133,6 +146,7 @@ def serve(descriptor: int) -> None:
 
     def stop_at_the_end() -> None:
         sys.stdin.read()
+        logging.getLogger(RECORDER).addFilter(is_no_cancellation)
         server.should_exit = True
 
     threading.Thread(target=stop_at_the_end, daemon=True).start()

@@ -1,5 +1,7 @@
 """The temporary server outlives a Ctrl-C, so that a stopped run can still report to it, but not its parent."""
 
+import asyncio
+import logging
 import os
 import signal
 import subprocess
@@ -11,11 +13,11 @@ import httpx
 import psutil  # type: ignore[import-untyped]
 import pytest
 
-from flows.server.temporary_server import TemporaryServer
+from flows.server.temporary_server import RECORDER, TemporaryServer, is_no_cancellation
 
 START_AND_DIE = """
 import os, signal
-from flows.server.temporary_server import TemporaryServer
+from flows.server.temporary_server import RECORDER, TemporaryServer, is_no_cancellation
 print(TemporaryServer().process.pid, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -74,3 +76,20 @@ def test_the_server_of_a_killed_run_ends() -> None:
     killed = subprocess.run([sys.executable, "-c", START_AND_DIE], capture_output=True, text=True, timeout=60)
     with suppress(psutil.NoSuchProcess):
         psutil.Process(int(killed.stdout)).wait(timeout=60)
+
+
+def test_a_flush_that_the_stop_cancels_is_not_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    recorder = logging.getLogger(RECORDER)
+    handler = logging.StreamHandler(sys.stdout)
+    recorder.addHandler(handler)
+    recorder.addFilter(is_no_cancellation)
+    try:
+        for error in (asyncio.CancelledError(), OSError("no space left")):
+            recorder.error("Error flushing 1 events", exc_info=error)
+        recorder.error("Dropping event 7")
+    finally:
+        recorder.removeHandler(handler)
+        recorder.removeFilter(is_no_cancellation)
+    lines = capsys.readouterr().out.splitlines()
+    assert [lines[0], *lines[-2:]] == ["Error flushing 1 events", "OSError: no space left", "Dropping event 7"]
+    assert "CancelledError" not in "".join(lines)
