@@ -164,7 +164,7 @@ def write_page(rows: list[Row]) -> str:
         "",
         f"Written by `python -m benchmarks families` on {place.processor}, {SETTINGS.workers} workers. One seed; each "
         "row in a new process, with the commit and the date that it was measured with. Memory is the peak of the "
-        "process, its data included. Other programs ran at a lower priority, so seconds are upper bounds.",
+        "process, its data included. Other programs ran at the same time, so seconds are upper bounds.",
     ]
     words = [row for row in rows if row.kind == "words"]
     for corpus in dict.fromkeys(row.corpus for row in words):
@@ -209,7 +209,7 @@ def _word_table(corpus: str, rows: list[Row]) -> list[str]:
         f"|---|---:|---:|---:|---:|{'---:|' * len(metrics)}---|---|",
     ]
     for row in rows:
-        scores = " | ".join(f"{row.quality[metric]:.3f}" for metric in metrics)
+        scores = " | ".join(f"{row.quality[metric]:.3f}" if metric in row.quality else "" for metric in metrics)
         cost = f"{row.seconds:.0f} | {(row.words or 0) / 1e6:.2f} | {row.megabytes:,}"
         lines.append(f"| {row.family} | {row.epochs} | {cost} | {scores} | {row.commit} | {row.date} |")
     return lines
