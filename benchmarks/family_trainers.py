@@ -147,11 +147,12 @@ def train_own_fasttext(corpus: BenchmarkCorpus, settings: BenchmarkSettings) -> 
 
 def train_model2vec(corpus: BenchmarkCorpus, settings: BenchmarkSettings) -> Trained:
     """Distil the same encoder with model2vec and its default settings."""
+    # tqdm reads it when it is imported.
+    os.environ["TQDM_DISABLE"] = "1"
     from model2vec.distill import distill
 
     # It warns of each word that the encoder's vocabulary has too.
     logging.getLogger("model2vec").setLevel(logging.ERROR)
-    os.environ["TQDM_DISABLE"] = "1"
     words = corpus.encode(settings.min_count).words
     config = DistilledConfig()
     started = datetime.now(UTC)
