@@ -146,7 +146,11 @@ def train_own_fasttext(corpus: BenchmarkCorpus, settings: BenchmarkSettings) -> 
 
 
 def train_model2vec(corpus: BenchmarkCorpus, settings: BenchmarkSettings) -> Trained:
-    """Distil the same encoder with model2vec and its default settings."""
+    """Distil the same encoder with model2vec and its default settings.
+
+    Its extra `distill` excludes the transformers that vecmill has: `pip install --no-deps skeletoken==0.6.1` instead.
+    It encodes the pieces of the encoder's vocabulary too.
+    """
     # tqdm reads it when it is imported.
     os.environ["TQDM_DISABLE"] = "1"
     from model2vec.distill import distill
