@@ -78,6 +78,23 @@ def trailing_zeros(typing_context: Context, number: types.Type) -> tuple[Signatu
     return types.int64(types.uint64), generate
 
 
+@intrinsic
+def prefetch(typing_context: Context, numbers: types.Type, at: types.Type) -> tuple[Signature, Callable[..., Any]]:
+    """Load the cache line of numbers[at] ahead of its use."""
+
+    def generate(context: BaseContext, builder: ir.IRBuilder, signature: Signature, values: list[ir.Value]) -> ir.Value:
+        data = context.make_array(signature.args[0])(context, builder, values[0]).data
+        place = builder.bitcast(builder.gep(data, [values[1]]), BYTE.as_pointer())
+        flag = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [BYTE.as_pointer(), flag, flag, flag])
+        function = builder.module.declare_intrinsic("llvm.prefetch", [BYTE.as_pointer()], kind)
+        # For reading, into all levels of the data cache.
+        builder.call(function, [place, flag(0), flag(3), flag(1)])
+        return context.get_dummy_value()
+
+    return types.void(numbers, types.uint64), generate
+
+
 @njit(nogil=True, cache=True)
 def mark_bytes(letters: NDArray[np.uint8], whole: bool, tokens: NDArray[np.uint64], others: NDArray[np.uint64]) -> None:
     """Set the bits of bytes that belong to tokens, and of those that are not ASCII; the last numbers end in zeros.

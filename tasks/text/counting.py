@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from tasks.text.byte_bits import ONE
+from tasks.text.byte_bits import ONE, prefetch
 from tasks.text.looking_up import bytes_of
 from tasks.text.scan_kernel import SLOT, TOKEN, key_of, same_bytes, slot_of, token_in
 
@@ -23,6 +23,8 @@ njit: Callable[..., Callable[..., Any]] = numba.njit
 SMALLEST_TABLE, SMALLEST_TEXT = 1 << 14, 1 << 18
 # The part of a slot that the scanner leaves unused.
 COUNT = np.uint64(3)
+# Words whose slots are loaded together.
+AHEAD = 64
 
 
 class WordCounter:
@@ -105,29 +107,36 @@ def _add(
     """Add the counts of words until something is full. Returns the first word not added, and the distinct words."""
     mask = np.uint64(len(table) - 1)
     used = starts[distinct]
+    keys = np.empty((AHEAD, 2), np.uint64)
     while word < len(counts):
-        start, stop = bounds[word], bounds[word + 1]
-        if counts[word]:
-            if used + stop - start > len(known) or distinct + 1 >= len(starts):
-                break
-            first, second = key_of(letters, start, stop)
-            slot = slot_of(first, second, mask)
-            while table[slot + TOKEN] and not (
-                table[slot] == first
-                and table[slot + ONE] == second
-                and same_bytes(second, known, starts, token_in(table, slot), letters, start, stop)
-            ):
-                slot = (slot + np.uint64(SLOT)) & mask
-            if not table[slot + TOKEN]:
-                known[used : used + stop - start] = letters[start:stop]
-                used += stop - start
-                distinct += 1
-                starts[distinct] = used
-                table[slot] = first
-                table[slot + ONE] = second
-                table[slot + TOKEN] = np.uint64(distinct)
-            table[slot + COUNT] += np.uint64(counts[word])
-        word += 1
+        # The table of a large corpus is not in the processor's caches: many slots are loaded at once.
+        ahead = min(AHEAD, len(counts) - word)
+        for place in range(ahead):
+            keys[place] = key_of(letters, bounds[word + place], bounds[word + place + 1])
+            prefetch(table, slot_of(keys[place, 0], keys[place, 1], mask))
+        for place in range(ahead):
+            start, stop = bounds[word], bounds[word + 1]
+            if counts[word]:
+                if used + stop - start > len(known) or distinct + 1 >= len(starts):
+                    return word, distinct
+                first, second = keys[place]
+                slot = slot_of(first, second, mask)
+                while table[slot + TOKEN] and not (
+                    table[slot] == first
+                    and table[slot + ONE] == second
+                    and same_bytes(second, known, starts, token_in(table, slot), letters, start, stop)
+                ):
+                    slot = (slot + np.uint64(SLOT)) & mask
+                if not table[slot + TOKEN]:
+                    known[used : used + stop - start] = letters[start:stop]
+                    used += stop - start
+                    distinct += 1
+                    starts[distinct] = used
+                    table[slot] = first
+                    table[slot + ONE] = second
+                    table[slot + TOKEN] = np.uint64(distinct)
+                table[slot + COUNT] += np.uint64(counts[word])
+            word += 1
     return word, distinct
 
 

@@ -300,7 +300,7 @@ def scan(
                 foreign[found] = foreign_token
                 used = length
                 starts[count] = used
-                if 2 * count > slots:
+                if 4 * count > 3 * slots:
                     return False, ids[:0], row_offsets[:0], distinct[:0], starts[:0], foreign[:0]
             ids[tokens] = found
             tokens += 1

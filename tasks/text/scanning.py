@@ -20,7 +20,7 @@ from tasks.text.scan_kernel import IS_EXACT, SEPARATES, SLOT, expand, find_token
 
 # Slots of the table of distinct tokens: 4 MiB of English have 45,000.
 SMALLEST_TABLE = 1 << 14
-BYTES_PER_SLOT = 32
+BYTES_PER_SLOT = 64
 # Code points of up to three bytes in UTF-8; only the exact rules know longer ones.
 FORMS_END = 1 << 16
 APOSTROPHES = (0x2018, 0x2019, 0xFF07)
