@@ -69,6 +69,20 @@ def eight_bytes(typing_context: Context, letters: types.Type, at: types.Type) ->
 
 
 @intrinsic
+def put_eight_bytes(
+    typing_context: Context, letters: types.Type, at: types.Type, number: types.Type
+) -> tuple[Signature, Callable[..., Any]]:
+    """Write a number as the 8 bytes from `at` on, its lowest first."""
+
+    def generate(context: BaseContext, builder: ir.IRBuilder, signature: Signature, values: list[ir.Value]) -> ir.Value:
+        data = context.make_array(signature.args[0])(context, builder, values[0]).data
+        builder.store(values[2], builder.bitcast(builder.gep(data, [values[1]]), NUMBER.as_pointer()), align=1)
+        return context.get_dummy_value()
+
+    return types.void(letters, types.intp, types.uint64), generate
+
+
+@intrinsic
 def trailing_zeros(typing_context: Context, number: types.Type) -> tuple[Signature, Callable[..., Any]]:
     """The number of zero bits below the lowest one; 64 for zero."""
 

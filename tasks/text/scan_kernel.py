@@ -10,7 +10,16 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.text.byte_bits import APOSTROPHE, ONE, eight_bytes, mark_bytes, next_bit, next_gap
+from tasks.text.byte_bits import (
+    APOSTROPHE,
+    ONE,
+    eight_bytes,
+    mark_bytes,
+    next_bit,
+    next_gap,
+    prefetch,
+    put_eight_bytes,
+)
 
 # Compiled functions accept other types than their annotations.
 njit: Callable[..., Callable[..., Any]] = numba.njit
@@ -27,6 +36,8 @@ SECOND = np.array([(1 << 8 * max(n - 8, 0)) - 1 for n in range(SHORT + 1)], np.u
 LOWER = np.uint64(0x2020202020202020)
 # Numbers of a slot, half of a cache line: the two of its token, then at TOKEN the token's id + 1.
 SLOT, TOKEN = 4, np.uint64(2)
+# Tokens that are searched together, after their slots were loaded together.
+AHEAD = 64
 
 
 @njit(nogil=True, cache=True)
@@ -183,6 +194,58 @@ def same_bytes(
 
 
 @njit(nogil=True, cache=True)
+def _search(
+    keys: NDArray[np.uint64],
+    lengths: NDArray[np.int64],
+    places: NDArray[np.int64],
+    to_split: NDArray[np.uint8],
+    copies: NDArray[np.uint8],
+    mask: np.uint64,
+    count: int,
+    ids: NDArray[np.int32],
+    distinct: NDArray[np.uint8],
+    starts: NDArray[np.int32],
+    foreign: NDArray[np.uint8],
+    table: NDArray[np.uint64],
+) -> int:
+    """Fill the ids (P,) of tokens, and add those that are new. Returns the number of distinct tokens.
+
+    keys: (P, 2).  lengths, places: (P,) where the bytes of a long token are in `copies`.
+    """
+    for token in range(len(ids)):
+        first, second = keys[token]
+        place, length = places[token], lengths[token]
+        slot = slot_of(first, second, mask)
+        found = token_in(table, slot)
+        while found >= 0:
+            if (
+                table[slot] == first
+                and table[slot + ONE] == second
+                and same_bytes(second, distinct, starts, found, copies, place, place + length)
+            ):
+                break
+            slot = (slot + np.uint64(SLOT)) & mask
+            found = token_in(table, slot)
+        if found < 0:
+            used = starts[count]
+            if second == LONG:
+                distinct[used : used + length] = copies[place : place + length]
+            else:
+                # Up to 16 bytes, of which the next token overwrites those that are too many.
+                put_eight_bytes(distinct, used, first)
+                put_eight_bytes(distinct, used + 8, second)
+            found = count
+            count += 1
+            table[slot] = first
+            table[slot + ONE] = second
+            table[slot + TOKEN] = np.uint64(count)
+            foreign[found] = to_split[token]
+            starts[count] = used + length
+        ids[token] = found
+    return count
+
+
+@njit(nogil=True, cache=True)
 def scan(
     letters: NDArray[np.uint8],
     offsets: NDArray[np.int32],
@@ -193,6 +256,7 @@ def scan(
     slots: int,
     ids: NDArray[np.int32],
     distinct: NDArray[np.uint8],
+    copies: NDArray[np.uint8],
     starts: NDArray[np.int32],
     foreign: NDArray[np.uint8],
     table: NDArray[np.uint64],
@@ -203,8 +267,8 @@ def scan(
 
     letters: (B,) UTF-8 bytes.  offsets: (N + 1,) row r is letters[offsets[r]:offsets[r + 1]]; all bytes are in rows.
     whole: split at whitespace alone.
-    slots: of the table, a power of two; the first result is False if the distinct tokens fill more than half of it.
-    ids and all that follow: memory to work in.
+    slots: of the table, a power of two; the first result is False if the distinct tokens fill more than three quarters.
+    ids and all that follow: memory to work in.  distinct: (B + 16,).
     """
     rows, size = len(offsets) - 1, len(letters)
     row_offsets = np.zeros(rows + 1, np.int32)
@@ -213,7 +277,10 @@ def scan(
     mark_bytes(letters, whole, token_bits, other_bits)
     fold = np.uint64(0) if whole else LOWER
     mask = np.uint64(slots * SLOT - 1)
-    count, tokens, used = 0, 0, 0
+    # Tokens that are not searched yet, and the bytes of some of them.
+    keys, to_split = np.empty((AHEAD, 2), np.uint64), np.empty(AHEAD, np.uint8)
+    places, lengths = np.empty(AHEAD, np.int64), np.empty(AHEAD, np.int64)
+    count, tokens, waiting, used = 0, 0, 0, 0
     for row in range(rows):
         at, end = offsets[row], offsets[row + 1]
         # The next byte that is not ASCII, and if words are split, the stretch between whitespace that it is in.
@@ -224,7 +291,7 @@ def scan(
             clean, stretch_end = _stretch(letters, at, next_other, end, is_space)
             exact = _is_exact(letters, clean, stretch_end, word_byte, forms)
         while at < end:
-            # The token's bytes are letters[start:at], or copied behind the distinct ones, where a new one stays.
+            # The token's bytes are letters[start:at], or copied to copies[used:length].
             length, copied, foreign_token = used, True, False
             start = at
             if at < clean:
@@ -250,17 +317,17 @@ def scan(
                     length = used + stop - start
                 else:
                     for place in range(start, stop):
-                        distinct[length] = letters[place] if whole else word_byte[letters[place]] or APOSTROPHE
+                        copies[length] = letters[place] if whole else word_byte[letters[place]] or APOSTROPHE
                         length += 1
             else:
                 foreign_token = exact
                 if exact:
                     while at < stretch_end:
-                        distinct[length] = letters[at]
+                        copies[length] = letters[at]
                         length += 1
                         at += 1
                 else:
-                    at, length = _copy_word(letters, at, stretch_end, word_byte, forms, distinct, length)
+                    at, length = _copy_word(letters, at, stretch_end, word_byte, forms, copies, length)
                 if at >= stretch_end:
                     next_other = next_bit(other_bits, at, end)
                     clean, stretch_end = end, end
@@ -274,42 +341,30 @@ def scan(
                 second = (eight_bytes(letters, start + 8) | fold) & SECOND[length - used]
                 second |= np.uint64(length - used) << np.uint64(56)
             else:
-                first, second = key_of(distinct, used, length)
-            # Searched as in counting.py; one function for both takes 15 % longer, also where it is inlined.
-            slot = slot_of(first, second, mask)
-            found = token_in(table, slot)
-            while found >= 0:
-                if (
-                    table[slot] == first
-                    and table[slot + ONE] == second
-                    and same_bytes(second, distinct, starts, found, distinct, used, length)
-                ):
-                    break
-                slot = (slot + np.uint64(SLOT)) & mask
-                found = token_in(table, slot)
-            if found < 0:
-                if not copied:
-                    for place in range(length - used):
-                        byte = letters[start + place]
-                        distinct[used + place] = byte if whole else byte | 0x20
-                found = count
-                count += 1
-                table[slot] = first
-                table[slot + ONE] = second
-                table[slot + TOKEN] = np.uint64(count)
-                foreign[found] = foreign_token
+                first, second = key_of(copies, used, length)
+            keys[waiting, 0], keys[waiting, 1] = first, second
+            places[waiting], lengths[waiting], to_split[waiting] = used, length - used, foreign_token
+            prefetch(table, slot_of(first, second, mask))
+            if copied:
                 used = length
-                starts[count] = used
+            waiting += 1
+            tokens += 1
+            if waiting == AHEAD:
+                found = ids[tokens - AHEAD : tokens]
+                count = _search(
+                    keys, lengths, places, to_split, copies, mask, count, found, distinct, starts, foreign, table
+                )
+                waiting = used = 0
                 if 4 * count > 3 * slots:
                     return False, ids[:0], row_offsets[:0], distinct[:0], starts[:0], foreign[:0]
-            ids[tokens] = found
-            tokens += 1
         row_offsets[row + 1] = tokens
+    found = ids[tokens - waiting : tokens]
+    count = _search(keys, lengths, places, to_split, copies, mask, count, found, distinct, starts, foreign, table)
     return (
         True,
         ids[:tokens].copy(),
         row_offsets,
-        distinct[:used].copy(),
+        distinct[: starts[count]].copy(),
         starts[: count + 1].copy(),
         foreign[:count].copy(),
     )
@@ -326,72 +381,3 @@ def _stretch(
     while stop < end and not is_space[letters[stop]]:
         stop += 1
     return first, stop
-
-
-@njit(nogil=True, cache=True)
-def find_tokens(
-    letters: NDArray[np.uint8],
-    bounds: NDArray[np.int32],
-    slots: int,
-    table: NDArray[np.uint64],
-    distinct: NDArray[np.uint8],
-    starts: NDArray[np.int32],
-    foreign: NDArray[np.uint8],
-) -> NDArray[np.int32]:
-    """The ids of strings (N,) among the distinct tokens of the last scan, -1 for others and for those to be split.
-
-    letters, bounds: bytes of the strings and their N + 1 offsets.  slots, table: of the scan.
-    distinct, starts, foreign: what the scan returned.
-    """
-    mask = np.uint64(slots * SLOT - 1)
-    ids = np.empty(len(bounds) - 1, np.int32)
-    for word in range(len(ids)):
-        start, stop = bounds[word], bounds[word + 1]
-        first, second = key_of(letters, start, stop)
-        slot = slot_of(first, second, mask)
-        found = token_in(table, slot)
-        while found >= 0:
-            if (
-                table[slot] == first
-                and table[slot + ONE] == second
-                and same_bytes(second, distinct, starts, found, letters, start, stop)
-            ):
-                break
-            slot = (slot + np.uint64(SLOT)) & mask
-            found = token_in(table, slot)
-        ids[word] = -1 if found >= 0 and foreign[found] else found
-    return ids
-
-
-@njit(nogil=True, cache=True)
-def expand(
-    ids: NDArray[np.int32],
-    row_offsets: NDArray[np.int32],
-    renamed: NDArray[np.int32],
-    bounds: NDArray[np.int32],
-    pieces: NDArray[np.int32],
-) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Rename ids, and replace those of stretches that were split; returns the ids and the offsets of the rows.
-
-    renamed: the new id of each id, or -1 - s for stretch s, which becomes pieces[bounds[s]:bounds[s + 1]].
-    """
-    total = len(ids)
-    for token in ids:
-        stretch = -1 - renamed[token]
-        if stretch >= 0:
-            total += bounds[stretch + 1] - bounds[stretch] - 1
-    expanded = np.empty(total, np.int32)
-    expanded_offsets = np.zeros_like(row_offsets)
-    written = 0
-    for row in range(len(row_offsets) - 1):
-        for at in range(row_offsets[row], row_offsets[row + 1]):
-            token = renamed[ids[at]]
-            if token >= 0:
-                expanded[written] = token
-                written += 1
-                continue
-            for piece in range(bounds[-1 - token], bounds[-token]):
-                expanded[written] = pieces[piece]
-                written += 1
-        expanded_offsets[row + 1] = written
-    return expanded, expanded_offsets

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from tasks.text.byte_bits import APOSTROPHE, BLOCK
 from tasks.text.looking_up import bytes_of
-from tasks.text.scan_kernel import IS_EXACT, SEPARATES, SLOT, expand, find_tokens, scan
+from tasks.text.scan_kernel import IS_EXACT, SEPARATES, SLOT, scan
+from tasks.text.scan_pieces import expand, find_tokens
 
 # Slots of the table of distinct tokens: 4 MiB of English have 45,000.
 SMALLEST_TABLE = 1 << 14
@@ -126,7 +127,8 @@ def _scratch(size: int, rows: int, slots: int) -> tuple[NDArray[Any], ...]:
     held: dict[str, NDArray[Any]] = vars(_memory)
     wanted = {
         "ids": (most, np.int32),
-        "distinct": (size + 1, np.uint8),
+        "distinct": (size + 16, np.uint8),
+        "copies": (size + 16, np.uint8),
         "starts": (most + 1, np.int32),
         "foreign": (most, np.uint8),
         "table": (slots * SLOT, np.uint64),
