@@ -36,6 +36,8 @@ from tasks.tokenizing import (
 logger = logging.getLogger(__name__)
 
 STAGE_VERSION = 4
+# Version 4 cut 1.5x into <num> and 5x.
+NUMBERS_VERSION = STAGE_VERSION + 1
 # Distinct words counted in memory, about 100 bytes each; more are counted in parts on disk.
 MOST_DISTINCT = 1 << 22
 
@@ -63,7 +65,8 @@ class TokensFacts(StageFacts):
 
 def tokens_stage(corpus: Stage[CorpusFacts] | Manifest[CorpusFacts], config: TokenizerConfig) -> Stage[TokensFacts]:
     """The stage for this corpus and these settings."""
-    return Stage("tokens", STAGE_VERSION, config.identity, {"corpus": corpus.digest}, TokensFacts)
+    version = NUMBERS_VERSION if config.numbers == "token" else STAGE_VERSION
+    return Stage("tokens", version, config.identity, {"corpus": corpus.digest}, TokensFacts)
 
 
 @pipeline_task("tokenize corpus")

@@ -17,7 +17,8 @@ NAMED_TOKENS = {"qxnumqx": "<num>", "qxurlqx": "<url>", "qxmailqx": "<email>"}
 NUMBER, URL, EMAIL = NAMED_TOKENS
 URLS = re.compile(r"(?:https?|ftp)://[^\s<>\"]+[^\s<>\".,;:!?)\]}'»”]|\bwww\.[\w-]+\.[^\s<>\"]*[\w/]", re.IGNORECASE)
 EMAILS = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
-NUMBERS = re.compile(r"(?<![\w'])\d+(?:[.,]\d+)*(?!\w)")
+# Letters may follow a decimal, as a unit (1.5km); other digits with letters are a word (3rd, co2).
+NUMBERS = re.compile(r"(?<![\w'])(?:\d+(?:[.,]\d+)++|\d++(?!\w))")
 ACCENTS = re.compile("[\u0300-\u036f]")
 # Ends of sentences: signs of any script, closing quotes after them, then a space; a full-width sign needs no space.
 SENTENCE_END = re.compile(r"(?:[.!?…؟।॥]+[\"'”’»)\]]*(?=\s)|[。！？]+[」』”’）]*)\s*|\n+\s*")

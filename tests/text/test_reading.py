@@ -147,6 +147,7 @@ def test_counts_of_pieces_above_the_limit_are_scaled(monkeypatch: pytest.MonkeyP
         ({"links": "token"}, "See https://a.b/c?d=1. mail me@x.org www.x.org/y", "see <url> mail <email> <url>"),
         ({"links": "remove"}, "See http://a.b (me@x.org)", "see"),
         ({"name": "whitespace", "numbers": "token"}, "a 7 b7", "a <num> b7"),
+        ({"numbers": "token"}, "1.5x 12,5km, -5km 1st. 2.", "<num> x <num> km 5km 1st <num>"),
     ],
 )
 def test_text_is_cleaned_as_the_settings_say(options: dict[str, object], text: str, expected: str) -> None:
