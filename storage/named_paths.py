@@ -62,6 +62,17 @@ def check_allowed(paths: Iterable[Path], setting: str, *, shown: Path | None = N
             raise _not_allowed(shown or path, setting)
 
 
+def check_downloads_allowed(workspace: Path) -> None:
+    """Raise NotAllowedError if the folder of a workspace, where downloads are read from, is not allowed."""
+    try:
+        check_allowed([workspace], "the workspace")
+    except NotAllowedError as error:
+        raise NotAllowedError(
+            f"downloads are kept in the workspace {workspace}, which is outside the folders that {ROOTS_VARIABLE} "
+            f"allows; add {workspace} to {ROOTS_VARIABLE}, or choose a workspace inside them with --workspace"
+        ) from error
+
+
 def allowed_roots() -> tuple[Path, ...] | None:
     """The folders in VECMILL_ALLOWED_ROOTS; None if it is unset and any path is allowed.
 

@@ -30,7 +30,7 @@ from storage.disk import check_free_space
 from storage.errors import CorpusError
 from storage.files.signatures import COMPRESSION_SUFFIXES
 from storage.layout import Workspace
-from storage.named_paths import named_path
+from storage.named_paths import check_downloads_allowed, named_path
 from storage.stages import Manifest, Stage, StageFacts, complete_stage
 from tasks.corpus_config import CorpusConfig
 from tasks.pipeline_task import pipeline_task
@@ -243,6 +243,7 @@ def _listed_files(config: CorpusConfig, download: Download | None, workspace: Wo
     if download is None:
         return find_source_files(str(config.path))
     check_address(download.address)
+    check_downloads_allowed(workspace.root)
     in_store = is_object_address(download.address)
     path = (fetched_objects if in_store else downloaded_file)(download, workspace)
     if path is None:

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from storage.corpus.documents import read_documents, read_values
 from storage.corpus.tokens import read_tokens
-from storage.errors import CorpusError
+from storage.errors import CorpusError, NotAllowedError
 from storage.layout import Workspace
 from storage.models.matrices import read_matrices
 from storage.stages import Manifest
@@ -77,6 +77,17 @@ def test_a_query_reads_a_database_and_cannot_change_it(tmp_path: Path) -> None:
             fetch(tmp_path / "w", query=sql, path=str(path))
     with pytest.raises(CorpusError, match="cannot be opened as a DuckDB database"):
         fetch(tmp_path / "w", query=query, path=str(tmp_path / "absent.duckdb"))
+
+
+def test_a_download_into_a_workspace_that_is_not_allowed_names_the_workspace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VECMILL_ALLOWED_ROOTS", str(tmp_path / "texts"))
+    monkeypatch.setenv("VECMILL_ALLOWED_HOSTS", "localhost")
+    with pytest.raises(
+        NotAllowedError, match=f"workspace {tmp_path / 'w'}, which is outside.*; add {tmp_path / 'w'} to"
+    ):
+        fetch(tmp_path / "w", path="http://localhost:1/a.txt")
 
 
 def test_a_query_cannot_leave_the_allowed_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
