@@ -30,7 +30,6 @@ from tasks.trainers.cpu.window_code import (
     OUTPUT_BLOCK,
     average_rows,
     move_rows,
-    prefetch_row,
     window_gradients,
     window_update,
 )
@@ -44,6 +43,8 @@ njit: Callable[..., Callable[..., Any]] = numba.njit
 INPUTS_PER_STEP = 10
 # Factors of at least 1/2 that can be multiplied before float32 underflows at 2**-126.
 FACTORS_PER_LOGARITHM = 120
+# Rows are prefetched while the window two before theirs is updated, so that all of the next one is left to arrive.
+WINDOWS_AHEAD = 2
 # After this many draws, noise that is still the word in the middle is accepted.
 NOISE_TRIES = 8
 
@@ -117,17 +118,15 @@ def _draw_outputs(
     key: np.uint64,
     noise_thresholds: NDArray[np.uint32],
     noise_aliases: NDArray[np.int32],
-    contexts: NDArray[np.float32],
+    stride: int,
     copies: Copies,
 ) -> None:
-    """Fill `row_starts` with the rows of the word in the middle and of its noise words, and prefetch them.
+    """Fill `row_starts` with where the rows of the word in the middle and of its noise words start, in floats.
 
     Noise that equals the word in the middle is drawn again, as in fastText.
     """
-    stride = contexts.shape[1]
     words = np.uint64(len(noise_thresholds))
     row_starts[0] = row * stride
-    prefetch_row(contexts, row_starts[0])
     for j in range(1, len(row_starts)):
         counter = position * len(row_starts) + j
         noise = row
@@ -141,7 +140,6 @@ def _draw_outputs(
                 break
             counter += 1 << 48
         row_starts[j] = noise * stride
-        prefetch_row(contexts, row_starts[j])
 
 
 @njit(inline="always")
@@ -223,7 +221,7 @@ def make_train_chunk(code_digest: int) -> Callable[..., tuple[float, int]]:
         sentence = np.empty(longest, np.int64)
         inputs = np.empty(2 * radii.largest, np.int64)
         mean, only_row = _aligned_floats(2 * stride).reshape((2, stride)), np.zeros(1, np.int64)
-        drawn = np.empty((2, len(slots)), np.int64)
+        drawn = np.empty((WINDOWS_AHEAD + 1, len(slots)), np.int64)
         gradients = _aligned_floats(INPUTS_PER_STEP // INPUT_BLOCK * LANES * blocks)
         old = _aligned_floats(INPUTS_PER_STEP * LANES)
         losses = _aligned_floats(2 * LANES * blocks)
@@ -247,16 +245,18 @@ def make_train_chunk(code_digest: int) -> Callable[..., tuple[float, int]]:
             if kept < 2:
                 continue
             spacing = (end - begin) / kept
-            _draw_outputs(drawn[0], sentence[0], begin, noise_key, noise_thresholds, noise_aliases, contexts, copies)
-            for t in range(kept):
-                # One window ahead, so that the rows arrive while this window is computed.
-                ahead = min(t + 1, kept - 1)
+            for t in range(WINDOWS_AHEAD):
                 _draw_outputs(
-                    drawn[(t + 1) & 1], sentence[ahead], begin + t + 1, noise_key,
-                    noise_thresholds, noise_aliases, contexts, copies,
+                    drawn[t], sentence[t], begin + t, noise_key, noise_thresholds, noise_aliases, stride, copies
+                )
+            for t in range(kept):
+                outputs, ahead = drawn[t % len(drawn)], t + WINDOWS_AHEAD
+                next_outputs = drawn[ahead % len(drawn)]
+                _draw_outputs(
+                    next_outputs, sentence[min(ahead, kept - 1)], begin + ahead, noise_key,
+                    noise_thresholds, noise_aliases, stride, copies,
                 )  # fmt: skip
-                prefetch_row(centers, sentence[min(t + 1 + radii.largest, kept - 1)] * stride)
-                outputs = drawn[t & 1]
+                next_input = sentence[min(ahead + radii.largest, kept - 1)] * stride
                 bits = _random_bits(window_key, begin + t)
                 spread = np.uint64(radii.largest - radii.smallest + 1)
                 radius = radii.smallest + int(((bits >> np.uint64(32)) * spread) >> np.uint64(32))
@@ -276,7 +276,10 @@ def make_train_chunk(code_digest: int) -> Callable[..., tuple[float, int]]:
                 for first in range(0, len(rows), INPUTS_PER_STEP):
                     some = rows[first : min(first + INPUTS_PER_STEP, len(rows))]
                     window_gradients(matrix, some, len(some), contexts, outputs, slots, rate, gradients, losses)
-                    window_update(matrix, some, len(some), contexts, outputs, slots, gradients, old)
+                    window_update(
+                        matrix, some, len(some), contexts, outputs, slots, gradients, old,
+                        next_outputs, centers, next_input,
+                    )  # fmt: skip
                     # Each lane has taken one factor from every block of inputs.
                     factors += -(-len(some) // INPUT_BLOCK)
                     if factors + INPUTS_PER_STEP // INPUT_BLOCK > FACTORS_PER_LOGARITHM:

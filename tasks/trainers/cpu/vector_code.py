@@ -92,6 +92,14 @@ class Emitter:
         """Write LANES floats of a row, from a column on."""
         self.builder.store(value, self._vector_pointer(row, column), align=4 * LANES)
 
+    def prefetch(self, row: ir.Value, column: ir.Value) -> None:
+        """Ask for the cache line of a row that holds a column, to be written."""
+        byte, flag = ir.IntType(8).as_pointer(), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [byte, flag, flag, flag])
+        function = cgutils.get_or_insert_function(self.builder.module, kind, "llvm.prefetch.p0")
+        line = self.builder.bitcast(self.builder.gep(row, [column]), byte)
+        self.builder.call(function, [line, flag(1), flag(3), flag(1)])
+
     def _vector_pointer(self, row: ir.Value, column: ir.Value) -> ir.Value:
         return self.builder.bitcast(self.builder.gep(row, [column]), VECTOR.as_pointer())
 

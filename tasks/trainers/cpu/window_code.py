@@ -11,7 +11,6 @@ multiply-adds. `tests/trainers/cpu/test_kernel.py` compares both passes with the
 
 from itertools import pairwise
 
-from llvmlite import ir  # type: ignore[import-untyped]
 from numba.core import cgutils
 
 from tasks.trainers.cpu.vector_code import FLOAT, INDEX, LANES, ROW_MULTIPLE, Emitter, Operand, emitted
@@ -65,10 +64,9 @@ def window_gradients(
         labels = emit.constant(*([float(first_output == 0)] + [0.0] * (size - 1)) * INPUT_BLOCK, 0.0)
         masks = [emit.constant(*[1.0] * size * valid, 0.0) for valid in range(1, INPUT_BLOCK + 1)]
         with cgutils.for_range_slice(builder, INDEX(0), number, INDEX(INPUT_BLOCK), intp=INDEX) as (first, pair):
-            # The last input of an odd number is paired with itself, and the second one is masked.
+            # The last input of an odd number is paired with itself; the losses mask the second one.
             second = builder.add(first, INDEX(1))
-            paired = builder.icmp_unsigned("<", second, number)
-            numbers = [first, builder.select(paired, second, last)]
+            numbers = [first, builder.select(builder.icmp_unsigned("<", second, number), second, last)]
             input_pointers = [emit.row(matrix_in, rows_in, number) for number in numbers]
             sums = [emit.variable() for _ in range(INPUT_BLOCK * size)]
             for total in sums:
@@ -79,11 +77,15 @@ def window_gradients(
                     other = emit.load(pointer, column)
                     for i, value in enumerate(values):
                         emit.add_to(sums[i * size + j], value, other)
-            x = emit.lane_sums([builder.load(total) for total in sums])
-            chance = emit.sigmoid(x)
-            gradient = builder.fmul(rates, builder.fsub(labels, chance))
             offset = builder.add(builder.mul(pair, INDEX(LANES * len(blocks))), INDEX(LANES * block))
-            emit.store(gradient, result, offset)
+            emit.store(emit.lane_sums([builder.load(total) for total in sums]), result, offset)
+        # In a second loop: each sigmoid takes longer than the products of a pair, and here nothing waits for it.
+        with cgutils.for_range_slice(builder, INDEX(0), number, INDEX(INPUT_BLOCK), intp=INDEX) as (first, pair):
+            paired = builder.icmp_unsigned("<", builder.add(first, INDEX(1)), number)
+            offset = builder.add(builder.mul(pair, INDEX(LANES * len(blocks))), INDEX(LANES * block))
+            x = emit.load(result, offset)
+            chance = emit.sigmoid(x)
+            emit.store(builder.fmul(rates, builder.fsub(labels, chance)), result, offset)
             mask = builder.select(paired, masks[1], masks[0])
             loss = builder.fsub(emit.larger(emit.zero, x), builder.fmul(labels, x))
             emit.add_to(linear_sum, mask, loss)
@@ -106,11 +108,17 @@ def window_update(
     slots: Operand,
     gradients: Operand,
     old: Operand,
+    next_outputs: Operand,
+    centers: Operand,
+    next_input: Operand,
 ) -> None:
     """Add the gradients of a window to its input and output rows, both computed from the rows before the update.
 
     The arguments are those of `window_gradients`.  old: scratch space of count * LANES floats.
     A row that appears twice receives both gradients.
+    next_outputs, next_input: where the rows of `outputs` and the row of `centers` start that a later window needs. They
+    are prefetched a cache line at a time between the products. All at once are more lines than the core can wait for,
+    and it stops until some have arrived: that cost a tenth of the speed.
     """
     builder, blocks = emit.builder, output_blocks(len(slots.kind))
     matrix_in, rows_in, matrix_out, rows_out, factors, saved = (
@@ -118,7 +126,11 @@ def window_update(
     )
     output_pointers = [emit.row(matrix_out, rows_out, INDEX(j)) for j in range(len(slots.kind))]
     sums = [emit.variable() for _ in slots.kind]
+    coming = [emit.row(matrix_out, emit.data(next_outputs), INDEX(j)) for j in range(len(slots.kind))]
+    coming.append(builder.gep(emit.data(centers), [next_input.value]))
     with emit.columns(emit.width(inputs)) as (column, _):
+        for row in coming:
+            emit.prefetch(row, column)
         for block, (first_output, size) in enumerate(blocks):
             pointers = output_pointers[first_output : first_output + size]
             others = [emit.load(pointer, column) for pointer in pointers]
@@ -186,13 +198,7 @@ def move_rows(emit: Emitter, matrix: Operand, rows: Operand, count: Operand, mea
 @emitted
 def prefetch_row(emit: Emitter, matrix: Operand, offset: Operand) -> None:
     """Prefetch every cache line of the row that starts `offset` floats into the matrix."""
-    builder = emit.builder
-    width = emit.width(matrix)
-    row = builder.gep(emit.data(matrix), [offset.value])
-    byte = ir.IntType(8).as_pointer()
-    flag = ir.IntType(32)
-    kind = ir.FunctionType(ir.VoidType(), [byte, flag, flag, flag])
-    prefetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-    with cgutils.for_range_slice(builder, INDEX(0), width, INDEX(ROW_MULTIPLE), intp=INDEX) as (column, _):
-        line = builder.bitcast(builder.gep(row, [column]), byte)
-        builder.call(prefetch, [line, flag(1), flag(3), flag(1)])
+    row = emit.builder.gep(emit.data(matrix), [offset.value])
+    lines = cgutils.for_range_slice(emit.builder, INDEX(0), emit.width(matrix), INDEX(ROW_MULTIPLE), intp=INDEX)
+    with lines as (column, _):
+        emit.prefetch(row, column)
