@@ -64,7 +64,7 @@ NOT_IN_DIGEST = {
 # Change the vectors only if there are several.
 OF_SEVERAL_PROCESSES = {"processes", "process_exchange"}
 # The version of training over processes, which changes no vectors of one. Up to 1 exchanges did not overlap training.
-EXCHANGE_VERSION = {"exchange_version": 2}
+EXCHANGE_VERSION = {"exchange_version": 3}
 
 
 class ModelFacts(StageFacts):

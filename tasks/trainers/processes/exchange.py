@@ -25,6 +25,8 @@ from tasks.trainers.processes.shares import Piece
 USES_BETWEEN_EXCHANGES = 400.0
 # Rows of one message: bounds the memory of an exchange of whole tables, 40 MB at 300 dimensions.
 BLOCK_ROWS = 1 << 14
+# The changes of other ranks arrive a slice after they were sent, so that the ranks differ by a slice more.
+SLICES_ON_THE_WAY = 1
 # Blocks on their way at once: bounds the memory of large tables.
 MOST_SENT = 4
 # The pull on the rows changes fast at first, while the tables grow from nearly zero.
@@ -213,7 +215,7 @@ class Exchange:
         self, rows: slice, tables: Sequence[torch.Tensor], counted_from: Sequence[torch.Tensor], learning_rate: float
     ) -> torch.Tensor:
         """What this rank has changed in some rows of both tables, as it is added up. (2, N, D or D + 1)."""
-        slices = (self._slices - self._exchanged_at[rows]).float()
+        slices = (self._slices - self._exchanged_at[rows]).float() + SLICES_ON_THE_WAY
         dimension, size = self._tables[0].shape[1], self._group.size
         column = size >= RANKS_THAT_NEED_AGREEMENT
         sums = torch.empty((2, len(slices), dimension + column), device=slices.device)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from tasks.trainers.config import CbowConfig, SharedWindowConfig, SkipGramConfig
 from tasks.trainers.interface import ArrayTokenSource, DivergenceError, EpochResult, TrainingState, TrainingStep
 from tasks.trainers.processes import shares, training
-from tasks.trainers.processes.damping import DIRECTIONS, Pull, agreed, damped, pull_of, share_kept
+from tasks.trainers.processes.damping import DIRECTIONS, SLOPE, Pull, agreed, damped, pull_of, share_kept
 from tasks.trainers.processes.exchange import Exchange, Schedule, plan_exchanges
 from tasks.trainers.processes.training import ShareTraining, Wish
 from tests.trainers.corpora import nearest_rows, some_vocabulary, topic_sentences
@@ -41,7 +41,7 @@ def test_equal_changes_combine_as_if_one_rank_had_made_them_in_turn() -> None:
     pull = pull_of(torch.from_numpy(table).float(), torch.from_numpy(use).float())
     moments = (table * (use / use.sum())[:, None]).T @ table
     strengths, directions = np.linalg.eigh(moments)
-    way = 0.05 * 0.1 * meetings[:, None] * strengths
+    way = 0.05 * SLOPE * meetings[:, None] * strengths
     expected = sequential_way(change @ directions, way, 3) @ directions.T
     found = damped(torch.from_numpy(3 * change).float(), torch.from_numpy(meetings).float(), pull, 0.05, 3)
     np.testing.assert_allclose(found.numpy(), expected, rtol=2e-3, atol=2e-3)
@@ -55,7 +55,7 @@ def test_the_directions_that_pull_less_share_the_mean_of_their_pulls() -> None:
     pull = pull_of(torch.from_numpy(table).float(), torch.ones(len(table)))
     np.testing.assert_allclose(pull.strengths.numpy(), [*np.geomspace(0.1, 4, DIRECTIONS), 0.02], rtol=1e-4)
     change, meetings = generator.normal(size=(5, len(strengths))), np.full(5, 800.0)
-    way = 0.05 * 0.1 * meetings[:, None] * strengths
+    way = 0.05 * SLOPE * meetings[:, None] * strengths
     expected = sequential_way(change @ directions, way, 2) @ directions.T / 2
     found = damped(torch.from_numpy(change).float(), torch.from_numpy(meetings).float(), pull, 0.05, 2)
     np.testing.assert_allclose(found.numpy(), expected, rtol=2e-3, atol=2e-3)
