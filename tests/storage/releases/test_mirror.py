@@ -1,11 +1,14 @@
 """A mirror of a table in a real S3 server: all of a version or nothing, and caught up after every failure."""
 
 import json
+import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import httpx
 import pytest
 
 import vecmill
@@ -83,6 +86,36 @@ def test_a_cut_upload_is_not_listed_and_caught_up(workspace: Workspace, proxy: C
     assert list(index()["versions"]) == ["1"]
     assert mirror_table(workspace, "news", ADDRESS).uploaded == [2]
     assert bucket_objects()["v000002.duckdb"] == workspace.release_file("news", 2).read_bytes()
+
+
+@contextmanager
+def checked_credentials() -> Iterator[None]:
+    """Have the server refuse keys that it does not know."""
+    address = f"{os.environ['AWS_ENDPOINT_URL']}/moto-api/reset-auth"
+    httpx.post(address, content="0").raise_for_status()
+    yield
+    httpx.post(address, content="inf").raise_for_status()
+
+
+@pytest.mark.usefixtures("proxy")
+def test_wrong_credentials_and_a_bucket_that_vanished_say_what_is_missing(workspace: Workspace) -> None:
+    mirror_table(workspace, "news", ADDRESS)
+    publish_release(workspace, "news", content(seed=2))
+    with (
+        checked_credentials(),
+        pytest.raises(MirrorError, match=r"s3://mirror/vectors/news cannot be read \(Forbidden\); .*credentials"),
+    ):
+        mirror_table(workspace, "news", ADDRESS)
+    assert index()["current"] == 1
+    client = boto3.client("s3")
+    for item in client.list_objects_v2(Bucket="mirror")["Contents"]:
+        client.delete_object(Bucket="mirror", Key=item["Key"])
+    client.delete_bucket(Bucket="mirror")
+    with pytest.raises(MirrorError, match=r"written: v000001\.duckdb is missing .*bucket does not exist"):
+        mirror_table(workspace, "news", ADDRESS)
+    client.create_bucket(Bucket="mirror")
+    assert mirror_table(workspace, "news", ADDRESS).uploaded == [1, 2]
+    assert index()["current"] == 2
 
 
 @pytest.mark.usefixtures("proxy")
