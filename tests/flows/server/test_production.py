@@ -3,6 +3,7 @@
 A host is a network namespace with its own address. What stays untested is the image itself, which needs a registry.
 """
 
+import asyncio
 import json
 import os
 import re
@@ -17,9 +18,11 @@ import urllib.request
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import yaml
+from prefect.client.schemas.objects import FlowRun
 
 from storage.layout import Workspace
 from storage.models.matrices import CHECKPOINT
@@ -68,25 +71,32 @@ def test_systemd_accepts_the_units(unit: str, tmp_path: Path) -> None:
     assert (checked.returncode, checked.stderr) == (0, "")
 
 
+def test_compose_accepts_its_file() -> None:
+    linter = Path(sys.executable).parent / "check-jsonschema"
+    linted = subprocess.run(
+        [linter, "--builtin-schema", "vendor.compose-spec", DEPLOY / "compose.yaml"], capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert linted.returncode == 0, linted.stdout
+
+
 def test_kubernetes_jobs_follow_from_the_work_pool() -> None:
     worker = pytest.importorskip("prefect_kubernetes.worker", reason="needs the package prefect-kubernetes")
+    validator = pytest.importorskip("kubernetes_validate", reason="needs the package kubernetes-validate")
     template = json.loads((DEPLOY / "kubernetes" / "work-pool.json").read_text(encoding="utf-8"))
     default = worker.KubernetesWorker.get_default_base_job_template()
     assert default["variables"]["properties"].keys() < template["variables"]["properties"].keys()
     # Every variable that the template uses is one that people can set.
     used = set(re.findall(r"\{\{ (\w+) \}\}", json.dumps(template["job_configuration"])))
     assert used <= template["variables"]["properties"].keys()
-    values = {name: field.get("default") for name, field in template["variables"]["properties"].items()}
-
-    def filled(part: object) -> object:
-        if isinstance(part, dict):
-            return {key: filled(value) for key, value in part.items()}
-        if isinstance(part, list):
-            return [filled(value) for value in part]
-        whole = re.fullmatch(r"\{\{ (\w+) \}\}", part) if isinstance(part, str) else None
-        return values[whole[1]] if whole else part
-
-    pod = filled(template["job_configuration"]["job_manifest"])["spec"]["template"]["spec"]  # type: ignore[index]
+    run = FlowRun(flow_id=uuid4(), name="a-run")
+    job = asyncio.run(
+        worker.KubernetesWorkerJobConfiguration.from_template_and_values(
+            template, {"env": {"OWN": "1"}}, client=object()
+        )
+    )
+    job.prepare_for_flow_run(run)
+    pod = job.job_manifest["spec"]["template"]["spec"]
     (container,) = pod["containers"]
     assert container["image"] == "vecmill"
     assert [mount["mountPath"] for mount in container["volumeMounts"]] == ["/workspace"]
@@ -94,6 +104,13 @@ def test_kubernetes_jobs_follow_from_the_work_pool() -> None:
     assert pod["volumes"][0]["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"]
     assert claim["spec"]["accessModes"] == ["ReadWriteMany"]
     assert pod["securityContext"]["runAsNonRoot"]
+    variables = {variable["name"]: variable["value"] for variable in container["env"]}
+    assert (variables["VECMILL_ALLOWED_ROOTS"], variables["OWN"]) == ("/workspace", "1")
+    # Prefect requires them in the pod, where Kubernetes has no such fields and ignores them.
+    for field in ("completions", "parallelism"):
+        del pod[field]
+    for manifest in (job.job_manifest, claim):
+        validator.validate(manifest, validator.latest_version(), strict=True)
 
 
 def test_the_example_of_the_passwords_names_what_compose_asks_for() -> None:
