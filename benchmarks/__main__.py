@@ -11,6 +11,7 @@ from benchmarks.fault_report import measure_faults
 from benchmarks.gates import measure_gates
 from benchmarks.ingest import measure_ingest
 from benchmarks.large import measure_large
+from benchmarks.processes import measure_processes
 from benchmarks.quality_report import compare_quality
 from benchmarks.queries import measure_queries
 from benchmarks.reference import measure_reference
@@ -31,6 +32,7 @@ app.command("faults")(measure_faults)
 app.command("gates")(measure_gates)
 app.command("ingest")(measure_ingest)
 app.command("large")(measure_large)
+app.command("processes")(measure_processes)
 app.command("quality")(compare_quality)
 app.command("queries")(measure_queries)
 app.command("reference")(measure_reference)

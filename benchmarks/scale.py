@@ -6,7 +6,6 @@ given latency and bandwidth; they cost time only if they take longer than the ne
 processes on one machine check it.
 """
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from benchmarks.ledger import RESULTS, this_place
+from benchmarks.processes import RealRun, read_runs, real_runs
 from tasks.text.vocabulary import keep_probability, noise_probability
 from tasks.trainers.backends import train
 from tasks.trainers.config import SkipGramConfig
@@ -218,7 +218,9 @@ def measure_scale(
     tokens: Annotated[float, typer.Option(min=1e6, help="words of the corpus in one epoch")] = 100e9,
     epochs: Annotated[int, typer.Option(min=1, help="passes over the corpus")] = 1,
     rates: Annotated[Path | None, typer.Option(help="rates measured before, as JSON; none: measure them now")] = None,
-    real: Annotated[Path | None, typer.Option(help="real runs to check the model with, as JSON")] = None,
+    real: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="processes.json of `benchmarks processes`")
+    ] = None,
     output: Annotated[Path, typer.Option(file_okay=False, help="folder to write into")] = RESULTS,
 ) -> None:
     """Predict words/s, hours and bytes of training over hosts, and write scale.md."""
@@ -233,7 +235,7 @@ def measure_scale(
         for count in counts
     ]
     merged = [[predict_merging(Cluster(count, cores, link), measured, plan) for link in LINKS] for count in counts]
-    runs = [RealRun.model_validate(run) for run in json.loads(real.read_text())] if real else []
+    runs = real_runs(read_runs(real)) if real else []
     output.mkdir(parents=True, exist_ok=True)
     page = write_page(plan, measured, (table, merged), checked(runs, measured))
     (output / "scale.md").write_text(page, encoding="utf-8")
@@ -251,23 +253,6 @@ class Plan:
     cores: int
 
 
-class RealRun(BaseModel):
-    """A run with processes on one machine, and what one process reached at the same time.
-
-    words_per_second: of all processes.  one_process: of one.  words, dimension, tokens: of the corpus in one epoch.
-    bytes_per_word: that each process added up with the others (`exchanged_bytes_per_word` of its facts), if known.
-    """
-
-    processes: int
-    words: int
-    dimension: int
-    tokens: float
-    words_per_second: float
-    one_process: float
-    bytes_per_word: float | None = None
-    corpus: str = ""
-
-
 def predicted(plan: Plan, cluster: Cluster, rates: Rates, vocabulary: Vocabulary, config: SkipGramConfig) -> Prediction:
     """The prediction for a cluster."""
     exchanges = exchange_rows(vocabulary, config, cluster.hosts, cluster.cores)
@@ -276,15 +261,24 @@ def predicted(plan: Plan, cluster: Cluster, rates: Rates, vocabulary: Vocabulary
 
 
 def checked(runs: Sequence[RealRun], rates: Rates) -> list[tuple[RealRun, Prediction]]:
-    """Each real run with the prediction for processes of one core over the loopback device."""
-    loopback = Link("loopback", 2e-5, rates.loopback_bytes_per_second)
+    """Each real run with the prediction for its processes, connected by the loopback device.
+
+    They share the machine, so each is as much slower than a core of its own as they are without exchanges.
+    """
     found = []
-    for run in runs:
+    for real in runs:
+        run = real.run
+        share = real.apart / run.processes / real.one_process
+        speed = Rates(
+            words_per_second=real.apart / run.processes,
+            rows_per_second=rates.rows_per_second * share,
+            loopback_bytes_per_second=rates.loopback_bytes_per_second * share,
+        )
+        loopback = Link("loopback", 2e-5, speed.loopback_bytes_per_second)
         config = SkipGramConfig(dimension=run.dimension, workers=1)
-        speed = rates.model_copy(update={"words_per_second": run.one_process})
         plan = Plan(run.words, run.dimension, run.tokens, 1, 1)
         vocabulary = zipf_vocabulary(run.words, 1e-3)
-        found.append((run, predicted(plan, Cluster(run.processes, 1, loopback), speed, vocabulary, config)))
+        found.append((real, predicted(plan, Cluster(run.processes, 1, loopback), speed, vocabulary, config)))
     return found
 
 
@@ -421,18 +415,20 @@ def write_page(
         lines.append("No real run was given (`--real`).")
         return "\n".join([*lines, ""])
     lines += [
-        "Processes with one thread each on this machine, connected by its loopback device. The model gets the speed of "
-        "one process in a run of its own, and words by Zipf's law. Bytes are those that each process adds up with the "
-        "others; with P processes, a ring sends 2 (P - 1) / P times as many.",
+        "Processes with one thread each on this machine, connected by its loopback device (processes.md). The model "
+        "gets their speed without exchanges during an epoch, because they share two cores, and words by Zipf's law. "
+        "Bytes are those that each process adds up with the others; with P processes, a ring sends 2 (P - 1) / P "
+        "times as many.",
         "",
-        "| corpus | processes | words/s | speed-up | speed-up of the model | bytes added up per word | of the model |",
-        "|---|---:|---:|---:|---:|---:|---:|",
+        "| corpus | processes | words/s | share of the speed without exchanges | of the model "
+        "| speed-up over one process | bytes added up per word | of the model |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for run, point in real:
-        sent = "" if run.bytes_per_word is None else f"{run.bytes_per_word:,.1f}"
+        sent = "" if run.run.bytes_per_word is None else f"{run.run.bytes_per_word:,.1f}"
         lines.append(
-            f"| {run.corpus} | {run.processes} | {run.words_per_second:,.0f} | "
-            f"{run.words_per_second / run.one_process:.2f} | {point.words_per_second / run.one_process:.2f} | {sent} | "
+            f"| {run.run.corpus} | {run.run.processes} | {run.run.words_per_second:,.0f} | "
+            f"{run.run.words_per_second / run.apart:.0%} | {point.efficiency:.0%} | {run.speed_up:.2f} | {sent} | "
             f"{point.added_bytes_per_word:,.1f} |"
         )
     return "\n".join([*lines, ""])

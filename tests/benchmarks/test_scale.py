@@ -11,6 +11,7 @@ import typer
 from typer.testing import CliRunner
 
 from benchmarks.__main__ import app
+from benchmarks.processes import ProcessRun, RealRun
 from benchmarks.scale import (
     LINKS,
     Cluster,
@@ -18,6 +19,7 @@ from benchmarks.scale import (
     Link,
     Plan,
     Rates,
+    checked,
     exchange_rows,
     host_counts,
     measure_rates,
@@ -126,6 +128,20 @@ def test_a_faster_link_never_trains_slower() -> None:
     assert predict(Cluster(8, 16, slow), RATES, exchanges, 100, 1000).words_per_second < speeds[0]
 
 
+def test_processes_that_share_cores_are_compared_with_their_own_speed_without_exchanges() -> None:
+    run = ProcessRun(
+        corpus="reviews", processes=2, exchange="rows", seed=1, words=500, dimension=100, tokens=10**7,
+        words_per_second=1e6, bytes_per_word=None, scores={},
+    )  # fmt: skip
+    rates = Rates(words_per_second=9e9, rows_per_second=1e6, loopback_bytes_per_second=1e9)
+    ((_, alone),) = checked([RealRun(run=run, apart=2e6, one_process=1e6)], rates)
+    ((_, shared),) = checked([RealRun(run=run, apart=1e6, one_process=1e6)], rates)
+    # Two processes on one core: training and exchanges take twice the time.
+    assert shared.training == pytest.approx(2 * alone.training)
+    assert shared.combining == pytest.approx(2 * alone.combining)
+    assert alone.words_per_second == pytest.approx(2e6 * alone.efficiency)
+
+
 def test_numbers_of_hosts_are_a_range_or_a_list() -> None:
     assert host_counts("1..64") == [1, 2, 4, 8, 16, 32, 64]
     assert host_counts("3,5") == [3, 5]
@@ -142,11 +158,17 @@ def test_rates_are_measured_on_this_machine() -> None:
 
 def test_the_page_has_a_row_for_each_number_of_hosts_and_each_real_run(tmp_path: Path) -> None:
     (tmp_path / "rates.json").write_text(RATES.model_dump_json())
-    run = {"processes": 2, "words": 500, "dimension": 10, "tokens": 1e6, "words_per_second": 1.8e6, "one_process": 1e6}
-    (tmp_path / "real.json").write_text(json.dumps([run | {"corpus": "reviews"}]))
+    runs = [
+        ProcessRun(
+            corpus="reviews", processes=processes, exchange=exchange, seed=1, words=500, dimension=10, tokens=10**6,
+            words_per_second=speed, bytes_per_word=None, scores={},
+        )
+        for processes, exchange, speed in ((1, None, 1e6), (2, "tables", 2e6), (2, "rows", 1.8e6))
+    ]  # fmt: skip
+    (tmp_path / "real.json").write_text(json.dumps([run.model_dump() for run in runs]))
     arguments = ["--hosts", "1..4", "--words", "1000", "--tokens", "1e9", "--output", str(tmp_path)]
     files = ["--rates", str(tmp_path / "rates.json"), "--real", str(tmp_path / "real.json")]
     assert CliRunner().invoke(app, ["scale", *arguments, *files]).exit_code == 0
     lines = (tmp_path / "scale.md").read_text(encoding="utf-8").splitlines()
     assert sum(line.startswith(("| 1 |", "| 2 |", "| 4 |")) for line in lines) == 9
-    assert any(line.startswith("| reviews | 2 | 1,800,000 | 1.80 | ") for line in lines)
+    assert any(line.startswith("| reviews | 2 | 1,800,000 | 90% | ") for line in lines)
