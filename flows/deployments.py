@@ -205,7 +205,7 @@ def _of_another_family(field: str, family: str) -> str:
     """Message for a field that a model family lacks: the families that have it, or the closest match."""
     owners = [name for name, model in FAMILIES.items() if field in model.model_fields]
     if owners:
-        return f"training.{field}: {family} has no such setting; it is one of {', '.join(owners)}"
+        return f"training.{field}: {family} has no such setting; it is a setting of {', '.join(owners)}"
     known = list(FAMILIES[family].model_fields)
     return f"unknown setting training.{field}{_did_you_mean(field, known)}; {family} has {', '.join(known)}"
 

@@ -193,12 +193,14 @@ def test_a_wrong_setting_is_named_with_what_would_be_right(assignment: str, mess
 
 def test_a_setting_of_another_family_names_that_family() -> None:
     with pytest.raises(
-        SettingsError, match=r"training\.centers_in_flight: cbow has no such setting; it is one of skip_gram"
+        SettingsError, match=r"training\.centers_in_flight: cbow has no such setting; it is a setting of skip_gram"
     ):
         build_parameters(find_deployment("movie-reviews"), ["training.model=cbow", "training.centers_in_flight=64"])
-    with pytest.raises(SettingsError, match="glove has no such setting; it is one of skip_gram, cbow, fasttext"):
+    with pytest.raises(SettingsError, match="glove has no such setting; it is a setting of skip_gram, cbow, fasttext"):
         build_parameters(find_deployment("movie-reviews"), ["training.model=glove", "training.negatives_per_pair=5"])
-    with pytest.raises(SettingsError, match=r"training\.x_max: skip_gram has no such setting; it is one of glove"):
+    with pytest.raises(
+        SettingsError, match=r"training\.x_max: skip_gram has no such setting; it is a setting of glove"
+    ):
         build_parameters(find_deployment("movie-reviews"), ["training.x_max=5"])
     cbow = build_parameters(find_deployment("movie-reviews"), ["training.model=cbow", "training.window_radius=3"])
     assert cbow.training == CbowConfig(window_radius=3)
