@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from statistics import mean, median
+from statistics import mean
 from typing import Annotated, Literal
 
 import numpy as np
@@ -176,29 +176,30 @@ def score(words: Sequence[str], vectors: NDArray[np.float32]) -> dict[str, float
 
 
 def real_runs(runs: Iterable[ProcessRun]) -> list[RealRun]:
-    """For each corpus and number of processes, the run that exchanges rows whose speed-up is the median.
+    """For each corpus and number of processes that were measured with both exchanges and compared with one process.
 
-    Only seeds that one process, and the same number of processes without exchanges, have trained too.
+    Each speed is the highest of the seeds, because other programs only make a run slower.
     """
-    known = {run.key: run for run in runs}
-    found: dict[tuple[str, int], list[RealRun]] = {}
-    for (corpus, processes, exchange, seed), run in known.items():
-        apart, one = known.get((corpus, processes, "tables", seed)), known.get((corpus, 1, None, seed))
+    best: dict[tuple[str, int, Exchange | None], ProcessRun] = {}
+    for run in sorted(runs, key=lambda run: run.words_per_second):
+        best[run.corpus, run.processes, run.exchange] = run
+    found = []
+    for (corpus, processes, exchange), run in sorted(best.items(), key=lambda item: (item[0][:2], item[0][2] or "")):
+        apart, one = best.get((corpus, processes, "tables")), best.get((corpus, 1, None))
         if exchange == "rows" and apart and one:
-            real = RealRun(run=run, apart=apart.words_per_second, one_process=one.words_per_second)
-            found.setdefault((corpus, processes), []).append(real)
-    return [sorted(found[key], key=lambda real: real.speed_up)[len(found[key]) // 2] for key in sorted(found)]
+            found.append(RealRun(run=run, apart=apart.words_per_second, one_process=one.words_per_second))
+    return found
 
 
 def write_page(runs: Sequence[ProcessRun]) -> str:
-    """The measurements as Markdown: medians of speeds, means of scores, and differences to one process."""
+    """The measurements as Markdown: highest speeds, means of scores, and differences to one process."""
     place = this_place()
     lines = [
         "# Training over processes",
         "",
         f"`python -m benchmarks processes` on {datetime.now(UTC):%Y-%m-%d}: processes of one thread each on one "
         f"machine, all in turn for each seed. {place.processor}, {place.cores} cores, commit {place.commit}. Speed: "
-        "the median of the seeds; in parentheses the median of its ratio to one process with the same seed. Scores: "
+        "the highest of the seeds, because other programs ran too; in parentheses its ratio to one process. Scores: "
         "the means over the seeds, of the published vectors; in parentheses the difference to one process. Bytes are "
         "those that each process adds up with the others, per word that it trains.",
         "",
@@ -219,9 +220,10 @@ def write_page(runs: Sequence[ProcessRun]) -> str:
 
 def _speed(runs: Mapping[int, ProcessRun], alone: Mapping[int, ProcessRun]) -> str:
     """Both: seed -> run."""
-    speed = median(run.words_per_second for run in runs.values())
-    ratios = [run.words_per_second / alone[seed].words_per_second for seed, run in runs.items() if seed in alone]
-    return f"{speed:,.0f}" + (f" ({median(ratios):.2f})" if ratios else "")
+    highest = max(run.words_per_second for run in runs.values())
+    if not alone:
+        return f"{highest:,.0f}"
+    return f"{highest:,.0f} ({highest / max(run.words_per_second for run in alone.values()):.2f})"
 
 
 def _bytes(runs: Mapping[int, ProcessRun]) -> str:
