@@ -1,4 +1,4 @@
-"""Item vectors beside their peers: how often the held-out last item of a sequence is among the 10 recommended.
+"""Item vectors compared with their peers: how often the held-out last item of a sequence is among the 10 recommended.
 
 The public set is MovieLens 100K as the package recbole ships it, read without importing the package: each person's
 films in the order of rating. The other is made: baskets drawn from clusters that are known.
