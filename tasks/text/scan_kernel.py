@@ -217,7 +217,7 @@ def _search(
         place, length = places[token], lengths[token]
         slot = slot_of(first, second, mask)
         found = token_in(table, slot)
-        # Searched as in counting.py and scan_pieces.py; one function for all takes 15 % longer, also where it is inlined.
+        # As in counting.py and scan_pieces.py; one function for all takes 15 % longer, also where it is inlined.
         while found >= 0:
             if (
                 table[slot] == first
