@@ -1,7 +1,7 @@
 """The report page: one self-contained HTML file that treats every word as data, not markup.
 
 Three measures ensure that: Jinja escapes all text, the words of the explorer are embedded as JSON that cannot close its
-script element, and the content security policy allows only the one script with the listed hash. The script sets text,
+script element, and the content security policy allows only the two scripts whose hashes it lists. They set text,
 never markup.
 """
 
@@ -34,7 +34,7 @@ LIBRARIES = (
     "d3-dispatch", "d3-timer", "d3-ease", "d3-color", "d3-interpolate", "d3-selection", "d3-drag", "d3-transition",
     "d3-zoom", "d3-quadtree", "twgl",
 )  # fmt: skip
-SCRIPTS = ("start.js", "vectors.js", "panels.js", "points.js", "map.js", "explorer.js")
+SCRIPTS = ("pauses.js", "vectors.js", "panels.js", "points.js", "map.js", "explorer.js")
 
 # 20,000 words of 128 dimensions take 4 MB; above this limit the explorer has fewer words.
 MAX_EXPLORER_BYTES = 6_500_000
@@ -55,7 +55,7 @@ def render_report(content: ReportContent, max_explorer_bytes: int = MAX_EXPLORER
     places, groups = _whole_map(content, len(words))
     drift = _drift(content, places, len(words))
     mapped = min(len(content.word_map.places), len(words))
-    script, style = _script(), read_template("report.css")
+    start_script, script, style = read_template("start.js"), _script(), read_template("report.css")
     page = page_environment().get_template("report.html.jinja")
     return page.render(
         report=content,
@@ -79,9 +79,10 @@ def render_report(content: ReportContent, max_explorer_bytes: int = MAX_EXPLORER
         frequency=frequency_chart(content.all_counts, content.words),
         data=json_block(_explorer_data(content, words, vectors, places, groups) | {"drift": drift}),
         vectors=Markup(base64.b64encode(vectors.values.tobytes()).decode("ascii")),
+        start_script=Markup(start_script),
         script=Markup(script),
         style=Markup(style),
-        policy=_policy(script, style),
+        policy=_policy([start_script, script], style),
         licences=[_read_vendored(f"LICENSE-{name}.txt") for name in ("d3", "d3-ease", "twgl")],
     )
 
@@ -195,11 +196,11 @@ def _by_metric(measures: Sequence[Measure]) -> dict[str, list[Measure]]:
     return sections
 
 
-def _policy(script: str, style: str) -> str:
-    """A content security policy that loads nothing and allows only this script and style, by hash."""
+def _policy(scripts: Sequence[str], style: str) -> str:
+    """A content security policy that loads nothing and allows only these scripts and this style, by hash."""
     rules = {
         "default-src": "'none'",
-        "script-src": hash_source(script),
+        "script-src": " ".join(hash_source(script) for script in scripts),
         "style-src": hash_source(style),
         "img-src": "data:",
         "base-uri": "'none'",
@@ -237,7 +238,7 @@ def page_environment() -> Environment:
 
 @cache
 def _script() -> str:
-    """The script of the page: the libraries, then our own files inside one function, which pauses between its steps."""
+    """The script of the explorer: the libraries, then our own files inside one function, which pauses between steps."""
     libraries = [_read_library(name) for name in LIBRARIES]
     own = "\n".join(read_template(name) for name in SCRIPTS)
     script = "\n".join([*libraries, f'(async () => {{\n"use strict";\n{own}\n}})();\n'])

@@ -106,6 +106,46 @@ def _two_halves() -> ReportContent:
     )
 
 
+# The page's timers wait until the test lets the next one run.
+HOLD_TIMERS = """
+    const later = window.setTimeout;
+    window.waiting = [];
+    window.setTimeout = (act, delay, ...rest) => (
+        window.waiting && !delay ? window.waiting.push(act) : later(act, delay, ...rest)
+    );
+    window.runTimer = () => window.waiting.length > 0 && (window.waiting.shift()(), true);
+    window.runAllTimers = () => { const all = window.waiting; window.waiting = null; all.forEach(later); };
+"""
+
+
+def test_what_is_done_while_the_page_starts_is_not_lost(browser: Browser, tmp_path: Path, trouble: list[str]) -> None:
+    (tmp_path / "report.html").write_text(render_report(_two_halves()), encoding="utf-8")
+    for steps in range(20):
+        context = browser.new_context(viewport={"width": 1300, "height": 900})
+        context.add_init_script(HOLD_TIMERS)
+        opened = watched(context.new_page(), trouble)
+        opened.goto((tmp_path / "report.html").as_uri())
+        wait_until(opened, lambda opened=opened: bool(opened.evaluate("window.waiting.length")))  # type: ignore[misc]
+        for _ in range(steps):
+            opened.evaluate("window.runTimer()")
+            opened.wait_for_timeout(20)
+        started = opened.evaluate("document.documentElement.dataset.ready") == "true"
+        _ask(opened, "#search", "right3")
+        opened.press("#tab-compare", "ArrowRight")
+        opened.locator("#tab-mark").dispatch_event("click")
+        opened.evaluate("window.runAllTimers()")
+        opened.fill("#mark-words", "left0, right1, missing")
+        expect(opened.locator("#mark-text")).to_contain_text("2 of 3 words on the map.")
+        opened.check("#mark-alone")
+        expect(opened).to_have_url(re.compile("tab=mark&word=right3.*&alone=1"))
+        context.close()
+        if started:
+            break
+    assert started
+    assert steps >= 5
+    assert trouble == []
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_highlighted_words_are_counted_placed_labelled_and_in_view(
     browser: Browser, tmp_path: Path, trouble: list[str], size: tuple[int, int]

@@ -413,7 +413,6 @@ async function begin() {
   copyOnClick(byId("copy-sql"), () => byId("sql").textContent);
   copyOnClick(byId("copy-neighbors"), () => [...byId("neighbors").querySelectorAll("button")].map((row) => [".name", ".number"].map((part) => row.querySelector(part).textContent).join("\t")).join("\n"));
   copyOnClick(byId("mark-copy"), () => readList(state.marked).rows.map((row) => words[row]).join("\n"));
-  addEventListener("popstate", () => { readState(); show({ entry: false }); });
   addEventListener("keydown", (event) => {
     const typing = ["INPUT", "TEXTAREA"].includes(document.activeElement.tagName);
     if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey) {
@@ -439,6 +438,8 @@ async function begin() {
     : "Click the map, then the wheel zooms; drag to move; Shift and drag selects; click a word for its neighbours";
   readState();
   show({ entry: false });
+  addEventListener("popstate", () => { readState(); show({ entry: false }); });
+  repeatActions();
   document.documentElement.dataset.ready = "true";
 }
 

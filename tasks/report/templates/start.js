@@ -1,18 +1,6 @@
-// What comes before the explorer: its work is cut into short tasks, so that the page is painted first and answers
-// meanwhile, and the theme is the chosen one from the first picture on.
-
-// Let the browser paint and answer before going on.
-function pause() {
-  return new Promise((resolve) => { setTimeout(resolve); });
-}
-
-// Wait until the page has been painted. A page that nobody sees is not painted, so it waits for a moment only.
-function painted() {
-  return new Promise((resolve) => {
-    requestAnimationFrame(() => setTimeout(resolve));
-    setTimeout(resolve, document.hidden ? 0 : 1000);
-  });
-}
+// What the page needs before its explorer, which starts later on a slow computer: the chosen theme, and a memory for
+// what people do meanwhile. This script comes before the words and vectors, so that both hold from the first picture on.
+"use strict";
 
 // A new theme is announced to the document by the event "themechange".
 function createThemeSwitch(button) {
@@ -38,5 +26,27 @@ function createThemeSwitch(button) {
   if (kept && kept !== "auto") apply(kept);
 }
 
+// Hold back what people press and type inside an element until it can answer. Returns a function that ends this and
+// repeats what was held back, in the same order.
+function holdActions(id) {
+  const types = ["click", "keydown", "input", "change", "blur"];
+  const held = [];
+  function hold(event) {
+    const { target, type } = event;
+    if (!(target instanceof Element) || !target.closest(`#${id}`)) return;
+    event.stopImmediatePropagation();
+    if (type === "click") event.preventDefault();  // a check box would change twice
+    held.push({ event, target, value: type === "input" || type === "change" ? target.value : undefined });
+  }
+  types.forEach((type) => document.addEventListener(type, hold, true));
+  return () => {
+    types.forEach((type) => document.removeEventListener(type, hold, true));
+    for (const { event, target, value } of held) {
+      if (value !== undefined) target.value = value;
+      target.dispatchEvent(new event.constructor(event.type, event));
+    }
+  };
+}
+
 createThemeSwitch(document.getElementById("theme"));
-await painted();
+const repeatActions = holdActions("explorer");
