@@ -2,6 +2,7 @@
 
 import logging
 
+from storage.errors import VecmillError
 from storage.layout import Workspace
 from storage.releases.mirror import mirror_table
 from tasks.pipeline_task import pipeline_task
@@ -14,7 +15,7 @@ logger = logging.getLogger(__name__)
 def mirror_releases(config: PublicationConfig, workspace: Workspace) -> None:
     """Upload the releases that the mirror lacks, if there is a mirror.
 
-    A failure is logged with the command to retry, and does not fail the run: its release is already published.
+    A failure is logged with its remedy, and does not fail the run: its release is already published.
     """
     if config.mirror is None or not workspace.table_file(config.table).exists():
         return
@@ -22,9 +23,8 @@ def mirror_releases(config: PublicationConfig, workspace: Workspace) -> None:
         mirrored = mirror_table(workspace, config.table, config.mirror)
     except Exception as error:
         # Whatever it is, the release is published and the run has done its work.
-        logger.error(
-            "cannot mirror %s (%s: %s); the release itself is published; to retry: `vecmill mirror %s`",
-            config.table, type(error).__name__, error, config.table,
-        )  # fmt: skip
+        known = isinstance(error, VecmillError)
+        reason = str(error) if known else f"{type(error).__name__}: {error}; run `vecmill mirror {config.table}`"
+        logger.error("the release of %s is published but not mirrored: %s", config.table, reason)
     else:
         logger.info("mirror %s: %s", config.mirror, mirrored)

@@ -121,6 +121,7 @@ class _Mirror:
 
     def __init__(self, address: str, table: str) -> None:
         self.shown = f"{address.rstrip('/')}/{table}"
+        self._retry = f"run `vecmill mirror {table} {address}`"
         self._system, self._folder = open_store(self.shown, MirrorError)
 
     def read_index(self) -> MirrorIndex:
@@ -155,11 +156,13 @@ class _Mirror:
         except Exception as error:
             raise self._failed(f"be written: {path.name} is missing", error) from error
         if size != path.stat().st_size:
-            raise MirrorError(f"{self.shown}/{path.name} has {size:,} bytes instead of {path.stat().st_size:,}")
+            raise MirrorError(
+                f"{self.shown}/{path.name} has {size:,} bytes instead of {path.stat().st_size:,}; {self._retry}"
+            )
 
     def _failed(self, what: str, error: Exception) -> MirrorError:
         reason = " ".join(str(error).split()) or type(error).__name__
         return MirrorError(
-            f"the mirror {self.shown} cannot {what} ({reason}); check the address, network and credentials, then run "
-            "`vecmill mirror`"
+            f"the mirror {self.shown} cannot {what} ({reason}); check the address, network and credentials, then "
+            f"{self._retry}"
         )

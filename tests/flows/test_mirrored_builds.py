@@ -46,7 +46,8 @@ def test_a_failed_mirror_leaves_the_release_and_is_caught_up(
     with caplog.at_level(logging.ERROR):
         result = builds.build(workspace.root, f"corpus.path={news_file}", "report.enabled=false", *SMALL)
     assert (result.published, result.version) == (True, 1)
-    assert "to retry: `vecmill mirror news`" in caplog.text
+    assert "the release of news is published but not mirrored: the mirror s3://mirror/vectors/news" in caplog.text
+    assert caplog.text.count("run `vecmill mirror news s3://mirror/vectors`") == 1
     assert "versions.json" not in bucket_objects()
     proxy.most_bytes = None
     done = CliRunner().invoke(app, ["mirror", "news", "--workspace", str(workspace.root), "--json"])
