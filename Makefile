@@ -67,7 +67,7 @@ check: install
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-# The peers are installed for this alone. About 25 minutes on two cores, which must have nothing else to do.
+# The peers are installed for this alone. About 35 minutes on two cores, which must have nothing else to do.
 bench: install
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	$(BIN)/python -m benchmarks training-report

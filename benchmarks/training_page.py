@@ -49,9 +49,11 @@ def _lines(ledger: Ledger, summary: Summary, picture: str) -> Iterator[str]:
     for comparison in summary.comparisons:
         yield ""
         yield from _comparison(comparison)
+    swept = {run.trainer: run.settings.epochs for run in ledger.runs if run.part == "sweep"}
+    epochs = " and ".join(f"{count} epoch{'s' * (count > 1)} of {trainer}" for trainer, count in swept.items())
     for name, values in summary.sweeps.items():
         yield ""
-        yield from _sweep(name, values)
+        yield from _sweep(name, values, epochs)
 
 
 def _comparison(comparison: SettingSummary) -> Iterator[str]:
@@ -78,17 +80,22 @@ def _comparison(comparison: SettingSummary) -> Iterator[str]:
         yield f"| {' | '.join(cells)} |"
 
 
-def _sweep(name: str, values: dict[int, SettingSummary]) -> Iterator[str]:
+def _sweep(name: str, values: dict[int, SettingSummary], epochs: str) -> Iterator[str]:
     first = next(iter(values.values()))
     peers = [trainer.trainer for trainer in first.trainers if trainer.trainer != "vecmill"]
     yield f"## {HEADINGS[name]}"
     yield ""
-    yield f"{first.corpus}, 1 epoch, all other settings as above."
+    yield f"{first.corpus}, {epochs}, all other settings as above."
     yield ""
-    yield f"| {name} | vecmill words/s | {' | '.join(f'{peer} words/s | ratio' for peer in peers)} |"
-    yield f"|---|---|{'---|---|' * len(peers)}"
+    products = name == "dimension"
+    yield (
+        f"| {name} | vecmill words/s |{' vecmill M word-dimensions/s |' if products else ''}"
+        f" {' | '.join(f'{peer} words/s | ratio' for peer in peers)} |"
+    )
+    yield f"|---|---|{'---|' * products}{'---|---|' * len(peers)}"
     for value, setting in values.items():
-        cells = [str(value), f"{setting.of('vecmill').words_per_second:,.0f}"]
+        speed = setting.of("vecmill").words_per_second
+        cells = [str(value), f"{speed:,.0f}", *([f"{speed * value / 1e6:,.0f}"] if products else [])]
         for peer in peers:
             cells += [f"{setting.of(peer).words_per_second:,.0f}", f"{setting.of(peer).ratio:.2f}"]
         yield f"| {' | '.join(cells)} |"

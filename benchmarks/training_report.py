@@ -33,7 +33,7 @@ def report_training(
     repeat: Annotated[int, typer.Option(min=1, help="paired runs of everything")] = 3,
     fresh: Annotated[bool, typer.Option("--fresh", help="forget the runs of a measurement that was stopped")] = False,
 ) -> None:
-    """Measure everything that README quotes; takes about 25 minutes on two cores with nothing else to do.
+    """Measure everything that README quotes; takes about 35 minutes on two cores with nothing else to do.
 
     Every run is kept in training.partial.json at once, and the same command goes on from there.
     """

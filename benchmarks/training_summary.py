@@ -52,7 +52,8 @@ def summarise(plan: Plan, runs: Sequence[Run]) -> Summary:
     """Of a plan whose runs are all there."""
     alike: dict[tuple[str, str, BenchmarkSettings], list[Run]] = {}
     for run in runs:
-        without_seed = run.settings.model_copy(update={"seed": plan.base.seed})
+        same = {"seed": plan.base.seed} | ({"epochs": 1} if run.part == "sweep" else {})
+        without_seed = run.settings.model_copy(update=same)
         alike.setdefault((run.part, run.corpus, without_seed), []).append(run)
     swept = {settings: _summarise(own) for (part, _, settings), own in alike.items() if part == "sweep"}
     once = plan.base.model_copy(update={"epochs": 1})

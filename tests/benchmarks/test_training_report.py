@@ -43,7 +43,7 @@ def test_settings_that_sweeps_share_are_measured_once_a_turn() -> None:
     trainers = [run.trainer for run in planned]
     assert trainers == ["vecmill", "gensim"] * 8
     every = [run.settings for run in planned_runs(full_plan(3))]
-    assert {settings.dimension for settings in every} == {50, 100, 128, 200, 300}
+    assert {settings.dimension for settings in every} == {32, 64, 100, 128, 200, 300, 512}
     assert {settings.negatives_per_pair for settings in every} == {2, 5, 10, 20}
     assert {settings.window_radius for settings in every} == {2, 5, 10}
 
@@ -91,7 +91,10 @@ def test_a_report_is_written_and_a_stopped_one_goes_on(tmp_path: Path, monkeypat
     assert list(report["summary"]["sweeps"]["workers"]) == ["1", "2"]
     page = (tmp_path / "training.md").read_text(encoding="utf-8")
     assert "| gensim | 2 |" in page
-    assert "## Dimensions" in page
+    assert "text, 4 epochs of vecmill and 1 epoch of gensim, all other" in page.replace(NEWS.name, "text")
+    assert "| dimension | vecmill words/s | vecmill M word-dimensions/s | gensim words/s | ratio |" in page
+    speed = report["summary"]["sweeps"]["dimension"]["24"]["trainers"][0]["words_per_second"]
+    assert f"| 24 | {speed:,.0f} | {24 * speed / 1e6:,.0f} |" in page
     assert "](training.png)" in page
 
 
