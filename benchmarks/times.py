@@ -2,18 +2,16 @@
 
 import json
 import os
-import resource
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 from rich.console import Console
@@ -27,6 +25,22 @@ import sys
 from gensim.models import KeyedVectors
 vectors = KeyedVectors.load(sys.argv[1], mmap="r")
 vectors.most_similar("terrible", topn=10)
+"""
+# Starts a command and writes what it took. A process begins with the peak memory of the one that started it, so a small
+# one does.
+MEASURE = """
+import json, os, sys, time
+started = time.perf_counter()
+child = os.posix_spawn(sys.argv[2], sys.argv[2:], os.environ)
+_, status, usage = os.wait4(child, 0)
+used = {
+    "wall": time.perf_counter() - started,
+    "processor": usage.ru_utime + usage.ru_stime,
+    "memory": usage.ru_maxrss * 1024,
+}
+with open(sys.argv[1], "w") as file:
+    json.dump(used, file)
+raise SystemExit(os.waitstatus_to_exitcode(status))
 """
 SAVE_FOR_GENSIM = """
 import sys
@@ -63,19 +77,27 @@ CASES = (
 )
 
 
+class Usage(NamedTuple):
+    """Wall clock and processor time in seconds, and peak memory in bytes, of one process and its children."""
+
+    wall: float
+    processor: float
+    memory: int
+
+
 @dataclass
 class Cost:
-    """Wall clock and processor time in seconds, and peak memory in bytes, of each turn of one command."""
+    """What each turn of one command took."""
 
     wall: list[float] = field(default_factory=list)
     processor: list[float] = field(default_factory=list)
     memory: list[int] = field(default_factory=list)
 
-    def add(self, wall: float, usage: resource.struct_rusage) -> None:
+    def add(self, usage: Usage) -> None:
         """Add one turn."""
-        self.wall.append(wall)
-        self.processor.append(usage.ru_utime + usage.ru_stime)
-        self.memory.append(usage.ru_maxrss * 1024)
+        self.wall.append(usage.wall)
+        self.processor.append(usage.processor)
+        self.memory.append(usage.memory)
 
 
 @dataclass(frozen=True)
@@ -125,15 +147,13 @@ def _measure(checkouts: dict[str, Path], folder: Path, turns: int) -> list[Line]
                 shutil.rmtree(workspace / "maps", ignore_errors=True)
                 if case.new:
                     shutil.rmtree(workspace, ignore_errors=True)
-                costs[state].add(*_run(checkout, folder, state, case.arguments, workspace, case.code))
+                costs[state].add(_run(checkout, folder, state, case.arguments, workspace, case.code))
         gensim = _gensim(folder, workspaces["now"], turns) if case.name == "nearest" else None
         lines.append(Line(case.name, costs["now"], costs.get("before"), gensim))
     return lines
 
 
-def _run(
-    checkout: Path, folder: Path, state: str, arguments: Sequence[str], workspace: Path, code: int = 0
-) -> tuple[float, resource.struct_rusage]:
+def _run(checkout: Path, folder: Path, state: str, arguments: Sequence[str], workspace: Path, code: int = 0) -> Usage:
     environment = os.environ | {
         "PYTHONPATH": str(checkout),
         "PREFECT_HOME": str(folder / f"prefect-{state}"),
@@ -150,24 +170,20 @@ def _gensim(folder: Path, workspace: Path, turns: int) -> Cost:
     _timed([sys.executable, "-c", SAVE_FOR_GENSIM, str(release), str(saved)], environment, folder)
     cost = Cost()
     for _ in range(turns):
-        cost.add(*_timed([sys.executable, "-c", GENSIM_NEAREST, str(saved)], environment, folder))
+        cost.add(_timed([sys.executable, "-c", GENSIM_NEAREST, str(saved)], environment, folder))
     return cost
 
 
-def _timed(
-    command: list[str], environment: dict[str, str], folder: Path, code: int = 0
-) -> tuple[float, resource.struct_rusage]:
-    """Seconds of a whole process, and what it and its children used. Raises RuntimeError for another exit code."""
-    with (folder / "output.txt").open("w+") as output:
-        started = time.perf_counter()
-        process = subprocess.Popen(command, env=environment, cwd=folder, stdout=output, stderr=output)
-        _, status, usage = os.wait4(process.pid, 0)
-        wall = time.perf_counter() - started
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode != code:
-            output.seek(0)
-            raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}:\n{output.read()}")
-    return wall, usage
+def _timed(command: list[str], environment: dict[str, str], folder: Path, code: int = 0) -> Usage:
+    """What a whole process took. Raises RuntimeError for another exit code."""
+    used = folder / "usage.json"
+    measured = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", MEASURE, str(used), *command],
+        env=environment, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+    )  # fmt: skip
+    if measured.returncode != code:
+        raise RuntimeError(f"{' '.join(command)} ended with {measured.returncode}:\n{measured.stdout}")
+    return Usage(**json.loads(used.read_text()))
 
 
 def page(lines: Sequence[Line]) -> str:
