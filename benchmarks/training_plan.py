@@ -24,8 +24,8 @@ class Comparison:
 class Plan:
     """Everything to run `repeat` times.
 
-    Sweeps change one setting at a time, on the first text. sweep_trainers: trainer -> its epochs there: runs of a second
-    vary too much.
+    Sweeps change one setting at a time, on the first text.  sweep_trainers: trainer -> its epochs there, because runs
+    of a second vary too much.
     """
 
     comparisons: Sequence[Comparison]

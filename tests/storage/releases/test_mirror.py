@@ -81,7 +81,7 @@ def test_a_cut_upload_is_not_listed_and_caught_up(workspace: Workspace, proxy: C
     publish_release(workspace, "news", content(seed=2))
     proxy.most_bytes = workspace.release_file("news", 2).stat().st_size // 2
     with pytest.raises(
-        MirrorError, match=r"s3://mirror/vectors/news cannot be .*v000002\.duckdb .*`vecmill mirror news s3:"
+        MirrorError, match=r"s3://mirror/vectors/news cannot be .*v000002\.duckdb .*vecmill mirror news s3:"
     ):
         mirror_table(workspace, "news", ADDRESS)
     proxy.most_bytes = None
