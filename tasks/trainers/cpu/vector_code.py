@@ -11,10 +11,11 @@ from contextlib import AbstractContextManager
 from functools import reduce, wraps
 from typing import Any, NamedTuple
 
-from llvmlite import binding, ir  # type: ignore[import-untyped]
-from numba import types
+from llvmlite import ir  # type: ignore[import-untyped]
+from numba import config, types
 from numba.core import cgutils
 from numba.core.base import BaseContext
+from numba.core.codegen import get_host_cpu_features
 from numba.core.typing.context import Context
 from numba.core.typing.templates import Signature
 from numba.extending import intrinsic
@@ -24,11 +25,15 @@ INDEX = ir.IntType(64)
 
 
 def _vector_lanes() -> int:
-    """Floats in the widest vector register of this machine."""
-    features = binding.get_host_cpu_features()
-    if features.get("avx512f"):
+    """Floats in the widest vector register of the processor that Numba compiles for.
+
+    That is this machine's unless Numba's own variables (NUMBA_CPU_FEATURES, NUMBA_ENABLE_AVX) say otherwise.
+    """
+    chosen = config.CPU_FEATURES  # type: ignore[attr-defined]
+    features = (get_host_cpu_features() if chosen is None else chosen).split(",")
+    if "+avx512f" in features:
         return 16
-    return 8 if features.get("avx2") else 4
+    return 8 if "+avx2" in features else 4
 
 
 LANES = _vector_lanes()
@@ -81,8 +86,8 @@ class Emitter:
         return cgutils.for_range_slice(self.builder, INDEX(0), width, INDEX(LANES), intp=INDEX)
 
     def constant(self, *pattern: float) -> ir.Value:
-        """A vector of the pattern, its last value repeated."""
-        return ir.Constant(VECTOR, [*pattern, *[pattern[-1]] * (LANES - len(pattern))])
+        """A vector that begins with the pattern; its last value fills the rest."""
+        return ir.Constant(VECTOR, [*pattern, *[pattern[-1]] * LANES][:LANES])
 
     def load(self, row: ir.Value, column: ir.Value) -> ir.Value:
         """LANES floats of a row, from a column on."""
