@@ -86,7 +86,7 @@ class Emitter:
         return cgutils.for_range_slice(self.builder, INDEX(0), width, INDEX(LANES), intp=INDEX)
 
     def constant(self, *pattern: float) -> ir.Value:
-        """A vector that begins with the pattern; its last value fills the rest."""
+        """A vector whose first lanes hold the pattern; its last value fills the others."""
         return ir.Constant(VECTOR, [*pattern, *[pattern[-1]] * LANES][:LANES])
 
     def load(self, row: ir.Value, column: ir.Value) -> ir.Value:
