@@ -26,8 +26,8 @@ from gensim.models import KeyedVectors
 vectors = KeyedVectors.load(sys.argv[1], mmap="r")
 vectors.most_similar("terrible", topn=10)
 """
-# Starts a command and writes its times and peak memory. On Linux a process inherits the peak memory of its parent, so the
-# parent must be small.
+# Starts a command and writes its times and peak memory. On Linux a process inherits the peak memory of its parent, so
+# the parent must be small.
 MEASURE = """
 import json, os, sys, time
 started = time.perf_counter()
