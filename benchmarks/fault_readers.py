@@ -113,7 +113,7 @@ def read_until(reader: str, path: Path, stop: Event, answer: Connection) -> None
         try:
             for read in READERS[reader](path):
                 if read.found != expected[read.seed] or read.version < last:
-                    wrong.append(f"version {read.version} after {last} with seed {read.seed} gave {read.found}")
+                    wrong.append(f"version {read.version} after {last} with seed {read.seed} returned {read.found}")
                 last = read.version
                 right += 1
         except Exception as error:  # whatever it is, it is a finding

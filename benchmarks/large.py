@@ -85,7 +85,7 @@ def write_random_vectors(file: Path, words: int, dimension: int) -> None:
 
 
 def run_step(name: str, arguments: Sequence[str]) -> Step:
-    """Run a command in a process of its own and watch its memory. Raises CalledProcessError."""
+    """Run a command in a separate process and watch its memory. Raises CalledProcessError."""
     started = time.perf_counter()
     command = [str(Path(sys.executable).parent / "vecmill"), name, *arguments]
     most = {"rss": 0, "own": 0}
@@ -118,7 +118,7 @@ def write_page(steps: Sequence[Step], words: int, dimension: int, size: int) -> 
             "",
             f"`python -m benchmarks large` on {datetime.now(UTC):%Y-%m-%d}: {words:,} random vectors of dimension "
             f"{dimension}, {size / 1e9:.1f} GB in the binary format of word2vec. {place.processor}, {place.cores} "
-            f"cores, commit {place.commit}. Each command runs in a process of its own; gold sets are the default ones.",
+            f"cores, commit {place.commit}. Each command runs in a separate process; gold sets are the default ones.",
             "",
             "| command | seconds | words/s | peak memory, GB | of that not backed by a file, GB |",
             "|---|---:|---:|---:|---:|",

@@ -263,7 +263,7 @@ def predicted(plan: Plan, cluster: Cluster, rates: Rates, vocabulary: Vocabulary
 def checked(runs: Sequence[RealRun], rates: Rates) -> list[tuple[RealRun, Prediction]]:
     """Each real run with the prediction for its processes, connected by the loopback device.
 
-    They share the machine, so each is as much slower than a core of its own as they are without exchanges.
+    They share the machine, so each is slower than on a separate core, by the same factor as without exchanges.
     """
     found = []
     for real in runs:

@@ -1,4 +1,4 @@
-"""Give memory back to the system between stages."""
+"""Return memory to the system between stages."""
 
 import ctypes
 import sys

@@ -45,7 +45,7 @@ class RankReport:
 class ProcessFacts(BaseModel):
     """Training over processes.
 
-    ranks: processes that finished the training.  resumed_from: how many began it, if that was another number.
+    ranks: processes that finished the training.  resumed_from: how many started it, if the number changed.
     In the last run, per rank: exchanged_bytes_per_word: numbers added up with the other ranks, per word trained.
     exchange_share: part of the time spent in exchanges, waiting for slower ranks included, 0..1.
     """

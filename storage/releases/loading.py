@@ -68,9 +68,9 @@ def locate_release(source: str | Path, workspace: str | Path | None = None, vers
     path = Path(source).expanduser()
     if isinstance(source, Path) or os.sep in address or address.endswith(".duckdb"):
         if version is not None:
-            raise SettingsError(f"{source} is one file, so version={version!r} does not apply; give the table's name")
+            raise SettingsError(f"{source} is one file, so version={version!r} does not apply; use the table's name")
         if not path.is_file():
-            raise ReleaseError(f"there is no release file {source}; give the path of a .duckdb file or a table's name")
+            raise ReleaseError(f"there is no release file {source}; pass the path of a .duckdb file or a table's name")
         # A table's own name points at another release one day; the kept file never changes.
         return path.absolute()
     resolved = resolve_workspace(workspace)

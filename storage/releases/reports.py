@@ -19,7 +19,7 @@ from storage.releases.reader import read_words, setting_values
 from storage.releases.records import Release, readable_releases
 from storage.releases.schema import SettingRow
 
-# A comparison takes as many steps as it has words times the rows of the release; this many last a second or two.
+# A comparison takes one step for each pair of a compared word and a row; this many take a second or two.
 COMPARED_PAIRS = 9_000_000
 FEWEST_COMPARED, MOST_COMPARED = 50, 300
 KEPT_HISTORY = 20

@@ -102,7 +102,7 @@ def _most_similar_cosmul(shape: Shape) -> str:
 
 def _nearest_to_many(shape: Shape) -> str:
     refusal = quoted(f"nearest_to_many: a vector is {shape.dimension} numbers, and none of them NULL")
-    unequal = quoted("nearest_to_many takes as many ids as vectors")
+    unequal = quoted("nearest_to_many takes one id for each vector")
     return f"""WITH vecmill_asked(asked_ids, asked_vectors, asked_k, highest) AS (
              SELECT ids, vectors, k::DOUBLE, coalesce(max_rank, {ALL_RANKS})
          ),

@@ -44,8 +44,9 @@ def _byte_classes() -> tuple[NDArray[np.bool_], NDArray[np.uint8]]:
 def _forms() -> NDArray[np.int32]:
     """The lower-case form of each letter or digit below FORMS_END, APOSTROPHE, SEPARATES or IS_EXACT for the others.
 
-    A form is here only if it has as many bytes as the letter and does not depend on its neighbours. Marks compose with
-    letters, and signs of format join, part or vanish. Characters that Python does not know may be letters in Arrow.
+    A form is here only if it has the same number of bytes as the letter and does not depend on its neighbours. Marks
+    compose with letters; format characters join, split or vanish. Characters that Python does not know may be letters in
+    Arrow.
     """
     found = np.full(FORMS_END, IS_EXACT, np.int32)
     for code in range(128, FORMS_END):

@@ -1,4 +1,4 @@
-"""A second host on this machine: a network namespace with an address of its own."""
+"""A second host on this machine: a network namespace with a separate address."""
 
 import os
 import shlex

@@ -49,7 +49,7 @@ class Group(Protocol):
         """Replace the values by their sum over all ranks, the same bits on each."""
 
     def start_adding(self, values: torch.Tensor) -> Callable[[], None]:
-        """Begin to replace the values by their sum. Returns a function that waits for it and may be called twice."""
+        """Start replacing the values by their sum. Returns a function that waits for it and may be called twice."""
 
     def share(self, values: torch.Tensor) -> None:
         """Replace the values by those of rank 0."""

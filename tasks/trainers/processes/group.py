@@ -110,7 +110,7 @@ class ProcessGroup:
         self.start_adding(values)()
 
     def start_adding(self, values: torch.Tensor) -> Callable[[], None]:
-        """Begin to replace the values by their sum over all ranks. Returns a function that waits for the sum.
+        """Start replacing the values by their sum over all ranks. Returns a function that waits for the sum.
 
         Both may raise RankLostError. All ranks start their sums in the same order.
         """

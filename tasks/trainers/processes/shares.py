@@ -66,7 +66,7 @@ def slices_of_chunk(source: SteppedSource, ranks: int, threads: int) -> int:
 def read_rounds(source: SteppedSource, first: int, rank: int, ranks: int, slices: int, threads: int) -> Iterator[Round]:
     """The rest of an epoch from chunk number `first` on, as seen by one rank.
 
-    Every rank trains a chunk of its own while there is one for each; the chunks that remain are divided among all.
+    Every rank trains a separate chunk while there is one for each; the remaining chunks are divided among all.
     slices: of a whole chunk.  threads: pieces of a slice.
     """
     whole = (source.chunk_count - first) // ranks

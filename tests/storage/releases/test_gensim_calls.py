@@ -1,4 +1,4 @@
-"""What docs/querying.md says of gensim's KeyedVectors: each call and its SQL give the same, on 300 random inputs."""
+"""What docs/querying.md says of gensim's KeyedVectors: each call and its SQL return the same, on 300 random inputs."""
 
 import random
 from collections.abc import Iterator

@@ -1,6 +1,6 @@
 """Compile the GPU kernels ahead of time, without a GPU, and print what the compiler produced.
 
-A program of its own, as Triton either compiles or interprets in one process.
+A separate program, because Triton either compiles or interprets in one process.
 `python -m tests.trainers.gpu.compile_kernels
 ARCH DIMENSION…` prints a JSON object, what it says of each kernel by name and dimension.
 """
