@@ -92,9 +92,13 @@ def nearest_rows(candidates: Candidates, queries: NDArray[np.int64], neighbors: 
         raise ValueError(f"{len(candidates)} rows have no {neighbors} neighbors each")
     directions = candidates.take(queries)
     best = _Best(len(queries), neighbors)
+    size = max(1, min(BLOCK_SCORES // max(1, len(queries)), MOST_BLOCK_ROWS))
+    # One array for all blocks: the product alone takes half as long as with a new one for each.
+    memory = np.empty(len(queries) * size, dtype=np.float32)
     start = 0
-    for block in candidates.blocks(max(1, min(BLOCK_SCORES // max(1, len(queries)), MOST_BLOCK_ROWS))):
-        scores = directions @ block.T
+    for block in candidates.blocks(size):
+        scores = memory[: len(queries) * len(block)].reshape(len(queries), len(block))
+        np.matmul(directions, block.T, out=scores)
         # A zero row or one with NaN is never a neighbour.
         if not np.isfinite(scores.sum()):
             np.nan_to_num(scores, copy=False, nan=-2.0)
@@ -105,34 +109,50 @@ def nearest_rows(candidates: Candidates, queries: NDArray[np.int64], neighbors: 
         if len(block) > FIRST_ROWS:
             best.add(scores[:, FIRST_ROWS:], start + FIRST_ROWS)
         start += len(block)
-    return best.rows
+    return best.rows()
 
 
 class _Best:
     """The best rows of each query so far: (N, k) scores, descending, and rows."""
 
     def __init__(self, queries: int, neighbors: int) -> None:
-        self.scores = np.full((queries, neighbors), -np.inf, dtype=np.float32)
-        self.rows = np.full((queries, neighbors), -1, dtype=np.int64)
+        self._scores = np.full((queries, neighbors), -np.inf, dtype=np.float32)
+        self._rows = np.full((queries, neighbors), -1, dtype=np.int64)
+        # Query, row and score of those that may be among the best.
+        self._waiting: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]] = []
+
+    def rows(self) -> NDArray[np.int64]:
+        """The best rows, (N, k), best first."""
+        self._merge()
+        return self._rows
 
     def add(self, scores: NDArray[np.float32], start: int) -> None:
-        """Merge the (N, B) scores of the rows from `start` on."""
-        neighbors = self.rows.shape[1]
-        if not np.isfinite(self.scores[:, -1]).all():
-            width = min(neighbors, scores.shape[1])
+        """Consider the (N, B) scores of the rows from `start` on."""
+        if not np.isfinite(self._scores[:, -1]).all():
+            width = min(self._rows.shape[1], scores.shape[1])
             found = np.argpartition(scores, -width, axis=1)[:, -width:]
             query = np.repeat(np.arange(len(scores)), width)
             row = found.reshape(-1)
-        else:
-            # After the first block few rows beat the worst one kept.
-            # Searching one dimension is three times as fast as searching two.
-            better = np.flatnonzero((scores > self.scores[:, -1:]).reshape(-1))
-            query, row = np.divmod(better, scores.shape[1])
-        score = np.concatenate([self.scores.reshape(-1), scores[query, row]])
-        query = np.concatenate([np.repeat(np.arange(len(self.rows)), neighbors), query])
-        row = np.concatenate([self.rows.reshape(-1), row + start])
+            self._waiting.append((query, row + start, scores[query, row]))
+            self._merge()
+            return
+        # After the first block few rows beat the worst one kept.
+        # Searching one dimension is three times as fast as searching two.
+        better = np.flatnonzero((scores > self._scores[:, -1:]).reshape(-1))
+        query, row = np.divmod(better, scores.shape[1])
+        self._waiting.append((query, row + start, scores[query, row]))
+        # Sorting takes longer than searching, so not for a few of each block.
+        if sum(len(queries) for queries, _, _ in self._waiting) > self._rows.size:
+            self._merge()
+
+    def _merge(self) -> None:
+        """Sort those that wait among the best."""
+        neighbors = self._rows.shape[1]
+        kept = np.repeat(np.arange(len(self._rows)), neighbors), self._rows.reshape(-1), self._scores.reshape(-1)
+        query, row, score = (np.concatenate(parts) for parts in zip(kept, *self._waiting, strict=True))
         order = np.lexsort((row, -score, query))
-        firsts = np.searchsorted(query[order], np.arange(len(self.rows)))
+        firsts = np.searchsorted(query[order], np.arange(len(self._rows)))
         chosen = order[(firsts[:, None] + np.arange(neighbors)).reshape(-1)]
-        self.scores = score[chosen].reshape(self.scores.shape)
-        self.rows = row[chosen].reshape(self.rows.shape)
+        self._scores = score[chosen].reshape(self._scores.shape)
+        self._rows = row[chosen].reshape(self._rows.shape)
+        self._waiting = []
