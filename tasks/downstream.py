@@ -31,10 +31,11 @@ from tasks.metrics.downstream import (
 )
 from tasks.metrics.lookup import rows_by_word
 from tasks.metrics.transformer import POSITIONS, Positions
-from tasks.parameters import model_parameters, settings_section
+from tasks.parameters import model_parameters
 from tasks.pipeline import build_model
 from tasks.progress import counting
 from tasks.release_reader import release_reader
+from tasks.released_settings import settings_section
 from tasks.text.reading import TextReader
 from tasks.text.tokenizers import TokenizerConfig
 

@@ -16,9 +16,9 @@ from storage.releases.schema import GateRow
 from tasks.comparison import change_rows
 from tasks.evaluation import check_reference, read_references
 from tasks.metrics.gates import Gate, Scores, judge, verdict_rows
-from tasks.parameters import settings_section
 from tasks.publication_config import PublicationConfig
 from tasks.publishing import measures
+from tasks.released_settings import settings_section
 from tasks.score_changes import ScoredTable, change_metrics, score_change_rows
 from tasks.scoring import EvaluationConfig, score_vectors, total_digests
 

@@ -10,6 +10,7 @@ from tasks.corpus_config import CorpusConfig
 from tasks.documents_config import DocumentsConfig
 from tasks.publication_config import PublicationConfig
 from tasks.release_report import ReportConfig
+from tasks.released_settings import settings_section
 from tasks.scoring import ENCODER_METRICS, HIT_METRICS, EvaluationConfig, evaluation_metrics
 from tasks.text.tokenizers import TokenizerConfig
 from tasks.text.vocabulary import VocabularyConfig
@@ -100,12 +101,6 @@ class BuildParameters(ModelParameters):
     def released_sections(self) -> dict[str, BaseModel]:
         """The sections that a release stores: all but those that do not affect it."""
         return {name: settings for name, settings in self.sections.items() if name not in NOT_RELEASED}
-
-
-def settings_section(settings: Mapping[str, Any], section: str) -> dict[str, Any]:
-    """One section of the settings that a release stores under dotted names, empty if it has none."""
-    prefix = f"{section}."
-    return {name.removeprefix(prefix): value for name, value in settings.items() if name.startswith(prefix)}
 
 
 def model_parameters(settings: Mapping[str, Any], corpus: CorpusConfig) -> ModelParameters:

@@ -8,7 +8,7 @@ from storage.layout import Workspace
 from storage.releases.reader import read_trained_tokenizer
 from storage.releases.reports import read_setting_values
 from storage.stages import Manifest, StageFacts, read_manifest
-from tasks.parameters import settings_section
+from tasks.released_settings import settings_section
 from tasks.text.options import TokenizerConfig
 from tasks.text.reading import TextReader
 from tasks.tokenizing import extras_required
