@@ -27,14 +27,17 @@ from tasks.trainers.bookkeeping import DEFAULT_CBOW_LEARNING_RATE
 
 logger = logging.getLogger(__name__)
 
-BASE = BenchmarkSettings(learning_rate=0.05, final_rate_fraction=1e-4, matrix="published")
+BASE = BenchmarkSettings(learning_rate=0.05, final_rate_fraction=1e-4, matrix="published", early_threshold_fraction=0.1)
 # What is searched: first what vecmill has no setting for, then the two settings that matter most on a grid, then the
 # others one at a time.
 CANDIDATES: tuple[dict[str, Any], ...] = (
     {},
     {"noise_exponent": 0.5},
     {"noise_exponent": 1.0},
+    {"early_threshold_fraction": 1.0},
+    {"early_threshold_fraction": 0.3},
     {"epoch_radii": (10, 10, 10, 5, 3)},
+    {"early_threshold_fraction": 1.0, "epoch_radii": (10, 8, 6, 4, 2)},
     {"epoch_rates": (0.05, 0.05, 0.05, 0.033, 0.017, 5e-6)},
     {"epoch_rates": (0.075, 0.045, 0.025, 0.0125, 0.005, 5e-6)},
     {"shuffled": True},
@@ -53,12 +56,13 @@ CANDIDATES: tuple[dict[str, Any], ...] = (
     {"reduced_windows": False},
     {"negatives_per_pair": 10},
     {"model": "cbow", "learning_rate": DEFAULT_CBOW_LEARNING_RATE},
+    {"model": "cbow", "learning_rate": DEFAULT_CBOW_LEARNING_RATE, "early_threshold_fraction": 1.0},
     {"min_count": 10},
 )
 # gensim's defaults, and its skip-gram with all else by default: its rate falls from 0.025 to 0.0001.
 PEER_CANDIDATES: tuple[dict[str, Any], ...] = (
-    {"learning_rate": 0.025, "final_rate_fraction": 0.004, "model": "cbow"},
-    {"learning_rate": 0.025, "final_rate_fraction": 0.004},
+    {"learning_rate": 0.025, "final_rate_fraction": 0.004, "early_threshold_fraction": 1.0, "model": "cbow"},
+    {"learning_rate": 0.025, "final_rate_fraction": 0.004, "early_threshold_fraction": 1.0},
 )
 
 

@@ -32,7 +32,7 @@ VECMILL = "vecmill, defaults"
 GENSIM_DEFAULTS = BASE.model_copy(update=PEER_CANDIDATES[0])
 # The grid on which vecmill's defaults were searched, without its worst row (benchmarks/results/defaults_center.md).
 GRID: tuple[dict[str, Any], ...] = tuple(
-    {"learning_rate": rate, "subsample_threshold": threshold}
+    {"learning_rate": rate, "subsample_threshold": threshold, "early_threshold_fraction": 1.0}
     for threshold in (1e-3, 1e-4)
     for rate in (0.025, 0.05, 0.075)
 )

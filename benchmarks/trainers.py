@@ -18,11 +18,11 @@ from benchmarks.corpora import BenchmarkCorpus, EncodedText
 from storage.models.matrices import mix_vectors
 from tasks.text.vocabulary import keep_probability, noise_probability
 from tasks.trainers.backends import resolve_workers, train
-from tasks.trainers.config import SkipGramConfig, TrainingConfig, training_config
+from tasks.trainers.config import SkipGramConfig, TrainingConfig, WindowConfig, training_config
 from tasks.trainers.interface import ArrayTokenSource, TrainingState, Vocabulary
 from tasks.trainers.sampling import initial_state
 
-CANDIDATES_ONLY = ("noise_exponent", "epoch_radii", "epoch_rates", "shuffled")
+CANDIDATES_ONLY = ("noise_exponent", "epoch_radii", "epoch_thresholds", "epoch_rates", "shuffled")
 
 
 class BenchmarkSettings(BaseModel):
@@ -42,6 +42,8 @@ class BenchmarkSettings(BaseModel):
     learning_rate: float = 0.025
     final_rate_fraction: float = 0.125
     subsample_threshold: float = 1e-3
+    # Of vecmill alone.
+    early_threshold_fraction: float = 1.0
     min_count: int = 5
     workers: int = Field(default_factory=lambda: resolve_workers(SkipGramConfig()))
     seed: int = 1
@@ -53,6 +55,8 @@ class BenchmarkSettings(BaseModel):
     noise_exponent: float = 0.75
     # Radius of each epoch, instead of window_radius.
     epoch_radii: tuple[int, ...] = ()
+    # Subsampling threshold of each epoch, instead of subsample_threshold.
+    epoch_thresholds: tuple[float, ...] = ()
     # Rate at the start of each epoch and at the end of the last, none higher than the one before, linear in between.
     epoch_rates: tuple[float, ...] = ()
     # Lines in another order in each epoch.
@@ -82,8 +86,10 @@ def train_vecmill(corpus: BenchmarkCorpus, settings: BenchmarkSettings) -> Train
     text = corpus.encode(settings.min_count)
     vocabulary = text_vocabulary(text, settings)
     state = initial_state(vocabulary, settings.dimension, settings.seed)
-    by_epoch = settings.epoch_radii or settings.epoch_rates or settings.shuffled
-    state, seconds = (run_varied_epochs if by_epoch else run_epochs)(text, vocabulary, settings, state)
+    if settings.epoch_radii or settings.epoch_thresholds or settings.epoch_rates or settings.shuffled:
+        state, seconds = run_varied_epochs(text, settings, state)
+    else:
+        state, seconds = run_epochs(text, vocabulary, settings, state)
     vectors = KeyedVectors(settings.dimension)
     published = settings.matrix == "published"
     vectors.add_vectors(text.words, published_vectors(settings.training, state) if published else state.center_vectors)
@@ -115,19 +121,25 @@ def run_epochs(
 
 
 def run_varied_epochs(
-    text: EncodedText, vocabulary: Vocabulary, settings: BenchmarkSettings, state: TrainingState
+    text: EncodedText, settings: BenchmarkSettings, state: TrainingState
 ) -> tuple[TrainingState, float]:
-    """As `run_epochs`, with a radius, rates and an order of the lines for each epoch: trainings of one epoch each."""
+    """As `run_epochs`, with radius, threshold, rates and line order by epoch: trainings of one epoch each."""
     epochs, rate = settings.epochs, settings.learning_rate
     linear = np.linspace(rate, rate * settings.final_rate_fraction, epochs + 1)
     rates = settings.epoch_rates or tuple(linear.tolist())
+    config = settings.training
+    assert isinstance(config, WindowConfig)
     radii = settings.epoch_radii or (settings.window_radius,) * epochs
+    early = config.early_epochs
+    fractions = (settings.early_threshold_fraction,) * early + (1.0,) * (epochs - early)
+    thresholds = settings.epoch_thresholds or tuple(settings.subsample_threshold * part for part in fractions)
     random = np.random.default_rng(settings.seed)
     total = 0.0
-    for radius, first, last in zip(radii, rates[:-1], rates[1:], strict=True):
+    for radius, threshold, first, last in zip(radii, thresholds, rates[:-1], rates[1:], strict=True):
         changes = {
             "epochs": 1,
             "window_radius": radius,
+            "subsample_threshold": threshold,
             "learning_rate": first,
             "final_rate_fraction": last / first,
             # The draws of an epoch depend on the seed and the epoch's number, which is always 0 here.
@@ -136,7 +148,8 @@ def run_varied_epochs(
         source = shuffled_lines(text.source, random) if settings.shuffled else text.source
         fresh = TrainingState(state.center_vectors, state.context_vectors)
         epoch = EncodedText(text.words, text.counts, source)
-        state, seconds = run_epochs(epoch, vocabulary, settings.model_copy(update=changes), fresh)
+        varied = settings.model_copy(update=changes)
+        state, seconds = run_epochs(epoch, text_vocabulary(text, varied), varied, fresh)
         total += seconds
     return state, total
 

@@ -45,7 +45,7 @@ def _forms() -> NDArray[np.int32]:
     """The lower-case form of each letter or digit below FORMS_END, APOSTROPHE, SEPARATES or IS_EXACT for the others.
 
     A form is here only if it has the same number of bytes as the letter and does not depend on its neighbours. Marks
-    compose with letters; format characters join, split or vanish. Characters that Python does not know may be letters in
+    compose with letters; format characters join, split or vanish. Characters unknown to Python may be letters in
     Arrow.
     """
     found = np.full(FORMS_END, IS_EXACT, np.int32)

@@ -16,6 +16,10 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+EARLY_THRESHOLD = (
+    "subsampling threshold of the first two fifths of the epochs, as a fraction of vocabulary.subsample_threshold"
+)
+
 
 class TrainerConfig(BaseModel):
     """The settings of every model family, and what the rest of the pipeline must know of it.
@@ -72,6 +76,7 @@ class WindowConfig(TrainedConfig):
     reduced_windows: bool = Field(
         True, description="draw each window's radius from 1 to window_radius, so that closer words count more"
     )
+    early_threshold_fraction: float = Field(1.0, gt=0, le=1, description=EARLY_THRESHOLD)
     negatives_per_pair: int = Field(5, ge=1, le=25, description="noise words drawn for each positive pair")
     learning_rate: float | None = Field(
         None,
@@ -86,6 +91,11 @@ class WindowConfig(TrainedConfig):
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="device of the torch backend; cpu also prevents auto from using the GPU"
     )
+
+    @property
+    def early_epochs(self) -> int:
+        """Number of epochs with the early subsampling threshold, from the first on."""
+        return 0 if self.early_threshold_fraction == 1.0 else 2 * self.epochs // 5
 
 
 class SharedWindowConfig(WindowConfig):
@@ -112,6 +122,7 @@ class SkipGramConfig(SharedWindowConfig):
     published_matrix = "mixed"
 
     model: Literal["skip_gram"] = Field("skip_gram", description="predicts the words around a word")
+    early_threshold_fraction: float = Field(0.1, gt=0, le=1, description=EARLY_THRESHOLD)
     centers_in_flight: int | None = Field(
         None,
         ge=16,

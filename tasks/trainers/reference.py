@@ -14,7 +14,7 @@ The rate stays constant over the epochs.
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -32,7 +32,7 @@ from tasks.trainers.interface import (
     TrainingStep,
     Vocabulary,
 )
-from tasks.trainers.sampling import chunk_key, initial_state
+from tasks.trainers.sampling import chunk_key, initial_state, keep_probabilities
 
 # The textbook's step size for Adam.
 DEFAULT_LEARNING_RATE = 0.002
@@ -98,9 +98,11 @@ def train_reference(
         model = TwoEmbeddings(state).to(device)
         optimizer = torch.optim.Adam(model.parameters(), lr=rate, fused=True)
         loss_sum, pairs = 0.0, 0
+        kept = keep_probabilities(vocabulary, config)[state.epoch >= config.early_epochs]
+        epoch_vocabulary = replace(vocabulary, keep_probability=kept)
         for number, chunk in enumerate(source.read_chunks()):
             generator = np.random.default_rng(int(chunk_key(config.seed, state.epoch, number)))
-            for batch in _batches(chunk, vocabulary, config, generator):
+            for batch in _batches(chunk, epoch_vocabulary, config, generator):
                 batch_loss = _train_batch(model, optimizer, batch, device)
                 if not np.isfinite(batch_loss):
                     raise DivergenceError(

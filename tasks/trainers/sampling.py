@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.trainers.config import WindowConfig
 from tasks.trainers.interface import NGRAM_VECTORS, Allocator, TrainingState, Vocabulary
 
 # Random numbers drawn at once, 4 MB.
@@ -73,6 +74,21 @@ def probability_thresholds(probabilities: NDArray[np.float64]) -> NDArray[np.uin
     if not np.all((probabilities > 0) & (probabilities <= 1)):
         raise ValueError("a probability is outside (0, 1]")
     return (np.ceil(probabilities * 2.0**32) - 1).astype(np.uint32)
+
+
+def keep_probabilities(vocabulary: Vocabulary, config: WindowConfig) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Two (V,) arrays: the chance that one occurrence survives subsampling in the early epochs and in the later ones.
+
+    The early epochs use a fraction of the threshold. The threshold follows from the probability of the most frequent
+    word, sqrt(r) + r for a threshold of r times its frequency (`tasks.text.vocabulary.keep_probability`). Where that
+    probability is 1, nothing is subsampled, early or late.
+    """
+    late, counts = vocabulary.keep_probability, vocabulary.counts
+    if not config.early_epochs or not len(counts) or late[0] == 1.0:
+        return late, late
+    root = (np.sqrt(1.0 + 4.0 * late[0]) - 1.0) / 2.0
+    ratio = config.early_threshold_fraction * root**2 * counts[0] / counts
+    return np.minimum(1.0, np.sqrt(ratio) + ratio), late
 
 
 # Far below what a 32-bit draw can tell from zero.

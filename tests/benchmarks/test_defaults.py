@@ -36,6 +36,7 @@ def test_the_base_of_the_search_is_vecmills_default() -> None:
     for name in ("model", "dimension", "window_radius", "reduced_windows", "negatives_per_pair", "epochs"):
         assert getattr(BASE, name) == getattr(ours, name)
     assert (BASE.learning_rate, BASE.final_rate_fraction) == (DEFAULT_LEARNING_RATE, ours.final_rate_fraction)
+    assert BASE.early_threshold_fraction == ours.early_threshold_fraction
     assert (BASE.min_count, BASE.subsample_threshold) == (vocabulary.min_count, vocabulary.subsample_threshold)
     assert ("vecmill", BASE.model_copy(update={"seed": 3})) in set(searched(3))
 
@@ -66,6 +67,7 @@ def test_a_stopped_search_goes_on_and_finds_every_candidate(tmp_path: Path, monk
     changes: tuple[dict[str, Any], ...] = (
         {},
         {"epoch_radii": (4, 2)},
+        {"epoch_thresholds": (1e-4, 1e-3)},
         {"epoch_rates": (0.05, 0.04, 0.01)},
         {"shuffled": True},
     )
@@ -73,6 +75,6 @@ def test_a_stopped_search_goes_on_and_finds_every_candidate(tmp_path: Path, monk
     ledger = Ledger(place=this_place(), date="2026-01-01", load_before=0, runs=[])
     assert not run_all(ledger, texts, 1, 0.0, tmp_path / "partial.json")
     assert run_all(ledger, texts, 1, None, tmp_path / "partial.json")
-    assert [run.trainer for run in ledger.runs] == ["vecmill"] * 4 + ["gensim"] * 2
+    assert [run.trainer for run in ledger.runs] == ["vecmill"] * 5 + ["gensim"] * 2
     assert len({tuple(run.quality.values()) for run in ledger.runs}) == len(ledger.runs)
     assert ledger == Ledger.model_validate_json((tmp_path / "partial.json").read_text("utf-8"))

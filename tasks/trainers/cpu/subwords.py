@@ -104,7 +104,7 @@ def _chunk_trainer(
                 subwords,
                 composed,
                 contexts,
-                *settings,
+                *settings[epoch],
                 chunk_key(config.seed, epoch, number),
                 segment,
             )

@@ -42,7 +42,7 @@ from tasks.trainers.interface import (
     TrainingStep,
     Vocabulary,
 )
-from tasks.trainers.sampling import alias_table, chunk_key, probability_thresholds
+from tasks.trainers.sampling import alias_table, chunk_key, keep_probabilities, probability_thresholds
 
 # Chunks handed out per worker: one in training, one queued while the driver handles the last step.
 CHUNKS_PER_WORKER = 2
@@ -185,7 +185,7 @@ def chunk_trainer(
                 *kernel_tokens(chunk, epoch, source, config),
                 centers,
                 contexts,
-                *settings,
+                *settings[epoch],
                 chunk_key(config.seed, epoch, number),
                 Copies(copied_words, first_copy),
                 exchange_windows,
@@ -199,11 +199,10 @@ def chunk_trainer(
     return train
 
 
-def kernel_settings(vocabulary: Vocabulary, config: WindowConfig) -> tuple[object, ...]:
-    """The arguments of the kernels for subsampling, noise, windows and learning rate, in their order."""
+def kernel_settings(vocabulary: Vocabulary, config: WindowConfig) -> list[tuple[object, ...]]:
+    """By epoch, the arguments of the kernels for subsampling, noise, windows and learning rate, in their order."""
     chances, noise_aliases = alias_table(vocabulary.noise_probability)
-    return (
-        probability_thresholds(vocabulary.keep_probability),
+    same = (
         probability_thresholds(chances),
         noise_aliases,
         (0,) * (1 + config.negatives_per_pair),
@@ -211,6 +210,8 @@ def kernel_settings(vocabulary: Vocabulary, config: WindowConfig) -> tuple[objec
         averages_inputs(config),
         Rates(learning_rate_at(0.0, config), learning_rate_at(1.0, config)),
     )
+    early, late = map(probability_thresholds, keep_probabilities(vocabulary, config))
+    return [(early if epoch < config.early_epochs else late, *same) for epoch in range(config.epochs)]
 
 
 def kernel_tokens(chunk: TokenRun, epoch: int, source: TokenSource, config: WindowConfig) -> tuple[object, ...]:

@@ -13,7 +13,7 @@ from tasks.trainers.gpu import kernels
 from tasks.trainers.gpu.corpus import Portion
 from tasks.trainers.gpu.tile_shape import TILE_CENTERS, tile_shape
 from tasks.trainers.interface import TrainingState, Vocabulary
-from tasks.trainers.sampling import alias_table, probability_thresholds
+from tasks.trainers.sampling import alias_table, keep_probabilities, probability_thresholds
 
 # Elements that one program of the small kernels handles.
 BLOCK = 1024
@@ -60,7 +60,10 @@ class GpuModel:
         self._config, self._token_count, self._device, self._exact = config, token_count, device, exact
         self._words = len(vocabulary)
         chances, aliases = alias_table(vocabulary.noise_probability)
-        self._keep_thresholds = self._upload(probability_thresholds(vocabulary.keep_probability).view(np.int32))
+        # In the early epochs and in the later ones.
+        self._keep_thresholds = [
+            self._upload(probability_thresholds(kept).view(np.int32)) for kept in keep_probabilities(vocabulary, config)
+        ]
         self._noise_thresholds = self._upload(probability_thresholds(chances).view(np.int32))
         self._noise_aliases = self._upload(aliases)
         self._centers, self._contexts = self._table(state.center_vectors), self._table(state.context_vectors)
@@ -80,7 +83,8 @@ class GpuModel:
         key = draw_key(self._config.seed, epoch)
         blocks = (-(-size // BLOCK),)
         kept = self._empty(size, torch.int8)
-        kernels.mark_kept[blocks](tokens, self._keep_thresholds, kept, size, portion.start, key, block=BLOCK)
+        thresholds = self._keep_thresholds[epoch >= self._config.early_epochs]
+        kernels.mark_kept[blocks](tokens, thresholds, kept, size, portion.start, key, block=BLOCK)
         places = torch.cumsum(kept, 0, dtype=torch.int32)
         sentences = torch.cumsum(tokens < 0, 0, dtype=torch.int32)
         words, own_sentences, positions, radii = (self._empty(size, torch.int32) for _ in range(4))
