@@ -109,6 +109,16 @@ def prefetch(typing_context: Context, numbers: types.Type, at: types.Type) -> tu
     return types.void(numbers, types.uint64), generate
 
 
+@njit(nogil=True, cache=True, inline="always")
+def copy_bytes(letters: NDArray[np.uint8], start: int, stop: int, copy: NDArray[np.uint8], place: int) -> None:
+    """Copy letters[start:stop] to copy[place:].
+
+    Numba compiles the assignment of a slice with the formatting of its error, which takes longer than most kernels.
+    """
+    for at in range(stop - start):
+        copy[place + at] = letters[start + at]
+
+
 @njit(nogil=True, cache=True)
 def mark_bytes(letters: NDArray[np.uint8], whole: bool, tokens: NDArray[np.uint64], others: NDArray[np.uint64]) -> None:
     """Set the bits of bytes that belong to tokens, and of those that are not ASCII; the last numbers end in zeros.
@@ -126,7 +136,7 @@ def mark_bytes(letters: NDArray[np.uint8], whole: bool, tokens: NDArray[np.uint6
             word, apostrophe, space, other = block_bits(letters, start)
             inside = ALL
         else:
-            last[: len(letters) - start] = letters[start:]
+            copy_bytes(letters, start, len(letters), last, 0)
             word, apostrophe, space, other = block_bits(last, 0)
             inside = (ONE << np.uint64(len(letters) - start)) - ONE
         others[block] = other

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from tasks.text.byte_bits import ONE, prefetch
+from tasks.text.byte_bits import ONE, copy_bytes, prefetch
 from tasks.text.looking_up import bytes_of
 from tasks.text.scan_kernel import SLOT, TOKEN, key_of, same_bytes, slot_of, token_in
 
@@ -112,10 +112,11 @@ def _add(
         # The table of a large corpus is not in the processor's caches: many slots are loaded at once.
         ahead = min(AHEAD, len(counts) - word)
         for place in range(ahead):
-            keys[place] = key_of(letters, bounds[word + place], bounds[word + place + 1])
+            start, stop = np.int64(bounds[word + place]), np.int64(bounds[word + place + 1])
+            keys[place, 0], keys[place, 1] = key_of(letters, start, stop)
             prefetch(table, slot_of(keys[place, 0], keys[place, 1], mask))
         for place in range(ahead):
-            start, stop = bounds[word], bounds[word + 1]
+            start, stop = np.int64(bounds[word]), np.int64(bounds[word + 1])
             if counts[word]:
                 if used + stop - start > len(known) or distinct + 1 >= len(starts):
                     return word, distinct
@@ -128,7 +129,7 @@ def _add(
                 ):
                     slot = (slot + np.uint64(SLOT)) & mask
                 if not table[slot + TOKEN]:
-                    known[used : used + stop - start] = letters[start:stop]
+                    copy_bytes(letters, start, stop, known, used)
                     used += stop - start
                     distinct += 1
                     starts[distinct] = used
@@ -158,4 +159,5 @@ def _move(table: NDArray[np.uint64], larger: NDArray[np.uint64]) -> None:
             new = slot_of(table[slot], table[slot + 1], mask)
             while larger[new + TOKEN]:
                 new = (new + np.uint64(SLOT)) & mask
-            larger[new : new + np.uint64(SLOT)] = table[slot : slot + SLOT]
+            for number in range(SLOT):
+                larger[new + np.uint64(number)] = table[slot + number]

@@ -86,7 +86,8 @@ def _slot(
 @njit(nogil=True, cache=True)
 def _fill(table: NDArray[np.int32], known: NDArray[np.uint8], offsets: NDArray[np.int32]) -> None:
     for word in range(len(offsets) - 1):
-        table[_slot(table, known, offsets, known, offsets[word], offsets[word + 1])] = word
+        start, stop = np.int64(offsets[word]), np.int64(offsets[word + 1])
+        table[_slot(table, known, offsets, known, start, stop)] = word
 
 
 @njit(nogil=True, cache=True)
@@ -99,7 +100,8 @@ def _find(
 ) -> NDArray[np.int32]:
     found = np.empty(len(bounds) - 1, np.int32)
     for word in range(len(found)):
-        found[word] = table[_slot(table, known, offsets, letters, bounds[word], bounds[word + 1])]
+        start, stop = np.int64(bounds[word]), np.int64(bounds[word + 1])
+        found[word] = table[_slot(table, known, offsets, letters, start, stop)]
     return found
 
 

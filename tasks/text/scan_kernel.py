@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tasks.text.byte_bits import (
     APOSTROPHE,
     ONE,
+    copy_bytes,
     eight_bytes,
     mark_bytes,
     next_bit,
@@ -230,7 +231,7 @@ def _search(
         if found < 0:
             used = starts[count]
             if second == LONG:
-                distinct[used : used + length] = copies[place : place + length]
+                copy_bytes(copies, place, place + length, distinct, used)
             else:
                 # Up to 16 bytes, of which the next token overwrites those that are too many.
                 put_eight_bytes(distinct, used, first)
@@ -281,9 +282,10 @@ def scan(
     # Tokens that are not searched yet, and the bytes of some of them.
     keys, to_split = np.empty((AHEAD, 2), np.uint64), np.empty(AHEAD, np.uint8)
     places, lengths = np.empty(AHEAD, np.int64), np.empty(AHEAD, np.int64)
-    count, tokens, waiting, used = 0, 0, 0, 0
+    # One type for all numbers: each function is compiled again for every combination of types.
+    count = tokens = waiting = used = np.int64(0)
     for row in range(rows):
-        at, end = offsets[row], offsets[row + 1]
+        at, end = np.int64(offsets[row]), np.int64(offsets[row + 1])
         # The next byte that is not ASCII, and if words are split, the stretch between whitespace that it is in.
         next_other = next_bit(other_bits, at, end)
         clean, stretch_end = end, end
@@ -355,7 +357,7 @@ def scan(
                 count = _search(
                     keys, lengths, places, to_split, copies, mask, count, found, distinct, starts, foreign, table
                 )
-                waiting = used = 0
+                waiting = used = np.int64(0)
                 if 4 * count > 3 * slots:
                     return False, ids[:0], row_offsets[:0], distinct[:0], starts[:0], foreign[:0]
         row_offsets[row + 1] = tokens

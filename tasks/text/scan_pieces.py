@@ -35,7 +35,7 @@ def find_tokens(
     mask = np.uint64(slots * SLOT - 1)
     ids = np.empty(len(bounds) - 1, np.int32)
     for word in range(len(ids)):
-        start, stop = bounds[word], bounds[word + 1]
+        start, stop = np.int64(bounds[word]), np.int64(bounds[word + 1])
         first, second = key_of(letters, start, stop)
         slot = slot_of(first, second, mask)
         found = token_in(table, slot)
