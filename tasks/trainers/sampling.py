@@ -86,7 +86,7 @@ def keep_probabilities(vocabulary: Vocabulary, config: WindowConfig) -> tuple[ND
     late, counts = vocabulary.keep_probability, vocabulary.counts
     if not config.early_epochs or not len(counts) or late[0] == 1.0:
         return late, late
-    root = (np.sqrt(1.0 + 4.0 * late[0]) - 1.0) / 2.0
+    root = 2.0 * late[0] / (np.sqrt(1.0 + 4.0 * late[0]) + 1.0)
     ratio = config.early_threshold_fraction * root**2 * counts[0] / counts
     return np.minimum(1.0, np.sqrt(ratio) + ratio), late
 

@@ -27,7 +27,7 @@ def words_alike(tokens: int) -> list[Any]:
 def draw(
     tokens: int = TOKENS, keep: Any = None, config: SkipGramConfig | None = None, start: int = 0, epoch: int = 0
 ) -> DrawnTokens:
-    config = config or SkipGramConfig(dimension=8, seed=5)
+    config = config or SkipGramConfig(dimension=8, seed=5, early_threshold_fraction=1)
     vocabulary = Vocabulary(COUNTS, np.ones(WORDS) if keep is None else keep, NOISE)
     return drawn_tokens(model(vocabulary, config).draw(one_portion(words_alike(tokens), WORDS, start), epoch))
 
@@ -39,6 +39,19 @@ def test_each_word_survives_with_its_probability() -> None:
     assert survived[-1] == occurrences
     z = (survived - occurrences * keep)[:-1] / np.sqrt(occurrences * keep * (1 - keep))[:-1]
     assert chi2.sf((z**2).sum(), len(z)) > LEAST_P_VALUE
+
+
+def test_early_epochs_keep_the_words_of_the_lower_threshold() -> None:
+    vocabulary, lower = (
+        Vocabulary(COUNTS, np.minimum(1, np.sqrt(ratio) + ratio), NOISE)
+        for ratio in (1e-3 * COUNTS.sum() / COUNTS, 1e-4 * COUNTS.sum() / COUNTS)
+    )
+    config = SkipGramConfig(dimension=8, epochs=3, early_threshold_fraction=0.1)
+    portion = one_portion(words_alike(2000), WORDS)
+    for epoch, expected in enumerate((lower, vocabulary, vocabulary)):
+        drawn = drawn_tokens(model(vocabulary, config).draw(portion, epoch))
+        same = config.model_copy(update={"early_threshold_fraction": 1.0})
+        np.testing.assert_array_equal(drawn.words, drawn_tokens(model(expected, same).draw(portion, epoch)).words)
 
 
 def test_survivors_keep_order_sentence_and_position() -> None:
@@ -92,7 +105,7 @@ def test_draws_do_not_depend_on_where_the_corpus_is_cut() -> None:
     keep = np.full(WORDS, 0.6)
     vocabulary = Vocabulary(COUNTS, keep, NOISE)
     sentences = words_alike(4000)
-    drawing = model(vocabulary, SkipGramConfig(dimension=8))
+    drawing = model(vocabulary, SkipGramConfig(dimension=8, early_threshold_fraction=1))
     whole = drawn_tokens(drawing.draw(one_portion(sentences, WORDS), 2))
     later = drawn_tokens(drawing.draw(one_portion(sentences[40:], WORDS, start=2000), 2))
     tail = whole.positions >= 2000
