@@ -50,7 +50,7 @@ from tasks.report.wording import without_folders
 
 logger = logging.getLogger(__name__)
 
-MAP_VERSION = 2
+MAP_VERSION = 3
 EXPLORER_WORDS = 20_000
 # The number of colours on the page, which people can distinguish.
 GROUPS = 10
@@ -73,7 +73,7 @@ class ReportConfig(BaseModel):
         default=5000,
         ge=1,
         le=EXPLORER_WORDS,
-        description="number of most frequent words that the map lays out, about 5 s for 5,000; further words are "
+        description="number of most frequent words that the map lays out, 2 to 3 s for 5,000; further words are "
         "placed by their neighbours",
     )
     map_method: MapMethod = Field(

@@ -1,9 +1,9 @@
 """Two-dimensional maps of word vectors: positions of words, and the groups they form.
 
-t-SNE is openTSNE's with interpolated forces. On 5,000 words of 100 dimensions its default (Barnes-Hut, 250 and 500
-iterations) takes 20 s of one core with a trustworthiness of .940 over 10 neighbours and .885 over 30; half the
-iterations and cells of the grid take 4 s with .938 and .888. It uses one thread: two are no faster on a busy machine,
-and a different order of summation would move the points from run to run.
+t-SNE is openTSNE's with interpolated forces, and attraction between a word and its nearest ones, equal for all of them,
+in place of a perplexity: a third of the pairs, and neighbourhoods are kept better (docs/experiments.md has figures). It
+uses one thread: two are no faster on a busy machine, and a different order of summation would move the points from run
+to run.
 """
 
 import itertools
@@ -17,11 +17,12 @@ MapMethod = Literal["tsne", "pca"]
 
 # t-SNE runs on the first principal components, which hold nearly all of the variance between words.
 COMPONENTS = 50
-# Approximate number of neighbours that t-SNE keeps together; the usual choice.
-PERPLEXITY = 30.0
-# Iterations with attraction exaggerated, and without; and the width of a cell of the grid of forces. See above.
-EXAGGERATED_ITERATIONS, ITERATIONS = 125, 250
-CELL_WIDTH = 2
+# Nearest words that attract a word. With 30, fewer of the ten nearest words stay near it.
+ATTRACTING_NEIGHBORS = 15
+# Iterations with attraction exaggerated, and without; the width of a cell of the grid of forces, and the least number
+# of cells along an axis. Wider cells keep neighbourhoods worse.
+EXAGGERATED_ITERATIONS, ITERATIONS = 75, 200
+CELL_WIDTH, LEAST_CELLS = 1.5, 20
 REPORTED_ITERATIONS = 25
 # Nearest words that place a further word, how far it goes towards their middle, and how far it is moved aside.
 PLACING_NEIGHBORS, TOWARDS_MIDDLE, OFFSET = 8, 0.15, 0.008
@@ -122,6 +123,7 @@ def _tsne(
     components: NDArray[np.float64], seed: int, on_iteration: Callable[[int], None] | None
 ) -> NDArray[np.float64]:
     from openTSNE import TSNE
+    from openTSNE.affinity import Uniform
 
     calls = itertools.count(1)
 
@@ -129,20 +131,20 @@ def _tsne(
         assert on_iteration is not None
         on_iteration(REPORTED_ITERATIONS * next(calls))
 
-    perplexity = min(PERPLEXITY, (len(components) - 1) / 3)
+    neighbors = min(ATTRACTING_NEIGHBORS, len(components) // 2)
+    affinities = Uniform(components, k_neighbors=neighbors, method="exact", symmetrize="mean", random_state=seed)
     tsne = TSNE(
-        perplexity=perplexity,
-        neighbors="exact",
         negative_gradient_method="fft",
         early_exaggeration_iter=EXAGGERATED_ITERATIONS,
         n_iter=ITERATIONS,
         ints_in_interval=CELL_WIDTH,
+        min_num_intervals=LEAST_CELLS,
         callbacks=report if on_iteration else None,
         callbacks_every_iters=REPORTED_ITERATIONS,
         n_jobs=1,
         random_state=seed,
     )
-    return np.asarray(tsne.fit(components))
+    return np.asarray(tsne.fit(components, affinities))
 
 
 def _framed(places: NDArray[np.float64]) -> NDArray[np.float32]:

@@ -99,7 +99,7 @@ def test_progress_of_a_map_is_reported_and_does_not_change_it() -> None:
     done: list[int] = []
     np.testing.assert_array_equal(map_words(clustered(), on_iteration=done.append), clustered_map())
     assert done == sorted(done)
-    assert done[-1] == 375
+    assert done[-1] == 275
 
 
 def test_further_words_go_to_their_own_cluster() -> None:
