@@ -114,10 +114,16 @@ def model_parameters(settings: Mapping[str, Any], corpus: CorpusConfig) -> Model
 
 def _training_section(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The training settings of a release; formats before 4 store them as `skipgram` with an `architecture`."""
-    if stored := settings_section(settings, "training"):
-        return stored
-    old = settings_section(settings, "skipgram")
-    model = old.pop("architecture", "skip_gram")
-    if model != "skip_gram":
-        old.pop("centers_in_flight", None)
-    return old | {"model": model}
+    stored = settings_section(settings, "training")
+    if not stored:
+        stored = settings_section(settings, "skipgram")
+        model = stored.pop("architecture", "skip_gram")
+        if model != "skip_gram":
+            stored.pop("centers_in_flight", None)
+        if not stored:
+            return {"model": model}
+        stored["model"] = model
+    if stored.get("model") == "skip_gram":
+        # Releases without this setting were trained with one threshold.
+        stored.setdefault("early_threshold_fraction", 1.0)
+    return stored
