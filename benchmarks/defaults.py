@@ -36,6 +36,8 @@ CANDIDATES: tuple[dict[str, Any], ...] = (
     {"noise_exponent": 1.0},
     {"early_threshold_fraction": 1.0},
     {"early_threshold_fraction": 0.3},
+    {"epoch_thresholds": (3e-4, 3e-4, 3e-4, 1e-3, 1e-3)},
+    {"epoch_thresholds": (1e-4, 1e-4, 1e-4, 1e-3, 1e-3)},
     {"epoch_radii": (10, 10, 10, 5, 3)},
     {"early_threshold_fraction": 1.0, "epoch_radii": (10, 8, 6, 4, 2)},
     {"epoch_rates": (0.05, 0.05, 0.05, 0.033, 0.017, 5e-6)},

@@ -38,7 +38,7 @@ def test_two_fifths_of_the_epochs_are_early(epochs: int, early: int) -> None:
     assert SkipGramConfig(epochs=epochs, early_threshold_fraction=1.0).early_epochs == 0
 
 
-def test_families_that_average_inputs_keep_one_threshold_by_default() -> None:
+def test_cbow_and_fasttext_keep_one_threshold_by_default() -> None:
     assert CbowConfig(model="cbow").early_epochs == FastTextConfig(model="fasttext").early_epochs == 0
 
 

@@ -91,7 +91,7 @@ def _row(word: int, copies: Copies) -> int:
 @njit
 def _copy_rows(matrix: NDArray[np.float32], copies: Copies, copied: NDArray[np.float32]) -> None:
     """Fill a worker's copies of the frequent words' rows.  copied: (words, W), receives the same values."""
-    # A loop: Numba compiles the assignment of a slice with the formatting of its error, a third of its time.
+    # A loop: the assignment of a slice has an error message, whose formatting took a third of the compile time.
     for word in range(copies.words):
         for column in range(matrix.shape[1]):
             value = matrix[word, column]

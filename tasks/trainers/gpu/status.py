@@ -70,4 +70,5 @@ def device_name() -> str:
 def needed_bytes(words: int, dimension: int) -> int:
     """The minimum memory for training: both tables, the sampling tables, a small portion of the corpus."""
     tables = 2 * 4 * words * row_stride(dimension)
-    return tables + 3 * 4 * words + LEAST_PORTION_TOKENS * MOST_TOKEN_BYTES + SPARE_BYTES
+    # Early and late keep thresholds, noise thresholds and noise aliases.
+    return tables + 4 * 4 * words + LEAST_PORTION_TOKENS * MOST_TOKEN_BYTES + SPARE_BYTES
