@@ -100,7 +100,7 @@ def test_a_gpu_too_small_for_the_vocabulary_is_passed_over(set_gpu: SetGpu) -> N
     assert resolve_backend(large) == "triton"
     assert resolve_backend(large, words=2_000_000) == "numba"
     assert (
-        "too little memory on NVIDIA H200: 16.4 GB needed for 2,000,000 words of dimension 1000, 7.0 of 8.0 GB free"
+        "too little memory on NVIDIA H200: 16.5 GB needed for 2,000,000 words of dimension 1000, 7.0 of 8.0 GB free"
     ) in explain_backend(large, words=2_000_000)
 
 
