@@ -10,12 +10,15 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
 import typer
 from rich.console import Console
 from rich.table import Table
+
+from benchmarks.ledger import this_place
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "benchmarks" / "results" / "times.md"
@@ -121,6 +124,8 @@ def measure_times(
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
     """Time whole commands, this state and an earlier one in turn, and write benchmarks/results/times.md."""
+    if kept:
+        kept.mkdir(parents=True, exist_ok=True)
     checkouts = {"now": ROOT} | ({"before": before.resolve()} if before else {})
     with nullcontext(kept) if kept else tempfile.TemporaryDirectory() as folder:
         lines = _measure(checkouts, Path(folder).resolve(), turns)
@@ -128,7 +133,7 @@ def measure_times(
         typer.echo(json.dumps([asdict(line) for line in lines]))
     else:
         _print(lines)
-    PAGE.write_text(page(lines), encoding="utf-8")
+    PAGE.write_text(page(lines, _place(before)), encoding="utf-8")
 
 
 def _measure(checkouts: dict[str, Path], folder: Path, turns: int) -> list[Line]:
@@ -186,15 +191,29 @@ def _timed(command: list[str], environment: dict[str, str], folder: Path, code: 
     return Usage(**json.loads(used.read_text()))
 
 
-def page(lines: Sequence[Line]) -> str:
-    """The table as Markdown."""
+def _place(before: Path | None) -> str:
+    """The day, the machine and the commits."""
+    place = this_place()
+    earlier = f"; the earlier state is commit {_commit(before)}" if before else ""
+    day = datetime.now(UTC).date().isoformat()
+    return f"{day}, {place.processor}, {place.cores} cores, commit {_commit(ROOT)}{earlier}"
+
+
+def _commit(checkout: Path) -> str:
+    asked = ["git", "-C", str(checkout), "rev-parse", "--short", "HEAD"]
+    return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def page(lines: Sequence[Line], place: str) -> str:
+    """The table as Markdown. place: where and when it was measured."""
     rows = [
         "# Times of commands",
         "",
         "Whole processes on two cores, with Prefect's home and Numba's cache warm; medians, this state and the earlier",
         "one in turn. A ratio below 1 is faster than before. On a machine with other work only processor time and",
         "memory are comparable. gensim answers from the same vectors, memory-mapped.",
-        "Written by `python -m benchmarks times --before CHECKOUT`.",
+        "Written by `python -m benchmarks times --before CHECKOUT`:",
+        f"{place}.",
         "",
         "| command | seconds | processor seconds | MB | seconds / before | processor / before | MB / before | gensim |",
         "|---|---:|---:|---:|---:|---:|---:|---:|",

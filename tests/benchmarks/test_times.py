@@ -26,6 +26,7 @@ def test_an_unexpected_end_is_an_error_with_its_output(tmp_path: Path) -> None:
 def test_ratios_are_those_of_the_medians() -> None:
     now = Cost([1.0, 2.0, 9.0], [1.0, 1.0, 1.0], [100_000_000] * 3)
     before = Cost([4.0, 4.0, 4.0], [2.0, 2.0, 2.0], [400_000_000] * 3)
-    text = page([Line("nearest", now, before, before), Line("list", now, None)])
+    text = page([Line("nearest", now, before, before), Line("list", now, None)], "a day, a machine")
+    assert "a day, a machine." in text
     assert "| nearest | 2.00 | 1.00 | 100 | 0.50 | 0.50 | 0.25 | 4.00 s |" in text
     assert "| list | 2.00 | 1.00 | 100 |  |  |  |  |" in text
