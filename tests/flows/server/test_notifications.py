@@ -104,9 +104,9 @@ def test_refused_and_failed_runs_are_reported_by_every_channel_and_no_secret_is_
     assert stack.ended(failed)["type"] == "FAILED"
     # Each at least once: a busy server may evaluate an event again.
     hook = hooks["webhook"]
-    wait_for("objects", lambda: {body.get("table") for body in web.posted_to(hook)} >= {"notified", "quiet"}, 60)
-    wait_for("texts", lambda: len({body["text"] for body in web.posted_to(hooks["slack"])}) == 3, 60)
-    wait_for("mails", lambda: len({message["Subject"] for message in mail.taken}) == 3, 60)
+    wait_for("objects", lambda: {body.get("table") for body in web.posted_to(hook)} >= {"notified", "quiet"})
+    wait_for("texts", lambda: len({body["text"] for body in web.posted_to(hooks["slack"])}) == 3)
+    wait_for("mails", lambda: len({message["Subject"] for message in mail.taken}) == 3)
 
     objects = {body["table"]: body for body in web.posted_to(hooks["webhook"])[1:]}
     assert objects["notified"]["refused"] is True
@@ -132,7 +132,7 @@ def test_refused_and_failed_runs_are_reported_by_every_channel_and_no_secret_is_
     for channel in ("slack", "webhook", "email"):
         assert stack.vecmill("notify", "off", channel).stdout.strip() == f"{channel}: disabled"
     assert SECRET not in "".join(called.stdout + called.stderr for called in said)
-    for folder in (stack.home, stack.workspace):
+    for folder in (stack.home, stack.workspace, *stack.database_folders):
         for path in folder.rglob("*"):
             if path.is_file():
                 assert SECRET.encode() not in path.read_bytes(), path

@@ -11,7 +11,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -184,12 +183,9 @@ def answers(address: str) -> bool:
 @pytest.mark.long
 @pytest.mark.timeout(900)
 def test_two_hosts_share_a_server_on_postgresql_and_a_workspace(long_news_file: Path, tmp_path: Path) -> None:
-    database_folder = Path(tempfile.mkdtemp(prefix="vecmill-postgres-", dir="/tmp"))
-    database_folder.chmod(0o755)
     with ExitStack() as stack:
-        stack.callback(shutil.rmtree, database_folder)
         host = stack.enter_context(another_host(SERVER_ADDRESS, WORKER_ADDRESS))
-        composed = Composed(tmp_path, stack.enter_context(postgres_server(database_folder / "server")))
+        composed = Composed(tmp_path, stack.enter_context(postgres_server()).url)
         stack.callback(composed.clean_up)
         composed.start("server", "server")
         api = f"http://127.0.0.1:{composed.port}/api"

@@ -3,9 +3,7 @@
 The servers have a password, which right, wrong and missing ones are tried with.
 """
 
-import shutil
 import signal
-import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -35,18 +33,12 @@ def own_stack(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[
         yield "sqlite", stack
         stack.clean_up()
         return
-    # PostgreSQL's user has to reach the folder.
-    folder = Path(tempfile.mkdtemp(prefix="vecmill-postgres-", dir="/tmp"))
-    folder.chmod(0o755)
-    try:
-        with postgres_server(folder / "server") as url:
-            stack = ServerStack(tmp_path, PASSWORD, PREFECT_SERVER_DATABASE_CONNECTION_URL=url)
-            try:
-                yield "postgresql", stack
-            finally:
-                stack.clean_up()
-    finally:
-        shutil.rmtree(folder)
+    with postgres_server() as database:
+        stack = ServerStack(tmp_path, PASSWORD, PREFECT_SERVER_DATABASE_CONNECTION_URL=database.url)
+        try:
+            yield "postgresql", stack
+        finally:
+            stack.clean_up()
 
 
 def assert_stopped_well(
