@@ -315,7 +315,7 @@ def made_certificate(folder: Path) -> tuple[str, str]:
 @pytest.mark.timeout(600)
 def test_a_build_on_dask_has_the_stages_of_a_local_one(cluster: Cluster, news_file: Path, tmp_path: Path) -> None:
     settings = [f"corpus.path={news_file}", "training.dimension=8", "training.epochs=1", "training.workers=1",
-                "evaluation.reference=none", "publication.table=news"]  # fmt: skip
+                "evaluation.reference=none", "report.enabled=false", "publication.table=news"]  # fmt: skip
     computes = {"local": [], "dask": ["compute.engine=dask", f"compute.address={cluster.address}"]}
     stages = {}
     for name, compute in computes.items():
