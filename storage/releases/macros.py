@@ -262,7 +262,7 @@ MACROS: tuple[Macro, ...] = (
         sql=lambda shape: drift_query(shape.table, "query_table(other || '.word_vectors')"),
         meaning="How far the neighbours of the most frequent words changed since another release, most changed first: "
         "ATTACH 'v000001.duckdb' AS older (READ_ONLY); FROM drift('older')",
-        # A catalog's name is no parameter; the checker puts it in. All words would be joined with all: 70 MB for 30,000.
+        # A catalog's name is no parameter; the checker puts it in. A join of 30,000 words would take 70 MB.
         check="SELECT avg(overlap) FROM drift({catalog}, words := 2, max_rank := 1000)",
         answer=lambda rows: 1.0 if rows > 1 else None,
     ),

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from storage.errors import VectorFileError
+from storage.memory import release_memory
 from storage.vectors.formats import WordVectors, unknown_counts
 
 NOT_STATED = "not stated"
@@ -51,6 +52,8 @@ def read_vector_package(package: VectorPackage) -> WordVectors:
         # Mapped: of the 400,000 rows of a reference a run compares a tenth. Copy on write, as callers may scale rows.
         vectors = np.load(package.table, mmap_mode="c", allow_pickle=False).astype(np.float32, copy=False)
         words = pq.read_table(package.index).column(0).cast(pa.string()).to_pylist()
+        # Arrow keeps 15 MB of the index.
+        release_memory()
         if vectors.ndim != 2 or not vectors.size or len(words) != len(vectors) or None in words:
             raise ValueError(f"{len(words)} words and vectors of shape {vectors.shape}")
     except (OSError, ValueError, EOFError, IndexError, pa.ArrowException) as error:
