@@ -69,7 +69,7 @@ class Case:
 
 
 CASES = (
-    Case("new build, report off", BUILD, new=True, turns=1),
+    Case("new build, report off", BUILD, new=True),
     Case("a build that changes nothing", BUILD),
     Case("nearest", ("nearest", "movie-reviews", "terrible")),
     Case("releases", ("releases", "movie-reviews")),
