@@ -24,12 +24,13 @@ from tasks.cooccurrences import CooccurrenceFacts
 from tasks.corpus_config import CorpusConfig
 from tasks.pipeline_task import pipeline_task
 from tasks.trainers.backends import explain_backend, resolve_config, train
-from tasks.trainers.bookkeeping import averages_inputs, first_state
+from tasks.trainers.bookkeeping import RETRAINING_LEARNING_RATE, averages_inputs, first_state
 from tasks.trainers.compiling import finish_compiling
 from tasks.trainers.config import (
     DistilledConfig,
     FastTextConfig,
     SharedWindowConfig,
+    SkipGramConfig,
     TrainingConfig,
     training_config,
 )
@@ -93,15 +94,19 @@ class ModelFacts(StageFacts):
 AnyVocabulary = Stage[VocabularyFacts] | Manifest[VocabularyFacts]
 
 
-def resolved(config: TrainingConfig, vocabulary: AnyVocabulary) -> TrainingConfig:
+def resolved(config: TrainingConfig, vocabulary: AnyVocabulary, start: StartPoint | None = None) -> TrainingConfig:
     """The settings with `auto` resolved for this machine. Raises TrainingError if the machine cannot meet them.
 
     A vocabulary that is not built yet is assumed to fit on the GPU, if the machine has one.
     """
     try:
-        return resolve_config(config, _words(vocabulary))
+        found = resolve_config(config, _words(vocabulary))
     except ValueError as error:
         raise TrainingError(str(error)) from error
+    retrained = start is not None and config.start_from == PREVIOUS
+    if retrained and isinstance(config, SkipGramConfig) and config.learning_rate is None and found.backend != "torch":
+        return found.model_copy(update={"learning_rate": RETRAINING_LEARNING_RATE})
+    return found
 
 
 def _words(vocabulary: AnyVocabulary) -> int | None:
@@ -127,7 +132,7 @@ def training_stage(
     inputs = {"encoded": encoded.digest, "vocabulary": vocabulary.digest}
     if cooccurrences:
         inputs["cooccurrences"] = cooccurrences.digest
-    config = resolved(config, vocabulary)
+    config = resolved(config, vocabulary, start)
     alone = not isinstance(config, SharedWindowConfig) or config.processes == 1
     settings = config.model_dump(exclude=NOT_IN_DIGEST | (OF_SEVERAL_PROCESSES if alone else set()))
     return Stage(
@@ -167,7 +172,7 @@ def train_vectors(
     cooccurrences: those of the corpus, for the families that train on them instead.
     """
     requested = config
-    config = resolved(config, vocabulary)
+    config = resolved(config, vocabulary, start)
     source = CooccurrenceCorpus(cooccurrences.path) if cooccurrences else EncodedCorpus(encoded.path)
     words = read_vocabulary(vocabulary.path)
     counts = Vocabulary(words.counts, words.keep_probability, words.noise_probability, _ngrams(words.words, config))

@@ -83,7 +83,8 @@ class WindowConfig(TrainedConfig):
         gt=0,
         le=1,
         description="initial learning rate, decaying linearly; none: the trainer's default, 0.05 for triton and numba, "
-        "there 0.2 for CBOW, and 0.002 for torch, whose Adam keeps it constant",
+        "there 0.2 for CBOW and 0.025 for skip-gram that starts from the previous release, and 0.002 for torch, whose "
+        "Adam keeps it constant",
     )
     final_rate_fraction: float = Field(
         1e-4, ge=0, le=1, description="final learning rate as a fraction of learning_rate"

@@ -14,7 +14,7 @@ from storage.layout import Workspace
 from storage.models.matrices import CHECKPOINT, read_checkpoint, read_vectors, write_vectors
 from storage.releases.file import ReleaseContent
 from storage.releases.publishing import publish_release
-from storage.releases.start_vectors import find_start
+from storage.releases.start_vectors import StartPoint, find_start
 from storage.stages import Manifest, find_stage
 from tasks.corpus import fetch_corpus
 from tasks.corpus_config import CorpusConfig
@@ -22,7 +22,7 @@ from tasks.progress import listening
 from tasks.text.tokenizers import TokenizerConfig
 from tasks.text.vocabulary import VocabularyConfig
 from tasks.tokens import tokenize_corpus
-from tasks.trainers.config import SkipGramConfig
+from tasks.trainers.config import CbowConfig, SkipGramConfig, TrainingConfig
 from tasks.training import train_vectors, training_stage
 from tasks.vocabulary import EncodedFacts, VocabularyFacts, build_vocabulary, encode_corpus
 from tests.storage.sample_releases import provenance
@@ -162,3 +162,17 @@ def test_an_interrupted_training_leaves_no_thread_behind(prepared: Prepared, tmp
     config = SMALL.model_copy(update={"workers": 2})
     with listening(RecordingListener(interrupt_at=0.1)), pytest.raises(KeyboardInterrupt):
         train_vectors.fn(*prepared, config, Workspace(tmp_path))
+
+
+def test_a_retraining_from_the_previous_release_has_half_the_default_rate(prepared: Prepared) -> None:
+    start = StartPoint("0", Path("v000001.duckdb"), None, None, "skip_gram")
+    retrained = SMALL.model_copy(update={"start_from": "previous"})
+
+    def rate(config: TrainingConfig, start: StartPoint | None) -> float:
+        return float(training_stage(*prepared, config, start).config["learning_rate"])
+
+    assert rate(retrained, start) == 0.025
+    assert rate(retrained, None) == 0.05, "a first release starts from random vectors"
+    assert rate(retrained.model_copy(update={"learning_rate": 0.04}), start) == 0.04
+    assert rate(SMALL.model_copy(update={"start_from": "other.duckdb"}), start) == 0.05
+    assert rate(CbowConfig(start_from="previous"), start) == 0.2
