@@ -29,5 +29,6 @@ def plot_quality(summaries: Mapping[str, Mapping[str, Mapping[str, Score]]], pat
             )
             axes.set_xticks(range(len(scores)), list(scores), fontsize="small")
         axes.set_title(corpus.split(".")[0], fontsize="medium")
-        axes.legend(fontsize="small")
+    # Below all panels: in one of them it would hide bars.
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize="small")
     figure.savefig(path, dpi=120, metadata={"Software": None})
