@@ -2,8 +2,10 @@
 
 import json
 import logging
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote, urlsplit
+from uuid import UUID
 
 import duckdb
 import pytest
@@ -20,6 +22,7 @@ from storage.layout import Workspace
 from storage.named_paths import named_path
 from storage.redaction import redact_logs, redacted, without_credentials
 from storage.stages import complete_stage
+from tests.flows.server_stack import wait_for
 from tests.storage.sample_stages import SampleFacts, sample_stage
 
 SECRET = "hunter2"
@@ -120,6 +123,14 @@ def test_errors_and_nested_values_are_redacted() -> None:
     )
 
 
+def recorded(run: UUID, count: int) -> list[str] | None:
+    """What the server knows of a flow run and its task runs, as JSON; None unless they are so many."""
+    of_run = FlowRunFilter(id=FlowRunFilterId(any_=[run]))
+    with get_client(sync_client=True) as client:
+        found = [client.read_flow_run(run), *client.read_task_runs(flow_run_filter=of_run)]
+    return [one.model_dump_json() for one in found] if len(found) == count else None
+
+
 @pytest.mark.usefixtures("prefect_server")
 def test_an_error_of_a_library_reaches_no_state_and_no_record_with_its_secret(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
@@ -148,14 +159,9 @@ def test_an_error_of_a_library_reaches_no_state_and_no_record_with_its_secret(tm
         state = leaking(fails, return_state=True)
         assert state.is_failed()
         assert "…@127.0.0.1" in (state.message or "")
-        with get_client(sync_client=True) as client:
-            run = state.state_details.flow_run_id
-            assert run
-            tasks = client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run])))
-            stored = [
-                client.read_flow_run(run).model_dump_json() if run else "",
-                *(it.model_dump_json() for it in tasks),
-            ]
-        assert len(stored) == 1 + fails
+        run = state.state_details.flow_run_id
+        assert run
+        # The server records task runs a moment after they have ended.
+        stored = wait_for("flow run and task runs", partial(recorded, run, 1 + fails))
         assert SECRET not in "".join(stored)
     assert SECRET not in "".join(path.read_text("utf-8") for path in tmp_path.rglob("*.json"))
