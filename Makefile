@@ -39,7 +39,7 @@ test-servers: install
 		$(BIN)/python -m pytest -m long -o cache_dir=.pytest_cache/servers --last-failed $(SERVER_TESTS)
 
 test-without-servers: install
-	nice $(BIN)/python -m pytest -m long -n 2 --dist loadfile $(addprefix --ignore ,$(SERVER_TESTS))
+	nice $(BIN)/python -m pytest -m long -n 3 --dist loadfile $(addprefix --ignore ,$(SERVER_TESTS))
 
 # The extension httpfs is packaged for this version, not for the one in constraints.txt.
 HTTPFS_1.4.2 := duckdb-extension-httpfs==1.4.2

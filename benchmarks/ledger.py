@@ -116,7 +116,7 @@ def this_place() -> Place:
         system=f"{platform.system()} {platform.release().split('-')[0]}",
         python=sys.version.split()[0],
         versions={name: found for name in PACKAGES if (found := _version(name))},
-        commit=_commit(),
+        commit=commit_of(ROOT, "tasks/trainers", "tasks/text"),
     )
 
 
@@ -139,17 +139,16 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _commit() -> str:
-    """The last commit that touched what is measured; with a plus if it was changed since, unknown outside of git."""
-    measured = ("tasks/trainers", "tasks/text")
+def commit_of(checkout: Path, *parts: str) -> str:
+    """The last commit that touched these parts, or any; with a plus if they were changed since, unknown without git."""
+
+    def git(*arguments: str) -> str:
+        asked = ["git", "-C", str(checkout), *arguments, "--", *parts]
+        return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
+
     try:
-        commit = _git("log", "-1", "--format=%h", "--", *measured)
-        changed = _git("status", "--porcelain", "--untracked-files=no", *measured)
+        commit = git("log", "-1", "--format=%h")
+        changed = git("status", "--porcelain", "--untracked-files=no")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return commit + ("+" if changed else "")
-
-
-def _git(*arguments: str) -> str:
-    done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True)
-    return done.stdout.strip()

@@ -18,9 +18,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.ledger import this_place
+from benchmarks.ledger import ROOT, commit_of, this_place
 
-ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "benchmarks" / "results" / "times.md"
 BUILD = ("build", "movie-reviews", "--set", "report.enabled=false")
 GENSIM_NEAREST = """
@@ -194,14 +193,9 @@ def _timed(command: list[str], environment: dict[str, str], folder: Path, code: 
 def _place(before: Path | None) -> str:
     """The day, the machine and the commits."""
     place = this_place()
-    earlier = f"; the earlier state is commit {_commit(before)}" if before else ""
+    earlier = f"; the earlier state is commit {commit_of(before)}" if before else ""
     day = datetime.now(UTC).date().isoformat()
-    return f"{day}, {place.processor}, {place.cores} cores, commit {_commit(ROOT)}{earlier}"
-
-
-def _commit(checkout: Path) -> str:
-    asked = ["git", "-C", str(checkout), "rev-parse", "--short", "HEAD"]
-    return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
+    return f"{day}, {place.processor}, {place.cores} cores, commit {commit_of(ROOT)}{earlier}"
 
 
 def page(lines: Sequence[Line], place: str) -> str:

@@ -12,7 +12,7 @@ from benchmarks.fault_damages import damage_files
 from benchmarks.faults import fresh_processes
 from flows.deployments import build_parameters, find_deployment
 
-FEW_PLACES = ("tokens", "tables/news")
+FEW_PLACES = ("tokens", "models", "tables/news")
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def assert_nothing_wrong(row: FaultRow, times: int) -> None:
 @pytest.mark.long
 @pytest.mark.timeout(600)
 def test_killed_builds_leave_whole_releases() -> None:
-    assert_nothing_wrong(kill_builds(4), 4)
+    assert_nothing_wrong(kill_builds(6), 6)
 
 
 @pytest.mark.long
@@ -68,4 +68,4 @@ def test_a_disk_that_takes_nothing_is_named(fault: Callable[[tuple[str, ...]], F
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("only", ["versions", "models/#/manifest"])
 def test_damaged_files_are_reported_or_rebuilt(only: str) -> None:
-    assert_nothing_wrong(damage_files(3, only=only), 3)
+    assert_nothing_wrong(damage_files(4, only=only), 4)

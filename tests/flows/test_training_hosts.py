@@ -62,9 +62,9 @@ def model_of(result: dict[str, object]) -> Path:
     return Path(path)
 
 
-def test_two_hosts_train_what_two_processes_of_one_train(long_news_file: Path, tmp_path: Path) -> None:
-    """By exchanges of rows, many in each epoch; whole tables are exchanged in tests/trainers/processes."""
-    settings = (f"corpus.path={long_news_file}", "training.process_exchange=rows")
+@pytest.mark.parametrize("exchange", ["rows", "tables"])
+def test_two_hosts_train_what_two_processes_of_one_train(exchange: str, long_news_file: Path, tmp_path: Path) -> None:
+    settings = (f"corpus.path={long_news_file}", f"training.process_exchange={exchange}")
     alone = subprocess.run(build(tmp_path / "one", *settings), stdout=subprocess.PIPE, text=True, check=True)
     expected = read_vectors(model_of(json.loads(alone.stdout.splitlines()[-1])))
     with ExitStack() as stack:
@@ -82,7 +82,8 @@ def test_two_hosts_train_what_two_processes_of_one_train(long_news_file: Path, t
     overflowed, lost = re.findall(r"(?s)qdisc tbf.*?dropped (\d+).*?qdisc clsact.*?dropped (\d+)", counts)[0]
     assert int(lost) > 0, counts
     np.testing.assert_array_equal(read_vectors(model_of(json.loads(said.splitlines()[-1]))), expected)
-    assert int(overflowed) > 0, counts
+    # Merged tables are sent once an epoch, which may fit into the queue.
+    assert exchange == "tables" or int(overflowed) > 0, counts
 
 
 def test_a_lost_host_is_named_and_the_next_run_resumes_alone(long_news_file: Path, tmp_path: Path) -> None:

@@ -37,9 +37,9 @@ def train(
 @pytest.mark.parametrize(
     ("config", "kills"),
     [
-        (SkipGramConfig(dimension=100, epochs=2, **OFTEN), 5),
-        (CbowConfig(dimension=100, epochs=4, **OFTEN), 2),
-        (FastTextConfig(dimension=32, epochs=1, buckets=20_000, **OFTEN), 2),
+        (SkipGramConfig(dimension=100, epochs=2, **OFTEN), 10),
+        (CbowConfig(dimension=100, epochs=4, **OFTEN), 3),
+        (FastTextConfig(dimension=32, epochs=1, buckets=20_000, **OFTEN), 3),
     ],
     ids=["skip_gram", "cbow", "fasttext"],
 )
