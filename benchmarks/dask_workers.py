@@ -117,9 +117,9 @@ def _count_tokens(lines: list[str], config: TokenizerConfig) -> int:
 def _tokenize(text: Path, config: TokenizerConfig, compute: ComputeConfig, folder: Path) -> float:
     """Seconds of the whole stage, connection and files included."""
     workspace = Workspace(folder)
-    fetched = fetch_corpus.fn(CorpusConfig(path=str(text), format="text"), workspace)
+    fetched = fetch_corpus(CorpusConfig(path=str(text), format="text"), workspace)
     started = time.perf_counter()
-    tokenize_corpus.fn(fetched, config, workspace, compute)
+    tokenize_corpus(fetched, config, workspace, compute)
     return time.perf_counter() - started
 
 

@@ -103,13 +103,13 @@ def _run_stages(tokenizer: str, text: Path, workspace: Workspace) -> Reading:
     spent = time.process_time()
     clock = [time.perf_counter()]
 
-    corpus = fetch_corpus.fn(CorpusConfig(path=str(text)), workspace)
+    corpus = fetch_corpus(CorpusConfig(path=str(text)), workspace)
     clock.append(time.perf_counter())
-    tokens = tokenize_corpus.fn(corpus, TokenizerConfig.model_validate({"name": tokenizer}), workspace)
+    tokens = tokenize_corpus(corpus, TokenizerConfig.model_validate({"name": tokenizer}), workspace)
     clock.append(time.perf_counter())
-    vocabulary = build_vocabulary.fn(tokens, VocabularyConfig(), workspace)
+    vocabulary = build_vocabulary(tokens, VocabularyConfig(), workspace)
     clock.append(time.perf_counter())
-    encode_corpus.fn(tokens, vocabulary, workspace)
+    encode_corpus(tokens, vocabulary, workspace)
     clock.append(time.perf_counter())
 
     return Reading(

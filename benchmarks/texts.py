@@ -48,8 +48,8 @@ def find_texts(cache: Path) -> list[Text]:
 
 def _load_korean(workspace: Workspace, folder: Path) -> BenchmarkCorpus:
     """Content morphemes of the Korean Wikipedia, one line for each part of an article. Cutting takes minutes, once."""
-    corpus = fetch_corpus.fn(CorpusConfig(path=str(KOREAN_TEXT)), workspace)
-    tokens = tokenize_corpus.fn(corpus, TokenizerConfig(name="korean", parts_of_speech="content"), workspace)
+    corpus = fetch_corpus(CorpusConfig(path=str(KOREAN_TEXT)), workspace)
+    tokens = tokenize_corpus(corpus, TokenizerConfig(name="korean", parts_of_speech="content"), workspace)
     file = folder / KOREAN_WIKIPEDIA
     with file.open("w", encoding="utf-8") as lines:
         for batch in read_tokens(tokens.path):

@@ -48,8 +48,8 @@ def describe_corpus(corpus: CorpusConfig, tokenizer: TokenizerConfig, workspace:
 
     Raises what the two stages raise.
     """
-    fetched = fetch_corpus.fn(corpus, workspace)
-    tokens = tokenize_corpus.fn(fetched, tokenizer, workspace)
+    fetched = fetch_corpus(corpus, workspace)
+    tokens = tokenize_corpus(fetched, tokenizer, workspace)
     counted = add_counts(WordCounts(words, counts) for words, counts in read_counts(tokens.path))
     profile = TextProfile()
     warning = None
