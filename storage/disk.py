@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 import duckdb
 
@@ -49,12 +50,13 @@ def check_free_space(folder: Path, needed: int, content: str) -> None:
 
 
 @contextmanager
-def replaced_file(target: Path) -> Iterator[Path]:
+def replaced_file(target: Path, *, unique: bool = False) -> Iterator[Path]:
     """Replace `target` atomically: readers, and a run after a crash, see either the old content or the new.
 
     Yields a hidden temporary path in the same folder. It is removed if the block fails.
+    unique: no other writer has this path, for a file that several processes write without a lock.
     """
-    temporary = target.with_name(f".{target.name}.tmp")
+    temporary = target.with_name(f".{target.name}.{uuid4().hex}.tmp" if unique else f".{target.name}.tmp")
     try:
         yield temporary
         sync_path(temporary)

@@ -19,6 +19,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from storage.disk import FULL, disk_errors, replaced_file
 from storage.errors import WorkspaceError
+from storage.files.parquet import write_table
 from storage.layout import Workspace, checked_table_name
 from storage.runs import oldest_run
 
@@ -147,7 +148,7 @@ def _write(path: Path, run: RunRow) -> None:
         "metrics": list(run.metrics.items()),
     }
     with replaced_file(path) as written:
-        pq.write_table(pa.Table.from_pylist([content], schema=SCHEMA), written)
+        write_table(pa.Table.from_pylist([content], schema=SCHEMA), written)
 
 
 def _keep_space(spare: Path) -> None:

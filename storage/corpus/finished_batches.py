@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from storage.corpus.finished_shards import PREFIX as FINISHED
 from storage.corpus.segments import Batch, RowTable
+from storage.disk import replaced_file
+from storage.files.parquet import read_table, write_table
 
 PREFIX = "unfinished-"
 
@@ -52,13 +53,12 @@ class FinishedBatches:
         """Keep a batch. Readers see it complete or not at all."""
         columns = [pa.array(batch.files), *batch.columns]
         arrays = [column.cast(field.type) for column, field in zip(columns, self._schema, strict=True)]
-        unfinished = self._path(number).with_suffix(".tmp")
-        pq.write_table(pa.Table.from_arrays(arrays, schema=self._schema), unfinished, compression="zstd")
-        unfinished.replace(self._path(number))
+        with replaced_file(self._path(number)) as temporary:
+            write_table(pa.Table.from_arrays(arrays, schema=self._schema), temporary)
 
     def read(self, number: int) -> Batch:
-        """One batch."""
-        table = pq.read_table(self._path(number), schema=self._schema).combine_chunks()
+        """One batch. Raises WorkspaceError if its file is missing or has other columns."""
+        table = read_table(self._path(number), self._schema, "unfinished batches").combine_chunks()
         files, *columns = (column.combine_chunks() for column in table.columns)
         return Batch(files.to_numpy(), columns)
 

@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 
 from storage.corpus.shards import shard_file
 from storage.disk import replaced_file
-from storage.files.parquet import write_table
+from storage.errors import WorkspaceError
+from storage.files.parquet import read_table, write_table
 
 RECORD_SCHEMA = pa.schema(
     [
@@ -91,8 +92,8 @@ class FinishedShards:
         """The runs of a shard; None if the shard or its record is missing or damaged."""
         try:
             rows = pq.read_metadata(self._shard(number)).num_rows
-            table = pq.read_table(self._record(number), schema=RECORD_SCHEMA)
-        except (OSError, pa.ArrowInvalid):
+            table = read_table(self._record(number), RECORD_SCHEMA, "finished shards")
+        except (OSError, pa.ArrowInvalid, WorkspaceError):
             return None
         runs = [Run(*values) for values in zip(*(column.to_pylist() for column in table.columns), strict=True)]
         return runs if sum(run.rows for run in runs) == rows else None

@@ -5,7 +5,6 @@ the database is opened read-only, and with VECMILL_ALLOWED_ROOTS DuckDB itself r
 folders.
 """
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from storage.disk import replaced_file
 from storage.errors import CorpusError
 from storage.files.compressed import UnreadableFileError, check_regular
 from storage.named_paths import allowed_roots, check_allowed
@@ -49,9 +49,8 @@ def write_query_result(sql: str, database: Path | None, target: Path, column: st
     if database is not None:
         _check_database(database)
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
     try:
-        with _connected(database, target.parent) as connection:
+        with replaced_file(target) as temporary, _connected(database, target.parent) as connection:
             result = connection.execute(sql).to_arrow_reader(BATCH_ROWS)
             schema = result.schema
             if len(schema) == 1:
@@ -62,18 +61,15 @@ def write_query_result(sql: str, database: Path | None, target: Path, column: st
                     f"{SETTING}: the result has no column {column!r}, but {', '.join(map(repr, schema.names))}; "
                     "select the text alone, or choose a column with corpus.text_column"
                 )
-            with pq.ParquetWriter(partial, schema, compression="zstd") as writer:
+            with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
                 for batch in result:
                     writer.write_batch(pa.record_batch(batch.columns, schema=schema))
-        partial.replace(target)
     except duckdb.Error as error:
         raise CorpusError(f"{SETTING}: DuckDB cannot run the query: {error}") from error
     except (pa.ArrowException, NotImplementedError) as error:
         raise CorpusError(
             f"{SETTING}: a column of the result cannot be stored: {error}; select the text alone"
         ) from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _connected(database: Path | None, spill: Path) -> duckdb.DuckDBPyConnection:

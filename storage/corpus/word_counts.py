@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from storage.corpus.tokens import COUNTS_SCHEMA, counts_file, counts_files
+from storage.files.parquet import read_table, write_table
 
 # DuckDB writes to disk what exceeds this.
 MEMORY_LIMIT = "512MB"
@@ -49,7 +50,7 @@ class SpilledCounts:
     def add(self, words: pa.Array, counts: NDArray[np.int64]) -> None:
         """Write the counts of some words; a word may be in several parts."""
         path = self._folder / f"{PREFIX}{len(self):05d}.parquet"
-        pq.write_table(pa.table([words, pa.array(counts, pa.int64())], schema=COUNTS_SCHEMA), path)
+        write_table(pa.table([words, pa.array(counts, pa.int64())], schema=COUNTS_SCHEMA), path)
         self._paths.append(path)
 
     def write_sum(self) -> None:
@@ -75,7 +76,7 @@ def read_frequent_words(folder: Path, min_count: int, max_size: int | None, spil
 
 
 def _added_in_memory(paths: Sequence[Path], min_count: int, max_size: int | None) -> FrequentWords:
-    counts = pa.concat_tables([pq.read_table(path) for path in paths])
+    counts = pa.concat_tables([read_table(path, COUNTS_SCHEMA, "word counts") for path in paths])
     if len(paths) > 1:
         counts = counts.group_by("word").aggregate([("count", "sum")]).rename_columns(["word", "count"])
     every = counts["count"].to_numpy()

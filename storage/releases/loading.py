@@ -8,7 +8,6 @@ import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Any
 
 import duckdb
@@ -18,6 +17,7 @@ from pydantic import ValidationError
 
 from storage.corpus.downloads import download_of, fetch
 from storage.corpus.object_stores import fetch_objects, is_object_address
+from storage.disk import replaced_file
 from storage.errors import CorpusError, ReleaseError, SettingsError
 from storage.files.large_arrays import write_array
 from storage.layout import Workspace, cache_folder, resolve_workspace
@@ -161,16 +161,8 @@ def _mapped_vectors(connection: duckdb.DuckDBPyConnection, row: ReleaseRow) -> N
     matrix = read_all_vectors(connection, row)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Named by a random suffix: another process may write the same file now.
-        with NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
-            try:
-                write_array(file, matrix)
-                file.flush()
-                os.fsync(file.fileno())
-                Path(file.name).replace(path)
-            except BaseException:
-                Path(file.name).unlink(missing_ok=True)
-                raise
+        with replaced_file(path, unique=True) as temporary, temporary.open("wb") as file:
+            write_array(file, matrix)
     except OSError as error:
         logger.info("%s cannot be written (%s); the vectors stay in memory", path, error)
         matrix.flags.writeable = False
