@@ -264,6 +264,7 @@ class Table:
         """
         found, asked = self.embed(documents, weighting), self.embed(texts, weighting)
         usable = np.flatnonzero(np.isfinite(found).all(axis=1) & found.any(axis=1))
+        # No row is zero. `tasks.metrics`, which has a function for this, is not for programs to import.
         unit = found[usable] / np.linalg.norm(found[usable], axis=1, keepdims=True)
         directions = [direction_of(vector) for vector in asked]
         pointed = [direction for direction in directions if direction is not None]

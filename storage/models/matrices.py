@@ -156,7 +156,8 @@ def _read_tensor(folder: Path, name: str) -> NDArray[np.float32]:
 def _unit_rows(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     """Rows scaled to length 1; zero rows are unchanged.
 
-    Lengths are float32: published means, and so their checksums, depend on these bits.
+    Lengths are float32, not float64 as in releases/file.py: published means, and so their checksums, depend on these
+    bits.
     """
     lengths: NDArray[np.float32] = np.linalg.norm(vectors, axis=1, keepdims=True)
     lengths[lengths == 0] = 1

@@ -203,7 +203,10 @@ def check_words(words: Sequence[str]) -> None:
 
 
 def row_lengths(vectors: NDArray[np.float32], words: Sequence[str]) -> NDArray[np.float64]:
-    """(N,) lengths of (N, D) rows. Raises ReleaseError naming the first word without a direction."""
+    """(N,) lengths of (N, D) rows. Raises ReleaseError naming the first word without a direction.
+
+    float64, not float32 as in storage/models/matrices.py: a length must not depend on the order of the sum.
+    """
     lengths: NDArray[np.float64] = np.sqrt(np.einsum("nd,nd->n", vectors, vectors, dtype=np.float64))
     useless = np.flatnonzero(~(np.isfinite(lengths) & (lengths > 0)))
     if len(useless):

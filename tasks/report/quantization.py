@@ -62,6 +62,7 @@ def neighbor_agreement(
     if k < 1 or not len(sample):
         return 1.0
     directions = quantized.astype(np.float32)
+    # The pure packages don't import each other, so not `metrics.cosines.unit_rows`.
     directions /= np.maximum(np.linalg.norm(directions, axis=1, keepdims=True), 1e-9)
     before, after = _nearest_rows(vectors, sample, k), _nearest_rows(directions, sample, k)
     shared = [len(set(one) & set(other)) for one, other in zip(before.tolist(), after.tolist(), strict=True)]

@@ -9,7 +9,10 @@ TRAINED_LENGTH = np.float32(0.8)
 
 
 def unit_rows(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(V, D) rows scaled to length 1; zero rows are unchanged."""
+    """(V, D) rows scaled to length 1; zero rows are unchanged.
+
+    Not `metrics.cosines.unit_rows`, which sums in another order: published vectors depend on these bits.
+    """
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     scaled: NDArray[np.float32] = (vectors / np.where(lengths == 0, 1, lengths)).astype(np.float32)
     return scaled
