@@ -6,7 +6,6 @@ from prefect.runtime import flow_run
 from flows.runs.stop_notes import emit_failure_event
 from flows.runs.stop_signal import stopped_once
 from storage.layout import resolve_workspace
-from storage.models.rows import WHOLE
 from tasks.artifacts import create_artifacts
 from tasks.evaluation import EvaluationConfig, check_reference
 from tasks.metrics.intervals import interval_text
@@ -52,7 +51,7 @@ def evaluation_markdown(result: TargetEvaluation) -> str:
     lines = [f"## {result.name}", "", f"{result.words:,} words, {result.dimension} dimensions; {result.source}", ""]
     lines += ["| measure | value | 95 % interval |", "|---|---:|---|"]
     for row in result.rows:
-        if row.section == WHOLE:
+        if row.is_whole:
             value = "not measured" if row.value is None else f"{row.value:.4f}"
             lines.append(f"| {row.metric} | {value} | {interval_text(row.low, row.high)} |")
     return "\n".join(lines)

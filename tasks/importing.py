@@ -11,14 +11,13 @@ from storage.releases.file import ReleaseContent
 from storage.releases.named_vectors import NamedVectors, read_release_vectors
 from storage.releases.publishing import kept_releases
 from storage.releases.records import Release
-from storage.releases.reports import read_setting_values
 from storage.releases.schema import GateRow
 from tasks.comparison import change_rows
 from tasks.evaluation import check_reference, read_references
 from tasks.metrics.gates import Gate, Scores, judge, verdict_rows
 from tasks.publication_config import PublicationConfig
 from tasks.publishing import measures
-from tasks.released_settings import settings_section
+from tasks.released_settings import release_section
 from tasks.score_changes import ScoredTable, change_metrics, score_change_rows
 from tasks.scoring import EvaluationConfig, score_vectors, total_digests
 
@@ -103,6 +102,6 @@ def _gate(row: GateRow) -> Gate:
 
 def _evaluation_settings(release: Release) -> EvaluationConfig:
     """The settings that the release was evaluated with; defaults for those it does not store."""
-    stored = settings_section(read_setting_values(release.path), "evaluation")
+    stored = release_section(release.path, "evaluation")
     known = {name: value for name, value in stored.items() if name in EvaluationConfig.model_fields}
     return EvaluationConfig.model_validate(known)

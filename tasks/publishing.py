@@ -18,13 +18,13 @@ from storage.layout import Workspace
 from storage.models.comparisons import CHANGE_METRICS, read_rotation
 from storage.models.evaluations import read_compared_words, read_evaluation
 from storage.models.matrices import Matrix, read_optimizer, read_vectors
-from storage.models.rows import WHOLE, EvaluationRow
+from storage.models.rows import EvaluationRow
 from storage.releases.documents import DocumentRows, read_documents
 from storage.releases.file import ReleaseContent, content_sha256
 from storage.releases.ngrams import NgramContent
 from storage.releases.publishing import keep_candidate, publish_release
 from storage.releases.records import Release
-from storage.releases.schema import GateRow, Provenance, TrainingRow, installed_versions, settings_digest
+from storage.releases.schema import GateRow, Provenance, TrainingRow
 from storage.releases.seen_files import grew_from
 from storage.stages import Manifest
 from tasks.comparison import ComparisonFacts, is_same_model
@@ -74,7 +74,7 @@ class Publication(BaseModel):
 def measures(rows: Sequence[EvaluationRow]) -> dict[str, Measured]:
     """The values that gates can apply to: metrics by name, parts of them as `metric/section`."""
     return {
-        row.metric if row.section == WHOLE else f"{row.metric}/{row.section}": Measured(row.value, row.low, row.high)
+        row.metric if row.is_whole else f"{row.metric}/{row.section}": Measured(row.value, row.low, row.high)
         for row in rows
     }
 
@@ -255,14 +255,14 @@ def _provenance(lineage: Lineage, settings: Mapping[str, BaseModel]) -> Provenan
     reference = lineage.evaluation.facts.reference or {}
     corpus = lineage.corpus.facts
     encoders = [lineage.encodings.facts] if lineage.encodings else []
-    return Provenance(
+    return Provenance.of(
+        {name: model.model_dump(mode="json") for name, model in settings.items()},
+        RECORDED_PACKAGES,
         model_digest=lineage.training.digest,
         architecture=lineage.training.config["model"],
         backend=lineage.training.facts.backend,
         seed=lineage.training.config["seed"],
         corpus_digest=lineage.corpus.digest,
-        config_digest=settings_digest({name: model.model_dump(mode="json") for name, model in settings.items()}),
-        library_versions=installed_versions(RECORDED_PACKAGES),
         corpus_source="; ".join([corpus.source, *(f"encoder: {encoder.source}" for encoder in encoders)]),
         corpus_licence="; ".join([corpus.licence, *(f"encoder: {encoder.licence}" for encoder in encoders)]),
         reference_source=reference.get("source", "none"),

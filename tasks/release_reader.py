@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 from storage.corpus.trained_tokenizer import read_tokenizer
 from storage.layout import Workspace
 from storage.releases.reader import read_trained_tokenizer
-from storage.releases.reports import read_setting_values
 from storage.stages import Manifest, StageFacts, read_manifest
-from tasks.released_settings import settings_section
+from tasks.released_settings import release_section
 from tasks.text.options import TokenizerConfig
 from tasks.text.reading import TextReader
 from tasks.tokenizing import extras_required
@@ -28,7 +27,7 @@ def corpus_reader(vocabulary: "Manifest[VocabularyFacts]", workspace: Workspace)
 
 def release_reader(path: Path) -> TextReader:
     """Reads text as the corpus of a release file was read. Raises SettingsError for a missing extra."""
-    settings = settings_section(read_setting_values(path), "tokenizer")
+    settings = release_section(path, "tokenizer")
     with extras_required():
         return TextReader(TokenizerConfig.model_validate(settings), read_trained_tokenizer(path))
 
@@ -41,5 +40,5 @@ def word_reader(config: TokenizerConfig, pieces: str | None) -> TextReader | Non
 
 def release_word_reader(path: Path) -> TextReader | None:
     """Like `release_reader`; None if the tokenizer leaves words whole."""
-    settings = settings_section(read_setting_values(path), "tokenizer")
+    settings = release_section(path, "tokenizer")
     return word_reader(TokenizerConfig.model_validate(settings), read_trained_tokenizer(path))

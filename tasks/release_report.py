@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from storage.layout import Workspace
 from storage.models.comparisons import VERSION_NAME, version_name
-from storage.models.rows import WHOLE, EvaluationRow
+from storage.models.rows import EvaluationRow
 from storage.models.word_maps import read_word_map, write_word_map
 from storage.releases.diff import ReleaseDiff
 from storage.releases.records import Release
@@ -246,13 +246,13 @@ def _measures(rows: Sequence[EvaluationRow], difference: ReleaseDiff | None) -> 
         Measure(
             metric=row.metric,
             value=row.value,
-            section="" if row.section == WHOLE else row.section,
+            section="" if row.is_whole else row.section,
             low=row.low,
             high=row.high,
             coverage=row.coverage,
             covered=row.covered,
             lost=row.lost,
-            previous=comparable.get(row.metric) if row.section == WHOLE else None,
+            previous=comparable.get(row.metric) if row.is_whole else None,
         )
         for row in rows
     ]

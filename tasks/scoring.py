@@ -217,14 +217,14 @@ def total_metrics(rows: Sequence[EvaluationRow]) -> dict[str, float | None]:
     """Metric -> value on its whole gold set, and `<metric>_coverage` -> coverage."""
     metrics: dict[str, float | None] = {}
     for row in rows:
-        if row.section == WHOLE:
+        if row.is_whole:
             metrics |= {row.metric: row.value, f"{row.metric}_coverage": row.coverage}
     return metrics
 
 
 def total_digests(rows: Sequence[EvaluationRow]) -> dict[str, str]:
     """Metric on a whole gold set -> digest of what it was measured with."""
-    return {row.metric: row.gold_digest for row in rows if row.section == WHOLE and row.gold_digest}
+    return {row.metric: row.gold_digest for row in rows if row.is_whole and row.gold_digest}
 
 
 def _question_count(analogies: Analogies) -> int:

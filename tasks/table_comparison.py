@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict
 
 from storage.gold.sets import read_gold_sets
 from storage.layout import Workspace
-from storage.models.rows import WHOLE, ComparedWordRow, EvaluationRow
+from storage.models.rows import ComparedWordRow, EvaluationRow
 from storage.releases.diff import MetricChange
 from storage.releases.named_vectors import NamedVectors, read_release_vectors
 from tasks.metrics.alignment import fit_rotation, mean_cosine
@@ -112,4 +112,4 @@ def _metrics(ours: NamedVectors, theirs: NamedVectors, differences: Mapping[str,
 
 
 def _totals(rows: Sequence[EvaluationRow]) -> dict[str, EvaluationRow]:
-    return {row.metric: row for row in rows if row.section == WHOLE}
+    return {row.metric: row for row in rows if row.is_whole}

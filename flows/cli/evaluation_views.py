@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from flows.cli.table_views import number, plain_table, shown
-from storage.models.rows import WHOLE, ComparedWordRow, EvaluationRow
+from storage.models.rows import ComparedWordRow, EvaluationRow
 from tasks.metrics.intervals import interval_text
 
 if TYPE_CHECKING:
@@ -19,10 +19,10 @@ def score_table(rows: Sequence[EvaluationRow], *, sections: bool) -> Table:
     """All measures with interval and coverage. sections: also show the parts of each measure."""
     table = plain_table("measure", "value", "95 % interval", "coverage", "used", "left out")
     for row in rows:
-        if row.section != WHOLE and not sections:
+        if not row.is_whole and not sections:
             continue
         table.add_row(
-            shown(row.metric if row.section == WHOLE else f"  {row.section}"),
+            shown(row.metric if row.is_whole else f"  {row.section}"),
             number(row.value),
             interval_text(row.low, row.high),
             "" if row.coverage is None else f"{row.coverage:.1%}",

@@ -25,6 +25,11 @@ class EvaluationRow(Row):
     covered: int | None = Field(default=None, description="pairs, questions or words that the value is based on")
     lost: int | None = Field(default=None, description="those skipped because of an unknown word")
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is the score on the whole gold set."""
+        return self.section == WHOLE
+
 
 class ComparedWordRow(Row):
     """A word and its neighbours in other vectors, in the table `compared_words`."""

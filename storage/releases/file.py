@@ -1,6 +1,6 @@
 """One release as one DuckDB file that explains itself: vectors, provenance, scores, settings and macros.
 
-The layout is in release_schema.py and release_macros.py. A file is written once, checked, and never changed again;
+The layout is in schema.py and macros.py. A file is written once, checked, and never changed again;
 who publishes it and under which name is storage/releases/publishing.py.
 """
 

@@ -1,7 +1,7 @@
 """Publish word vectors from another program as a release: a file of them, or an installed package."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -16,7 +16,7 @@ from storage.releases.file import ReleaseContent, content_sha256
 from storage.releases.ngrams import NgramContent
 from storage.releases.publishing import current_release, keep_candidate, kept_releases, publish_release
 from storage.releases.records import Release
-from storage.releases.schema import Provenance, installed_versions, settings_digest
+from storage.releases.schema import Provenance
 from storage.vectors.binary import LARGEST_DIMENSION
 from storage.vectors.faults import RowFault, row_faults
 from storage.vectors.files import find_vectors, read_vectors
@@ -116,7 +116,15 @@ def import_vectors(
         words=usable.words,
         counts=usable.counts,
         vectors=usable.vectors,
-        provenance=_provenance(found, settings),
+        provenance=Provenance.of(
+            settings,
+            RECORDED_PACKAGES,
+            model_digest=found.sha256,
+            architecture=ARCHITECTURE,
+            corpus_digest=found.sha256,
+            corpus_source=f"vectors imported from {found.source} ({found.form}, sha256 {found.sha256})",
+            corpus_licence=found.licence,
+        ),
         settings=settings,
         ngrams=ngrams,
     )
@@ -231,19 +239,3 @@ def _kept_rows(vectors: NDArray[np.float32], kept: NDArray[np.bool_]) -> NDArray
     for start, block in row_blocks(vectors):
         rows.append(block[kept[start : start + len(block)]])
     return rows.finish()
-
-
-def _provenance(found: FoundVectors, settings: Mapping[str, object]) -> Provenance:
-    return Provenance(
-        model_digest=found.sha256,
-        architecture=ARCHITECTURE,
-        backend="none",
-        seed=0,
-        corpus_digest=found.sha256,
-        config_digest=settings_digest(settings),
-        library_versions=installed_versions(RECORDED_PACKAGES),
-        corpus_source=f"vectors imported from {found.source} ({found.form}, sha256 {found.sha256})",
-        corpus_licence=found.licence,
-        reference_source="none",
-        reference_licence="none",
-    )

@@ -48,7 +48,7 @@ def open_release(path: Path, *, scan: bool = False) -> Iterator[duckdb.DuckDBPyC
 
 
 def read_rows(connection: duckdb.DuckDBPyConnection, table: str, model: type[AnyRow]) -> list[AnyRow]:
-    """Every row of one of the tables of release_schema.py, in the order it was written.
+    """Every row of one of the tables of schema.py, in the order it was written.
 
     Columns that a file of an earlier format does not have get their defaults.
     """

@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from storage.errors import ReleaseError
 from storage.layout import Workspace
-from storage.models.rows import WHOLE, EvaluationRow
+from storage.models.rows import EvaluationRow
 from storage.releases.opening import open_release, read_release_row, read_rows
 from storage.releases.schema import GateRow, ReleaseRow, TrainingRow
 from storage.stages import FileRecord
@@ -64,12 +64,12 @@ class Release(BaseModel):
     @property
     def metrics(self) -> Mapping[str, float | None]:
         """Metric -> value on the whole of its gold set."""
-        return {row.metric: row.value for row in self.evaluation if row.section == WHOLE}
+        return {row.metric: row.value for row in self.evaluation if row.is_whole}
 
     @property
     def digests(self) -> Mapping[str, str]:
         """Metric -> digest of what it was measured with."""
-        return {row.metric: row.gold_digest for row in self.evaluation if row.section == WHOLE and row.gold_digest}
+        return {row.metric: row.gold_digest for row in self.evaluation if row.is_whole and row.gold_digest}
 
 
 class ReleaseSummary(BaseModel):

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from types import NoneType, UnionType
-from typing import Any, get_args
+from typing import Any, Self, get_args
 
 from pydantic import AwareDatetime, Field
 
@@ -51,6 +51,39 @@ class Provenance(Row):
     corpus_licence: str = Field(description="what is known about the rights in the text")
     reference_source: str = Field(description="where the reference vectors of the evaluation come from")
     reference_licence: str = Field(description="what is known about the rights in the reference vectors")
+
+    @classmethod
+    def of(
+        cls,
+        settings: Mapping[str, Any],
+        packages: Sequence[str],
+        *,
+        model_digest: str,
+        corpus_digest: str,
+        corpus_source: str,
+        corpus_licence: str,
+        architecture: str,
+        backend: str = "none",
+        seed: int = 0,
+        reference_source: str = "none",
+        reference_licence: str = "none",
+    ) -> Self:
+        """The origin of a model made here and now. settings: all of them, nested.  packages: to record."""
+        return cls(
+            model_digest=model_digest,
+            architecture=architecture,
+            backend=backend,
+            seed=seed,
+            corpus_digest=corpus_digest,
+            config_digest=hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest(),
+            library_versions=json.dumps(
+                {"python": platform.python_version()} | {name: version(name) for name in packages}
+            ),
+            corpus_source=corpus_source,
+            corpus_licence=corpus_licence,
+            reference_source=reference_source,
+            reference_licence=reference_licence,
+        )
 
 
 class Identity(Row):
@@ -122,16 +155,6 @@ TABLES: dict[str, tuple[type[Row], str]] = {
     ),
     "settings": (SettingRow, "Every setting of the run that produced this release"),
 }
-
-
-def settings_digest(settings: Mapping[str, Any]) -> str:
-    """Hex sha256 of nested settings, as in Provenance.config_digest."""
-    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
-
-
-def installed_versions(packages: Sequence[str]) -> str:
-    """Versions of Python and of installed packages, as in Provenance.library_versions."""
-    return json.dumps({"python": platform.python_version()} | {name: version(name) for name in packages})
 
 
 def schema_statements() -> Iterator[str]:

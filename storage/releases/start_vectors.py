@@ -1,6 +1,5 @@
 """Vectors of an earlier release, for a training that goes on from them instead of from random ones."""
 
-import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from storage.named_paths import named_path
 from storage.releases.opening import open_release, read_release_row
 from storage.releases.reader import read_all_words
 from storage.releases.records import Release
-from storage.stages import MANIFEST
+from storage.stages import StageFacts, read_manifest
 
 logger = logging.getLogger(__name__)
 
@@ -73,11 +72,10 @@ def find_start(spec: str | None, current: Release | None, workspace: Workspace) 
         with open_release(path) as connection:
             row = read_release_row(connection, path)
     model = workspace.stage_folder("models", row.model_digest)
-    try:
-        inputs = json.loads((model / MANIFEST).read_text(encoding="utf-8"))["inputs"]
-        vocabulary = workspace.stage_folder("vocabularies", inputs["vocabulary"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    manifest = read_manifest(model, StageFacts)
+    if manifest is None or "vocabulary" not in manifest.inputs:
         return StartPoint(row.sha256, path, None, None, row.architecture)
+    vocabulary = workspace.stage_folder("vocabularies", manifest.inputs["vocabulary"])
     if not (model / VECTORS).is_file() or not (vocabulary / VOCABULARY_FILE).is_file():
         return StartPoint(row.sha256, path, None, None, row.architecture)
     return StartPoint(row.model_digest, path, model, vocabulary, row.architecture)
