@@ -14,10 +14,10 @@ from flows.deployment_file import PREFECT_YAML as PREFECT_YAML
 from flows.deployment_file import Deployment as Deployment
 from flows.deployment_file import project_file
 from flows.deployment_file import read_deployments as read_deployments
-from storage.corpus.addresses import remember_secrets
 from storage.errors import SettingsError
 from storage.redaction import redacted
 from tasks.corpus import check_source
+from tasks.corpus_config import remember_credentials
 from tasks.evaluation import EvaluationConfig
 from tasks.parameters import BuildParameters as BuildParameters
 from tasks.publication_config import PublicationConfig, check_publication
@@ -122,8 +122,7 @@ def merge_settings(model: type[Model], parameters: Mapping[str, Any], assignment
         _assign(merged, name, value)
     try:
         # Prefect stores the parameters of every run in its database, so credentials in addresses stay in this process.
-        if isinstance(corpus := merged.get("corpus"), Mapping) and isinstance(path := corpus.get("path"), str):
-            remember_secrets(path)
+        remember_credentials(merged.get("corpus"))
         return model.model_validate(redacted(merged))
     except ValidationError as error:
         raise SettingsError("\n".join(_explained(problem, model) for problem in error.errors())) from error

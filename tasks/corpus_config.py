@@ -207,3 +207,9 @@ class CorpusConfig(BaseModel):
         if self.path is not None and is_address(self.path):
             return download_of(self.path, sha256, most_bytes, keep_changes=self.allow_change)
         return None
+
+
+def remember_credentials(corpus: object) -> None:
+    """Keep the credentials in the `path` of settings that are not validated yet, in this process only."""
+    if isinstance(corpus, Mapping) and isinstance(path := corpus.get("path"), str):
+        remember_secrets(path)
