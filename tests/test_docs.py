@@ -35,6 +35,12 @@ def test_the_settings_page_names_the_settings_of_a_family(family: type[TrainerCo
     assert all(f"`{name}`" in table for name in as_above)
 
 
+def test_the_index_of_the_docs_links_every_page() -> None:
+    index = ROOT / "docs/README.md"
+    links = set(re.findall(r"\]\(([^)#:/]+)\)", index.read_text(encoding="utf-8")))
+    assert {path.name for path in (ROOT / "docs").iterdir() if path.suffix in (".md", ".ipynb")} <= links | {index.name}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_set_on_a_page_can_be_set(page: Path) -> None:
     for line in page.read_text(encoding="utf-8").splitlines():
