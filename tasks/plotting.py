@@ -64,12 +64,12 @@ def plot_words(
         if colors
         else group_words(selected.vectors, GROUPS, seed)
     )
-    places = map_words(selected.vectors, method, seed)
+    positions = map_words(selected.vectors, method, seed)
     title = f"{_name(release)}: {len(selected.words)} words, {'t-SNE' if method == 'tsne' else 'PCA'}"
     names = [*named_groups, *(["other words"] if named_groups and len(named_groups) in colors.values() else [])]
     note = f"not in {release.table}: {', '.join(unknown)}" if unknown else ""
     return Plot(
-        picture=draw_map(selected.words, places, groups, title, form, names=names, note=note),
+        picture=draw_map(selected.words, positions, groups, title, form, names=names, note=note),
         words=len(selected.words),
         unknown=unknown,
     )

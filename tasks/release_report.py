@@ -137,8 +137,8 @@ def _word_map(release: Release, words: FrequentWords, config: ReportConfig, work
         logger.info("laying out %s words by %s", f"{count:,}", "t-SNE" if config.map_method == "tsne" else "PCA")
         vectors = words.vectors[:count]
         with counting("drawing the map", EXAGGERATED_ITERATIONS + ITERATIONS, "iterations") as advanced:
-            places = map_words(vectors, config.map_method, release.row.seed, advanced)
-        write_word_map(folder, places, group_words(vectors, GROUPS, release.row.seed))
+            positions = map_words(vectors, config.map_method, release.row.seed, advanced)
+        write_word_map(folder, positions, group_words(vectors, GROUPS, release.row.seed))
         return MapFacts(words=count)
 
     manifest = complete_stage(workspace, Stage("maps", MAP_VERSION, settings, inputs, MapFacts), build)
@@ -178,7 +178,7 @@ def _content(release: Release, words: FrequentWords, word_map: WordMap, workspac
         history=[(f"version {older.version}", dict(older.metrics)) for older in earlier]
         + [("this one", dict(release.metrics))],
         regions=find_regions(
-            word_map.places, words.vectors[: len(word_map.places)], words.words, english_stop_words(), row.seed
+            word_map.positions, words.vectors[: len(word_map.positions)], words.words, english_stop_words(), row.seed
         ),
         examples=choose_examples(words.words, words.vectors, english_stop_words(), EXAMPLES),
         earlier=_earlier_vectors(words, earlier[-1]) if earlier else None,

@@ -114,12 +114,12 @@ def build(
     from flows.server.temporary_server import is_server_configured, temporary_server
 
     server = temporary_server()
-    place = resolve_workspace(workspace)
+    resolved_workspace = resolve_workspace(workspace)
     try:
         parameters = _checked_parameters(name, settings or [])
         from flows.runs.planning import is_up_to_date
 
-        nothing_new = not is_server_configured() and is_up_to_date(parameters, place)
+        nothing_new = not is_server_configured() and is_up_to_date(parameters, resolved_workspace)
     except BaseException:
         server.stop()
         raise
@@ -127,7 +127,7 @@ def build(
         # Nothing for Prefect to record: the flow's function, and its tasks', answer twice as fast without it.
         server.stop()
         with helping_ranks_released(process_timeout(parameters.training)):
-            _build(parameters, place, as_json, recorded=False)
+            _build(parameters, resolved_workspace, as_json, recorded=False)
         return
     # While the server starts.
     import fastapi.encoders  # noqa: F401  # Prefect's, when a flow starts
@@ -141,7 +141,7 @@ def build(
     read_default_gold_sets()
     prepare_kernel(parameters.training)
     with server.use(), helping_ranks_released(process_timeout(parameters.training)):
-        _build(parameters, place, as_json)
+        _build(parameters, resolved_workspace, as_json)
 
 
 def _show_plan(name: str, settings: list[str], workspace: Path | None, as_json: bool) -> None:

@@ -54,7 +54,7 @@ class Rows(NamedTuple):
     unit: Literal["line", "row", "item"]
     values: Iterator[tuple[int, Sequence[object]]]
 
-    def place(self, number: int) -> str:
+    def location(self, number: int) -> str:
         """A row in messages."""
         return f"{self.file.shown}, {self.unit} {number:,}"
 
@@ -83,7 +83,7 @@ def row_documents(
             options.left_out[WITHOUT_COLUMN] += 1
         elif value is not None:
             text = _text(value, rows, number, columns[0], errors)
-            yield text, tuple(_kept(other, rows.place(number), errors) for other in others)
+            yield text, tuple(_kept(other, rows.location(number), errors) for other in others)
 
 
 def _kept(value: object, where: str, errors: str) -> str | None:
@@ -132,19 +132,19 @@ def missing_column(where: str, column: str, found: Iterable[str], hint: str = ""
 
 def _text(value: object, rows: Rows, number: int, column: str, errors: str) -> str:
     if isinstance(value, str | bytes):
-        return checked_text(value, rows.place(number), errors)
+        return checked_text(value, rows.location(number), errors)
     if not isinstance(value, list):
         raise CorpusError(
-            f"{rows.place(number)}: {column!r} contains {type(value).__name__}, not text; fix corpus.text_column"
+            f"{rows.location(number)}: {column!r} contains {type(value).__name__}, not text; fix corpus.text_column"
         )
     tokens = [token for token in value if token is not None]
     for token in tokens:
         if not isinstance(token, str | bytes):
             raise CorpusError(
-                f"{rows.place(number)}: {column!r} contains a list of {type(token).__name__}, not of text; fix "
+                f"{rows.location(number)}: {column!r} contains a list of {type(token).__name__}, not of text; fix "
                 "corpus.text_column, or set corpus.format=sequences for lists of ids"
             )
-    return " ".join(checked_text(token, rows.place(number), errors) for token in tokens)
+    return " ".join(checked_text(token, rows.location(number), errors) for token in tokens)
 
 
 def _utf8(text: bytes, where: str, errors: str) -> str:

@@ -43,8 +43,8 @@ def list_pieces(rows: Rows, column: str, errors: str, options: RowOptions) -> It
             yield from _pieces(_item(item, rows, number, column, errors) for item in value if item is not None)
         elif value is not None:
             raise CorpusError(
-                f"{rows.place(number)}: {column!r} contains {_type(value)}, not a list of ids; fix corpus.text_column, "
-                "or set corpus.group_column to the column that identifies a row's sequence"
+                f"{rows.location(number)}: {column!r} contains {_type(value)}, not a list of ids; fix "
+                "corpus.text_column, or set corpus.group_column to the column that identifies a row's sequence"
             )
 
 
@@ -121,18 +121,18 @@ def _pieces(items: Iterable[str]) -> Iterator[Piece]:
 def _item(value: object, rows: Rows, number: int, column: str, errors: str) -> str:
     if isinstance(value, bool) or not isinstance(value, str | bytes | int):
         raise CorpusError(
-            f"{rows.place(number)}: {column!r} contains {_type(value)}; ids of items are text or whole numbers"
+            f"{rows.location(number)}: {column!r} contains {_type(value)}; ids of items are text or whole numbers"
         )
     item = _plain(value, rows, number, errors)
     if SEPARATOR in item:
         raise CorpusError(
-            f"{rows.place(number)}: an id contains the control character U+001F, which separates items; remove it"
+            f"{rows.location(number)}: an id contains the control character U+001F, which separates items; remove it"
         )
     return item
 
 
 def _plain(value: object, rows: Rows, number: int, errors: str) -> str:
-    return checked_text(value, rows.place(number), errors) if isinstance(value, str | bytes) else str(value)
+    return checked_text(value, rows.location(number), errors) if isinstance(value, str | bytes) else str(value)
 
 
 def _type(value: object) -> str:

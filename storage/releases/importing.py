@@ -213,7 +213,7 @@ def _usable_rows(found: FoundVectors, skip_bad_rows: bool) -> tuple[WordVectors,
     faults = row_faults(read)
     if faults:
         first = faults[0]
-        said = f"{found.source}: {read.place(first.row)}, the word {read.words[first.row][:80]!r}: {first.reason}"
+        said = f"{found.source}: {read.location(first.row)}, the word {read.words[first.row][:80]!r}: {first.reason}"
         if not skip_bad_rows:
             more = f", and {len(faults) - 1:,} more rows cannot be used" if len(faults) > 1 else ""
             raise VectorFileError(f"{said}{more}; remove such rows, or leave them out with --skip-bad-rows")

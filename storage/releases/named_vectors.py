@@ -57,7 +57,9 @@ def read_outside_vectors(source: str, setting: str) -> NamedVectors:
     found = find_source(source)
     words, vectors = found.vectors.words, found.vectors.vectors
     for row, reason in found.vectors.unclear.items():
-        raise VectorFileError(f"{found.source}: {found.vectors.place(row)} cannot be used: {reason}; remove such rows")
+        raise VectorFileError(
+            f"{found.source}: {found.vectors.location(row)} cannot be used: {reason}; remove such rows"
+        )
     for fault in vector_faults(vectors):
         raise VectorFileError(
             f"{found.source}: {words[fault.row][:80]!r} in row {fault.row + 1:,} cannot be used: {fault.reason}; "

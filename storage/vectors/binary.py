@@ -25,7 +25,7 @@ FLOAT_BYTES = 4
 ENDS_A_WORD = re.compile(r"[ \n]")
 # Bounds of the largest value in a plausible row, for files without a header.
 PLAUSIBLE_LARGEST = (1e-3, 1e3)
-# Invalid UTF-8, kept as lone surrogates, and NUL, which is frequent in floats.
+# Invalid UTF-8, kept as unpaired surrogates, and NUL, which is frequent in floats.
 NO_TEXT = re.compile("[\0\ud800-\udfff]")
 WILD = 1e3
 CONTROL_CHARACTER = re.compile(r"[\x00-\x1f]")

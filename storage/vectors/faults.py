@@ -41,7 +41,7 @@ def row_faults(found: WordVectors) -> list[RowFault]:
         reason = _word_fault(word)
         first = first_rows.setdefault(word, row)
         if first != row:
-            reason = f"{found.place(first)} has the same word"
+            reason = f"{found.location(first)} has the same word"
         if reason:
             faults.setdefault(row, RowFault(row, reason))
     return [faults[row] for row in sorted(faults)]

@@ -31,9 +31,9 @@ class Ngrams:
 class WordVectors:
     """Words and their vectors, in the order of their file.
 
-    words: R words; invalid UTF-8 is kept as lone surrogates (PEP 383).
+    words: R words; invalid UTF-8 is kept as unpaired surrogates (PEP 383).
     vectors: (R, D) float32.  counts: (R,) int64, 0 if the file has none.
-    place: index of a row -> its position in the file, for messages.
+    location: index of a row -> its position in the file, for messages.
     unclear: index of a row whose word may be damaged -> reason; callers decide whether to drop it.
     ngrams: those of fastText's models.
     """
@@ -41,7 +41,7 @@ class WordVectors:
     words: list[str]
     vectors: NDArray[np.float32]
     counts: NDArray[np.int64]
-    place: Callable[[int], str] = field(default=_row_number, compare=False)
+    location: Callable[[int], str] = field(default=_row_number, compare=False)
     unclear: Mapping[int, str] = field(default_factory=dict, compare=False)
     ngrams: Ngrams | None = field(default=None, compare=False)
 
@@ -52,7 +52,7 @@ def unknown_counts(rows: int) -> NDArray[np.int64]:
 
 
 def decoded(words: list[bytes]) -> list[str]:
-    """Decode words, keeping invalid UTF-8 as lone surrogates."""
+    """Decode words, keeping invalid UTF-8 as unpaired surrogates."""
     return [word.decode("utf-8", "surrogateescape") for word in words]
 
 

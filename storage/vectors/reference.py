@@ -176,7 +176,7 @@ def _read_file(spec: str, source: VectorSource) -> ReferenceVectors:
     path = source.path
     found = read_vectors(source)
     for row, reason in found.unclear.items():
-        raise VectorFileError(f"{path}: {found.place(row)} cannot be used: {reason}; remove such rows")
+        raise VectorFileError(f"{path}: {found.location(row)} cannot be used: {reason}; remove such rows")
     # Some well-known files contain a few words in invalid UTF-8; they match no word of ours, but the others are usable.
     words = [NOT_UTF8.sub("\ufffd", word) for word in found.words]
     return ReferenceVectors(path.name, words, found.vectors, str(path), NOT_STATED, reference_digest(spec))

@@ -124,8 +124,8 @@ def _parse_rows(
         words.append(word)
         rests.append(rest)
     if len(unclear) * 2 > len(lines):
-        place = next(iter(unclear))
-        raise ValueError(f"line {first + place} is {_shown(lines[place])}: not a word and {dimension} numbers")
+        position = next(iter(unclear))
+        raise ValueError(f"line {first + position} is {_shown(lines[position])}: not a word and {dimension} numbers")
     try:
         block = _parse_numbers(b"\n".join(rests), dimension)
     except pa.ArrowInvalid:

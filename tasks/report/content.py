@@ -112,9 +112,9 @@ class Changes:
 
 @dataclass(frozen=True)
 class WordMap:
-    """Positions, `places` (M, 2) float32 in -1..1, and groups (M,) of the M most frequent words."""
+    """The `positions` (M, 2) float32 in -1..1, and groups (M,) of the M most frequent words."""
 
-    places: NDArray[np.float32]
+    positions: NDArray[np.float32]
     groups: NDArray[np.int64]
     method: MapMethod
 

@@ -57,12 +57,12 @@ def map_words(
 def place_words(
     vectors: NDArray[np.float32],
     known: NDArray[np.float32],
-    places: NDArray[np.float32],
+    positions: NDArray[np.float32],
     without: NDArray[np.int64] | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Positions of words on an existing map, (N, 2) float32, and the row in `known` that each is close to, (N,).
 
-    vectors: (N, D) float32 of unit length.  known, places: (M, D) and (M, 2) of the words of the map.
+    vectors: (N, D) float32 of unit length.  known, positions: (M, D) and (M, 2) of the words of the map.
     without: (N,) the row in `known` of each word itself, which is left out.
     A word goes to the one of its nearest words that the others surround, moved slightly towards their center. Of 5 to
     10 neighbours, 8 put words of a t-SNE map nearest to where they are; their mean alone would fall between two groups.
@@ -78,7 +78,7 @@ def place_words(
         near = np.argpartition(cosines, -count, axis=1)[:, -count:]
         weights = np.maximum(np.take_along_axis(cosines, near, axis=1), 1e-3) ** 2
         weights /= weights.sum(axis=1, keepdims=True)
-        around = places[near]
+        around = positions[near]
         apart = np.linalg.norm(around[:, :, None] - around[:, None, :], axis=3)
         lines, host = np.arange(len(near)), np.argmin((apart * weights[:, None, :]).sum(axis=2), axis=1)
         middle = (around * weights[:, :, None]).sum(axis=1)
@@ -147,8 +147,8 @@ def _tsne(
     return np.asarray(tsne.fit(components, affinities))
 
 
-def _framed(places: NDArray[np.float64]) -> NDArray[np.float32]:
+def _framed(positions: NDArray[np.float64]) -> NDArray[np.float32]:
     """Centre the positions and scale both axes by the same factor."""
-    middle = (places.max(axis=0) + places.min(axis=0)) / 2 if len(places) else np.zeros(2)
-    reach = np.abs(places - middle).max(initial=0.0)
-    return ((places - middle) / (reach or 1.0)).astype(np.float32)
+    middle = (positions.max(axis=0) + positions.min(axis=0)) / 2 if len(positions) else np.zeros(2)
+    reach = np.abs(positions - middle).max(initial=0.0)
+    return ((positions - middle) / (reach or 1.0)).astype(np.float32)

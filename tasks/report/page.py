@@ -38,7 +38,7 @@ SCRIPTS = ("pauses.js", "vectors.js", "panels.js", "points.js", "map.js", "explo
 
 # 20,000 words of 128 dimensions take 4 MB; above this limit the explorer has fewer words.
 MAX_EXPLORER_BYTES = 6_500_000
-PLACE_SCALE = 10_000
+POSITION_SCALE = 10_000
 # Colours of groups in the stylesheet.
 COLORS = 10
 EXAMPLE_NEIGHBORS = 8
@@ -52,9 +52,9 @@ def render_report(content: ReportContent, max_explorer_bytes: int = MAX_EXPLORER
     """
     vectors = fit_vectors(content.words, content.vectors, max_explorer_bytes)
     words = list(content.words[: len(vectors.values)])
-    places, groups = _whole_map(content, len(words))
-    drift = _drift(content, places, len(words))
-    mapped = min(len(content.word_map.places), len(words))
+    positions, groups = _whole_map(content, len(words))
+    drift = _drift(content, positions, len(words))
+    mapped = min(len(content.word_map.positions), len(words))
     start_script, script, style = read_template("start.js"), _script(), read_template("report.css")
     page = page_environment().get_template("report.html.jinja")
     return page.render(
@@ -63,7 +63,7 @@ def render_report(content: ReportContent, max_explorer_bytes: int = MAX_EXPLORER
         map_words=mapped,
         drift=drift is not None,
         still=draw_still_map(
-            places[:mapped], groups[:mapped], words, _regions_of(content, len(words)), _examples(content), COLORS
+            positions[:mapped], groups[:mapped], words, _regions_of(content, len(words)), _examples(content), COLORS
         ),
         all_words=len(content.all_counts),
         agreement=vectors.agreement,
@@ -77,7 +77,7 @@ def render_report(content: ReportContent, max_explorer_bytes: int = MAX_EXPLORER
         },
         loss=loss_chart([e.number for e in content.training], [e.mean_loss for e in content.training]),
         frequency=frequency_chart(content.all_counts, content.words),
-        data=json_block(_explorer_data(content, words, vectors, places, groups) | {"drift": drift}),
+        data=json_block(_explorer_data(content, words, vectors, positions, groups) | {"drift": drift}),
         vectors=Markup(base64.b64encode(vectors.values.tobytes()).decode("ascii")),
         start_script=Markup(start_script),
         script=Markup(script),
@@ -98,13 +98,13 @@ def json_block(data: object) -> Markup:
 def _whole_map(content: ReportContent, count: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Positions (count, 2) and groups (count,) of all words: those of the map, and the others by their neighbours."""
     shown, vectors = content.word_map, content.vectors
-    laid_out = min(len(shown.places), count)
-    known, places, groups = vectors[:laid_out], shown.places[:laid_out], shown.groups[:laid_out]
-    placed, hosts = place_words(vectors[laid_out:count], known, places)
-    return np.concatenate([places, placed]), np.concatenate([groups, groups[hosts]])
+    laid_out = min(len(shown.positions), count)
+    known, positions, groups = vectors[:laid_out], shown.positions[:laid_out], shown.groups[:laid_out]
+    placed, hosts = place_words(vectors[laid_out:count], known, positions)
+    return np.concatenate([positions, placed]), np.concatenate([groups, groups[hosts]])
 
 
-def _drift(content: ReportContent, places: NDArray[np.float32], count: int) -> dict[str, Any] | None:
+def _drift(content: ReportContent, positions: NDArray[np.float32], count: int) -> dict[str, Any] | None:
     """What moved since the previous release, for the explorer; None if the two are not comparable.
 
     amount: 0 to 100 for each word, a hundredth of 1 minus the cosine of its old and new vector; -1 for a new word.
@@ -113,7 +113,7 @@ def _drift(content: ReportContent, places: NDArray[np.float32], count: int) -> d
     """
     if content.earlier is None or content.changes is None:
         return None
-    laid_out = min(len(content.word_map.places), count)
+    laid_out = min(len(content.word_map.positions), count)
     old, row_of = content.earlier.vectors[:count], {word: row for row, word in enumerate(content.words[:laid_out])}
     cosines = np.einsum("vd,vd->v", old, content.vectors[:count])
     amount = np.where(old.any(axis=1), np.clip(np.rint(100 * (1 - cosines)), 0, 100), -1).astype(int)
@@ -121,18 +121,18 @@ def _drift(content: ReportContent, places: NDArray[np.float32], count: int) -> d
     if not moved:
         return None
     rows = np.array([row_of[word.word] for word in moved], dtype=np.int64)
-    before, _ = place_words(old[rows], content.vectors[:laid_out], places[:laid_out], without=rows)
+    before, _ = place_words(old[rows], content.vectors[:laid_out], positions[:laid_out], without=rows)
     return {
         "amount": amount.tolist(),
         "words": [
             {
                 "row": row,
-                "from": np.rint(place * PLACE_SCALE).astype(int).tolist(),
+                "from": np.rint(position * POSITION_SCALE).astype(int).tolist(),
                 "kept": round(100 * word.overlap),
                 "lost": list(word.only_there),
                 "won": list(word.only_here),
             }
-            for row, place, word in zip(rows.tolist(), before, moved, strict=True)
+            for row, position, word in zip(rows.tolist(), before, moved, strict=True)
         ],
     }
 
@@ -158,7 +158,7 @@ def _explorer_data(
     content: ReportContent,
     words: list[str],
     vectors: QuantizedVectors,
-    places: NDArray[np.float32],
+    positions: NDArray[np.float32],
     groups: NDArray[np.int64],
 ) -> dict[str, Any]:
     return {
@@ -168,16 +168,16 @@ def _explorer_data(
         "allWords": len(content.all_counts),
         "words": words,
         "counts": content.counts[: len(words)].tolist(),
-        "placeScale": PLACE_SCALE,
-        "places": np.rint(places * PLACE_SCALE).astype(int).reshape(-1).tolist(),
+        "positionScale": POSITION_SCALE,
+        "positions": np.rint(positions * POSITION_SCALE).astype(int).reshape(-1).tolist(),
         "groups": groups.tolist(),
-        "laidOut": min(len(content.word_map.places), len(words)),
+        "laidOut": min(len(content.word_map.positions), len(words)),
         "examples": [row for row in content.examples if row < len(words)],
         "regions": [
             {
                 "level": region.level,
-                "x": round(region.x * PLACE_SCALE),
-                "y": round(region.y * PLACE_SCALE),
+                "x": round(region.x * POSITION_SCALE),
+                "y": round(region.y * POSITION_SCALE),
                 "rows": list(region.rows),
                 # Only those of the large regions are listed.
                 "members": list(region.members) if region.level == 0 else [],

@@ -58,7 +58,7 @@ class Curve:
 
 def draw_map(
     words: Sequence[str],
-    places: NDArray[np.float32],
+    positions: NDArray[np.float32],
     groups: NDArray[np.int64],
     title: str,
     form: PictureFormat = "png",
@@ -66,14 +66,14 @@ def draw_map(
     names: Sequence[str] = (),
     note: str = "",
 ) -> bytes:
-    """A plot of N words at positions `places` (N, 2), labelled, with one colour per group; groups: (N,).
+    """A plot of N words at `positions` (N, 2), labelled, with one colour per group; groups: (N,).
 
     names: of the groups, for a legend.  note: a line below the map.
     Labels are moved apart to avoid overlap. Raises ValueError if the lengths differ.
     """
-    if not len(words) == len(places) == len(groups):
+    if not len(words) == len(positions) == len(groups):
         raise ValueError(
-            f"got {len(words)} words, {len(places)} positions and {len(groups)} groups; the numbers must be equal"
+            f"got {len(words)} words, {len(positions)} positions and {len(groups)} groups; the numbers must be equal"
         )
     side = 6.5 + min(len(words), 500) / 70
     with _figure(side, 0.8 * side, form) as (figure, picture):
@@ -82,7 +82,7 @@ def draw_map(
         axes.margins(0.06)
         axes.set_title(_drawable(title), loc="left", fontsize=11, color=INK, parse_math=False)
         colors = [COLORS[group % len(COLORS)] for group in groups]
-        axes.scatter(places[:, 0], -places[:, 1], s=14, c=colors, linewidths=0)
+        axes.scatter(positions[:, 0], -positions[:, 1], s=14, c=colors, linewidths=0)
         for group, name in enumerate(names):
             axes.scatter([], [], s=14, color=COLORS[group % len(COLORS)], label=_literal(name))
         if names:
@@ -91,7 +91,7 @@ def draw_map(
             figure.supxlabel(
                 _drawable(note, LONGEST_NOTE), x=0.01, ha="left", fontsize=8.5, color=SOFT, parse_math=False
             )
-        _label_words(axes, words, places)
+        _label_words(axes, words, positions)
     return picture.getvalue()
 
 
@@ -166,14 +166,14 @@ def _missing_letters(form: PictureFormat) -> Iterator[None]:
         )
 
 
-def _label_words(axes: "Axes", words: Sequence[str], places: NDArray[np.float32]) -> None:
+def _label_words(axes: "Axes", words: Sequence[str], positions: NDArray[np.float32]) -> None:
     from adjustText import adjust_text
 
     texts = [
         axes.text(x, -y, _drawable(word), fontsize=8.5, color=INK, parse_math=False)
-        for word, (x, y) in zip(words, places.tolist(), strict=True)
+        for word, (x, y) in zip(words, positions.tolist(), strict=True)
     ]
-    if len(texts) > 1 and np.ptp(places) > 0:
+    if len(texts) > 1 and np.ptp(positions) > 0:
         lines = {"arrowstyle": "-", "color": "#c9c5bb", "linewidth": 0.6}
         rounds = min(max(LABEL_PAIRS // len(texts) ** 2, FEWEST_ROUNDS), MOST_ROUNDS)
         adjust_text(texts, ax=axes, iter_lim=rounds, prevent_crossings=False, expand=(1.05, 1.15), arrowprops=lines)

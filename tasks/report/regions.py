@@ -34,7 +34,7 @@ class Region:
 
 
 def find_regions(
-    places: NDArray[np.float32],
+    positions: NDArray[np.float32],
     vectors: NDArray[np.float32],
     words: Sequence[str],
     stop_words: Collection[str] = (),
@@ -42,18 +42,18 @@ def find_regions(
 ) -> list[Region]:
     """Regions of all levels, the largest first; none on a map of few words or of words that nobody could read.
 
-    places: (M, 2) of the M most frequent words.  vectors: (M, D) of unit length.  words: (M,) at least.
+    positions: (M, 2) of the M most frequent words.  vectors: (M, D) of unit length.  words: (M,) at least.
     A region is named by its content words with the highest product of cosine to the region's mean and logarithm of
     frequency rank, so that names are typical and known.
     """
     from sklearn.cluster import KMeans
 
-    content = np.array([_is_content(word, stop_words) for word in words[: len(places)]], dtype=bool)
+    content = np.array([_is_content(word, stop_words) for word in words[: len(positions)]], dtype=bool)
     found: list[Region] = []
     for level, (count, names) in enumerate(zip(REGIONS, NAMES, strict=True)):
-        if len(places) < count * FEWEST:
+        if len(positions) < count * FEWEST:
             continue
-        labels = KMeans(count, n_init=1, random_state=seed).fit_predict(places.astype(np.float64))
+        labels = KMeans(count, n_init=1, random_state=seed).fit_predict(positions.astype(np.float64))
         regions = []
         for label in range(count):
             members = np.flatnonzero(labels == label)
@@ -61,7 +61,7 @@ def find_regions(
                 continue
             named = _names(members[content[members]], members, vectors, words, names)
             if named:
-                x, y = (float(middle) for middle in np.median(places[members], axis=0))
+                x, y = (float(middle) for middle in np.median(positions[members], axis=0))
                 regions.append((len(members), Region(level, x, y, named, members[:MOST_MEMBERS].tolist())))
         found += [region for _, region in sorted(regions, key=lambda one: -one[0])]
     return found

@@ -40,7 +40,7 @@ class StillMap:
 
 
 def draw_still_map(
-    places: NDArray[np.float32],
+    positions: NDArray[np.float32],
     groups: NDArray[np.int64],
     words: Sequence[str],
     regions: Sequence[Region],
@@ -49,16 +49,16 @@ def draw_still_map(
 ) -> StillMap:
     """The points, names of regions, and labels of the most frequent words where there is room.
 
-    places: (M, 2) in -1..1.  groups: (M,).  words: M at least, most frequent first.
+    positions: (M, 2) in -1..1.  groups: (M,).  words: M at least, most frequent first.
     """
-    reach = np.maximum(np.abs(places).max(axis=0, initial=0.2), 0.2)
+    reach = np.maximum(np.abs(positions).max(axis=0, initial=0.2), 0.2)
     scale = min((WIDTH / 2 - MARGIN) / float(reach[0]), (HEIGHT / 2 - MARGIN) / float(reach[1]))
 
     def at(point: Iterable[float]) -> tuple[float, float]:
         x, y = point
         return round(WIDTH / 2 + x * scale, 1), round(HEIGHT / 2 + y * scale, 1)
 
-    shown = [at(point) for point in places[:DOTS].tolist()]
+    shown = [at(point) for point in positions[:DOTS].tolist()]
     dots = [""] * colors
     for (x, y), group in zip(shown, groups[:DOTS].tolist(), strict=True):
         dots[group % colors] += f"M{x:g} {y:g}h0"

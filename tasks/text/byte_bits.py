@@ -37,8 +37,8 @@ def block_bits(typing_context: Context, letters: types.Type, at: types.Type) -> 
 
     def generate(context: BaseContext, builder: ir.IRBuilder, signature: Signature, values: list[ir.Value]) -> ir.Value:
         data = context.make_array(signature.args[0])(context, builder, values[0]).data
-        place = builder.bitcast(builder.gep(data, [values[1]]), BYTES.as_pointer())
-        block = builder.load(place, align=1)
+        pointer = builder.bitcast(builder.gep(data, [values[1]]), BYTES.as_pointer())
+        block = builder.load(pointer, align=1)
 
         def all_of(code: int) -> ir.Constant:
             return ir.Constant(BYTES, [code] * BLOCK)
@@ -98,25 +98,25 @@ def prefetch(typing_context: Context, numbers: types.Type, at: types.Type) -> tu
 
     def generate(context: BaseContext, builder: ir.IRBuilder, signature: Signature, values: list[ir.Value]) -> ir.Value:
         data = context.make_array(signature.args[0])(context, builder, values[0]).data
-        place = builder.bitcast(builder.gep(data, [values[1]]), BYTE.as_pointer())
+        pointer = builder.bitcast(builder.gep(data, [values[1]]), BYTE.as_pointer())
         flag = ir.IntType(32)
         kind = ir.FunctionType(ir.VoidType(), [BYTE.as_pointer(), flag, flag, flag])
         function = builder.module.declare_intrinsic("llvm.prefetch", [BYTE.as_pointer()], kind)
         # For reading, into all levels of the data cache.
-        builder.call(function, [place, flag(0), flag(3), flag(1)])
+        builder.call(function, [pointer, flag(0), flag(3), flag(1)])
         return context.get_dummy_value()
 
     return types.void(numbers, types.uint64), generate
 
 
 @njit(nogil=True, cache=True, inline="always")
-def copy_bytes(letters: NDArray[np.uint8], start: int, stop: int, copy: NDArray[np.uint8], place: int) -> None:
-    """Copy letters[start:stop] to copy[place:].
+def copy_bytes(letters: NDArray[np.uint8], start: int, stop: int, copy: NDArray[np.uint8], offset: int) -> None:
+    """Copy letters[start:stop] to copy[offset:].
 
     Numba compiles the assignment of a slice with the formatting of its error, which takes longer than most kernels.
     """
     for at in range(stop - start):
-        copy[place + at] = letters[start + at]
+        copy[offset + at] = letters[start + at]
 
 
 @njit(nogil=True, cache=True)

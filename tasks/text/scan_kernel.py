@@ -152,9 +152,9 @@ def key_of(letters: NDArray[np.uint8], start: int, stop: int) -> tuple[Any, Any]
         second = eight_bytes(letters, start + 8) & SECOND[length]
     else:
         first, second = np.uint64(0), np.uint64(0)
-        for place in range(length):
-            byte = np.uint64(letters[start + place]) << np.uint64(8 * (place & 7))
-            if place < 8:
+        for index in range(length):
+            byte = np.uint64(letters[start + index]) << np.uint64(8 * (index & 7))
+            if index < 8:
                 first |= byte
             else:
                 second |= byte
@@ -198,7 +198,7 @@ def same_bytes(
 def _search(
     keys: NDArray[np.uint64],
     lengths: NDArray[np.int64],
-    places: NDArray[np.int64],
+    copy_offsets: NDArray[np.int64],
     to_split: NDArray[np.uint8],
     copies: NDArray[np.uint8],
     mask: np.uint64,
@@ -211,11 +211,11 @@ def _search(
 ) -> int:
     """Fill the ids (P,) of tokens, and add those that are new. Returns the number of distinct tokens.
 
-    keys: (P, 2).  lengths, places: (P,) where the bytes of a long token are in `copies`.
+    keys: (P, 2).  lengths, copy_offsets: (P,) where the bytes of a long token are in `copies`.
     """
     for token in range(len(ids)):
         first, second = keys[token]
-        place, length = places[token], lengths[token]
+        offset, length = copy_offsets[token], lengths[token]
         slot = slot_of(first, second, mask)
         found = token_in(table, slot)
         # As in counting.py and scan_pieces.py; one function for all takes 15 % longer, also where it is inlined.
@@ -223,7 +223,7 @@ def _search(
             if (
                 table[slot] == first
                 and table[slot + ONE] == second
-                and same_bytes(second, distinct, starts, found, copies, place, place + length)
+                and same_bytes(second, distinct, starts, found, copies, offset, offset + length)
             ):
                 break
             slot = (slot + np.uint64(SLOT)) & mask
@@ -231,7 +231,7 @@ def _search(
         if found < 0:
             used = starts[count]
             if second == LONG:
-                copy_bytes(copies, place, place + length, distinct, used)
+                copy_bytes(copies, offset, offset + length, distinct, used)
             else:
                 # Up to 16 bytes, of which the next token overwrites those that are too many.
                 put_eight_bytes(distinct, used, first)
@@ -281,7 +281,7 @@ def scan(
     mask = np.uint64(slots * SLOT - 1)
     # Tokens that are not searched yet, and the bytes of some of them.
     keys, to_split = np.empty((AHEAD, 2), np.uint64), np.empty(AHEAD, np.uint8)
-    places, lengths = np.empty(AHEAD, np.int64), np.empty(AHEAD, np.int64)
+    copy_offsets, lengths = np.empty(AHEAD, np.int64), np.empty(AHEAD, np.int64)
     # One type for all numbers: each function is compiled again for every combination of types.
     count = tokens = waiting = used = np.int64(0)
     for row in range(rows):
@@ -319,8 +319,8 @@ def scan(
                     copied = False
                     length = used + stop - start
                 else:
-                    for place in range(start, stop):
-                        copies[length] = letters[place] if whole else word_byte[letters[place]] or APOSTROPHE
+                    for position in range(start, stop):
+                        copies[length] = letters[position] if whole else word_byte[letters[position]] or APOSTROPHE
                         length += 1
             else:
                 foreign_token = exact
@@ -346,7 +346,7 @@ def scan(
             else:
                 first, second = key_of(copies, used, length)
             keys[waiting, 0], keys[waiting, 1] = first, second
-            places[waiting], lengths[waiting], to_split[waiting] = used, length - used, foreign_token
+            copy_offsets[waiting], lengths[waiting], to_split[waiting] = used, length - used, foreign_token
             prefetch(table, slot_of(first, second, mask))
             if copied:
                 used = length
@@ -355,14 +355,14 @@ def scan(
             if waiting == AHEAD:
                 found = ids[tokens - AHEAD : tokens]
                 count = _search(
-                    keys, lengths, places, to_split, copies, mask, count, found, distinct, starts, foreign, table
+                    keys, lengths, copy_offsets, to_split, copies, mask, count, found, distinct, starts, foreign, table
                 )
                 waiting = used = np.int64(0)
                 if 4 * count > 3 * slots:
                     return False, ids[:0], row_offsets[:0], distinct[:0], starts[:0], foreign[:0]
         row_offsets[row + 1] = tokens
     found = ids[tokens - waiting : tokens]
-    count = _search(keys, lengths, places, to_split, copies, mask, count, found, distinct, starts, foreign, table)
+    count = _search(keys, lengths, copy_offsets, to_split, copies, mask, count, found, distinct, starts, foreign, table)
     return (
         True,
         ids[:tokens].copy(),

@@ -96,13 +96,13 @@ def _two_halves() -> ReportContent:
     vectors = (rng.normal(size=(400, 20)) * 0.3).astype(np.float32)
     vectors[np.arange(400), kinds] += 2
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    places = rng.uniform(-0.3, 0.3, (200, 2)).astype(np.float32)
-    places[:, 0] += np.where(kinds[:200] == 0, -0.7, 0.7)
+    positions = rng.uniform(-0.3, 0.3, (200, 2)).astype(np.float32)
+    positions[:, 0] += np.where(kinds[:200] == 0, -0.7, 0.7)
     names = [f"{'left' if kind == 0 else 'right'}{row}" for row, kind in enumerate(kinds)]
     return replace(
         report_content(names, dimension=20),
         vectors=vectors,
-        word_map=WordMap(places, kinds[:200].astype(np.int64), "tsne"),
+        word_map=WordMap(positions, kinds[:200].astype(np.int64), "tsne"),
     )
 
 

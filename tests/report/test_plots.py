@@ -15,12 +15,12 @@ HARD_WORDS = ["king", "queen", "</text><script>", "a & b", "$x^{2", "\x01control
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def places(rows: int) -> NDArray[np.float32]:
+def positions(rows: int) -> NDArray[np.float32]:
     return np.random.default_rng(1).uniform(-1, 1, size=(rows, 2)).astype(np.float32)
 
 
 def drawn(words: list[str], form: PictureFormat) -> bytes:
-    return draw_map(words, places(len(words)), np.arange(len(words)), "a title with $ and <b>", form)
+    return draw_map(words, positions(len(words)), np.arange(len(words)), "a title with $ and <b>", form)
 
 
 def texts(svg: bytes) -> set[str]:
@@ -80,7 +80,7 @@ def test_curves_that_cannot_be_drawn_are_refused(curves: list[Curve]) -> None:
 
 def test_a_map_without_a_place_for_each_word_is_refused() -> None:
     with pytest.raises(ValueError, match="3 words"):
-        draw_map(["a", "b", "c"], places(2), np.zeros(2, np.int64), "short")
+        draw_map(["a", "b", "c"], positions(2), np.zeros(2, np.int64), "short")
 
 
 def test_curves_of_many_panels_take_several_rows_and_name_their_axis() -> None:

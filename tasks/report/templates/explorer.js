@@ -83,7 +83,7 @@ function missing(...fields) {
   return fields.filter((field) => state[field] === undefined);
 }
 
-// Say which words of some fields the page lacks, and offer words that are spelt alike. unknown: texts of lists.
+// Say which words of some fields the page lacks, and offer similar spellings. unknown: texts of lists.
 function showMissing(fields, unknown = []) {
   const message = byId("message");
   message.replaceChildren();
@@ -110,7 +110,7 @@ function show({ entry = true } = {}) {
   writeFields();
   const fields = { neighbors: ["word"], analogy: ["a", "b", "c"], compare: ["one", "other"] }[state.tab] ?? [];
   showMissing(missing(...fields), state.tab === "axis" ? POLES.flatMap((pole) => readList(state[pole]).unknown) : []);
-  if (state.tab !== "axis") map.showPlaces();
+  if (state.tab !== "axis") map.showPositions();
   byId("sql").textContent = VIEWS[state.tab]();
   byId("copy-sql").hidden = !byId("sql").textContent;
   const { rows } = readList(state.marked);
@@ -151,10 +151,10 @@ function drawParallelogram(svg, answer) {
   const { sides: [right, up], angle, fourth } = planeOf(state.a, state.b, state.c, answer);
   const flat = ([x, y]) => [x * right + y * up * Math.cos(angle), -y * up * Math.sin(angle)];
   const points = { a: [0, 0], b: [1, 0], c: [0, 1], ideal: [1, 1], answer: fourth };
-  const places = Object.fromEntries(Object.entries(points).map(([name, point]) => [name, flat(point)]));
-  const all = Object.values(places), bounds = [0, 1].map((axis) => [Math.min(...all.map((at) => at[axis])), Math.max(...all.map((at) => at[axis]))]);
+  const positions = Object.fromEntries(Object.entries(points).map(([name, point]) => [name, flat(point)]));
+  const all = Object.values(positions), bounds = [0, 1].map((axis) => [Math.min(...all.map((at) => at[axis])), Math.max(...all.map((at) => at[axis]))]);
   const scale = Math.min(220 / (bounds[0][1] - bounds[0][0] || 1), 104 / (bounds[1][1] - bounds[1][0] || 1));
-  const at = (name) => [0, 1].map((axis) => (places[name][axis] - (bounds[axis][0] + bounds[axis][1]) / 2) * scale + [170, 80][axis]);
+  const at = (name) => [0, 1].map((axis) => (positions[name][axis] - (bounds[axis][0] + bounds[axis][1]) / 2) * scale + [170, 80][axis]);
   const drawn = (name, attributes, text) => {
     const made = document.createElementNS("http://www.w3.org/2000/svg", name);
     for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
@@ -191,7 +191,7 @@ function showAxis() {
   const known = low.length > 0 && high.length > 0;
   byId("axis-lists").hidden = !known;
   if (!known) {
-    map.showPlaces();
+    map.showPositions();
     map.select({});
     return "";
   }
@@ -230,7 +230,7 @@ function showMarked() {
 }
 
 function placeBefore(number) {
-  return page.drift.words[number].from.map((value) => value / page.placeScale);
+  return page.drift.words[number].from.map((value) => value / page.positionScale);
 }
 
 // The words whose neighbours changed most since the last release, and what the chosen one lost and won.

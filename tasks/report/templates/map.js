@@ -18,7 +18,7 @@ const MOST_SELECTED = 300;
 // the rows inside a rectangle, the most frequent first.
 async function createMap(canvas, pointsCanvas, { onPick, onMoved, onSelected }) {
   const context = canvas.getContext("2d");
-  const home = Float32Array.from(page.places, (value) => value / page.placeScale);
+  const home = Float32Array.from(page.positions, (value) => value / page.positionScale);
   const count = home.length / 2;
   // Where the words are now: at home, or on their way to an axis.
   let spots = home.slice();
@@ -34,13 +34,13 @@ async function createMap(canvas, pointsCanvas, { onPick, onMoved, onSelected }) 
   let selecting = false, rectangle = null, justSelected = false;
 
   // Largest distance of a word of the laid-out map from its center in one direction; at most 1.
-  function farthest(places, axis) {
+  function farthest(positions, axis) {
     let most = 0.2;
-    for (let row = 0; row < page.laidOut; row++) most = Math.max(most, Math.abs(places[2 * row + axis]));
+    for (let row = 0; row < page.laidOut; row++) most = Math.max(most, Math.abs(positions[2 * row + axis]));
     return most;
   }
 
-  const hasPlace = (row) => row !== undefined && row < count;
+  const hasPosition = (row) => row !== undefined && row < count;
   const onMap = (row) => row !== undefined && row < page.laidOut;
   const screenX = (row) => view.x + view.k * (width / 2 + spots[2 * row] * half);
   const screenY = (row) => view.y + view.k * (height / 2 + spots[2 * row + 1] * half);
@@ -234,7 +234,7 @@ async function createMap(canvas, pointsCanvas, { onPick, onMoved, onSelected }) 
     moveTo(axisSpots());
   }
 
-  function showPlaces() {
+  function showPositions() {
     if (!axis) return;
     axis = null;
     colorPoints();
@@ -252,8 +252,8 @@ async function createMap(canvas, pointsCanvas, { onPick, onMoved, onSelected }) 
   function paint() {
     if (!width) return;
     context.clearRect(0, 0, width, height);
-    const near = new Set(neighbors.filter(hasPlace));
-    const strong = new Set([hovered, selected, ...asked, ...marked].filter(hasPlace));
+    const near = new Set(neighbors.filter(hasPosition));
+    const strong = new Set([hovered, selected, ...asked, ...marked].filter(hasPosition));
     const quiet = isolated !== null || strong.size > (hovered === undefined ? 0 : 1);
     const inside = (row) => {
       const x = screenX(row), y = screenY(row);
@@ -264,7 +264,7 @@ async function createMap(canvas, pointsCanvas, { onPick, onMoved, onSelected }) 
     if (axis) paintAxis();
     paintOutline();
     paintArrows();
-    if (hasPlace(selected)) {
+    if (hasPosition(selected)) {
       context.strokeStyle = colors.accent;
       context.globalAlpha = 0.5;
       context.lineWidth = 1;
@@ -277,8 +277,8 @@ async function createMap(canvas, pointsCanvas, { onPick, onMoved, onSelected }) 
     }
     context.globalAlpha = 1;
     [...(isolated ?? []), ...near, ...strong].forEach(paintPoint);
-    if (hasPlace(selected)) paintRing(selected, colors.accent);
-    marked.forEach((row) => { if (hasPlace(row) && marked.size <= 60) paintRing(row, colors.mark); });
+    if (hasPosition(selected)) paintRing(selected, colors.accent);
+    marked.forEach((row) => { if (hasPosition(row) && marked.size <= 60) paintRing(row, colors.mark); });
     const taken = new Map();
     claim(taken, width - 54, width, 0, 190);  // the buttons
     const first = [...new Set([...strong, ...near])].filter(inside);
@@ -325,7 +325,7 @@ async function createMap(canvas, pointsCanvas, { onPick, onMoved, onSelected }) 
 
   // The four words of an analogy, as corners in the order that they are joined.
   function paintOutline() {
-    const rows = outline.filter(hasPlace);
+    const rows = outline.filter(hasPosition);
     if (rows.length < 4) return;
     context.strokeStyle = colors.accent;
     context.globalAlpha = 0.8;
@@ -346,7 +346,7 @@ async function createMap(canvas, pointsCanvas, { onPick, onMoved, onSelected }) 
   // From where a word would be by its vector in the last release to where it is.
   function paintArrows() {
     for (const { row, from, active } of axis ? [] : arrows) {
-      if (!hasPlace(row)) continue;
+      if (!hasPosition(row)) continue;
       const [fromX, fromY] = [view.applyX(width / 2 + from[0] * half), view.applyY(height / 2 + from[1] * half)];
       const [toX, toY] = [screenX(row), screenY(row)], angle = Math.atan2(toY - fromY, toX - fromX);
       context.globalAlpha = active ? 1 : 0.45;
@@ -405,7 +405,7 @@ async function createMap(canvas, pointsCanvas, { onPick, onMoved, onSelected }) 
     for (const region of page.regions) {
       if (region.level !== level) continue;
       const text = region.rows.map((row) => shortened(words[row])).join(" · ");
-      const x = view.applyX(width / 2 + region.x / page.placeScale * half), y = view.applyY(height / 2 + region.y / page.placeScale * half);
+      const x = view.applyX(width / 2 + region.x / page.positionScale * half), y = view.applyY(height / 2 + region.y / page.positionScale * half);
       const side = context.measureText(text).width / 2 + 4;
       const middle = Math.max(side, Math.min(width - side, x));
       if (Math.abs(middle - x) > side || y < 12 || y > height - 4 || !claim(taken, middle - side, middle + side, y - 15, y + 5)) continue;
@@ -532,9 +532,9 @@ async function createMap(canvas, pointsCanvas, { onPick, onMoved, onSelected }) 
       animated().call(zoom.transform, d3.zoomIdentity);
       return;
     }
-    const places = [...which.filter(hasPlace).map((row) => [home[2 * row], home[2 * row + 1]]), ...tails];
-    if (!places.length || !width) return;
-    const xs = places.map(([x]) => width / 2 + x * half), ys = places.map(([, y]) => height / 2 + y * half);
+    const positions = [...which.filter(hasPosition).map((row) => [home[2 * row], home[2 * row + 1]]), ...tails];
+    if (!positions.length || !width) return;
+    const xs = positions.map(([x]) => width / 2 + x * half), ys = positions.map(([, y]) => height / 2 + y * half);
     const [left, right, top, bottom] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
     const room = Math.min(width / (right - left + 1), height / (bottom - top + 1));
     const scale = Math.min(Math.max(0.7 * room, 1), 9);
@@ -557,7 +557,7 @@ async function createMap(canvas, pointsCanvas, { onPick, onMoved, onSelected }) 
   await pause();
 
   return {
-    onMap, hasPlace, show, setView, viewText, showAxis, showPlaces, kind: points.kind,
+    onMap, hasPosition, show, setView, viewText, showAxis, showPositions, kind: points.kind,
     colorBy(name) { colorBy = name; colorPoints(); },
     // center: the word in the middle of lines to `near`.  asked: words that always have their label.  corners: the four
     // words of an analogy.  moved: arrows, each the row of a word, where it comes from, and whether it is the active one.

@@ -44,12 +44,12 @@ function reversed(values, width) {
 
 function pointsByWebGl(canvas, gl, sizes) {
   let program, buffers;
-  let places = new Float32Array(2 * sizes.length), colors = new Uint8Array(4 * sizes.length);
+  let positions = new Float32Array(2 * sizes.length), colors = new Uint8Array(4 * sizes.length);
 
   function prepare() {
     program = twgl.createProgramInfo(gl, [VERTEX_SHADER, FRAGMENT_SHADER]);
     buffers = twgl.createBufferInfoFromArrays(gl, {
-      place: { numComponents: 2, data: places },
+      place: { numComponents: 2, data: positions },
       color: { numComponents: 4, data: colors, normalize: true },
       size: { numComponents: 1, data: reversed(sizes, 1) },
     });
@@ -61,8 +61,8 @@ function pointsByWebGl(canvas, gl, sizes) {
   return {
     kind: "webgl",
     place(spots) {
-      places = reversed(spots, 2);
-      twgl.setAttribInfoBufferFromArray(gl, buffers.attribs.place, places);
+      positions = reversed(spots, 2);
+      twgl.setAttribInfoBufferFromArray(gl, buffers.attribs.place, positions);
     },
     color(buckets, palette) {
       // The four bytes of a color as one number.
@@ -93,10 +93,10 @@ function pointsByWebGl(canvas, gl, sizes) {
 }
 
 function pointsByCanvas(canvas, context, sizes) {
-  let places = new Float32Array(2 * sizes.length), buckets = new Uint8Array(sizes.length), palette = ["#888"];
+  let positions = new Float32Array(2 * sizes.length), buckets = new Uint8Array(sizes.length), palette = ["#888"];
   return {
     kind: "canvas",
-    place(spots) { places = spots; },
+    place(spots) { positions = spots; },
     color(chosen, shades) { [buckets, palette] = [chosen, shades]; },
     paint({ width, height, ratio, x, y, k, half, growth, alpha }) {
       canvas.width = Math.round(width * ratio);
@@ -105,7 +105,7 @@ function pointsByCanvas(canvas, context, sizes) {
       context.globalAlpha = alpha;
       const paths = palette.map(() => new Path2D());
       for (let row = sizes.length - 1; row >= 0; row--) {
-        const left = x + k * (width / 2 + places[2 * row] * half), top = y + k * (height / 2 + places[2 * row + 1] * half);
+        const left = x + k * (width / 2 + positions[2 * row] * half), top = y + k * (height / 2 + positions[2 * row + 1] * half);
         if (left < -20 || left > width + 20 || top < -20 || top > height + 20) continue;
         const radius = sizes[row] * growth / 2, path = paths[buckets[row]];
         // Of a small point nobody sees the corners.

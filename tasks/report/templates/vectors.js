@@ -90,7 +90,7 @@ function axisOf(low, high) {
   return Float32Array.from(words, (_, row) => innerProductOf(row, direction) / length);
 }
 
-// Where the words of an analogy lie in the plane of a, b and c: a in the corner, b to the right, c above, and the
+// Where the words of an analogy are in the plane of a, b and c: a in the corner, b to the right, c above, and the
 // fourth word. Coordinates are multiples of the sides, so that b - a + c is the point [1, 1].
 function planeOf(a, b, c, d) {
   const from = (row) => vectorOf(row).map((value, place) => value - vectorOf(a)[place]);

@@ -100,7 +100,7 @@ def test_a_row_with_a_blank_word_is_distinguished_from_a_row_that_is_too_long(tm
     ):
         found = read(file_of(tmp_path, GLOVE + row + b" 1 2 3 4\n\n \n"))
         (fault,) = row_faults(found)
-        assert (fault.row, found.place(3)) == (3, "line 4")
+        assert (fault.row, found.location(3)) == (3, "line 4")
         assert reason in fault.reason
     first = read(file_of(tmp_path, b". . 1 2 3 4\n" + GLOVE))
     assert first.words == [". .", *WORDS]
@@ -215,11 +215,13 @@ def test_a_cut_archive_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("form", [VectorFormat.WORD2VEC, VectorFormat.GLOVE, VectorFormat.WORD2VEC_BINARY])
-def test_the_place_of_a_row_is_its_line_or_byte(tmp_path: Path, form: VectorFormat) -> None:
+def test_the_location_of_a_row_is_its_line_or_byte(tmp_path: Path, form: VectorFormat) -> None:
     data = {VectorFormat.WORD2VEC: WORD2VEC, VectorFormat.GLOVE: GLOVE}.get(form, BINARY)
-    place = read(file_of(tmp_path, data)).place(1)
+    location = read(file_of(tmp_path, data)).location(1)
     offset = BINARY.index(b"of ")
-    assert place == {VectorFormat.WORD2VEC: "line 3", VectorFormat.GLOVE: "line 2"}.get(form, f"row 2 at byte {offset}")
+    assert location == {VectorFormat.WORD2VEC: "line 3", VectorFormat.GLOVE: "line 2"}.get(
+        form, f"row 2 at byte {offset}"
+    )
 
 
 @given(st.binary(max_size=300))
