@@ -30,7 +30,7 @@ ui: install
 test: install
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-# Servers mostly wait, so their tests run beside the others, and go first where both need a core.
+# Servers mostly wait, so their tests run alongside the others, and go first where both need a core.
 test-long: install
 	$(MAKE) --jobs 2 test-servers test-without-servers
 
