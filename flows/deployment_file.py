@@ -42,7 +42,7 @@ def project_file(project: Path | str | None = None) -> Path:
         named = Path(project).expanduser().absolute()
         path = named / FILE_NAME if named.is_dir() else named
         if not path.is_file():
-            raise SettingsError(f"--project: there is no {path}; create one with `vecmill init {project}`")
+            raise SettingsError(f"--project: no file {path}; create one with `vecmill init {project}`")
         return path
     own = Path.cwd() / FILE_NAME
     return own if own.is_file() else PREFECT_YAML
@@ -51,7 +51,7 @@ def project_file(project: Path | str | None = None) -> Path:
 def read_deployments(path: Path | None = None) -> dict[str, Deployment]:
     """All deployments by name, in file order. path: default: the project's. Raises SettingsError if it is invalid.
 
-    A relative corpus.path is one of the project's folder where that has such a file, so that --project works anywhere.
+    A relative corpus.path is one of the project's folder if that has such a file, so that --project works anywhere.
     """
     path = project_file() if path is None else path
     try:

@@ -64,7 +64,7 @@ class Workspace:
 
     @property
     def spool(self) -> Path:
-        """Folder for sources that are no files, while a run reads them."""
+        """Folder for sources that are not files, while a run reads them."""
         return self.root / "spool"
 
     @property

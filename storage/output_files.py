@@ -1,4 +1,4 @@
-"""Output files at a path that the user chooses: written completely, or not at all."""
+"""Output files at a path that the user chooses: written atomically."""
 
 import tempfile
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""SQL that somebody typed, as the trees of DuckDB's parser, so that only SELECTs of allowed functions run."""
+"""User-supplied SQL as the trees of DuckDB's parser, so that only SELECTs of allowed functions run."""
 
 import json
 from collections.abc import Iterator

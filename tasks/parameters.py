@@ -31,7 +31,7 @@ class ModelParameters(BaseModel):
     training: TrainingConfig = SkipGramConfig()
 
     def held_out_sequences(self, source_format: str) -> int:
-        """About how many sequences of a corpus in this format lose their last item to training."""
+        """About how many sequences of a corpus in this format have their last item held out of training."""
         return 0
 
 
@@ -77,7 +77,7 @@ class BuildParameters(ModelParameters):
         return metrics
 
     @model_validator(mode="after")
-    def _documents_can_be_had(self) -> Self:
+    def _documents_are_available(self) -> Self:
         """Refuse settings of documents that do not act, or need documents that the tokenizer changes."""
         encoded = self.documents.enabled and self.documents.method == "encoder"
         asking = "corpus.keep_columns" if self.corpus.keep_columns else "documents.method=encoder" if encoded else None

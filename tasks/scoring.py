@@ -69,8 +69,8 @@ class EvaluationConfig(BaseModel):
         default=1000,
         ge=0,
         le=1_000_000,
-        description="with corpus.format=sequences: about how many sequences lose their last item to training, at most "
-        "a tenth of all, so that hit_rate_at_10 can be measured; 0: none",
+        description="with corpus.format=sequences: about how many sequences have their last item held out of "
+        "training, at most a tenth of all, so that hit_rate_at_10 can be measured; 0: none",
     )
     neighbors: int = Field(default=10, ge=1, le=100, description="nearest words compared for each word")
     neighbor_words: int = Field(
@@ -88,7 +88,7 @@ class EvaluationConfig(BaseModel):
             suffix = f"_{metric_name(_last_part(spec))}"
             if suffix in suffixes.values() or spec in suffixes:
                 raise ReferenceVectorsError(
-                    f"evaluation.references: {spec} would be called {suffix[1:]}, like another one; rename a file"
+                    f"evaluation.references: the name of {spec} collides with another, {suffix[1:]}; rename the file"
                 )
             suffixes[spec] = suffix
         return suffixes

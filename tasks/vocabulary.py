@@ -146,7 +146,7 @@ def encode_corpus(
     """Replace each token by its id and drop tokens outside the vocabulary.
 
     only: names of the source files to train on, None for all. If they contain no word of the vocabulary, `tokens` is 0.
-    held_out: about how many sequences lose their last item, which is stored apart for the evaluation; 0: none.
+    held_out: about how many sequences have their last item held out for the evaluation; 0: none.
     compute: where this runs, which does not change the result.
     """
 

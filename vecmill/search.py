@@ -22,7 +22,7 @@ FLOAT32_EPSILON = float(np.finfo(np.float32).eps)
 
 
 class Neighbor(NamedTuple):
-    """A word near another: the cosine of the two, and the word's place by frequency, 1 = most frequent."""
+    """A word near another: the cosine of the two, and the word's rank by frequency, 1 = most frequent."""
 
     word: str
     similarity: float

@@ -228,7 +228,7 @@ class Table:
     # Texts
 
     def tokenize(self, text: str) -> list[str]:
-        """The tokens of a text, cut as the corpus was. Raises SettingsError where its tokenizer is not installed."""
+        """The tokens of a text, tokenized like the corpus. Raises SettingsError if its tokenizer is not installed."""
         return self._token_lists([text])[0]
 
     def embed(self, texts: Sequence[str], weighting: Weighting = "sif") -> NDArray[np.float32]:

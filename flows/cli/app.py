@@ -124,7 +124,7 @@ def build(
         server.stop()
         raise
     if nothing_new:
-        # Nothing for Prefect to record: the flow's function, and its tasks', answer twice as fast without it.
+        # Nothing for Prefect to record: without it the functions of the flow and its tasks take half the time.
         server.stop()
         with helping_ranks_released(process_timeout(parameters.training)):
             _build(parameters, resolved_workspace, as_json, recorded=False)
@@ -176,7 +176,7 @@ def _build(parameters: "BuildParameters", workspace: Workspace, as_json: bool, *
     from flows.runs.result import BuildResult
     from flows.word_vectors import build_word_vectors
 
-    # The heartbeat thread delays the end of a flow by up to a second; locally there is no use for heartbeats.
+    # The heartbeat thread delays the end of a flow by up to a second; local runs need no heartbeats.
     without_heartbeats = temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None})
     sections: dict[str, Any] = dict(parameters.sections)
     try:

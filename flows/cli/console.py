@@ -122,7 +122,7 @@ class TerminalProgress:
 
 
 def _escape_controls(record: logging.LogRecord) -> bool:
-    """A filter: names and paths in log lines may hold anything, which a terminal must not obey."""
+    """A filter: names and paths in log lines may contain control sequences, which must not reach a terminal."""
     record.msg, record.args = printable(record.getMessage(), keep_lines=True), None
     return True
 

@@ -45,8 +45,8 @@ def downstream(
     network: Annotated[
         list[NetworkName] | None,
         typer.Option(
-            help="mean of the words, or a small Transformer without, with fixed and with learned positions; may be "
-            "repeated; default: mean"
+            help="mean of the words, or a small Transformer without, with fixed and with learned positions; "
+            "repeatable; default: mean"
         ),
     ] = None,
     picture: Annotated[

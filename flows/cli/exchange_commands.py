@@ -83,7 +83,7 @@ def import_vectors(
         ),
     ] = False,
     limit: Annotated[
-        int | None, typer.Option(min=1, help="import only the first rows, the most frequent words")
+        int | None, typer.Option(min=1, help="import only the first N rows, the most frequent words")
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="allow replacing trained or gated releases")] = False,
     workspace: WorkspaceOption = None,
@@ -123,8 +123,8 @@ def import_vectors(
     if as_json:
         print_json(asdict(done))
         return
-    state = "" if done.published else ", which held the same already"
-    left_out = f", {done.left_out:,} row{'' if done.left_out == 1 else 's'} left out" if done.left_out else ""
+    state = "" if done.published else ", which already has the same content"
+    left_out = f", {done.left_out:,} row{'' if done.left_out == 1 else 's'} skipped" if done.left_out else ""
     output.print(
         f"{done.table} version {done.version}{state}: {done.words:,} words x {done.dimension} from "
         f"{escape(printable(done.source))} ({done.format}{left_out}); licence: {escape(printable(done.licence))}",

@@ -21,4 +21,4 @@ def check_named_corpus(assignments: Sequence[str]) -> None:
         return
     path = named_path(named[-1], SETTING)
     if not path.exists():
-        raise CorpusError(f"no such file or folder: {path.absolute()}; correct {SETTING}")
+        raise CorpusError(f"no such file or folder: {path.absolute()}; fix {SETTING}")

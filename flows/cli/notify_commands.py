@@ -86,7 +86,9 @@ def email(
 
 
 @app.command()
-def off(channel: Annotated[Literal["slack", "webhook", "email"], typer.Argument()]) -> None:
+def off(
+    channel: Annotated[Literal["slack", "webhook", "email"], typer.Argument(help="the channel to disable")],
+) -> None:
     """Disable a channel and delete its credentials.
 
     Example: vecmill notify off slack

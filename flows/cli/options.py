@@ -39,7 +39,7 @@ KeptVersionOption = Annotated[
 
 
 def choose_project(ctx: typer.Context, project: Path | None) -> Path | None:
-    """Use the prefect.yaml of a project until the command ends, and say so where it is not the shipped one."""
+    """Use the prefect.yaml of a project until the command ends, and log it if it is not the shipped one."""
     file = project_file(project)
     if project is not None:
         before = os.environ.get(PROJECT_VARIABLE, "")

@@ -1,4 +1,4 @@
-"""`vecmill init`: a project of one's own."""
+"""`vecmill init`: start a project."""
 
 from pathlib import Path
 from typing import Annotated

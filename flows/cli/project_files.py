@@ -1,4 +1,4 @@
-"""A project of one's own: a folder with a prefect.yaml that vecmill's commands use instead of the shipped one."""
+"""A project: a folder with a prefect.yaml that vecmill's commands use instead of the shipped one."""
 
 import re
 from pathlib import Path
@@ -25,7 +25,7 @@ deployments:
         env:
           PREFECT_LOGGING_EXTRA_LOGGERS: flows,tasks,storage
           PREFECT_FLOWS_HEARTBEAT_FREQUENCY: "30"
-    # At most one run at work and one that waits; more wait on the server.
+    # At most one active and one waiting run; more wait on the server.
     concurrency_limit:
       limit: 2
       collision_strategy: ENQUEUE
@@ -55,7 +55,7 @@ deployments:
 README_FILE = """\
 # NAME
 
-Word vectors of our own text, built by vecmill: put text into `texts/`, or change `corpus.path` in `prefect.yaml`.
+Word vectors built by vecmill: put text into `texts/`, or change `corpus.path` in `prefect.yaml`.
 `vecmill build NAME` trains and publishes the table, `vecmill nearest NAME WORD` queries it.
 `vecmill report NAME --open` shows it, `vecmill up` runs the deployments of `prefect.yaml` on their schedules.
 """
@@ -69,8 +69,8 @@ FILES = {"prefect.yaml": PREFECT_FILE, ".gitignore": IGNORE_FILE, "README.md": R
 def create_project(folder: Path, name: str | None = None) -> list[Path]:
     """Write prefect.yaml, .gitignore and README.md into a folder, which is created. Returns their paths.
 
-    name: of the deployment and its table; default: the folder's, with `-` for what a table's name cannot have.
-    Raises SettingsError if one of the files exists, before any is written, or for a name that no table can have.
+    name: of the deployment and its table; default: the folder's, with `-` for characters that a table name cannot have.
+    Raises SettingsError if one of the files exists, before any is written, or for an invalid table name.
     """
     folder = folder.expanduser().absolute()
     chosen = name or re.sub(r"[^A-Za-z0-9_-]+", "-", folder.name).strip("-_")[:63]
@@ -82,7 +82,7 @@ def create_project(folder: Path, name: str | None = None) -> list[Path]:
     paths = [folder / file for file in FILES]
     for path in paths:
         if path.exists():
-            raise SettingsError(f"{path} exists already; choose another folder, or remove it")
+            raise SettingsError(f"{path} already exists; choose another folder, or remove it")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

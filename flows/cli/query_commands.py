@@ -1,4 +1,4 @@
-"""`vecmill nearest`, `analogy` and `similar`: ask a table for words."""
+"""`vecmill nearest`, `analogy` and `similar`: query a table for words."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +21,7 @@ MOST_ROWS = 2_147_483_647
 
 NumberOption = Annotated[int, typer.Option("-k", min=0, max=MOST_ROWS, help="number of words")]
 MaxRankOption = Annotated[
-    int | None, typer.Option("--max-rank", min=1, max=MOST_ROWS, help="search only so many of the most frequent words")
+    int | None, typer.Option("--max-rank", min=1, max=MOST_ROWS, help="search only the N most frequent words")
 ]
 
 
@@ -33,7 +33,7 @@ def register(app: typer.Typer) -> None:
 
 def nearest(
     table: TableArgument,
-    word: str,
+    word: Annotated[str, typer.Argument(help="the word whose neighbours are shown")],
     k: Annotated[int, typer.Option("-k", min=0, max=MOST_ROWS, help="number of neighbours")] = 10,
     max_rank: MaxRankOption = None,
     version: KeptVersionOption = None,
@@ -76,8 +76,10 @@ def analogy(
 
 def similar(
     table: TableArgument,
-    words: Annotated[list[str], typer.Argument(help="words to be near to")],
-    minus: Annotated[list[str] | None, typer.Option("--minus", help="a word to be far from; may be repeated")] = None,
+    words: Annotated[list[str], typer.Argument(help="words that the answer is near")],
+    minus: Annotated[
+        list[str] | None, typer.Option("--minus", help="a word that the answer is far from; repeatable")
+    ] = None,
     k: NumberOption = 10,
     max_rank: MaxRankOption = None,
     version: KeptVersionOption = None,
@@ -120,7 +122,7 @@ def _print_neighbors(neighbors: Sequence["Neighbor"], as_json: bool) -> None:
 
 
 def _cut_like_corpus(release: Path, word: str) -> list[str]:
-    """The tokens of a word that a table lacks, if its tokenizer cuts words."""
+    """The tokens of a word that a table lacks, if its tokenizer splits words."""
     from tasks.release_reader import release_word_reader
 
     reader = release_word_reader(release)

@@ -100,7 +100,7 @@ def explore(
 
 
 def _written(target: Path | None, make: Callable[[], Path], render: Callable[[], str]) -> Path:
-    """Write a page where it belongs, by `make`, or what `render` returns to the file that the user chose."""
+    """Write a page to its default path with `make`, or what `render` returns to the file that the user chose."""
     from storage.output_files import new_output
 
     with shown_progress():
@@ -235,7 +235,7 @@ def _group_lines(option: str) -> list[str]:
     except UnicodeDecodeError as error:
         raise SettingsError(f"--groups: {path} is not valid UTF-8: {error.reason} at byte {error.start}") from error
     except (OSError, ValueError):
-        # Too long for a path, so it is no file.
+        # Too long for a path, so it is not a file.
         return [option]
     return [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
 

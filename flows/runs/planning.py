@@ -1,4 +1,4 @@
-"""Chain the digests of all stages to see what a build would run or reuse: for dry runs, and for builds of nothing."""
+"""Chain the digests of all stages to see what a build would run or reuse, for dry runs and before a build."""
 
 from typing import Any
 

@@ -47,10 +47,10 @@ def _once(handler: Handler) -> Handler:
 
 
 def _replace(handler: Handler) -> None:
-    """Handle SIGTERM, also in Prefect's place.
+    """Handle SIGTERM, also instead of Prefect.
 
-    Before the worker signals a run that was cancelled, it sends word of that. Prefect takes it only while the handler
-    is the one that its module holds; without the word the run would end as Crashed.
+    Before the worker signals a run that was cancelled, it sends a message. Prefect accepts that only while the handler
+    is the one in its module; without the message the run would end as Crashed.
     """
     with engine._prefect_sigterm_bridge_lock:
         if signal.signal(signal.SIGTERM, handler) is engine._prefect_sigterm_handler:

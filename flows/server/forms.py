@@ -1,4 +1,4 @@
-"""The form of a deployment in Prefect's UI: sections with names, ranges in sight, rare settings out of the way."""
+"""The form of a deployment in Prefect's UI: sections with names, visible ranges, and rare settings left out."""
 
 import copy
 from collections.abc import Mapping
@@ -37,7 +37,7 @@ COMMON = {
 def readable_form(schema: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
     """A parameter schema that accepts the same values and makes a shorter form.
 
-    parameters: those of the deployment; what it sets stays in the form, so that no run from the UI loses it.
+    parameters: those of the deployment; what they set stays in the form, so that runs from the UI keep it.
     """
     form = copy.deepcopy(dict(schema))
     used = _names_in(parameters)
@@ -49,7 +49,7 @@ def readable_form(schema: Mapping[str, Any], parameters: Mapping[str, Any]) -> d
         if shown is not None:
             hidden = {field: fields.pop(field) for field in list(fields) if field not in shown | used}
             if hidden:
-                # Still validated, but no part of the form.
+                # Still validated, but not part of the form.
                 model["patternProperties"] = {f"^{field}$": rule for field, rule in hidden.items()}
     sections = form.get("properties", {})
     if HEADINGS.keys() >= sections.keys():

@@ -103,7 +103,7 @@ class LostRuns:
 
 
 def _announce(client: SyncPrefectClient, run: FlowRun) -> None:
-    """Have people notified of a run that started before the server was restarted.
+    """Send notifications of a run that started before the server was restarted.
 
     The server evaluates an event of a state after that of the state before. It has forgotten the one from before the
     restart, and waits 15 minutes for it.

@@ -60,7 +60,7 @@ def check_address(address: str, setting: str = "corpus.path") -> None:
         known = ", ".join(f"{scheme}://" for scheme in (*sorted(WEB), *OBJECT_STORES))
         raise SettingsError(f"{setting}: {shown} is a URL that vecmill does not read; use {known} or a file")
     if not host:
-        raise SettingsError(f"{setting}: {shown} is a URL without a host; correct it")
+        raise SettingsError(f"{setting}: {shown} is a URL without a host; fix it")
     if not _is_allowed(parts.scheme, host, port):
         raise NotAllowedError(
             f"{setting}: {parts.scheme}://{host} is not an address that {HOSTS_VARIABLE} allows; use a file, or ask "

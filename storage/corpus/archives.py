@@ -40,7 +40,7 @@ DEEPEST = 3
 MOST_PADDING = 64 << 20
 SPARE_BYTES = 64 << 20
 LONGEST_PART = 255
-# Of zip files that are documents or programs and not archives of text.
+# Of zip files that are documents or programs, not archives of text.
 DOCUMENT_MEMBERS = ("[Content_Types].xml", "mimetype", "META-INF/MANIFEST.MF")
 DRIVE = re.compile(r"[A-Za-z]:")
 

@@ -1,7 +1,7 @@
 """The store of downloads in a workspace: one folder per address, shared by all runs.
 
 A folder holds the file under its own name, a record of what was fetched, and while a download is incomplete
-`.part` with `.part.json`. A file without a record was put there by hand and is used as it is.
+`.part` with `.part.json`. A file without a record was put there by hand and is used as is.
 """
 
 import hashlib
@@ -253,7 +253,7 @@ def _present(download: Download, folder: Path) -> Record | None:
         size = (folder / record.file).stat().st_size
         if size == record.size:
             return record
-        logger.warning("%s has %s bytes instead of %s; it is fetched again", folder / record.file, size, record.size)
+        logger.warning("%s has %s bytes instead of %s; downloading it again", folder / record.file, size, record.size)
         return None
     by_hand = folder / (download.file or file_name(download.address))
     if not by_hand.is_file():

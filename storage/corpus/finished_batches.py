@@ -50,7 +50,7 @@ class FinishedBatches:
         return sum(1 for _ in self._folder.glob("*.parquet"))
 
     def write(self, number: int, batch: Batch) -> None:
-        """Keep a batch. Readers see it complete or not at all."""
+        """Keep a batch. Atomic."""
         columns = [pa.array(batch.files), *batch.columns]
         arrays = [column.cast(field.type) for column, field in zip(columns, self._schema, strict=True)]
         with replaced_file(self._path(number)) as temporary:

@@ -84,7 +84,7 @@ def _fields(
 
 
 def _position(file: SourceFile, header: Sequence[str], column: str, delimiter: str, options: RowOptions) -> int:
-    """The position of a column; -1 without it, if such rows are skipped."""
+    """The index of a column; -1 without it, if such rows are skipped."""
     if column not in header:
         if options.on_missing == "skip":
             return -1

@@ -49,7 +49,7 @@ def check_plausible(shown: str, encoding: str, text: str) -> None:
         )
     if encoding == LATIN_1 and (found := C1_CONTROLS.search(text)):
         raise CorpusError(
-            f"{shown} is not Latin-1: byte 0x{ord(found[0]):02x} is no character there; set corpus.encoding=cp1252, "
+            f"{shown} is not Latin-1: byte 0x{ord(found[0]):02x} is undefined there; set corpus.encoding=cp1252, "
             "or another encoding"
         )
 

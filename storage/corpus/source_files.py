@@ -275,7 +275,7 @@ def described_files(paths: Iterable[Path]) -> list[SourceFile]:
 
 
 def printable(path: Path | str) -> str:
-    r"""A path as text; invalid UTF-8, which Python keeps as lone surrogates, becomes `\xff`."""
+    r"""A path as text; invalid UTF-8, which Python keeps as unpaired surrogates, becomes `\xff`."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 

@@ -15,7 +15,7 @@ MOST_DIGITS = 300
 
 
 def json_line_rows(file: SourceFile, columns: Sequence[str], errors: str, options: RowOptions) -> Rows:
-    """One row per line. Raises CorpusError with the number of a line that is no JSON object or lacks a column."""
+    """One row per line. Raises CorpusError with the number of a line that is not a JSON object or lacks a column."""
     return Rows(file, "line", _line_values(file, columns, errors, options))
 
 

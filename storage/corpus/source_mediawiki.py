@@ -36,7 +36,7 @@ READ_BYTES = 1 << 20
 
 
 def article_texts(file: SourceFile, left_out: Counter[str]) -> Iterator[str]:
-    """Title and text of every article, in order. left_out: counts the pages that are no articles, by reason.
+    """Title and text of every article, in order. left_out: counts the pages that are not articles, by reason.
 
     Raises CorpusError if the dump is damaged or truncated, or the extra `mediawiki` is not installed.
     """
@@ -137,7 +137,7 @@ def _parts(file: SourceFile) -> Iterator["Dump"]:
 def _multistream_header(file: SourceFile) -> bytes:
     """The header of a multistream dump: the whole first stream, which ends before the first page. Empty if it is none.
 
-    Other tools, such as pbzip2, write several streams too, but cut them anywhere.
+    Other tools, such as pbzip2, write several streams too, but split them anywhere.
     """
     with file.path.open("rb") as stream:
         head = stream.read(LONGEST_HEADER)

@@ -1,4 +1,4 @@
-"""Sources that are no files: standard input and queries. Each is written once to a file in the workspace.
+"""Sources that are not files: standard input and queries. Each is written once to a file in the workspace.
 
 The file exists until its documents are stored, at the latest until this process ends.
 """

@@ -17,7 +17,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exp
 from storage.corpus.addresses import check_address, with_secrets
 from storage.redaction import RedactingFilter, without_credentials
 
-# Statuses that may pass: request timeout, too many requests, and failures of the server or a gateway.
+# Statuses worth a retry: request timeout, too many requests, and failures of the server or a gateway.
 PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 # Offline, more would only delay the error.
 CONNECTION_ATTEMPTS = 3
@@ -35,7 +35,7 @@ logging.getLogger("httpx").addFilter(RedactingFilter())
 
 
 class TransferError(Exception):
-    """A transfer that failed for good. reason: NO_ANSWER if the server could not be reached or was busy."""
+    """A transfer that failed permanently. reason: NO_ANSWER if the server could not be reached or was busy."""
 
     def __init__(self, message: str, reason: str = "") -> None:
         super().__init__(message)
@@ -43,7 +43,7 @@ class TransferError(Exception):
 
 
 class _PassingError(Exception):
-    """A failure that another attempt may not meet. wait: seconds that the server asks for."""
+    """A failure that a retry may avoid. wait: seconds that the server asks for."""
 
     def __init__(self, message: str, wait: float | None = None) -> None:
         super().__init__(message)
@@ -66,7 +66,7 @@ class Patience:
     gain: int = 1 << 20
 
     def once(self) -> Self:
-        """For a check of what is already there: fewer attempts."""
+        """To check a copy that already exists: fewer attempts."""
         return replace(self, attempts=min(self.attempts, 2))
 
 

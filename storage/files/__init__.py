@@ -1,1 +1,1 @@
-"""Forms of files that more than one room of storage reads or writes."""
+"""Forms of files that more than one subpackage of storage reads or writes."""

@@ -116,7 +116,7 @@ def gold_metrics(files: Iterable[str] = ()) -> list[str]:
         path, _ = split_columns(file)
         name = metric_name(_without_compression(Path(path).name))
         if name in names:
-            raise GoldSetError(f"the gold set {file} would be called {name}, as another one is; rename the file")
+            raise GoldSetError(f"the name of the gold set {file} collides with another, {name}; rename the file")
         names.append(name)
     return names
 

@@ -77,8 +77,8 @@ def compare_releases(
 ) -> ReleaseDiff:
     """Compare two releases, each named by its version or by the first letters of a candidate's model.
 
-    words: how many of the most frequent shared words are looked at.  neighbors: how many neighbours of each.
-    Works for releases of any format version. Raises ReleaseError if one of them is not there or cannot be read.
+    words: how many of the most frequent shared words are compared.  neighbors: how many neighbours of each.
+    Works for releases of any format version. Raises ReleaseError if one of them is missing or unreadable.
     """
     paths = {"older": find_release(workspace, table, older), "newer": find_release(workspace, table, newer)}
     for path in paths.values():
@@ -103,8 +103,8 @@ def compare_releases(
                 drift=drift,
             )
     except duckdb.Error as error:
-        places = " and ".join(map(str, paths.values()))
-        raise ReleaseError(f"{places} cannot be compared: {error}; `vecmill verify {table}` checks them") from error
+        files = " and ".join(map(str, paths.values()))
+        raise ReleaseError(f"{files} cannot be compared: {error}; `vecmill verify {table}` checks them") from error
 
 
 def _shared_words(connection: duckdb.DuckDBPyConnection) -> tuple[int, int, int]:

@@ -78,7 +78,8 @@ DOCUMENT_MACROS = (
         scalar=False,
         since=5,
         sql=_nearest_documents,
-        meaning="The k documents most like a text or a vector by cosine: FROM nearest_documents('a dull film', k := 5)",
+        meaning="The k documents most similar to a text or a vector by cosine: "
+        "FROM nearest_documents('a dull film', k := 5)",
         check="SELECT count(*) FROM nearest_documents((SELECT any_value(vector) FROM document_vectors), k := 0)",
         answer=lambda _: 0,
     ),

@@ -27,8 +27,8 @@ COLUMNS = {
 class DocumentRows:
     """Where the vectors of the documents are: the folder of a stage, or a release file.
 
-    digest: of the stage.  method: how they were computed.  documents, without_words: how many there are, and of those
-    the ones without a vector.
+    digest: of the stage.  method: how they were computed.  documents, without_words: their number, and how many have
+    no vector.
     """
 
     path: Path

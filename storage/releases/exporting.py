@@ -52,14 +52,14 @@ FOLDERS: Mapping[VectorFormat, frozenset[str]] = {
     VectorFormat.MODEL2VEC: frozenset({STATIC_FILE, TOKENIZER_FILE, CONFIG_FILE, MODULES_FILE}),
     VectorFormat.PROJECTOR: frozenset({PROJECTOR_VECTORS, PROJECTOR_METADATA}),
 }
-# What no word may hold, because it would be another word, or none, to who reads the file. Other formats hold any word.
+# What no word may contain, because a reader would see another word, or none. Other formats hold any word.
 UNHOLDABLE: Mapping[VectorFormat, re.Pattern[str]] = {
     VectorFormat.WORD2VEC: re.compile(f"{ENDS_A_WORD.pattern}|^$"),
     VectorFormat.GLOVE: re.compile(f"{ENDS_A_WORD.pattern}|^$"),
     VectorFormat.WORD2VEC_BINARY: ENDS_A_BINARY_WORD,
     VectorFormat.PROJECTOR: re.compile(r"[\t\n\r]|^$"),
 }
-# The formats that are written through a compression where the name asks for it.
+# The formats that are compressed if the file name says so.
 COMPRESSED = (VectorFormat.WORD2VEC, VectorFormat.WORD2VEC_BINARY, VectorFormat.GLOVE, VectorFormat.FLORET)
 MINIMUM_NGRAM, MAXIMUM_NGRAM = "training.minimum_ngram", "training.maximum_ngram"
 BYTE_ORDER_MARK = "\ufeff"
@@ -92,11 +92,11 @@ def export_table(
     version: int | None = None,
     force: bool = False,
 ) -> VectorExport:
-    """Write a version of a table, the current one where None, to a new file or folder.
+    """Write a version of a table, or the current one, to a new file or folder.
 
-    force: replace what has that name. Word2vec's and GloVe's forms are compressed as the name ends, such as .gz.
-    Raises ReleaseError for a table or version that is not there, VectorFileError for words that the format cannot
-    hold and for a place that is taken or cannot be written.
+    force: overwrite what has that name. Word2vec and GloVe files are compressed according to the suffix of the name,
+    such as .gz. Raises ReleaseError if the table or version is missing, VectorFileError for words that the format
+    cannot hold and for a path that exists or is not writable.
     """
     target = target.expanduser().absolute()
     check_name(form, target.name)
@@ -116,7 +116,7 @@ def export_table(
 
 
 def check_name(form: VectorFormat, name: str) -> None:
-    """Raises VectorFileError for a name that ends in a compression which the file would not have."""
+    """Raises VectorFileError for a name with the suffix of a compression that the format does not support."""
     try:
         check_output_name(name)
     except UnreadableFileError as error:
@@ -140,17 +140,17 @@ def check_words_fit(form: VectorFormat, found: WordVectors) -> None:
         shown = ", ".join(f"{found.words[rank - 1][:80]!r} (rank {rank})" for rank in unfit[:SHOWN_WORDS])
         more = f" and {len(unfit) - SHOWN_WORDS:,} more" if len(unfit) > SHOWN_WORDS else ""
         raise VectorFileError(
-            f"{form} cannot hold the words {shown}{more}: blanks, tabs or line ends would cut them; "
-            "export gensim, parquet, numpy, safetensors or model2vec, which hold any word"
+            f"{form} cannot hold the words {shown}{more}: spaces, tabs or newlines would split them; "
+            "export to gensim, parquet, numpy, safetensors or model2vec, which hold any word"
         )
     if form is VectorFormat.PROJECTOR and found.vectors.shape[1] < 2:
-        raise VectorFileError("the Embedding Projector reads no vectors of one number; export another format")
+        raise VectorFileError("the Embedding Projector cannot read vectors of one dimension; use another format")
 
 
 def write_vectors(form: VectorFormat, path: Path, found: WordVectors, facts: Mapping[str, str]) -> None:
     """Write words that fit the format to a new file, or into an empty folder for the formats in FOLDERS.
 
-    facts: what is known of them, kept by the formats that have a place for it.
+    facts: what is known of them, for the formats that can store it.
     """
     words, counts, vectors = found.words, found.counts, found.vectors
     match form:

@@ -1,7 +1,7 @@
 """One release as one DuckDB file that explains itself: vectors, provenance, scores, settings and macros.
 
 The layout is in schema.py and macros.py. A file is written once, checked, and never changed again;
-who publishes it and under which name is storage/releases/publishing.py.
+storage/releases/publishing.py publishes it.
 """
 
 import hashlib
@@ -62,7 +62,7 @@ FLOAT32_UNIT = 2e-7
 SIF_A = 1e-3
 UNIQUE_NAMES_SINCE = 4
 WEIGHTS_SINCE = 5
-# A zero byte ends a word in the checksum and in C programs; a lone surrogate has no UTF-8 form.
+# A NUL byte ends a word in the checksum and in C programs; an unpaired surrogate has no UTF-8 form.
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
@@ -125,7 +125,7 @@ def vectors_table(row: ReleaseRow) -> str:
 
 
 def release_block_rows(dimension: int) -> int:
-    """Rows of a release that are handled at once."""
+    """Rows of a release that are processed at once."""
     return min(BLOCK_ROWS, block_rows(dimension))
 
 
@@ -196,7 +196,9 @@ def check_words(words: Sequence[str]) -> None:
     seen: set[str] = set()
     for word in words:
         if UNSTORABLE.search(word):
-            raise ReleaseError(f"the word {word[:80]!r} holds a zero byte or half a character; clean the corpus of it")
+            raise ReleaseError(
+                f"the word {word[:80]!r} contains a NUL byte or an unpaired surrogate; remove it from the corpus"
+            )
         if word in seen:
             raise ReleaseError(f"the word {word[:80]!r} occurs twice in the vocabulary; each word must have one row")
         seen.add(word)
@@ -213,7 +215,7 @@ def row_lengths(vectors: NDArray[np.float32], words: Sequence[str]) -> NDArray[n
         word = words[int(useless[0])]
         raise ReleaseError(
             f"the vector of {word[:80]!r} is zero or not finite, and so are {len(useless) - 1} more; "
-            "such a word has no neighbours. Train again, with a lower training.learning_rate if the loss diverged"
+            "such a word has no neighbours; retrain, with a lower training.learning_rate if the loss diverged"
         )
     # Vectors of length 1 within float32 precision keep their bits, so promotion preserves a candidate's checksum.
     lengths[np.abs(lengths - 1) < FLOAT32_UNIT] = 1
@@ -306,7 +308,7 @@ def _describe_vectors(connection: duckdb.DuckDBPyConnection, table: str, content
     known = "Occurrences in the corpus" if content.counts.any() else "0: the counts of these vectors are unknown"
     basis = "its share of the corpus" if content.counts.any() else "its share by Zipf''s law, as counts are unknown"
     for name in (table, "word_vectors"):
-        connection.execute(f"COMMENT ON COLUMN {name}.rank IS 'Place by frequency, 1 = most frequent'")
+        connection.execute(f"COMMENT ON COLUMN {name}.rank IS 'Rank by frequency, 1 = most frequent'")
         connection.execute(f"COMMENT ON COLUMN {name}.word IS 'The word; every word has one row'")
         connection.execute(f"COMMENT ON COLUMN {name}.count IS '{known}'")
         connection.execute(f"COMMENT ON COLUMN {name}.vector IS 'Its vector, of length 1: inner product = cosine'")
@@ -331,20 +333,20 @@ def _unit_blocks(
 
 def _insert(connection: duckdb.DuckDBPyConnection, table: str, rows: Sequence[Row]) -> None:
     model, _ = TABLES[table]
-    places = ", ".join("?" * len(model.model_fields))
+    marks = ", ".join("?" * len(model.model_fields))
     if rows:
-        connection.executemany(f"INSERT INTO {table} VALUES ({places})", [sql_values(row) for row in rows])
+        connection.executemany(f"INSERT INTO {table} VALUES ({marks})", [sql_values(row) for row in rows])
 
 
 def _write_tokenizer(connection: duckdb.DuckDBPyConnection, content: str) -> None:
-    """The table `tokenizer`, in releases whose tokenizer was trained. Readers that do not know it pass it over."""
+    """The table `tokenizer`, in releases whose tokenizer was trained. Readers that do not know it ignore it."""
     connection.execute("CREATE TABLE tokenizer (format VARCHAR NOT NULL, content VARCHAR NOT NULL)")
-    connection.execute("COMMENT ON TABLE tokenizer IS 'The trained model that cuts words into pieces'")
+    connection.execute("COMMENT ON TABLE tokenizer IS 'The trained model that splits words into pieces'")
     connection.execute("COMMENT ON COLUMN tokenizer.format IS 'huggingface: content is read by tokenizers.Tokenizer'")
     connection.execute("COMMENT ON COLUMN tokenizer.content IS 'The model as JSON'")
     connection.execute("INSERT INTO tokenizer VALUES ('huggingface', ?)", [content])
 
 
 def word_bytes(words: Sequence[str]) -> bytes:
-    """What the checksum reads of some words."""
+    """The bytes of some words that go into the checksum."""
     return b"".join(word.encode() + b"\0" for word in words)

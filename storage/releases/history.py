@@ -1,4 +1,4 @@
-"""What can be done with releases once they are written: go back to one, publish a refused one, remove old ones."""
+"""Operations on existing releases: roll back to one, promote a refused one, prune old ones."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from storage.releases.verification import check_kept_release
 def find_release(workspace: Workspace, table: str, name: str) -> Path:
     """The file of a kept release, by its number or tag, or of a candidate, by the first letters of its model.
 
-    Raises ReleaseError that names those there are.
+    Raises ReleaseError that lists the known ones.
     """
     existing_table(workspace, table)
     versions = kept_versions(workspace, table)
@@ -40,7 +40,7 @@ def find_release(workspace: Workspace, table: str, name: str) -> Path:
 
 
 def find_version(workspace: Workspace, table: str, name: str) -> int:
-    """The number of a kept release, given as a number or tag. Raises ReleaseError that names those there are."""
+    """The number of a kept release, given as a number or tag. Raises ReleaseError that lists the known ones."""
     path = find_release(workspace, table, name)
     if path.parent == workspace.candidates_folder(table):
         raise ReleaseError(f"{name[:80]!r} is a refused candidate of {table!r}, not a version; use `vecmill promote`")
@@ -75,14 +75,14 @@ def untag_release(workspace: Workspace, table: str, version: str, tag: str) -> i
 
 
 def version_file(workspace: Workspace, table: str, version: str) -> Path:
-    """The file of a kept version, given as a number or tag. Raises ReleaseError that names those there are."""
+    """The file of a kept version, given as a number or tag. Raises ReleaseError that lists the known ones."""
     return workspace.release_file(table, find_version(workspace, table, version))
 
 
 def choose_release(workspace: Workspace, table: str, name: str | None = None) -> Release:
     """A kept version, or a candidate by the first letters of its model; else the current release of a table.
 
-    Raises ReleaseError that names those there are.
+    Raises ReleaseError that lists the known ones.
     """
     if name is None:
         published_file(workspace, table)
@@ -93,7 +93,7 @@ def choose_release(workspace: Workspace, table: str, name: str | None = None) ->
 def rollback(workspace: Workspace, table: str, version: int) -> Release:
     """Make a kept release current again, under its own number; the next publish is still the highest number + 1.
 
-    Raises ReleaseError if it is not kept or was changed since it was written; the current one then stays.
+    Raises ReleaseError if it is not kept or was changed since it was written; the current one then remains.
     """
     existing_table(workspace, table)
     with publishing(workspace, table):
@@ -121,8 +121,8 @@ def promote(workspace: Workspace, table: str, candidate: str) -> Release:
 def prune(workspace: Workspace, table: str, keep: int, *, candidates: bool = False) -> list[str]:
     """Remove all but the `keep` highest versions, the current one and tagged ones; their numbers are not used again.
 
-    A version that cannot be read is not counted among those kept, and goes if it is older than all of them. With fewer
-    than `keep` readable versions nothing goes: what is damaged may be the last copy of something.
+    An unreadable version does not count as kept, and is removed if it is older than all of them. With fewer
+    than `keep` readable versions nothing is removed: a damaged file may be the last copy.
     candidates: remove the refused ones too. Returns the names of what was removed, lowest version first.
     Raises ValueError if keep is not positive.
     """

@@ -69,7 +69,7 @@ def clean_stages(workspace: Workspace, keep_days: float = 7, *, dry_run: bool = 
     No release needs a download: the documents are in its corpus stage.
 
     dry_run: only report. Returns what was (or would be) removed.
-    Raises ReleaseError if a release cannot be read, because what it needs is then unknown.
+    Raises ReleaseError if a release cannot be read, because the stages it needs are then unknown.
     """
     # A second, because file times lag behind the clock.
     cutoff = time.time() - keep_days * SECONDS_A_DAY - 1
@@ -119,17 +119,17 @@ def _stage_folders(workspace: Workspace) -> Iterator[_StageFolder]:
 
 
 def _released(workspace: Workspace) -> set[str]:
-    """Digests that the kept releases and candidates of all tables name."""
+    """Digests that the kept releases and candidates of all tables refer to."""
     root = workspace.tables_root
     if root.exists() and not root.is_dir():
-        raise ReleaseError(f"{root} is no folder, so what the releases need is unknown; move it away")
+        raise ReleaseError(f"{root} is not a folder, so the stages in use can't be determined; move it elsewhere")
     digests: set[str] = set()
     for entry in sorted(root.iterdir()) if root.is_dir() else ():
         if not TABLE_NAME.fullmatch(entry.name.removesuffix(".duckdb")):
             continue
         releases = _current_alone(workspace, entry) if entry.suffix == ".duckdb" else set()
         if entry.is_dir() and entry.suffix != ".duckdb":
-            # A manifest without its database names what is needed to make that again.
+            # A manifest without its database lists what is needed to rebuild it.
             files = [*entry.iterdir(), *workspace.candidates_folder(entry.name).glob("*")]
             releases = {file.with_suffix(".duckdb") for file in files if file.suffix in {".duckdb", ".json"}} - {
                 entry / "versions.duckdb",

@@ -47,7 +47,7 @@ class FoundVectors:
 
 @dataclass(frozen=True)
 class VectorImport:
-    """What became of an import. published: False where the current release held the same already."""
+    """The outcome of an import.  published: False if the current release has the same content."""
 
     table: str
     version: int
@@ -76,12 +76,12 @@ def import_vectors(
     """Publish the vectors of a file, folder or package as the next version of a table; their order is the rank.
 
     form, words: as in `find_vectors`.  licence: a note on the rights in them, else what the package states.
-    skip_bad_rows: leave out rows that no table can hold, instead of refusing the file for the first of them.
-    limit: publish only the first so many rows of the source.
+    skip_bad_rows: skip rows that no table can hold, instead of refusing the file.
+    limit: publish only the first N rows of the source.
     yes: replace releases that were trained or judged by gates.
     judge: adds scores and verdicts to the vectors; if a gate refuses them, they are kept as a candidate.
-    Raises VectorFileError where the vectors cannot be read or used, SettingsError without `yes` where a trained or
-    gated release would be replaced, GateRefusedError where a gate refuses them, and like `publish_release`.
+    Raises VectorFileError if the vectors are unreadable or unusable, SettingsError without `yes` if a trained or
+    gated release would be replaced, GateRefusedError if a gate refuses them, and what `publish_release` raises.
     """
     checked_table_name(table)
     release = current_release(workspace, table)
@@ -175,13 +175,13 @@ def find_source(
 ) -> FoundVectors:
     """The vectors at a path, else those of the installed package of that name.
 
-    Arguments as in `import_vectors`. Raises VectorFileError where there are none, or they cannot be read.
+    Arguments as in `import_vectors`. Raises VectorFileError if there are none or they are unreadable.
     """
     path = Path(source).expanduser()
     name = source.removeprefix(f"{PACKAGE}:")
     if not path.exists() and (name != source or _is_installed(name)):
         if form or words:
-            raise VectorFileError(f"{name} is a package, which has one form and its own words; leave the options out")
+            raise VectorFileError(f"{name} is a package; omit --format and --words")
         package = find_vector_package(name)
         sha256 = sha256_of_files((package.table, package.index))
         vectors = read_vector_package(package)
@@ -203,7 +203,7 @@ def _is_installed(name: str) -> bool:
 
 
 def _usable_rows(found: FoundVectors, skip_bad_rows: bool) -> tuple[WordVectors, list[RowFault]]:
-    """The rows that a table can hold, and the others. Raises VectorFileError where these may not be left out."""
+    """The rows that a table can hold, and the others. Raises VectorFileError if these may not be skipped."""
     read = found.vectors
     if read.vectors.shape[1] > LARGEST_DIMENSION:
         raise VectorFileError(
@@ -216,11 +216,11 @@ def _usable_rows(found: FoundVectors, skip_bad_rows: bool) -> tuple[WordVectors,
         said = f"{found.source}: {read.location(first.row)}, the word {read.words[first.row][:80]!r}: {first.reason}"
         if not skip_bad_rows:
             more = f", and {len(faults) - 1:,} more rows cannot be used" if len(faults) > 1 else ""
-            raise VectorFileError(f"{said}{more}; remove such rows, or leave them out with --skip-bad-rows")
+            raise VectorFileError(f"{said}{more}; remove such rows, or skip them with --skip-bad-rows")
         if len(faults) == len(read.words):
             raise VectorFileError(f"{said}, and so no row of {len(faults):,} can be used")
         rows = f"{len(faults):,} row{'' if len(faults) == 1 else 's'}"
-        logger.warning("left out %s that cannot be used; the first: %s", rows, said)
+        logger.warning("skipped %s that cannot be used; the first: %s", rows, said)
         kept = np.ones(len(read.words), dtype=np.bool_)
         kept[[fault.row for fault in faults]] = False
         words = [word for word, keep in zip(read.words, kept, strict=True) if keep]

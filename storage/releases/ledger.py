@@ -26,7 +26,7 @@ LEDGER = "versions.json"
 TAGS = "tags.json"
 STAGING = "publishing.tmp"
 SUFFIXES = (".json", ".parquet", ".duckdb")
-# A report is written after its release, and goes with it.
+# A report is written after its release and removed with it.
 ALL_SUFFIXES = (REPORT_SUFFIX, *SUFFIXES)
 HEAD_BYTES = 4096
 RELEASE_FILE = re.compile(r"v(\d{6,})(\.[\w.]+)")
@@ -38,7 +38,7 @@ HIGHEST_NUMBER = 1_000_000_000
 class Ledger(BaseModel):
     """The highest version number ever used, and the highest that became current.
 
-    unfinished: versions that are being written or removed. Their files are left over when that was interrupted.
+    unfinished: versions that are being written or removed. Their files are leftovers if that was interrupted.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -83,7 +83,7 @@ def current_version(workspace: Workspace, table: str) -> int | None:
         if not current.exists():
             return None
         if not current.is_file():
-            raise ReleaseError("it is no regular file")
+            raise ReleaseError("not a regular file")
         for same in (Path.samefile, _same_database):
             versions = [version for version, file in kept.items() if file.is_file() and same(file, current)]
             if len(versions) == 1:
@@ -92,11 +92,11 @@ def current_version(workspace: Workspace, table: str) -> int | None:
             row = read_release_row(connection, current)
     except (OSError, ReleaseError) as error:
         raise ReleaseError(
-            f"{current} is not a release of {table!r} that vecmill can read ({error}); move it away"
+            f"{current} is not a release of {table!r} that vecmill can read ({error}); move it elsewhere"
         ) from error
     if row.table_name != table or row.version is None:
         raise ReleaseError(
-            f"{current} contains {row.table_name!r} version {row.version}, which is not this table; move it away"
+            f"{current} contains {row.table_name!r} version {row.version}, which is not this table; move it elsewhere"
         )
     return row.version
 
@@ -109,7 +109,7 @@ def _same_database(one: Path, other: Path) -> bool:
 
 
 def read_ledger(workspace: Workspace, table: str) -> Ledger:
-    """What `versions.json` says; if it is missing or damaged, every version on disk counts as published."""
+    """The content of `versions.json`; if it is missing or damaged, every version on disk counts as published."""
     path = workspace.releases_folder(table) / LEDGER
     try:
         return _stored_ledger(path)
@@ -122,9 +122,9 @@ def read_ledger(workspace: Workspace, table: str) -> Ledger:
 
 
 def ledger_problem(workspace: Workspace, table: str) -> str | None:
-    """What is wrong with the `versions.json` of a table; None where it is whole and agrees with the releases."""
+    """What is wrong with the `versions.json` of a table; None if it is intact and agrees with the releases."""
     path = workspace.releases_folder(table) / LEDGER
-    remedy = "the next build, rollback or prune writes it anew from the releases"
+    remedy = "the next build, rollback or prune rebuilds it from the releases"
     try:
         ledger = _stored_ledger(path)
     except FileNotFoundError:
@@ -140,13 +140,13 @@ def ledger_problem(workspace: Workspace, table: str) -> str | None:
 def _stored_ledger(path: Path) -> Ledger:
     """The ledger of a file. Raises OSError if it cannot be read, ValueError if it is not what vecmill wrote."""
     if path.exists() and not path.is_file():
-        raise OSError("it is no regular file; move it away")
+        raise OSError("not a regular file; move it elsewhere")
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
     except RecursionError as error:
-        raise ValueError("it is nested too deep") from error
+        raise ValueError("nested too deeply") from error
     if not isinstance(stored, dict):
-        raise ValueError("it is no JSON object")
+        raise ValueError("not a JSON object")
     checksum = stored.pop(CHECKSUM, None)
     try:
         ledger = Ledger(**stored)
@@ -163,14 +163,14 @@ def _checksum(ledger: Ledger) -> str:
 
 
 def write_ledger(workspace: Workspace, table: str, ledger: Ledger) -> None:
-    """Replace `versions.json` in one step."""
+    """Replace `versions.json` atomically."""
     content = ledger.model_dump() | {CHECKSUM: _checksum(ledger)}
     with replaced_file(workspace.releases_folder(table) / LEDGER) as written:
         written.write_text(json.dumps(content) + "\n", encoding="utf-8")
 
 
 def settle_ledger(workspace: Workspace, table: str) -> Ledger:
-    """Clean what an interrupted publish left and bring the ledger up to date. The caller holds the table's lock."""
+    """Clean up after an interrupted publish and bring the ledger up to date. The caller holds the table's lock."""
     stored = read_ledger(workspace, table)
     current = current_version(workspace, table)
     left_over = _left_over(stored, current)
@@ -180,7 +180,7 @@ def settle_ledger(workspace: Workspace, table: str) -> Ledger:
         highest_published=max(stored.highest_published, current or 0, *published),
         unfinished=sorted(left_over),
     )
-    # Written before any file goes, so that its number cannot come again.
+    # Written before any file is removed, so that its number is never reused.
     write_ledger(workspace, table, ledger)
     _remove_leftovers(workspace, table, left_over)
     if left_over:
@@ -190,7 +190,7 @@ def settle_ledger(workspace: Workspace, table: str) -> Ledger:
 
 
 def _left_over(ledger: Ledger, current: int | None) -> set[int]:
-    """The versions whose files cleaning up removes, should no process be at work on them."""
+    """The versions whose files a cleanup removes, unless a process is writing them."""
     if current is None and ledger.highest_published:
         # One of them may have been current before the file under the table's name was lost.
         return set()
@@ -199,7 +199,7 @@ def _left_over(ledger: Ledger, current: int | None) -> set[int]:
 
 def remove_release(path: Path) -> None:
     """Remove a kept release or candidate, identified by its database, with its other files."""
-    # The database first: without it the rest is cleaned by the next publish, should this one be killed.
+    # The database first: without it the rest is cleaned by the next publish, if this one is killed.
     for suffix in reversed(ALL_SUFFIXES):
         path.with_suffix(suffix).unlink(missing_ok=True)
 
@@ -209,7 +209,7 @@ def _remove_leftovers(workspace: Workspace, table: str, versions: set[int]) -> N
     if staging.is_symlink() or staging.is_file():
         staging.unlink()
     elif staging.exists():
-        logger.info("removing %s, left by a publish that was interrupted", staging)
+        logger.info("removing %s, left by an interrupted publish", staging)
         shutil.rmtree(staging)
     left = [workspace.release_file(table, number, suffix) for number in versions for suffix in ALL_SUFFIXES]
     for report in workspace.releases_folder(table).glob(f"v*{REPORT_SUFFIX}"):
@@ -220,7 +220,7 @@ def _remove_leftovers(workspace: Workspace, table: str, versions: set[int]) -> N
     left += [file for file in candidates if not file.with_name(f"{file.name.partition('.')[0]}.duckdb").exists()]
     for file in left:
         if file.is_file():
-            logger.info("removing %s, left by a publish that was interrupted", file)
+            logger.info("removing %s, left by an interrupted publish", file)
             file.unlink()
 
 

@@ -1,4 +1,4 @@
-"""Which releases of a table there are, from their manifests."""
+"""List the releases of a table, from their manifests."""
 
 from storage.layout import TABLE_NAME, Workspace
 from storage.releases.ledger import current_version, existing_table, kept_versions
@@ -15,7 +15,7 @@ def every_table(workspace: Workspace) -> list[str]:
 def current_release(workspace: Workspace, table: str) -> Release | None:
     """The release that readers of the table get now, None before the first one.
 
-    Raises ReleaseError if the file under the table's name is not a release that can be read.
+    Raises ReleaseError if the file under the table's name is not a readable release.
     """
     version = current_version(workspace, table)
     if version is None:

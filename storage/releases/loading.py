@@ -1,6 +1,6 @@
 """Load a whole release for Python programs: its words, counts, weights and memory-mapped vectors.
 
-The vectors are copied once into a cache file that every process maps into memory; where no cache can be written, they
+The vectors are copied once into a cache file that every process maps into memory; if the cache is not writable, they
 are read into memory.
 """
 
@@ -37,7 +37,7 @@ MOST_BYTES = 1 << 40
 
 @dataclass(frozen=True)
 class LoadedRelease:
-    """All of a release that a program needs.
+    """What a program needs of a release.
 
     words: V words, most frequent first.  counts: (V,) int64.  weights: (V,) float32, SIF weights.
     vectors: (V, D) float32 of unit length, read-only.  settings: dotted name -> value.
@@ -60,7 +60,7 @@ def locate_release(source: str | Path, workspace: str | Path | None = None, vers
 
     An address is that of a release file, or of a table's folder in a mirror.
     version: a kept version of a table; for the address of its current file, one in the folder next to that.
-    Raises ReleaseError where it is not there, SettingsError for a version of a single file.
+    Raises ReleaseError if it is missing, SettingsError for a version of a single file.
     """
     address = str(source)
     if "://" in address:
@@ -71,7 +71,7 @@ def locate_release(source: str | Path, workspace: str | Path | None = None, vers
             raise SettingsError(f"{source} is one file, so version={version!r} does not apply; use the table's name")
         if not path.is_file():
             raise ReleaseError(f"there is no release file {source}; pass the path of a .duckdb file or a table's name")
-        # A table's own name points at another release one day; the kept file never changes.
+        # A table's own name will point at another release; the kept file never changes.
         return path.absolute()
     resolved = resolve_workspace(workspace)
     if version is None and not resolved.releases_folder(address).is_dir():
@@ -80,7 +80,7 @@ def locate_release(source: str | Path, workspace: str | Path | None = None, vers
 
 
 def load_release(path: Path) -> LoadedRelease:
-    """Read a release file. Raises ReleaseError if it is no release or damaged."""
+    """Read a release file. Raises ReleaseError if it is damaged or not a release."""
     with open_release(path) as connection:
         row = read_release_row(connection, path)
         weight = ", weight" if row.format_version >= WEIGHTS_SINCE else ""
@@ -132,7 +132,7 @@ def _fetched_release(address: str, version: int | str | None) -> Path:
     try:
         index = MirrorIndex.model_validate_json(_fetched(f"{folder}/{INDEX}").read_bytes())
     except ValidationError as error:
-        raise ReleaseError(f"{without_credentials(folder)}/{INDEX} is not the list of versions of a mirror") from error
+        raise ReleaseError(f"{without_credentials(folder)}/{INDEX} is not the index of a mirror") from error
     number = index.current if version is None else int(version)
     if number is None or DATABASE not in index.versions.get(number, {}):
         known = ", ".join(map(str, index.versions)) or "none"
@@ -153,7 +153,7 @@ def _fetched(address: str, sha256: str | None = None) -> Path:
 
 
 def _mapped_vectors(connection: duckdb.DuckDBPyConnection, row: ReleaseRow) -> NDArray[np.float32]:
-    """(V, D) vectors, mapped from the cache file of this checksum, which is written first where it is missing."""
+    """(V, D) vectors, mapped from the cache file of this checksum, which is written first if it is missing."""
     path = cache_folder() / "vectors" / f"{row.sha256}.npy"
     mapped = _map_file(path, (row.rows, row.dimension))
     if mapped is not None:

@@ -199,7 +199,8 @@ MACROS: tuple[Macro, ...] = (
         scalar=False,
         since=1,
         sql=_nearest,
-        meaning="The k words most like `query` by cosine, among the max_rank most frequent words: FROM nearest('king')",
+        meaning="The k words most similar to `query` by cosine, among the max_rank most frequent words: "
+        "FROM nearest('king')",
         check="SELECT count(*) FROM nearest($1, k := 5)",
         answer=lambda rows: min(rows - 1, 5),
     ),
@@ -209,7 +210,7 @@ MACROS: tuple[Macro, ...] = (
         scalar=False,
         since=1,
         sql=_nearest_many,
-        meaning="The k words most like each word of a list: FROM nearest_many(['king', 'queen'], k := 3)",
+        meaning="The k words most similar to each word of a list: FROM nearest_many(['king', 'queen'], k := 3)",
         check="SELECT count(*) FROM nearest_many([$1], k := 5)",
         answer=lambda rows: min(rows - 1, 5),
     ),
@@ -229,7 +230,7 @@ MACROS: tuple[Macro, ...] = (
         scalar=False,
         since=1,
         sql=_analogy,
-        meaning="a is to b as c is to …? The three words are left out: FROM analogy('man', 'king', 'woman')",
+        meaning="a is to b as c is to …? The three words are excluded: FROM analogy('man', 'king', 'woman')",
         check="SELECT count(*) FROM analogy($1, $2, $3, k := 1)",
         answer=lambda rows: min(max(rows - 3, 0), 1),
     ),
@@ -249,7 +250,7 @@ MACROS: tuple[Macro, ...] = (
         scalar=True,
         since=2,
         sql=_doesnt_match,
-        meaning="The word of a list that is least like the others, NULL if fewer than two are known: "
+        meaning="The word of a list that is least similar to the others, NULL if fewer than two are known: "
         "SELECT doesnt_match(['king', 'queen', 'bicycle'])",
         check="SELECT doesnt_match([$1, $2]) IN ($1, $2)",
         answer=lambda rows: True if rows > 1 else None,

@@ -76,8 +76,8 @@ def check_mirror(address: str, setting: str = SETTING) -> None:
 def mirror_table(workspace: Workspace, table: str, address: str) -> Mirrored:
     """Upload the kept versions that a mirror lacks, then the list of versions.
 
-    Another mirroring of the table from this workspace is waited for. Raises SettingsError for the address, ReleaseError
-    for the table, MirrorError where the store fails or holds other releases under the same numbers.
+    Waits for another upload of the table from this workspace. Raises SettingsError for the address, ReleaseError
+    for the table, MirrorError if the store fails or holds other releases under the same numbers.
     """
     check_mirror(address)
     existing_table(workspace, table)
@@ -136,11 +136,11 @@ class _Mirror:
             return MirrorIndex.model_validate_json(text)
         except ValidationError as error:
             raise MirrorError(
-                f"{self.shown}/{INDEX} is not the list of a mirror; remove it, and the next upload writes it anew"
+                f"{self.shown}/{INDEX} is not the index of a mirror; remove it, and the next upload writes a new one"
             ) from error
 
     def write_index(self, index: MirrorIndex) -> None:
-        """Replace the list of versions, in one request."""
+        """Replace the list of versions, in a single request."""
         try:
             self._system.pipe_file(f"{self._folder}/{INDEX}", index.model_dump_json(indent=1).encode())
         except Exception as error:

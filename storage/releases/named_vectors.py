@@ -34,7 +34,7 @@ class NamedVectors:
 def read_release_vectors(workspace: Workspace, table: str, version: str | None = None) -> NamedVectors:
     """The vectors of a kept version, or of a candidate by the first letters of its model; else of the current release.
 
-    Raises ReleaseError where it is not there or cannot be read.
+    Raises ReleaseError if it is missing or unreadable.
     """
     release = choose_release(workspace, table, version)
     content = read_content(release.path)
@@ -46,8 +46,8 @@ def read_release_vectors(workspace: Workspace, table: str, version: str | None =
 def read_outside_vectors(source: str, setting: str) -> NamedVectors:
     """The vectors of a file in one of the forms of docs/formats.md, or of a package.
 
-    setting: what named them, for the message where VECMILL_ALLOWED_ROOTS does not allow the file.
-    Raises VectorFileError where they cannot be read, or hold a row of zeros, NaN or infinities.
+    setting: the setting that named them, for the message if VECMILL_ALLOWED_ROOTS does not allow the file.
+    Raises VectorFileError if they are unreadable, or contain a row of zeros, NaN or infinities.
     """
     if not source.startswith(f"{PACKAGE}:"):
         path = named_path(source, setting)

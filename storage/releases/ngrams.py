@@ -77,7 +77,7 @@ def write_ngrams(connection: duckdb.DuckDBPyConnection, shape: NgramShape, conte
             f"COMMENT ON COLUMN {name}.bucket IS 'FNV-1a hash of the n-gram modulo {shape.buckets}, as in fastText'"
         )
         connection.execute(f"COMMENT ON COLUMN {name}.scale IS 'What each number of the vector is multiplied by'")
-        connection.execute(f"COMMENT ON COLUMN {name}.vector IS 'Its vector in 8-bit numbers'")
+        connection.execute(f"COMMENT ON COLUMN {name}.vector IS 'Its vector as 8-bit integers'")
 
 
 def read_ngrams(connection: duckdb.DuckDBPyConnection, minimum: int, maximum: int) -> NgramContent | None:

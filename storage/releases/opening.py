@@ -25,12 +25,12 @@ SCAN_MEMORY = "1GiB"
 
 @contextmanager
 def open_release(path: Path, *, scan: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A read-only connection to a release file. Raises ReleaseError where it, or a query, cannot be read.
+    """A read-only connection to a release file. Raises ReleaseError if it, or the result of a query, is unreadable.
 
     scan: the whole file is read once, so that there is no use in keeping it in memory.
     """
     if path.exists() and not path.is_file():
-        raise ReleaseError(f"{path} cannot be read as a release: it is no regular file")
+        raise ReleaseError(f"{path} cannot be read as a release: not a regular file")
     try:
         with duckdb.connect(str(path), read_only=True) as connection:
             # After two seconds DuckDB would draw one on stdout, where programs read JSON.
@@ -43,7 +43,7 @@ def open_release(path: Path, *, scan: bool = False) -> Iterator[duckdb.DuckDBPyC
     except duckdb.Error as error:
         raise ReleaseError(f"{path} cannot be read as a release: {_reason(path, error)}") from error
     except (ValueError, OverflowError, _arrow_exception()) as error:
-        # A value that is not what its column holds in every release.
+        # A value that its column has in no release.
         raise ReleaseError(f"{path} is damaged: {str(error).splitlines()[0]}") from error
 
 

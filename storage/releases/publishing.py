@@ -1,4 +1,4 @@
-"""Publishing: a release becomes current in one step, and whatever interrupts it, readers see the old or the new one.
+"""Publish releases atomically: whatever interrupts it, readers see the old or the new one.
 
 Files are written into a staging folder and checked, renamed into the folder of releases, and only then does a hard
 link replace the file under the table's name. A file that exists under its final name is complete and never changes;
@@ -43,11 +43,11 @@ NOWHERE = "releases-are-read-only/open-them-with-read_only"
 
 
 def publish_release(workspace: Workspace, table: str, content: ReleaseContent) -> Release:
-    """Write the next version of a table, check it, and make it the current one in a single step.
+    """Write the next version of a table, check it, and make it the current one atomically.
 
-    The number is the highest ever used + 1. Another run that publishes the same table is waited for.
+    The number is the highest ever used + 1. Waits for another run that publishes the same table.
     Raises ReleaseError for content that cannot be published or a foreign file under the table's name, WorkspaceError
-    where the disk is full or cannot be written; the message says which release is current then.
+    if the disk is full or not writable; the message says which release is then current.
     """
     with publishing(workspace, table) as ledger:
         version = ledger.highest_used + 1
@@ -83,7 +83,7 @@ def keep_candidate(workspace: Workspace, table: str, content: ReleaseContent) ->
     with publishing(workspace, table):
         workspace.candidates_folder(table).mkdir(exist_ok=True)
         _write_files(workspace, table, None, content)
-        # Without its database a candidate is none; so old and new files are never taken for one.
+        # A candidate without its database does not count, so old and new files are never mixed.
         workspace.candidate_file(table, digest).unlink(missing_ok=True)
         for suffix in SUFFIXES:
             staged = staging_folder(workspace, table) / f"release{suffix}"
@@ -151,14 +151,14 @@ def make_current(workspace: Workspace, table: str, version: int) -> None:
 
 
 def _is_current(table: str, version: int) -> str:
-    """What a failure after the last rename has left."""
+    """The state after a failure that follows the last rename."""
     return f"version {version} of {table} is current already, and the next publish repairs versions.json"
 
 
 def _make_read_only(file: Path) -> None:
-    """Take the right to write from everybody, so that DuckDB refuses to open the file for writing.
+    """Make a file read-only, so that DuckDB refuses to open it for writing.
 
-    A program that has it open for writing locks out all readers, and they it.
+    A program that has it open for writing locks out all readers, and they lock it out.
     """
     # Another user's file, or a file system without modes: a lock is then possible, as it is for root.
     with suppress(OSError):
@@ -166,7 +166,7 @@ def _make_read_only(file: Path) -> None:
 
 
 def _refuse_writers(workspace: Workspace, table: str) -> None:
-    """Have DuckDB refuse to write through the table's name for root, who may open any file for writing.
+    """Make DuckDB refuse writes through the table's name for root, who may open any file for writing.
 
     DuckDB writes changes to a write-ahead log named after the opened path. A program that opened one release and
     writes after the next was published would leave its log next to that one, and no reader could open it any more.
@@ -174,7 +174,7 @@ def _refuse_writers(workspace: Workspace, table: str) -> None:
     """
     log = log_file(workspace.table_file(table))
     if log.is_file():
-        logger.warning("removing %s: a program opened the release for writing and left it; open read-only", log)
+        logger.warning("removing %s, left by a program that opened the release for writing; open it read-only", log)
     guard = staging_folder(workspace, table) / "current.duckdb.wal"
     try:
         guard.symlink_to(NOWHERE)

@@ -1,4 +1,4 @@
-"""Ask a published table from Python: the same macros that SQL users call, read-only."""
+"""Query a published table from Python: the same macros that SQL users call, read-only."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-# Longer ones are no word that somebody mistyped.
+# Longer input is not a mistyped word.
 LONGEST_SUGGESTED = 60
 
 
 @dataclass(frozen=True)
 class Neighbor:
-    """A word near another: the cosine of the two, and the word's place by frequency, 1 = most frequent."""
+    """A word near another: the cosine of the two, and the word's rank by frequency, 1 = most frequent."""
 
     word: str
     similarity: float
@@ -37,7 +37,7 @@ class Nearest:
 
 
 def nearest(workspace: Workspace, table: str, word: str, k: int = 10) -> list[Neighbor]:
-    """The k words most like `word` in the current release of a table, the nearest first; as `find_nearest`."""
+    """The k words most similar to `word` in the current release of a table, the nearest first; as `find_nearest`."""
     return find_nearest(workspace, table, word, k).neighbors
 
 
@@ -51,12 +51,13 @@ def find_nearest(
     max_rank: int | None = None,
     release: Path | None = None,
 ) -> Nearest:
-    """The k words most like `word`, the nearest first. If it is unknown, a word that differs only in capitals is used.
+    """The k words most similar to `word`, the nearest first.
 
+    If it is unknown, a word that differs only in capitals is used.
     cut: release file and word -> its tokens; if the table holds them all, an unknown word is replaced by their mean.
-    max_rank: search among so many of the most frequent words.  release: a file of the table, else the current one.
+    max_rank: search only the N most frequent words.  release: a file of the table, else the current one.
 
-    Raises ReleaseError, which suggests words spelt alike, for a word that the table does not hold, and for a table that
+    Raises ReleaseError, which suggests similar spellings, for a word that the table does not hold, and for a table that
     is not published.
     """
     path = release or published_file(workspace, table)
@@ -94,7 +95,7 @@ def find_most_similar(
     k: int = 10,
     max_rank: int | None = None,
 ) -> list[Neighbor]:
-    """The k words nearest to the sum of some words minus others, without these words; as SQL's `most_similar`.
+    """The k words nearest to the sum of some words minus others, without these words; like SQL's `most_similar`.
 
     Releases of every format answer. Words are spelt as in `find_nearest`. Raises ReleaseError for an unknown word.
     """
@@ -167,7 +168,7 @@ def _nearest_to_mean(
 
 
 def is_unicode(text: str) -> bool:
-    """False for text with lone surrogates, as which Python keeps bytes that are not UTF-8; DuckDB takes none."""
+    """False for text with unpaired surrogates, Python's form of invalid UTF-8, which DuckDB rejects."""
     return text == text.encode("utf-8", errors="ignore").decode("utf-8")
 
 
@@ -198,7 +199,7 @@ def neighbors_of_words(path: Path, words: list[str], k: int = 5) -> list[tuple[s
 
 
 def published_file(workspace: Workspace, table: str) -> Path:
-    """The current release of a table. Raises ReleaseError that names the tables there are."""
+    """The current release of a table. Raises ReleaseError that lists the known ones."""
     path = workspace.table_file(table)
     if not path.is_file():
         known = table_names(workspace)

@@ -1,4 +1,4 @@
-"""SQL that somebody typed, run against one release: it can ask everything of it and touch nothing else.
+"""Run user-supplied SQL read-only: it can query everything in one release and touch nothing else.
 
 Three locks, because none of them is enough: the file is opened read-only; DuckDB may use no other file, extension or
 Python variable, and refuses to change that (COPY may still write to the paths of the opened database and of its log);
@@ -65,9 +65,9 @@ class QueryResult:
 
 
 def run_read_only(path: Path, sql: str, timeout_seconds: float = TIMEOUT_SECONDS) -> QueryResult:
-    """The answer to the last of some queries to a release file.
+    """The result of the last of some queries to a release file.
 
-    Raises QueryError for SQL that is wrong, or does something else than ask; ReleaseError if the file is no release.
+    Raises QueryError for invalid SQL and for statements other than SELECT, ReleaseError if the file is not a release.
     """
     _check_asking(sql)
     with open_release(path) as connection:
@@ -99,7 +99,7 @@ def run_read_only(path: Path, sql: str, timeout_seconds: float = TIMEOUT_SECONDS
             except duckdb.InterruptException as error:
                 raise QueryError(f"no answer within {timeout_seconds:g} s; see --timeout") from error
             except duckdb.Error as error:
-                raise QueryError(f"DuckDB cannot answer that: {error}") from error
+                raise QueryError(f"DuckDB cannot run the query: {error}") from error
             finally:
                 timer.cancel()
 
@@ -113,9 +113,9 @@ def _check_asking(sql: str) -> None:
     except SelectError as error:
         if error.is_parsed:
             raise QueryError("a published table is read-only: only SELECT statements are allowed") from error
-        raise QueryError(f"DuckDB cannot answer that: {error}") from error
+        raise QueryError(f"DuckDB cannot run the query: {error}") from error
     if not statements:
-        raise QueryError("there is no query in it; try \"from nearest('king')\"")
+        raise QueryError("the query is empty; try \"from nearest('king')\"")
     for node in tree_nodes(statements):
         _check_node(node)
 

@@ -88,7 +88,7 @@ def read_all_vectors(connection: duckdb.DuckDBPyConnection, row: ReleaseRow) -> 
 
 
 def read_content(path: Path) -> ReleaseContent:
-    """Everything that went into a release file. Written again it has the same checksum."""
+    """Everything that went into a release file. Written again, it has the same checksum."""
     with open_release(path, scan=True) as connection:
         row = read_release_row(connection, path)
         settings = read_rows(connection, "settings", SettingRow)
@@ -113,7 +113,7 @@ def read_content(path: Path) -> ReleaseContent:
 
 
 def read_release_ngrams(path: Path) -> NgramContent | None:
-    """What a release composes unknown words of, None if it does not."""
+    """The n-grams that a release composes unknown words of, None if it has none."""
     with open_release(path) as connection:
         return _ngrams(connection, setting_values(read_rows(connection, "settings", SettingRow)))
 
@@ -154,7 +154,7 @@ def check_release_file(path: Path) -> ReleaseRow:
         if (count, lowest, highest) != (row.rows, 1, row.rows):
             raise ReleaseError(f"{path} is damaged: {row.rows} rows were written, but it holds {count}")
         if not off_unit < UNIT_TOLERANCE:
-            raise ReleaseError(f"{path} is damaged: a vector has not length 1")
+            raise ReleaseError(f"{path} is damaged: a vector does not have length 1")
         if stored_sha256(connection, row) != row.sha256:
             raise ReleaseError(f"{path} is damaged: the checksum of its vectors is not the one in its release table")
         if row.format_version >= WEIGHTS_SINCE:
@@ -168,7 +168,7 @@ def _check_weights(connection: duckdb.DuckDBPyConnection, table: str, path: Path
     counts = connection.sql(f"SELECT count FROM {table} ORDER BY rank").to_arrow_table()["count"].to_numpy()
     ((off,),) = connection.execute(f"SELECT max(abs(weight - {word_weight(counts)})) FROM {table}").fetchall()
     if not off < WEIGHT_TOLERANCE:
-        raise ReleaseError(f"{path} is damaged: a weight is not that of its word's count")
+        raise ReleaseError(f"{path} is damaged: a weight does not match its word's count")
 
 
 def _check_macros(connection: duckdb.DuckDBPyConnection, row: ReleaseRow, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What is known of a release or candidate: its manifest, or where that is missing its own tables."""
+"""A release or candidate as described by its manifest or, if that is missing, by its own tables."""
 
 import hashlib
 import json
@@ -23,7 +23,7 @@ CHECKSUM = "sha256"
 class Release(BaseModel):
     """A release or candidate as its manifest and its own tables describe it.
 
-    path: the immutable file of the release, not the table's name, which will be another release one day.
+    path: the immutable file of the release, not the table's name, which will point at another release.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -73,7 +73,7 @@ class Release(BaseModel):
 
 
 class ReleaseSummary(BaseModel):
-    """One line of a list of releases. version: None for a candidate. gates_passed: None where there was no gate."""
+    """One line of a list of releases. version: None for a candidate. gates_passed: None without gates."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -104,7 +104,7 @@ class ReleaseManifest(BaseModel):
 
 
 def manifest_text(manifest: ReleaseManifest) -> str:
-    """What the manifest file of a release holds: JSON with a checksum of all else in it."""
+    """The content of a manifest file: JSON with a checksum of everything else in it."""
     content = manifest.model_dump(mode="json")
     return json.dumps(content | {CHECKSUM: _checksum(content)}, indent=1, ensure_ascii=False) + "\n"
 
@@ -112,16 +112,16 @@ def manifest_text(manifest: ReleaseManifest) -> str:
 def read_manifest(path: Path) -> ReleaseManifest:
     """The manifest of a file. Raises OSError if it cannot be read, ValueError if it is not what vecmill wrote."""
     if path.exists() and not path.is_file():
-        raise OSError("it is no regular file; move it away")
+        raise OSError("not a regular file; move it elsewhere")
     try:
         content = json.loads(path.read_bytes())
-        # Releases of earlier versions of vecmill have no checksum here; their fields are all there are.
+        # Releases of earlier versions of vecmill have no checksum here; they have no other fields.
         checksum = content.pop(CHECKSUM, None)
         manifest = ReleaseManifest.model_validate_json(json.dumps(content))
     except ValidationError as error:
         raise ValueError(f"{error.error_count()} of its fields are missing or wrong") from error
     except (AttributeError, TypeError, RecursionError) as error:
-        raise ValueError("it is no manifest of a release") from error
+        raise ValueError("not a release manifest") from error
     unknown = sorted(set(content) - set(ReleaseManifest.model_fields))
     if checksum != _checksum(content) and (checksum is not None or unknown):
         raise ValueError("its checksum is wrong")
@@ -133,7 +133,7 @@ def _checksum(content: Mapping[str, object]) -> str:
 
 
 def is_release(workspace: Workspace, table: str, version: int) -> bool:
-    """Whether a kept file can be read and says that it is this version of this table."""
+    """Whether a kept file is readable and contains this version of this table."""
     path = workspace.release_file(table, version)
     try:
         row = read_release(path).row
@@ -144,7 +144,7 @@ def is_release(workspace: Workspace, table: str, version: int) -> bool:
 
 
 def read_release(path: Path) -> Release:
-    """A release from its manifest, or from the file itself where the manifest is missing or damaged."""
+    """A release from its manifest, or from the file itself if the manifest is missing or damaged."""
     manifest_file = path.with_suffix(".json")
     try:
         manifest = read_manifest(manifest_file)
@@ -171,7 +171,7 @@ def read_release(path: Path) -> Release:
 
 
 def readable_releases(paths: Iterable[Path]) -> list[Release]:
-    """The releases of these files; one that cannot be read, or was moved, is left out with a warning."""
+    """The releases of these files; one that is unreadable, or was moved, is skipped with a warning."""
     releases = []
     for path in paths:
         try:
@@ -180,7 +180,7 @@ def readable_releases(paths: Iterable[Path]) -> list[Release]:
             logger.warning("%s", error)
             continue
         if release.row.version is not None and path.stem != f"v{release.row.version:06d}":
-            logger.warning("%s is a copy of version %d under another name; left out", path, release.row.version)
+            logger.warning("%s is a copy of version %d under another name; skipped", path, release.row.version)
             continue
         releases.append(release)
     return releases

@@ -39,7 +39,7 @@ class FrequentWords:
 
 
 def read_frequent_words(path: Path, limit: int) -> FrequentWords:
-    """The `limit` most frequent words of a release file. Raises ReleaseError where it cannot be read."""
+    """The `limit` most frequent words of a release file. Raises ReleaseError if it is unreadable."""
     with open_release(path) as connection:
         found = read_words(connection, f"rank <= {int(limit)}")
         counts = connection.sql("SELECT count FROM word_vectors ORDER BY rank").to_arrow_table()
@@ -108,7 +108,7 @@ def has_report(release: Release) -> bool:
 
 
 def write_report(path: Path, page: str) -> None:
-    """Write a page about a release, whole or not at all. Raises WorkspaceError where that fails."""
+    """Write a page about a release atomically. Raises WorkspaceError on failure."""
     with disk_errors(path.parent, kept="the release is untouched"):
         path.parent.mkdir(exist_ok=True)
         with replaced_file(path) as written:

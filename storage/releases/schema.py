@@ -41,7 +41,7 @@ class Provenance(Row):
     """The origin of a model, as its producer knows it."""
 
     model_digest: str = Field(pattern=r"^[0-9A-Za-z_-]{1,128}$", description="digest of the trained model's stage")
-    architecture: str = Field(description="skip_gram, or what else the model is")
+    architecture: str = Field(description="model family, such as skip_gram, or imported")
     backend: str = Field(description="the trainer that ran")
     seed: int = Field(description="seed of the training")
     corpus_digest: str = Field(description="digest of the corpus")
@@ -68,7 +68,7 @@ class Provenance(Row):
         reference_source: str = "none",
         reference_licence: str = "none",
     ) -> Self:
-        """The origin of a model made here and now. settings: all of them, nested.  packages: to record."""
+        """The origin of a model of this process. settings: all of them, nested.  packages: to record."""
         return cls(
             model_digest=model_digest,
             architecture=architecture,
@@ -100,7 +100,7 @@ class ReleaseRow(Provenance, Identity):
     dimension: int = Field(description="length of a word's vector")
     rows: int = Field(description="words in word_vectors")
     sha256: str = Field(
-        description="sha256 over the words (UTF-8, each followed by a zero byte), then the counts (int64, little "
+        description="sha256 over the words (UTF-8, each followed by a NUL byte), then the counts (int64, little "
         "endian), then the vectors (float32, little endian), each in rank order"
     )
     format_version: int = Field(default=FORMAT_VERSION, description="version of the layout of this file")
@@ -122,7 +122,7 @@ class GateRow(Row):
 
     metric: str = Field(description="name of the metric")
     value: float | None = Field(description="its value in this release")
-    minimum: float | None = Field(default=None, description="least value that passes; NULL: no such bound")
+    minimum: float | None = Field(default=None, description="lowest value that passes; NULL: no such bound")
     previous: float | None = Field(default=None, description="value in the release then current; NULL: not compared")
     max_drop: float | None = Field(default=None, description="largest drop below the current; NULL: no such bound")
     passed: bool = Field(description="whether the value is within its bounds")
@@ -151,7 +151,7 @@ TABLES: dict[str, tuple[type[Row], str]] = {
     "gates": (GateRow, "What the release had to reach, and whether it did"),
     "compared_words": (
         ComparedWordRow,
-        "Words that agree most and least with reference vectors and the release before",
+        "Words that agree most and least with reference vectors and the previous release",
     ),
     "settings": (SettingRow, "Every setting of the run that produced this release"),
 }

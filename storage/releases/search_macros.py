@@ -213,7 +213,7 @@ SEARCH_MACROS = (
         scalar=False,
         since=5,
         sql=_nearest_to_many,
-        meaning="The k words nearest to each vector of a list, with the id at its place: "
+        meaning="The k words nearest to each vector of a list, with the id at the same position: "
         "FROM nearest_to_many([7, 8], [[0.1, …], [0.2, …]])",
         check="SELECT count(*) FROM nearest_to_many([1], [(SELECT vector FROM word_vectors WHERE word = $1)], k := 5)",
         answer=lambda rows: min(rows, 5),
@@ -224,7 +224,7 @@ SEARCH_MACROS = (
         scalar=False,
         since=5,
         sql=_nearest_filtered,
-        meaning="The k nearest words among a list, of a least count, or of a pattern: "
+        meaning="The k nearest words in a list, with a minimum count, or matching a pattern: "
         "FROM nearest_filtered('king', pattern := '*ing')",
         check="SELECT count(*) FROM nearest_filtered($1, words := [$1, $2], min_count := 0, pattern := '*')",
         answer=lambda rows: min(rows - 1, 1),

@@ -1,4 +1,4 @@
-"""Vectors of an earlier release, for a training that goes on from them instead of from random ones."""
+"""Vectors of an earlier release, for a training that continues from them instead of from random ones."""
 
 import logging
 from dataclasses import dataclass
@@ -55,8 +55,8 @@ class StartVectors:
 def find_start(spec: str | None, current: Release | None, workspace: Workspace) -> StartPoint | None:
     """What `training.start_from` means: None, the table's current release, or the release file at a path.
 
-    None also for "previous" as long as the table has no release. Raises ReleaseError if the path holds no release,
-    NotAllowedError if it is not where VECMILL_ALLOWED_ROOTS allows.
+    None also for "previous" as long as the table has no release. Raises ReleaseError if the path is not a release,
+    NotAllowedError if VECMILL_ALLOWED_ROOTS does not allow it.
     """
     if spec is None:
         return None
@@ -82,7 +82,7 @@ def find_start(spec: str | None, current: Release | None, workspace: Workspace) 
 
 
 def read_start(start: StartPoint) -> StartVectors:
-    """The vectors of a start point. From a release alone come unit vectors, and no context vectors.
+    """The vectors of a start point. A release alone has unit vectors, and no context vectors.
 
     Distilled models have no context vectors either.
     """

@@ -19,7 +19,7 @@ _STORED = TypeAdapter(dict[str, int])
 
 
 def checked_tag(name: str) -> str:
-    """`name` itself. Raises SettingsError if it is no valid tag."""
+    """`name` itself. Raises SettingsError if it is not a valid tag."""
     if not TAG_NAME.fullmatch(name):
         raise SettingsError(
             f"{name[:80]!r} is not a valid tag: use 1 to 63 letters, digits, '.', '_' or '-', starting with a letter"
@@ -35,11 +35,11 @@ def read_tags(workspace: Workspace, table: str) -> dict[str, int]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
-        raise ReleaseError(f"{path} is damaged: it is no JSON object of versions; fix or remove it") from error
+        raise ReleaseError(f"{path} is damaged: not a JSON object of versions; fix or remove it") from error
     return dict(sorted(tags.items()))
 
 
 def write_tags(workspace: Workspace, table: str, tags: dict[str, int]) -> None:
-    """Replace `tags.json` in one step. The caller holds the table's lock."""
+    """Replace `tags.json` atomically. The caller holds the table's lock."""
     with replaced_file(workspace.releases_folder(table) / TAGS) as written:
         written.write_text(json.dumps(dict(sorted(tags.items()))) + "\n", encoding="utf-8")

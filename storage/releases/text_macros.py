@@ -94,7 +94,7 @@ TEXT_MACROS = (
         scalar=True,
         since=5,
         sql=_text_vector,
-        meaning="The mean vector of a text, cut into words as the corpus was; NULL without a known word: "
+        meaning="The mean vector of a text, tokenized like the corpus; NULL without a known word: "
         "SELECT text_vector('a dull film')",
         check="SELECT text_vector(NULL) IS NULL",
         answer=lambda _: True,
@@ -105,7 +105,7 @@ TEXT_MACROS = (
         scalar=True,
         since=5,
         sql=_tokenize,
-        meaning="The tokens of a text, cut as the corpus was: SELECT tokenize('A dull film!')",
+        meaning="The tokens of a text, split like the corpus: SELECT tokenize('A dull film!')",
         check="SELECT tokenize(NULL) IS NULL",
         answer=lambda _: True,
     ),

@@ -1,8 +1,8 @@
 r"""The tokenizers `unicode_words` and `whitespace` as SQL, for the macros that read text.
 
-The same rules as tasks/text/tokenizers.py, in RE2's syntax without lookaround: a sign that must stand between two
+The same rules as tasks/text/tokenizers.py, in RE2's syntax without lookaround: a sign that must occur between two
 letters is removed in passes, each of which looks at one neighbour. Tests compare both on 10,000 texts. Where the
-Unicode tables of DuckDB and Python differ in version, a new letter may be cut differently.
+Unicode tables of DuckDB and Python differ in version, a new letter may be split differently.
 """
 
 import json
@@ -50,7 +50,7 @@ FOLDS = (
 
 
 def tokenizer_in_sql(settings: Mapping[str, str]) -> str | None:
-    """The tokenizer of a release, if `token_list` has it; None if it has not.
+    """The tokenizer of a release, if `token_list` supports it, else None.
 
     settings: dotted name -> JSON text, as in the table `settings`. A release without a tokenizer was imported; its text
     is read with the default one.

@@ -1,4 +1,4 @@
-"""Is every kept release still what was published? Checksums of its files, row counts, unit lengths, macros."""
+"""Verify that every kept release is what was published: checksums of its files, row counts, unit lengths, macros."""
 
 import logging
 from pathlib import Path
@@ -33,7 +33,7 @@ OWN_FILES = {LEDGER, f"{LEDGER}.tmp", TAGS, f"{TAGS}.tmp", STAGING, "candidates"
 
 
 class Verified(BaseModel):
-    """What verification found of one file. version: None for a candidate. problem: None where all is well."""
+    """The result for one file. version: None for a candidate. problem: None if it is intact."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -67,7 +67,7 @@ def verify_table(workspace: Workspace, table: str) -> list[Verified]:
         )
     kept = [(number, workspace.release_file(table, number)) for number in kept_versions(workspace, table)]
     if kept and not current.exists():
-        problem = f"{current} is missing; `vecmill rollback {table} {kept[-1][0]}` puts a release there"
+        problem = f"{current} is missing; `vecmill rollback {table} {kept[-1][0]}` restores a release"
         results.append(
             Verified(name=current.name, version=None, current=True, rows=None, path=current, problem=problem)
         )
@@ -85,7 +85,7 @@ def verify_table(workspace: Workspace, table: str) -> list[Verified]:
     candidates = sorted(workspace.candidates_folder(table).glob("*.duckdb"))
     for number, path in [*kept, *((None, path) for path in candidates)]:
         row, problem = _checked(path, table, number)
-        # A prune at the same time is no damage.
+        # A concurrent prune is not damage.
         if problem is None or path.exists():
             name = path.stem if number is None else f"v{number}"
             rows = row.rows if row else None
@@ -121,14 +121,14 @@ def check_kept_release(path: Path) -> ReleaseRow:
             )
     for stray in (log_file(path), path.with_suffix(".duckdb.tmp")):
         if stray.exists() or stray.is_symlink():
-            raise ReleaseError(f"{stray} is no part of the release, and DuckDB may read it with it; remove it")
+            raise ReleaseError(f"{stray} does not belong to the release, but DuckDB may load it; remove it")
     row = check_release_file(path)
     recorded = [manifest.training, manifest.evaluation, manifest.gates]
     with open_release(path) as connection:
         tables = (("training", TrainingRow), ("evaluation", EvaluationRow), ("gates", GateRow))
         stored = [read_rows(connection, name, model) for name, model in tables]
     if row != manifest.release or recorded != stored:
-        raise ReleaseError(f"{path} says it is another release than {manifest_file}")
+        raise ReleaseError(f"{path} does not match {manifest_file}")
     return row
 
 
@@ -138,9 +138,9 @@ def _checked(path: Path, table: str, version: int | None) -> tuple[ReleaseRow | 
     except (OSError, ReleaseError) as error:
         return None, str(error)
     if (row.table_name, row.version) != (table, version):
-        return row, f"{path} is {row.table_name!r} version {row.version}: it was moved here; move it away"
+        return row, f"{path} is {row.table_name!r} version {row.version}: it was moved here; move it elsewhere"
     if version is None and row.model_digest != path.stem:
-        return row, f"{path} holds the model {row.model_digest}: it was moved here; move it away"
+        return row, f"{path} holds the model {row.model_digest}: it was moved here; move it elsewhere"
     return row, None
 
 
@@ -151,7 +151,7 @@ def _without_database(workspace: Workspace, table: str) -> list[tuple[int, Path]
         match = RELEASE_FILE.fullmatch(file.name)
         if match is None or match[2] not in ALL_SUFFIXES:
             if file.name not in OWN_FILES and not file.name.startswith("."):
-                logger.warning("%s is not a file of vecmill; nothing reads it", file)
+                logger.warning("%s is not a vecmill file and is ignored", file)
         elif match[2] in SUFFIXES and not file.with_suffix(".duckdb").exists():
             lost[int(match[1])] = file.with_suffix(".duckdb")
     return list(lost.items())
@@ -166,12 +166,12 @@ def _differs(workspace: Workspace, table: str, version: int | None) -> str | Non
     if not kept.is_file():
         return f"{kept} is missing; publish again, or roll back to a kept version"
     if not kept.samefile(current) and sha256_of(kept) != sha256_of(current):
-        return f"{current} is not the kept version {version}; `vecmill rollback {table} {version}` puts that back"
+        return f"{current} is not the kept version {version}; `vecmill rollback {table} {version}` restores it"
     return None
 
 
 def _remove_stale_log(current: Path) -> None:
-    """Remove what a program that opened the release for writing left behind, once it has ended."""
+    """Remove what a program left that opened the release for writing, once it has ended."""
     log = log_file(current)
     if not log.is_file():
         return
@@ -181,5 +181,5 @@ def _remove_stale_log(current: Path) -> None:
     except ReleaseError as error:
         if "open for writing;" in str(error):
             return
-    logger.warning("removing %s: a program opened the release for writing and left it; open read-only", log)
+    logger.warning("removing %s, left by a program that opened the release for writing; open it read-only", log)
     log.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Macros about words: the rank of a similarity, which words a table has, and how an unknown one may be spelt."""
+"""Macros about words: the rank of a similarity, which words a table has, and likely spellings of unknown ones."""
 
 from storage.releases.macro_parts import MOST_NEIGHBORS, Macro, Shape, spelt_word, whole_number, word_list
 
@@ -79,7 +79,7 @@ WORD_MACROS = (
         scalar=True,
         since=5,
         sql=_rank_of,
-        meaning="The place of b among the neighbours of a, 1 = nearest, NULL if either is unknown: "
+        meaning="The rank of b among the neighbours of a, 1 = nearest, NULL if either is unknown: "
         "SELECT rank_of('king', 'queen')",
         check="SELECT rank_of($1, $1)",
         answer=lambda _: 1,
@@ -110,7 +110,8 @@ WORD_MACROS = (
         scalar=False,
         since=5,
         sql=_suggest,
-        meaning="The words spelt most like one, with other capitals or up to two letters changed: FROM suggest('Kign')",
+        meaning="The words with the most similar spelling, with other capitals or up to two letters changed: "
+        "FROM suggest('Kign')",
         check="SELECT edits FROM suggest($1, k := 1)",
         answer=lambda _: 0,
     ),

@@ -1,6 +1,6 @@
 """Words of gold sets in the terms of a vocabulary of morphemes, word pieces or phrases, or composed of n-grams.
 
-A word that the vocabulary lacks is cut as the corpus was. If it has one token, that is used. If it has several
+A word that the vocabulary lacks is tokenized like the corpus. If it has one token, that is used. If it has several
 and the vocabulary has them all, the mean of their unit vectors does, as in fastText. Else the word stays unknown.
 """
 

@@ -1,7 +1,7 @@
 """Choose sequences of items whose last item is held out of training.
 
-The choice depends only on the items of a sequence, not on its position: repetitions of a sequence lose their last item
-together, in whatever order they list the others, and a grown corpus keeps its choice.
+The choice depends only on the items of a sequence, not on its position: repetitions of a sequence are chosen
+together, in whatever order they list the other items, and a grown corpus keeps its choice.
 """
 
 import zlib

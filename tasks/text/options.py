@@ -104,7 +104,7 @@ class TokenizerConfig(BaseModel):
 
     @property
     def cuts_gold_words(self) -> bool:
-        """Whether words of gold sets and queries must be cut as the corpus was."""
+        """Whether words of gold sets and queries must be tokenized like the corpus."""
         return self.name in (*LANGUAGES, *PIECES) or self.phrases > 0
 
     @property

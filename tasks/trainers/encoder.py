@@ -1,6 +1,7 @@
 """Encode single words with a text encoder, on the cores of one machine.
 
-Batches are a function of the words alone and each is computed by one thread, so the number of workers changes no bit.
+Batches are a function of the words alone and each is computed by one thread, so the result is bit-identical for any
+number of workers.
 """
 
 from collections.abc import Generator, Sequence

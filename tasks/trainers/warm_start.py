@@ -37,7 +37,7 @@ def start_from(
     if center_vectors.shape[1] != state.center_vectors.shape[1]:
         raise ValueError(
             f"the vectors to start from have dimension {center_vectors.shape[1]}, "
-            f"and training.dimension is {state.center_vectors.shape[1]}; set both alike"
+            f"and training.dimension is {state.center_vectors.shape[1]}; use the same dimension"
         )
     if NGRAM_VECTORS in state.optimizer.keys() & optimizer.keys():
         if state.optimizer[NGRAM_VECTORS].shape != optimizer[NGRAM_VECTORS].shape:

@@ -196,6 +196,6 @@ def test_files_without_a_record_are_new(
         again = build("corpus.train_on=new")
     assert again.outcome == "published"
     assert len(again.files.new) == 4
-    assert "cannot know which files news version 1 was trained on" in caplog.text
+    assert "the files that news version 1 was trained on are unknown" in caplog.text
     other = build("corpus.train_on=new", "corpus.errors=replace")
     assert len(other.files.new) == 4

@@ -191,7 +191,7 @@ def test_further_references_and_gold_files_have_metrics_of_their_own(tmp_path: P
 
 def test_two_references_of_one_name_are_refused() -> None:
     config = EvaluationConfig(references=["a/vectors.txt", "b/vectors.bin"])
-    with pytest.raises(ReferenceVectorsError, match=r"b/vectors\.bin .*would be called vectors"):
+    with pytest.raises(ReferenceVectorsError, match=r"b/vectors\.bin .*collides with another, vectors"):
         check_reference(config)
 
 

@@ -320,5 +320,5 @@ def test_a_mirror_is_opened_by_the_address_of_its_table(table: Table, folder_ser
     assert vecmill.open(f"{folder_server}/mirror/", version=1).version == 1
     with pytest.raises(ReleaseError, match="no release 2; the versions are 1"):
         vecmill.open(f"{folder_server}/mirror", version=2)
-    with pytest.raises(ReleaseError, match="not the list of versions of a mirror"):
+    with pytest.raises(ReleaseError, match="not the index of a mirror"):
         vecmill.open(f"{folder_server}/films")

@@ -124,8 +124,8 @@ def test_an_import_reports_what_it_published(folder: Path) -> None:
         "licence": "CC0",
     }
     said = " ".join(succeeded(*arguments).stdout.split())
-    assert "glove version 1, which held the same already: 2 words x 2 from file" in said
-    assert "(glove, 1 row left out); licence: CC0" in said
+    assert "glove version 1, which already has the same content: 2 words x 2 from file" in said
+    assert "(glove, 1 row skipped); licence: CC0" in said
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,7 @@ def test_an_import_leaves_out_empty_words_only_when_asked(vecmill: Command, tmp_
     code, out, err = vecmill("import", str(path), "--table", "glove", "--skip-bad-rows")
     assert code == 0, err
     assert "4 words x 3" in out
-    assert "(glove, 1 row left out)" in out
+    assert "(glove, 1 row skipped)" in out
 
 
 def test_import_offers_the_formats_that_it_reads(vecmill: Command, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,11 +64,11 @@ def test_commented_settings_of_a_new_project_are_valid(project: Path) -> None:
 
 
 def test_init_overwrites_nothing(project: Path, tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"prefect.yaml exists already"):
+    with pytest.raises(SettingsError, match=r"prefect.yaml already exists"):
         create_project(project)
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken/README.md").write_text("mine")
-    with pytest.raises(SettingsError, match=r"README.md exists already"):
+    with pytest.raises(SettingsError, match=r"README.md already exists"):
         create_project(tmp_path / "taken")
     assert [path.name for path in (tmp_path / "taken").iterdir()] == ["README.md"]
     with pytest.raises(SettingsError, match="not a valid table name"):
@@ -99,7 +99,7 @@ def test_a_named_project_finds_its_text_from_another_folder(project: Path, tmp_p
 
 def test_a_project_without_a_file_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(PROJECT_VARIABLE, str(tmp_path))
-    with pytest.raises(SettingsError, match=r"there is no .*prefect.yaml; create one with `vecmill init"):
+    with pytest.raises(SettingsError, match=r"no file .*prefect.yaml; create one with `vecmill init"):
         project_file()
     assert deployment_names() == []
 

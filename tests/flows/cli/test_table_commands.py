@@ -277,7 +277,7 @@ def test_clean_reports_what_it_removes(vecmill: Command, workspace: Workspace) -
         (["verify", "olds"], 1, "no table 'olds'"),
         (["diff", "news", "1", "9"], 1, "no release or candidate '9'"),
         (["sql", "olds", "select 1"], 1, "no table 'olds'"),
-        (["sql", "news", "selekt 1"], 1, "DuckDB cannot answer that"),
+        (["sql", "news", "selekt 1"], 1, "DuckDB cannot run the query"),
         (["clean", "--keep-days", "-1"], 2, "Invalid value"),
     ],
 )

@@ -95,7 +95,7 @@ def test_the_schedule_retrains_from_the_last_release(stack: ServerStack, schedul
     (metrics,) = (a for a in stack.artifacts(f"{TABLE}-metrics") if a["flow_run_id"] == second["id"])
     (verdict,) = (row for row in json.loads(metrics["data"]) if row["metric"] == "wordsim353")
     assert verdict["verdict"] == "passed"
-    assert verdict["previous"] == f"{one['metrics']['wordsim353']:.4f}", "held against the release before"
+    assert verdict["previous"] == f"{one['metrics']['wordsim353']:.4f}", "compared with the previous release"
 
     wanted = {f"evaluate {TABLE} {version}" for version in (1, 2)}
     wait_for("evaluation of each release", lambda: wanted <= {n for n, s in evaluations(stack).items() if s in ENDED})

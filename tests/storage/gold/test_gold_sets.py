@@ -201,7 +201,7 @@ def test_further_files_join_the_default_sets_as_their_rows_show(tmp_path: Path) 
 
 
 def test_two_gold_sets_of_one_name_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(GoldSetError, match="would be called simlex999"):
+    with pytest.raises(GoldSetError, match="collides with another, simlex999"):
         read_gold_sets([str(written(tmp_path, "tiger,cat,7\n", "SimLex999.txt"))])
 
 

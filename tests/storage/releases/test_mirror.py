@@ -143,7 +143,7 @@ def test_another_workspaces_mirror_is_left_alone(workspace: Workspace, tmp_path:
         mirror_table(other, "news", ADDRESS)
     assert bucket_objects()["v000001.duckdb"] == workspace.release_file("news", 1).read_bytes()
     boto3.client("s3").put_object(Bucket="mirror", Key=f"vectors/news/{INDEX}", Body=b"{")
-    with pytest.raises(MirrorError, match=r"versions\.json is not the list of a mirror; remove it"):
+    with pytest.raises(MirrorError, match=r"versions\.json is not the index of a mirror; remove it"):
         mirror_table(workspace, "news", ADDRESS)
 
 

@@ -41,7 +41,7 @@ def workspace(tmp_path: Path) -> Workspace:
 def test_content_that_cannot_be_published_leaves_everything_as_it_was(workspace: Workspace) -> None:
     publish_release(workspace, "news", content())
     before = sorted(workspace.root.rglob("*"))
-    with pytest.raises(ReleaseError, match="zero byte"):
+    with pytest.raises(ReleaseError, match="NUL byte"):
         publish_release(workspace, "news", content(["a\0b"]))
     assert sorted(workspace.root.rglob("*")) == before
     assert publish_release(workspace, "news", content()).version == 2
@@ -70,7 +70,7 @@ def test_a_foreign_file_under_the_tables_name_is_not_replaced(workspace: Workspa
             keep_candidate(workspace, "other", content())
             shutil.copy(workspace.candidate_file("other", "abc123"), current)
     before = unread(current.stat())
-    with pytest.raises(ReleaseError, match=r"news\.duckdb .*; move it away"):
+    with pytest.raises(ReleaseError, match=r"news\.duckdb .*; move it elsewhere"):
         publish_release(workspace, "news", content())
     assert unread(current.stat()) == before
     shutil.rmtree(current) if obstacle == "folder" else current.unlink()

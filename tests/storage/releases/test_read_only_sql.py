@@ -280,7 +280,7 @@ REFUSED = {
         SELECT http_get('http://127.0.0.1:9')
         FROM information_schema.no_such_view
     """,
-    "DuckDB cannot answer|no query in it|not valid": """
+    "DuckDB cannot run|the query is empty|not valid": """
         SELEKT 1
         SELECT similarity('a')
         SELECT (
@@ -306,7 +306,12 @@ def test_whatever_else_is_refused_with_a_reason_and_leaves_no_trace(release: Pat
     duckdb.connect(f"{secret}.duckdb").execute("CREATE TABLE word_vectors AS SELECT 'secret' AS word").close()
     before = release.read_bytes()
     files = [*tmp_path.rglob("*"), *release.parent.rglob("*")]
-    attempts = [*ATTEMPTS, ("", "no query"), ("\0", "DuckDB cannot answer|no query"), ("\ud800", "not valid UTF-8")]
+    attempts = [
+        *ATTEMPTS,
+        ("", "query is empty"),
+        ("\0", "DuckDB cannot run|query is empty"),
+        ("\ud800", "not valid UTF-8"),
+    ]
     assert len(attempts) >= 200
     wrong = {}
     for attempt, reason in attempts:

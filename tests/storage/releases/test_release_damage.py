@@ -123,7 +123,7 @@ def test_a_manifest_without_a_checksum_is_compared_with_the_tables_of_its_releas
     assert problems(workspace) == []
     stored["evaluation"][0]["value"] = 0.75
     path.write_text(json.dumps(stored))
-    assert ["another release" in problem for problem in problems(workspace)] == [True]
+    assert ["does not match" in problem for problem in problems(workspace)] == [True]
 
 
 def test_the_parquet_copy_of_a_lost_release_is_named_and_kept(workspace: Workspace) -> None:

@@ -123,8 +123,8 @@ def test_any_words_keep_their_checksum(tmp_path_factory: pytest.TempPathFactory,
     ("words", "message"),
     [
         ([], "no words to publish.*min_count"),
-        (["fine", "ze\0ro"], r"'ze\\x00ro' holds a zero byte"),
-        (["fine", "half\ud800"], "half a character"),
+        (["fine", "ze\0ro"], r"'ze\\x00ro' contains a NUL byte"),
+        (["fine", "half\ud800"], "unpaired surrogate"),
         (["fine", "twice", "twice"], "'twice' occurs twice"),
     ],
 )

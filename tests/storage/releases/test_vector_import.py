@@ -113,7 +113,7 @@ def test_an_export_comes_back_as_it_was(workspace: Workspace, tmp_path: Path, fo
         (["a", "b\0", "c"], [[1, 0], [1, 1], [1, 2]], r"line 2, the word 'b\\x00': its word contains a NUL byte"),
         (["a", "b" * 70_000, "c"], [[1, 0], [1, 1], [1, 2]], r"line 2, the word 'b{80}': its word is longer"),
     ],
-    ids=["zeros", "nan", "too large", "twice", "not UTF-8", "zero byte", "too long"],
+    ids=["zeros", "nan", "too large", "twice", "not UTF-8", "NUL byte", "too long"],
 )
 def test_rows_that_no_table_can_hold_are_named_or_left_out(
     workspace: Workspace, tmp_path: Path, words: list[str], vectors: list[list[object]], message: str
@@ -148,7 +148,7 @@ def test_bad_rows_are_counted_and_not_all_may_be_bad(
     with pytest.raises(VectorFileError, match=r"line 2, .* and 3 more rows cannot be used"):
         import_vectors(workspace, "glove", str(path))
     assert import_vectors(workspace, "glove", str(path), skip_bad_rows=True).left_out == 4
-    assert "left out 4 rows that cannot be used; the first: " in caplog.text
+    assert "skipped 4 rows that cannot be used; the first: " in caplog.text
     none = glove_file(tmp_path, WordVectors(["a"], vectors[1:2], unknown_counts(1)), "none.txt")
     with pytest.raises(VectorFileError, match="no row of 1 can be used"):
         import_vectors(workspace, "glove", str(none), skip_bad_rows=True)

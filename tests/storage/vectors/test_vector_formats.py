@@ -229,7 +229,7 @@ def test_a_glove_file_does_not_start_with_a_byte_order_mark() -> None:
 
 
 def test_the_projector_needs_two_dimensions() -> None:
-    with pytest.raises(VectorFileError, match="reads no vectors of one number"):
+    with pytest.raises(VectorFileError, match="cannot read vectors of one dimension"):
         check_words_fit(VectorFormat.PROJECTOR, sample(["the"], dimension=1))
 
 
