@@ -30,7 +30,7 @@ def write_gallery(workspace: Workspace, target: Path) -> int:
     """
     names = every_table(workspace)
     if not names:
-        raise ReleaseError(f"there are no tables in {workspace.root}; build one with `vecmill build`")
+        raise ReleaseError(f"no tables in {workspace.root}; build one with `vecmill build`")
     tables = [_shown_table(workspace, name, target.parent) for name in names]
     page = render_gallery(tables, workspace.root.name, f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC")
     with new_output(target, force=True) as written:

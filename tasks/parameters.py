@@ -104,7 +104,7 @@ class BuildParameters(ModelParameters):
 
 
 def model_parameters(settings: Mapping[str, Any], corpus: CorpusConfig) -> ModelParameters:
-    """The settings that a release was trained with, applied to another corpus; defaults where it stores none.
+    """The settings that a release was trained with, applied to another corpus; defaults for those it does not store.
 
     settings: dotted name -> value.  Raises pydantic's ValidationError.
     """

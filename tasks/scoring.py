@@ -129,7 +129,7 @@ def score_vectors(
     """All scores of V words, most frequent first, and their (V, D) vectors.
 
     references: metric suffix and vectors of each; consumed lazily, so that only one is in memory.
-    cutter: cuts words of gold sets as the corpus was cut, where that is not into plain words.
+    cutter: tokenizes words of gold sets like the corpus, if that does not leave words whole.
     composer: composes unknown words; sets of pairs with such words then have a section COMPOSED, which includes them.
     What cannot be measured, such as English gold sets on a Korean vocabulary, has no value and coverage 0.
     Raises ReferenceVectorsError if a reference shares no word with `words`.

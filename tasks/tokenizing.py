@@ -1,4 +1,4 @@
-"""Tokenize with the options of tasks/text/options.py: choose documents, cut, join phrases, cut into pieces.
+"""Tokenize with the options of tasks/text/options.py: choose documents, split, join phrases, split into pieces.
 
 The tokenizers of languages are slow, so they run on all cores or workers and keep each finished batch.
 """
@@ -148,7 +148,7 @@ def _keep_words(
     if done := len(kept):
         logger.info("resuming: %s batches are finished", f"{done:,}")
     progress = progress_listener()
-    progress.started(f"cut into words ({config.words})", text_bytes, "bytes")
+    progress.started(f"split into words ({config.words})", text_bytes, "bytes")
     try:
         if is_language(config.words):
             documents = _after_estimate(documents, config, text_bytes, engine)

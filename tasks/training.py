@@ -275,7 +275,7 @@ def _initial_state(
     if start is None:
         return first_state(counts, config, allocate)
     if config.starts_from == "own" and (start.family != config.model or start.model is None):
-        what = "its model is gone from the workspace" if start.family == config.model else f"it is {start.family}"
+        what = "its model is no longer in the workspace" if start.family == config.model else f"it is {start.family}"
         raise TrainingError(
             f"training.start_from: {config.model} continues only from all matrices of a {config.model} model, and "
             f"{start.release} does not have them ({what}); set training.start_from=none and corpus.train_on=all"

@@ -35,9 +35,9 @@ class MatrixPlace:
 
 
 def place_matrices(config: TrainingConfig, words: int, folder: Path) -> MatrixPlace:
-    """Where to train `words` words with resolved settings: in memory where that fits, else in files of `folder`.
+    """Where to train `words` words with resolved settings: in memory if that fits, else in files of `folder`.
 
-    Raises TrainingError, with what is needed and available, where neither fits.
+    Raises TrainingError, with what is needed and available, if neither fits.
     """
     need, available = memory_need(config, words), available_bytes()
     if available is None or need.total <= available:

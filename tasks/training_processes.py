@@ -211,7 +211,7 @@ def _stop(process: "subprocess.Popen[str]") -> None:
     with suppress(OSError, subprocess.TimeoutExpired):
         process.stdin.write(f"{STOP}\n")
         process.stdin.flush()
-        # Rank 0 goes on reporting, and a full pipe would block it.
+        # Rank 0 keeps reporting, and a full pipe would block it.
         drain = threading.Thread(target=process.stdout.read, daemon=True)
         drain.start()
         process.wait(STOP_SECONDS)

@@ -47,9 +47,9 @@ def open(path_or_name: str | Path, workspace: str | Path | None = None, version:
     path_or_name: name of a table in a workspace, path of a release file (anything with a slash or `.duckdb`), or
     address of one (http, https, s3, …), which is fetched into the cache and fetched again only if it changed.
     workspace: folder; default: $VECMILL_WORKSPACE, then ./workspace.
-    version: a kept version of a table; default: the current release. A Table goes on reading that one.
+    version: a kept version of a table; default: the current release. A Table keeps reading that one.
 
-    Raises ReleaseError where there is no such table, version or file, or it is damaged.
+    Raises ReleaseError if the table, version or file is missing or damaged.
     """
     from vecmill.table import open_table
 

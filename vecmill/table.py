@@ -93,7 +93,7 @@ class Table:
 
     @property
     def counts(self) -> NDArray[np.int64]:
-        """(V,) occurrences in the corpus; all 0 where they are unknown."""
+        """(V,) occurrences in the corpus; all 0 if they are unknown."""
         return self._loaded.counts
 
     @property
@@ -130,7 +130,7 @@ class Table:
         return self._row(word) + 1
 
     def vector(self, word: str, unknown: Literal["error", "nan"] = "error") -> NDArray[np.float32]:
-        """(D,) vector of a word, of unit length; where the release has n-grams, unknown words are composed of theirs.
+        """(D,) vector of a word, of unit length; if the release has n-grams, unknown words are composed of theirs.
 
         unknown: "nan" returns NaN instead of raising UnknownWordError.
         """
@@ -232,7 +232,7 @@ class Table:
         return self._token_lists([text])[0]
 
     def embed(self, texts: Sequence[str], weighting: Weighting = "sif") -> NDArray[np.float32]:
-        """(N, D) weighted means of the vectors of the known words of N texts; a row of NaN where no word is known.
+        """(N, D) weighted means of the vectors of the known words of N texts; a row of NaN if no word is known.
 
         weighting: "sif" weights words by how rare they are, "mean" all alike.
         """
@@ -252,7 +252,7 @@ class Table:
     def search(
         self, texts: Sequence[str], k: int = 10, max_rank: int | None = None, weighting: Weighting = "sif"
     ) -> list[list[Neighbor]]:
-        """For each of N texts the k words nearest to it; an empty list where no word of it is known."""
+        """For each of N texts the k words nearest to it; an empty list if no word of it is known."""
         return self._nearest_to_many(list(self.embed(texts, weighting)), k, max_rank)
 
     def search_among(
@@ -359,7 +359,7 @@ class Table:
         return lists
 
     def _with_phrases(self, tokens: list[str], delimiter: str) -> list[str]:
-        """Neighbouring tokens joined, from left to right, where the table has the phrase."""
+        """Neighbouring tokens joined, from left to right, if the table has the phrase."""
         joined: list[str] = []
         for token in tokens:
             phrase = f"{joined[-1]}{delimiter}{token}" if joined else ""

@@ -96,7 +96,7 @@ def removed_table(removed: "Sequence[Removed]") -> Table:
 
 
 def metric_change_table(older: str, newer: str, changes: "Sequence[MetricChange]") -> Table:
-    """Scores of two releases side by side, with the interval of the difference where it was computed."""
+    """Scores of two releases side by side, with the interval of the difference if it was computed."""
     from tasks.metrics.intervals import interval_text
 
     intervals = any(change.change_low is not None for change in changes)

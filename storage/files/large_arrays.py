@@ -104,7 +104,7 @@ class MappedMemory:
         self._folder = folder
 
     def __call__(self, shape: int | tuple[int, ...], dtype: type[np.float32]) -> NDArray[np.float32]:
-        """A writable array, as `numpy.zeros`. Nothing is left of its file when the last view of it is gone."""
+        """A writable array, as `numpy.zeros`. Its file is deleted with the last view of it."""
         size = int(np.prod(shape)) * np.dtype(dtype).itemsize
         if not size:
             return np.zeros(shape, dtype)

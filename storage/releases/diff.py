@@ -20,7 +20,7 @@ class _Row(BaseModel):
 
 
 class MetricChange(_Row):
-    """A metric in both releases; None where one has no value. comparable: both were measured with the same.
+    """A metric in both releases; None if one has no value. comparable: both were measured with the same.
 
     change_low, change_high: 95 % interval of `newer` minus `older` on the pairs or questions that both cover; None if
     it was not computed.
@@ -35,7 +35,7 @@ class MetricChange(_Row):
 
 
 class SettingChange(_Row):
-    """A setting that differs, as JSON text; None where one release does not have it."""
+    """A setting that differs, as JSON text; None if one release does not have it."""
 
     name: str
     older: str | None

@@ -11,7 +11,7 @@ def documents_table(vectors_table: str) -> str:
 
 
 def _nearest_documents(shape: Shape) -> str:
-    """Other methods than means compute vectors in a space of their own, where a text has none in SQL."""
+    """Other methods than means have separate vector spaces, in which SQL cannot place a text."""
     documents = shape.documents or DocumentShape(shape.dimension)
     if documents.method:
         composed = "composed(text_direction) AS (SELECT NULL::FLOAT[])"

@@ -187,7 +187,7 @@ def find_source(
         vectors = read_vector_package(package)
         return FoundVectors(vectors, package.source, PACKAGE, sha256, licence or package.licence)
     if not path.exists():
-        raise VectorFileError(f"there is no file {path}, and no package of that name is installed")
+        raise VectorFileError(f"no such file: {path}, and no package of that name is installed")
     located = find_vectors(path, form, words)
     vectors = read_vectors(located)
     sha256 = sha256_of_files(located.files)

@@ -70,7 +70,7 @@ def locate_release(source: str | Path, workspace: str | Path | None = None, vers
         if version is not None:
             raise SettingsError(f"{source} is one file, so version={version!r} does not apply; use the table's name")
         if not path.is_file():
-            raise ReleaseError(f"there is no release file {source}; pass the path of a .duckdb file or a table's name")
+            raise ReleaseError(f"no such release file: {source}; pass the path of a .duckdb file or a table's name")
         # A table's own name will point at another release; the kept file never changes.
         return path.absolute()
     resolved = resolve_workspace(workspace)

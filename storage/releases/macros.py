@@ -38,7 +38,7 @@ def drift_query(own: str, other: str) -> str:
     """The SQL that compares the neighbours of the parameters `words`, `k` and `max_rank` in two tables.
 
     own, other: tables or views with rank, word and vector, named by us. Neighbours are searched among the words that
-    both have, so that a larger vocabulary alone is no change; ranks are those of `own`.
+    both have, so that a larger vocabulary alone is not a change; ranks are those of `own`.
     """
     distance = "-array_inner_product(w.{0}, listed.{0})"
     neighbor = f"{{{{'distance': {distance}, 'word': w.word}}}}"
@@ -263,7 +263,7 @@ MACROS: tuple[Macro, ...] = (
         sql=lambda shape: drift_query(shape.table, "query_table(other || '.word_vectors')"),
         meaning="How far the neighbours of the most frequent words changed since another release, most changed first: "
         "ATTACH 'v000001.duckdb' AS older (READ_ONLY); FROM drift('older')",
-        # A catalog's name is no parameter; the checker puts it in. A join of 30,000 words would take 70 MB.
+        # A catalog's name is not a parameter; the checker fills it in. A join of 30,000 words would take 70 MB.
         check="SELECT avg(overlap) FROM drift({catalog}, words := 2, max_rank := 1000)",
         answer=lambda rows: 1.0 if rows > 1 else None,
     ),

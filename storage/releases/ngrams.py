@@ -144,7 +144,7 @@ def _buckets(word: str, ngrams: NgramShape) -> str:
     """The list of buckets of a word's n-grams; NULL for NULL."""
     marked = f"('<' || {word} || '>')"
     starts = f"range(1, length({marked}) - n + 2)"
-    # The marks alone are no n-grams.
+    # The marks alone are not n-grams.
     if ngrams.minimum == 1:
         starts = f"CASE WHEN n = 1 THEN range(2, length({marked})) ELSE {starts} END"
     grams = (

@@ -27,7 +27,7 @@ SCAN_MEMORY = "1GiB"
 def open_release(path: Path, *, scan: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
     """A read-only connection to a release file. Raises ReleaseError if it, or the result of a query, is unreadable.
 
-    scan: the whole file is read once, so that there is no use in keeping it in memory.
+    scan: the whole file is read once, so it need not stay in memory.
     """
     if path.exists() and not path.is_file():
         raise ReleaseError(f"{path} cannot be read as a release: not a regular file")

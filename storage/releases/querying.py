@@ -204,7 +204,7 @@ def published_file(workspace: Workspace, table: str) -> Path:
     if not path.is_file():
         known = table_names(workspace)
         tables = f"the tables are {', '.join(known)}" if known else "nothing has been published yet"
-        raise ReleaseError(f"there is no table {table!r} in {workspace.root}: {tables}")
+        raise ReleaseError(f"no table {table!r} in {workspace.root}: {tables}")
     return path
 
 

@@ -90,7 +90,7 @@ def earlier_releases(workspace: Workspace, release: Release) -> list[Release]:
 
 
 def compare_with(workspace: Workspace, release: Release, older: Release) -> ReleaseDiff:
-    """What changed from an older release of the same table; over fewer words where the tables are large."""
+    """What changed from an older release of the same table; over fewer words if the tables are large."""
     words = min(max(COMPARED_PAIRS // release.row.rows, FEWEST_COMPARED), MOST_COMPARED)
     newer = release.path.stem if release.row.version is None else str(release.row.version)
     return compare_releases(workspace, release.table, str(older.version), newer, words=words)

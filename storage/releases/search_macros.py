@@ -142,7 +142,7 @@ def _nearest_to_many(shape: Shape) -> str:
 
 def _nearest_filtered(shape: Shape) -> str:
     # A separate macro: the optional filters add 5 ms to the planning of every plain `nearest`. GLOB, because DuckDB
-    # compiles a regular expression that is no literal once for each word: 470 ms for 100,000 words.
+    # compiles a regular expression that is not a literal once for each word: 470 ms for 100,000 words.
     refusal = quoted("pattern is a glob such as 'un*' or '[a-c]?t*', not a regular expression")
     spelt = "nfc_normalize(x)" if shape.nfc else "x"
     kept = """w.rank <> aim.own_rank AND w.rank <= aim.highest AND aim.asked_count > 0

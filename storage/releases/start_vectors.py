@@ -41,7 +41,7 @@ class StartPoint:
 
 @dataclass(frozen=True)
 class StartVectors:
-    """V words with (V, D) float32 center vectors and, where they are known, context vectors.
+    """V words with (V, D) float32 center vectors and, if known, context vectors.
 
     optimizer: more arrays of V rows that the model family trains, by name.
     """
@@ -68,7 +68,7 @@ def find_start(spec: str | None, current: Release | None, workspace: Workspace) 
     else:
         path = named_path(spec, "training.start_from")
         if not path.is_file():
-            raise ReleaseError(f"training.start_from: there is no release file {path.absolute()}")
+            raise ReleaseError(f"training.start_from: no such release file: {path.absolute()}")
         with open_release(path) as connection:
             row = read_release_row(connection, path)
     model = workspace.stage_folder("models", row.model_digest)

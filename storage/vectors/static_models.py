@@ -49,7 +49,7 @@ def read_static_model(path: Path, tokenizer: Path) -> WordVectors:
         found = [name for name in TENSORS if name in names]
         if not found:
             raise ValueError(
-                f"it has neither of the tensors {' and '.join(TENSORS)}, so it is no model of model2vec; if it is a "
+                f"it has neither of the tensors {' and '.join(TENSORS)}, so it is not a model2vec model; if it is a "
                 "text encoder, build a table with training.model=distilled and its folder as training.encoder"
             )
         vectors = read_tensor(file, path, found[0])
@@ -115,7 +115,7 @@ def write_static_model(
 
 
 def _read_tokens(path: Path) -> dict[int, str]:
-    """Number -> token of a tokenizer, without its special tokens. Raises ValueError if the file is no tokenizer."""
+    """Number -> token of a tokenizer, without its special tokens. Raises ValueError if the file is not a tokenizer."""
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         model = content["model"]

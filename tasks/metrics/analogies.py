@@ -114,7 +114,7 @@ def answer_questions(
 
 
 def sum_by_kind(scores: Mapping[str, AnalogyScore]) -> dict[str, AnalogyScore]:
-    """Scores of the semantic and the syntactic sections; empty where there are not both."""
+    """Scores of the semantic and the syntactic sections; empty unless there are both."""
     kinds: dict[str, AnalogyScore] = {}
     for section, score in scores.items():
         kind = kind_of(section)

@@ -101,7 +101,7 @@ def unknown_gates(gates: Mapping[str, Gate | None], metrics: Sequence[str]) -> l
     for name, gate in gates.items():
         metric, _, section = name.partition("/")
         if metric not in metrics:
-            problems.append(f"no metric is called {metric}; there are {', '.join(metrics)}")
+            problems.append(f"unknown metric {metric}; the metrics are {', '.join(metrics)}")
         elif gate and gate.min_factor is not None and (section or f"{metric}{RANDOM}" not in metrics):
             problems.append(f"{name} has no value for random vectors, so its gate can have no min_factor")
     return problems

@@ -56,7 +56,7 @@ class WordCounter:
                 self._grow(int(bounds[-1] - bounds[done]))
 
     def take(self) -> tuple[pa.Array, NDArray[np.int64]]:
-        """The words so far and their counts (V,), most frequent first, ties by first occurrence; then starts anew."""
+        """The words so far and their counts (V,), most frequent first, ties by first occurrence; then starts again."""
         counts = _counts(self._table, self._distinct)
         starts = self._starts[: self._distinct + 1].astype(np.int32)
         words = pa.StringArray.from_buffers(self._distinct, pa.py_buffer(starts), pa.py_buffer(self._letters))

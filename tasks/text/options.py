@@ -32,7 +32,7 @@ class TokenizerConfig(BaseModel):
         default=16_000, ge=100, le=1_000_000, description="bpe and unigram: number of different word pieces"
     )
     pieces_of: WordTokenizer = Field(
-        default="unicode_words", description="bpe and unigram: the tokenizer whose words are cut into pieces"
+        default="unicode_words", description="bpe and unigram: the tokenizer whose words are split into pieces"
     )
     nfkc: bool = Field(default=False, description="replace compatibility characters (full-width, ligatures) by NFKC")
     strip_accents: bool = Field(

@@ -122,7 +122,7 @@ def _ids(lists: pa.Array, words: pa.Array) -> tuple[NDArray[np.int64], NDArray[n
 
 
 def _pair_keys(ids: NDArray[np.int64], size: int) -> NDArray[np.int64]:
-    """Key of each token and the next one (N,); -1 where one is unknown, and for the last token."""
+    """Key of each token and the next one (N,); -1 if one is unknown, and for the last token."""
     following = np.concatenate([ids[1:], [-1]]) if len(ids) else ids
     return np.where((ids >= 0) & (following >= 0), ids * size + following, -1)
 

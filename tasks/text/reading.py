@@ -24,7 +24,7 @@ MOST_UNSEGMENTED = 0.1
 
 
 def read_words(texts: pa.Array, config: TokenizerConfig) -> pa.Array:
-    """Texts (N,) cleaned and cut into words or morphemes (N,). Raises MissingExtraError."""
+    """Texts (N,) cleaned and split into words or morphemes (N,). Raises MissingExtraError."""
     cleaned = clean_texts(texts, config)
     lists = segment(cleaned, config) if is_language(config.words) else TOKENIZERS[config.words](cleaned)  # type: ignore[index]
     return name_tokens(lists, config)
@@ -46,7 +46,7 @@ class TextReader:
         return self.finish(read_words(texts, self.config))
 
     def finish(self, words: pa.Array) -> pa.Array:
-        """Lists of words without stop words, cut into pieces."""
+        """Lists of words without stop words, split into pieces."""
         kept = drop_tokens(words, self._stop_words)
         return self._pieces.cut(kept) if self._pieces else kept
 

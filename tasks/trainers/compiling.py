@@ -1,4 +1,4 @@
-"""Compile the CPU kernels in a process of their own while the corpus is read, on a machine that has not run them yet.
+"""Compile the CPU kernels in a separate process while the corpus is read, on a machine that has not run them yet.
 
 Numba compiles one function at a time and holds Python's lock, so a thread would delay the stages before the training.
 The process leaves the code in Numba's cache, from which the training loads it.

@@ -93,7 +93,7 @@ def test_what_is_not_there_or_not_allowed_is_named(
 ) -> None:
     with pytest.raises(ReleaseError, match="no release or candidate '7'"):
         evaluate_target.fn(TargetConfig(table="news", version="7"), ALONE, workspace)
-    with pytest.raises(VectorFileError, match="there is no file"):
+    with pytest.raises(VectorFileError, match="no such file"):
         evaluate_target.fn(TargetConfig(vectors="missing.bin"), ALONE, workspace)
     zeros = tmp_path / "zeros.txt"
     zeros.write_text("2 2\none 1 2\ntwo 0 0\n")

@@ -75,5 +75,5 @@ def test_nothing_is_held_out_of_text_or_if_the_setting_says_so(baskets: Path) ->
     parameters = build_parameters(find_deployment("items"), settings)
     assert (parameters.held_out_sequences("sequences"), parameters.held_out_sequences("text")) == (1000, 0)
     for deployment, without in (("items", [*settings, "evaluation.held_out_sequences=0"]), ("movie-reviews", [])):
-        with pytest.raises(SettingsError, match="no metric is called hit_rate_at_10"):
+        with pytest.raises(SettingsError, match="unknown metric hit_rate_at_10"):
             build_parameters(find_deployment(deployment), [*without, "publication.gates.hit_rate_at_10.minimum=1"])

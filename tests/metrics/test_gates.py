@@ -186,7 +186,7 @@ def test_gates_on_what_does_not_exist_are_found_before_anything_is_measured() ->
         "neighbor_overlap": Gate(min_factor=2),
     }
     assert unknown_gates(gates, metrics) == [
-        "no metric is called wordsim_353; there are wordsim353, neighbor_overlap, neighbor_overlap_random",
+        "unknown metric wordsim_353; the metrics are wordsim353, neighbor_overlap, neighbor_overlap_random",
         "wordsim353 has no value for random vectors, so its gate can have no min_factor",
     ]
 

@@ -100,7 +100,7 @@ def test_the_sum_is_published_and_a_warm_start_continues_with_biases(prepared: P
     assert continued.facts.epochs[0].mean_loss < 0.85 * model.facts.epochs[0].mean_loss
     without_model = StartPoint("x", model.path, None, None, "glove")
     other_family = StartPoint("y", model.path, model.path, prepared[1].path, "skip_gram")
-    for refused, reason in ((without_model, "gone from the workspace"), (other_family, "it is skip_gram")):
+    for refused, reason in ((without_model, "no longer in the workspace"), (other_family, "it is skip_gram")):
         with pytest.raises(TrainingError, match=rf"{reason}.*training\.start_from=none"):
             train_vectors.fn(*prepared, one, workspace, refused, counts)
 

@@ -79,5 +79,5 @@ def test_a_damaged_table_hides_no_other(workspace: Workspace, caplog: pytest.Log
 
 
 def test_a_workspace_without_tables_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ReleaseError, match="there are no tables"):
+    with pytest.raises(ReleaseError, match="no tables"):
         write_gallery(Workspace(tmp_path), tmp_path / "gallery.html")

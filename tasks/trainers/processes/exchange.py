@@ -162,7 +162,7 @@ class Exchange:
         self._receive_all()
 
     def merged(self, learning_rate: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Copies of the tables as an exchange of everything would leave them; training goes on without it.
+        """Copies of the tables as an exchange of everything would leave them; training continues without it.
 
         Only rank 0 keeps them; the others return empty tables.
         """

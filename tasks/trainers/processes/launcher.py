@@ -13,7 +13,7 @@ FAILURES = "failures"
 
 
 def launch(ranks: int, module: str, arguments: list[str]) -> int:
-    """Run a module as so many ranks until they end. Returns the exit status."""
+    """Run a module as several ranks until they end. Returns the exit status."""
     # Deferred: the run that starts this program needs only its name, and torch takes seconds to import.
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch

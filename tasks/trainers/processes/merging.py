@@ -62,7 +62,7 @@ class TableMerging:
         self._uses.zero_()
 
     def merged(self, learning_rate: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Copies of the tables as a merge would leave them; training goes on without it.
+        """Copies of the tables as a merge would leave them; training continues without it.
 
         Only rank 0 keeps them; the others return empty tables.
         """

@@ -177,7 +177,7 @@ class ShareTraining:
         return Wish(int(wish))
 
     def _merged_state(self) -> TrainingState:
-        """What all ranks together have trained; training goes on as if it had not been asked for."""
+        """What all ranks together have trained; training continues unaffected."""
         centers, contexts = self._exchange.merged(self._learning_rate())
         return replace(self._state, center_vectors=centers, context_vectors=contexts)
 

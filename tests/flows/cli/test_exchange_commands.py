@@ -136,7 +136,7 @@ def test_an_import_reports_what_it_published(folder: Path) -> None:
         ("export movie-reviews --format glove -o v.txt --version 9", VecmillError, "no version 9"),
         ("export movie-reviews --format glov -o v.txt", SystemExit, "'glov' is not one of 'word2vec'"),
         ("export movie-reviews --format glove", SystemExit, "Missing option '-o' / '--output'"),
-        ("import none.txt --table news", VectorFileError, "there is no file none.txt"),
+        ("import none.txt --table news", VectorFileError, "no such file: none.txt"),
         ("import workspace --table news", VectorFileError, "workspace cannot be read as word vectors"),
         ("import none.txt --table ../news", VecmillError, "'../news' is not a valid table name"),
         ("import none.txt", SystemExit, "Missing option '--table'"),

@@ -208,7 +208,7 @@ def test_a_package_is_imported_by_its_name(
 
 
 def test_what_is_neither_file_nor_package_is_named(workspace: Workspace) -> None:
-    with pytest.raises(VectorFileError, match=r"no file no-such-vectors, and no package of that name"):
+    with pytest.raises(VectorFileError, match=r"no such file: no-such-vectors, and no package of that name"):
         import_vectors(workspace, "news", "no-such-vectors")
     with pytest.raises(VectorFileError, match="'no-such-vectors' is not installed: pip install"):
         import_vectors(workspace, "news", "package:no-such-vectors")

@@ -107,7 +107,7 @@ def test_every_kind_of_tokenizer_is_read_without_special_tokens(
 
 def test_an_encoder_is_refused_with_what_it_is_for(tmp_path: Path) -> None:
     save_encoder(tmp_path, pooling=False)
-    with pytest.raises(VectorFileError, match=r"embeddings.*no model of model2vec; .*training\.model=distilled"):
+    with pytest.raises(VectorFileError, match=r"embeddings.*not a model2vec model; .*training\.model=distilled"):
         read(tmp_path)
 
 
