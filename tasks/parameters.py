@@ -123,7 +123,7 @@ def _training_section(settings: Mapping[str, Any]) -> dict[str, Any]:
         if not stored:
             return {"model": model}
         stored["model"] = model
-    if stored.get("model") == "skip_gram":
-        # Releases without this setting were trained with one threshold.
-        stored.setdefault("early_threshold_fraction", 1.0)
+    if stored.get("model") in ("skip_gram", "cbow"):
+        # Releases without these settings were trained with one threshold and with windows of one size.
+        stored = {"early_threshold_fraction": 1.0, "narrowing_windows": False} | stored
     return stored

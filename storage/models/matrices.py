@@ -20,6 +20,7 @@ from safetensors import SafetensorError, safe_open
 from storage.disk import replaced_file
 from storage.files.large_arrays import RowBuffer, row_blocks
 from storage.files.safetensors import map_tensor, write_tensors
+from storage.models.combined import mix_vectors, reduced_vectors, unit_rows
 
 logger = logging.getLogger(__name__)
 
@@ -27,11 +28,9 @@ VECTORS = "vectors.safetensors"
 CHECKPOINT = "checkpoint.safetensors"
 PROGRESS = "progress"
 MATRICES = ("center_vectors", "context_vectors")
-# One of a model's two matrices, both mixed, their mean, their sum, or the trained vectors joined with those of an
+# One of a model's two matrices, both combined in one of four ways, or the trained vectors joined with those of an
 # encoder.
-Matrix = Literal["center", "context", "mixed", "mean", "sum", "fused"]
-# Weight of the context vector in a mixed one. From 0.3 to 0.5 the scores hardly differ (docs/experiments.md).
-CONTEXT_WEIGHT = 0.3
+Matrix = Literal["center", "context", "svd", "mixed", "mean", "sum", "fused"]
 # The name of the joined vectors in the file; they may be longer than the trained ones.
 FUSED = "fused_vectors"
 
@@ -106,7 +105,7 @@ def read_vectors(folder: Path, matrix: Matrix = "center") -> NDArray[np.float32]
     """The (V, D) float32 vectors of a finished model to publish.
 
     matrix: "mean" is the mean of each word's two vectors, both scaled to unit length first; "mixed" is the same with
-    CONTEXT_WEIGHT for the context vector; "sum" adds them as trained.
+    CONTEXT_WEIGHT for the context vector; "svd" reduces both side by side; "sum" adds them as trained.
     "fused" are the vectors joined with those of an encoder, of a model that has them; they may be longer.
     """
     if matrix == "fused":
@@ -114,24 +113,18 @@ def read_vectors(folder: Path, matrix: Matrix = "center") -> NDArray[np.float32]
     center_vectors, context_vectors = read_matrices(folder)
     if matrix in ("center", "context"):
         return center_vectors if matrix == "center" else context_vectors
+    if matrix == "svd":
+        return reduced_vectors(center_vectors, context_vectors)
     joined = RowBuffer(center_vectors.shape[1])
     blocks = zip(row_blocks(center_vectors), row_blocks(context_vectors), strict=True)
     for (_, center), (_, context) in blocks:
         if matrix == "mean":
-            joined.append((_unit_rows(center) + _unit_rows(context)) / np.float32(2))
+            joined.append((unit_rows(center) + unit_rows(context)) / np.float32(2))
         elif matrix == "mixed":
             joined.append(mix_vectors(center, context))
         else:
             joined.append(center + context)
     return joined.finish()
-
-
-def mix_vectors(center_vectors: NDArray[np.float32], context_vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Unit center vectors plus CONTEXT_WEIGHT times unit context vectors, (V, D), not scaled to unit length again."""
-    mixed: NDArray[np.float32] = _unit_rows(context_vectors)
-    mixed *= np.float32(CONTEXT_WEIGHT)
-    mixed += _unit_rows(center_vectors)
-    return mixed
 
 
 def read_matrices(folder: Path) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -151,18 +144,6 @@ def _read_tensor(folder: Path, name: str) -> NDArray[np.float32]:
     with safe_open(folder / VECTORS, framework="np"):
         values: NDArray[np.float32] = map_tensor(folder / VECTORS, name)
     return values
-
-
-def _unit_rows(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Rows scaled to length 1; zero rows are unchanged.
-
-    Lengths are float32, not float64 as in releases/file.py: published means, and so their checksums, depend on these
-    bits.
-    """
-    lengths: NDArray[np.float32] = np.linalg.norm(vectors, axis=1, keepdims=True)
-    lengths[lengths == 0] = 1
-    unit: NDArray[np.float32] = np.divide(vectors, lengths)
-    return unit
 
 
 def _write(path: Path, matrices: Checkpoint, header: dict[str, str]) -> None:

@@ -184,8 +184,8 @@ def _triton_misfit(config: TrainerConfig, words: int | None) -> str | None:
         return f"{_local_processes(config)} processes need a GPU each, and this machine has {gpu_count()}"
     if isinstance(config, WindowConfig) and config.device == "cpu":
         return "training.device is cpu"
-    if isinstance(config, WindowConfig) and config.window_radius > LARGEST_GPU_RADIUS:
-        return f"its tiles hold windows of up to {LARGEST_GPU_RADIUS} words a side, set by training.window_radius"
+    if isinstance(config, WindowConfig) and config.largest_window_radius > LARGEST_GPU_RADIUS:
+        return f"its tiles hold windows of up to {LARGEST_GPU_RADIUS} words a side; lower training.window_radius"
     if config.backend == "auto" and config.workers == 1:
         return "training.workers is 1, which asks for vectors that can be reproduced bit by bit"
     return None if words is None else memory_obstacle(words, config.dimension, now=False)

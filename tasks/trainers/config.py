@@ -1,5 +1,6 @@
 """Settings of training: one frozen model per model family, a union discriminated by `training.model`."""
 
+import math
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
@@ -17,8 +18,12 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 EARLY_THRESHOLD = (
-    "subsampling threshold of the first two fifths of the epochs, as a fraction of vocabulary.subsample_threshold"
+    "subsampling threshold of the first three fifths of the epochs, as a fraction of vocabulary.subsample_threshold"
 )
+
+# Radius of the first and of the last epoch as a multiple of `window_radius`; linear in between.
+WIDEST_WINDOW, NARROWEST_WINDOW = 2.0, 0.6
+NARROWING_WINDOWS = "shrink window_radius over the epochs, linearly from 2 times to 0.6 times the setting"
 
 
 class TrainerConfig(BaseModel):
@@ -31,9 +36,9 @@ class TrainerConfig(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    published_matrix: ClassVar[Literal["center", "mixed", "sum"]] = "center"
+    published_matrix: ClassVar[Literal["center", "svd", "mixed", "sum"]] = "center"
     starts_from: ClassVar[Literal["any", "own"]] = "any"
-    matrices: ClassVar[tuple[str, ...]] = ("center", "context", "mixed", "mean", "sum")
+    matrices: ClassVar[tuple[str, ...]] = ("center", "context", "svd", "mixed", "mean", "sum")
 
     model: str
     dimension: int = Field(100, ge=8, le=1024, description="length of each vector")
@@ -72,10 +77,13 @@ class TrainedConfig(TrainerConfig):
 class WindowConfig(TrainedConfig):
     """Families that predict words from the words around them, with negative sampling (Mikolov et al. 2013)."""
 
-    window_radius: int = Field(5, ge=1, le=1000, description="maximum words on each side; triton: at most 50")
+    window_radius: int = Field(
+        5, ge=1, le=1000, description="maximum words on each side; triton: at most 50, or 25 with narrowing_windows"
+    )
     reduced_windows: bool = Field(
         True, description="draw each window's radius from 1 to window_radius, so that closer words count more"
     )
+    narrowing_windows: bool = Field(False, description=NARROWING_WINDOWS)
     early_threshold_fraction: float = Field(1.0, gt=0, le=1, description=EARLY_THRESHOLD)
     negatives_per_pair: int = Field(5, ge=1, le=25, description="noise words drawn for each positive pair")
     learning_rate: float | None = Field(
@@ -96,7 +104,19 @@ class WindowConfig(TrainedConfig):
     @property
     def early_epochs(self) -> int:
         """Number of epochs with the early subsampling threshold, from the first on."""
-        return 0 if self.early_threshold_fraction == 1.0 else 2 * self.epochs // 5
+        return 0 if self.early_threshold_fraction == 1.0 else 3 * self.epochs // 5
+
+    def window_radius_in(self, epoch: int) -> int:
+        """Maximum words on each side in an epoch, counted from 0: at least 1. A single epoch has `window_radius`."""
+        if not self.narrowing_windows or self.epochs == 1:
+            return self.window_radius
+        factor = WIDEST_WINDOW + (NARROWEST_WINDOW - WIDEST_WINDOW) * epoch / (self.epochs - 1)
+        return max(1, math.floor(factor * self.window_radius + 0.5))
+
+    @property
+    def largest_window_radius(self) -> int:
+        """Maximum words on each side in any epoch."""
+        return self.window_radius_in(0)
 
 
 class SharedWindowConfig(WindowConfig):
@@ -111,7 +131,7 @@ class SharedWindowConfig(WindowConfig):
         "alone, and their tables are aligned and merged after each epoch",
     )
     process_timeout_seconds: float = Field(
-        120.0, ge=1, le=86_400, description="seconds after which a process that does not answer ends the training"
+        120.0, ge=1, le=86_400, description="seconds without an answer from a process before training fails"
     )
 
 
@@ -120,15 +140,16 @@ class SkipGramConfig(SharedWindowConfig):
 
     # Prefect's form shows it.
     model_config = ConfigDict(title="Skip-gram")
-    published_matrix = "mixed"
+    published_matrix = "svd"
 
     model: Literal["skip_gram"] = Field("skip_gram", description="predicts the words around a word")
+    narrowing_windows: bool = Field(True, description=NARROWING_WINDOWS)
     early_threshold_fraction: float = Field(0.1, gt=0, le=1, description=EARLY_THRESHOLD)
     centers_in_flight: int | None = Field(
         None,
         ge=16,
         le=1 << 20,
-        description="words that the triton backend trains at once without seeing each other's updates; "
+        description="words that the triton backend trains concurrently, without seeing each other's updates; "
         "none: derived from the vocabulary size",
     )
 
@@ -138,9 +159,10 @@ class CbowConfig(SharedWindowConfig):
 
     # Prefect's form shows it.
     model_config = ConfigDict(title="CBOW")
-    published_matrix = "mixed"
+    published_matrix = "svd"
 
     model: Literal["cbow"] = Field("cbow", description="predicts a word from the mean of the words around it")
+    early_threshold_fraction: float = Field(0.1, gt=0, le=1, description=EARLY_THRESHOLD)
 
 
 class FastTextConfig(WindowConfig):
@@ -177,7 +199,7 @@ class CooccurrenceConfig(TrainedConfig):
     starts_from = "own"
     joined_matrix = "sum"
 
-    window_radius: int = Field(10, ge=1, le=20, description="words on each side; one at distance d counts 1 / d")
+    window_radius: int = Field(10, ge=1, le=20, description="words on each side; a word at distance d counts 1 / d")
     learning_rate: float = Field(0.05, gt=0, le=1, description="initial step size of AdaGrad")
     cooccurrence_megabytes: int = Field(
         1024, ge=1, le=1 << 24, description="memory for counting cooccurrences; the rest is spilled to the workspace"
@@ -196,8 +218,8 @@ class GloveConfig(CooccurrenceConfig):
 
     model: Literal["glove"] = Field("glove", description="fits the logarithms of cooccurrence counts")
     epochs: int = Field(15, ge=1, le=1000, description="passes over the cooccurrences")
-    x_max: float = Field(10.0, gt=0, le=1e9, description="count from which all pairs weigh the same")
-    alpha: float = Field(0.75, ge=0, le=2, description="power of count / x_max by which rarer pairs weigh less")
+    x_max: float = Field(10.0, gt=0, le=1e9, description="count above which all pairs have weight 1")
+    alpha: float = Field(0.75, ge=0, le=2, description="exponent of the weight (count / x_max)^alpha of rarer pairs")
 
 
 class DistilledConfig(TrainerConfig):
@@ -217,7 +239,7 @@ class DistilledConfig(TrainerConfig):
     dimension: int = Field(256, ge=8, le=1024, description="length of each vector, at most that of the encoder's")
     epochs: int = Field(1, ge=1, le=1, description="each word is encoded once")
     seed: int = Field(1, ge=0, le=2**31 - 1, description="stored with the release; nothing here is random")
-    start_from: None = Field(None, description="none: nothing is trained, so there is nothing to start from")
+    start_from: None = Field(None, description="must be none: nothing is trained")
     backend: Literal["auto", "torch"] = Field("auto", description="the library that runs the encoder")
 
     @field_validator("start_from", mode="before")

@@ -99,10 +99,11 @@ def train_reference(
         optimizer = torch.optim.Adam(model.parameters(), lr=rate, fused=True)
         loss_sum, pairs = 0.0, 0
         kept = keep_probabilities(vocabulary, config)[state.epoch >= config.early_epochs]
+        radius = config.window_radius_in(state.epoch)
         epoch_vocabulary = replace(vocabulary, keep_probability=kept)
         for number, chunk in enumerate(source.read_chunks()):
             generator = np.random.default_rng(int(chunk_key(config.seed, state.epoch, number)))
-            for batch in _batches(chunk, epoch_vocabulary, config, generator):
+            for batch in _batches(chunk, epoch_vocabulary, config, radius, generator):
                 batch_loss = _train_batch(model, optimizer, batch, device)
                 if not np.isfinite(batch_loss):
                     raise DivergenceError(
@@ -154,9 +155,12 @@ def _train_batch(model: TwoEmbeddings, optimizer: torch.optim.Optimizer, batch: 
 
 
 def _batches(
-    chunk: TokenRun, vocabulary: Vocabulary, config: WindowConfig, generator: np.random.Generator
+    chunk: TokenRun, vocabulary: Vocabulary, config: WindowConfig, radius: int, generator: np.random.Generator
 ) -> Iterator[Batch]:
-    """The windows of all words that survive subsampling, BATCH_CENTERS at a time, in the order of the corpus."""
+    """The windows of all words that survive subsampling, BATCH_CENTERS at a time, in the order of the corpus.
+
+    radius: maximum words on each side.
+    """
     kept = generator.random(len(chunk.token_ids)) < vocabulary.keep_probability[chunk.token_ids]
     words = chunk.token_ids[kept].astype(np.int64)
     edges = np.concatenate([[0], np.cumsum(kept)])[chunk.sentence_offsets]
@@ -164,9 +168,9 @@ def _batches(
     begins, ends = np.repeat(edges[:-1], lengths), np.repeat(edges[1:], lengths)
     # A word alone in its sentence has no window.
     centers = np.flatnonzero(ends - begins > 1)
-    least_radius = 1 if config.reduced_windows else config.window_radius
-    radii = generator.integers(least_radius, config.window_radius, size=len(centers), endpoint=True)
-    distances = np.delete(np.arange(-config.window_radius, config.window_radius + 1), config.window_radius)
+    least_radius = 1 if config.reduced_windows else radius
+    radii = generator.integers(least_radius, radius, size=len(centers), endpoint=True)
+    distances = np.delete(np.arange(-radius, radius + 1), radius)
     noise = np.cumsum(vocabulary.noise_probability)
     for first in range(0, len(centers), BATCH_CENTERS):
         some = centers[first : first + BATCH_CENTERS]

@@ -186,8 +186,8 @@ def test_distilled_vectors_start_from_nothing() -> None:
 @pytest.mark.parametrize(
     ("training", "matrix", "published"),
     [
-        ({}, None, "mixed"),
-        ({"model": "cbow"}, None, "mixed"),
+        ({}, None, "svd"),
+        ({"model": "cbow"}, None, "svd"),
         ({"model": "fasttext"}, None, "center"),
         ({"model": "distilled"}, None, "center"),
         ({"fuse_with": "folder"}, None, "fused"),

@@ -9,25 +9,26 @@ from tasks.corpus_config import CorpusConfig
 from tasks.parameters import model_parameters
 from tasks.trainers.config import CbowConfig, SkipGramConfig
 
-# What releases from before `early_threshold_fraction` were trained with.
-one_threshold = partial(SkipGramConfig, early_threshold_fraction=1.0)
+# What releases from before `early_threshold_fraction` and `narrowing_windows` were trained with.
+constant = partial(SkipGramConfig, early_threshold_fraction=1.0, narrowing_windows=False)
+constant_cbow = partial(CbowConfig, early_threshold_fraction=1.0)
 
 
 @pytest.mark.parametrize(
     ("stored", "expected"),
     [
-        ({"training.model": "cbow", "training.epochs": 3}, CbowConfig(epochs=3)),
+        ({"training.model": "cbow", "training.epochs": 3}, constant_cbow(epochs=3)),
         (
             {"training.model": "skip_gram", "training.early_threshold_fraction": 0.3},
-            SkipGramConfig(early_threshold_fraction=0.3),
+            SkipGramConfig(early_threshold_fraction=0.3, narrowing_windows=False),
         ),
-        ({"training.model": "skip_gram", "training.epochs": 3}, one_threshold(epochs=3)),
-        ({"skipgram.architecture": "skip_gram", "skipgram.dimension": 50}, one_threshold(dimension=50)),
+        ({"training.model": "skip_gram", "training.epochs": 3}, constant(epochs=3)),
+        ({"skipgram.architecture": "skip_gram", "skipgram.dimension": 50}, constant(dimension=50)),
         (
             {"skipgram.architecture": "cbow", "skipgram.centers_in_flight": None, "skipgram.epochs": 2},
-            CbowConfig(epochs=2),
+            constant_cbow(epochs=2),
         ),
-        ({"skipgram.epochs": 4}, one_threshold(epochs=4)),
+        ({"skipgram.epochs": 4}, constant(epochs=4)),
         ({}, SkipGramConfig()),
     ],
 )

@@ -1,4 +1,4 @@
-"""The lower subsampling threshold of the first epochs: its probabilities, and the words that each backend trains."""
+"""Thresholds and windows that change over the epochs: their values, and the pairs that each backend trains."""
 
 from dataclasses import replace
 
@@ -32,30 +32,61 @@ def test_the_early_probabilities_are_those_of_the_lower_threshold(
         np.testing.assert_array_equal(early, late)
 
 
-@pytest.mark.parametrize(("epochs", "early"), [(1, 0), (2, 0), (3, 1), (5, 2), (10, 4)])
-def test_two_fifths_of_the_epochs_are_early(epochs: int, early: int) -> None:
+@pytest.mark.parametrize(("epochs", "early"), [(1, 0), (2, 1), (3, 1), (5, 3), (10, 6)])
+def test_three_fifths_of_the_epochs_are_early(epochs: int, early: int) -> None:
     assert SkipGramConfig(epochs=epochs).early_epochs == early
     assert SkipGramConfig(epochs=epochs, early_threshold_fraction=1.0).early_epochs == 0
 
 
-def test_cbow_and_fasttext_keep_one_threshold_by_default() -> None:
-    assert CbowConfig(model="cbow").early_epochs == FastTextConfig(model="fasttext").early_epochs == 0
+def test_families_that_were_not_measured_keep_threshold_and_windows() -> None:
+    assert FastTextConfig().early_epochs == 0
+    assert not FastTextConfig().narrowing_windows
+    assert not CbowConfig().narrowing_windows
 
 
-@pytest.mark.parametrize("backend", ["numba", "torch"])
-def test_early_epochs_train_the_pairs_of_the_lower_threshold(backend: str) -> None:
+@pytest.mark.parametrize(
+    ("epochs", "radius", "radii"),
+    [(1, 5, [5]), (2, 5, [10, 3]), (3, 5, [10, 7, 3]), (5, 5, [10, 8, 7, 5, 3]), (3, 1, [2, 1, 1]), (2, 10, [20, 6])],
+)
+def test_windows_narrow_linearly_and_never_vanish(epochs: int, radius: int, radii: list[int]) -> None:
+    config = SkipGramConfig(epochs=epochs, window_radius=radius)
+    assert [config.window_radius_in(epoch) for epoch in range(epochs)] == radii
+    assert config.largest_window_radius == max(radii)
+    constant = config.model_copy(update={"narrowing_windows": False})
+    assert {constant.window_radius_in(epoch) for epoch in range(epochs)} == {radius}
+
+
+def text() -> tuple[ArrayTokenSource, Vocabulary]:
     random = np.random.default_rng(7)
     tokens = random.choice(50, size=20_000, p=np.arange(50, 0, -1) / 1275).astype(np.int32)
     counts = np.bincount(tokens, minlength=50)
     order = np.argsort(-counts, kind="stable")
     tokens, counts = np.argsort(order)[tokens].astype(np.int32), counts[order]
     vocabulary = Vocabulary(counts, keep_probability(counts, 1e-2), noise_probability(counts, 0.75))
-    source = ArrayTokenSource(np.split(tokens, 400))
+    return ArrayTokenSource(np.split(tokens, 400)), vocabulary
+
+
+def pairs(source: ArrayTokenSource, words: Vocabulary, backend: str, **changes: object) -> list[int]:
+    """The positive pairs of each of three epochs."""
     base = {"dimension": 8, "workers": 1, "epochs": 3, "backend": backend, "device": "cpu", "learning_rate": 0.001}
+    config = SkipGramConfig.model_validate(base | changes)
+    return [step.epoch_result.pairs for step in train(source, words, config) if step.epoch_result]
 
-    def pairs(words: Vocabulary, fraction: float) -> list[int]:
-        config = SkipGramConfig.model_validate(base | {"early_threshold_fraction": fraction})
-        return [step.epoch_result.pairs for step in train(source, words, config) if step.epoch_result]
 
-    lower = replace(vocabulary, keep_probability=keep_probability(counts, 1e-3))
-    assert pairs(vocabulary, 0.1) == [pairs(lower, 1.0)[0], *pairs(vocabulary, 1.0)[1:]]
+@pytest.mark.parametrize("backend", ["numba", "torch"])
+def test_early_epochs_train_the_pairs_of_the_lower_threshold(backend: str) -> None:
+    source, words = text()
+    lower = replace(words, keep_probability=keep_probability(words.counts, 1e-3))
+    expected = [pairs(source, lower, backend, early_threshold_fraction=1)[0]]
+    expected += pairs(source, words, backend, early_threshold_fraction=1)[1:]
+    assert pairs(source, words, backend, early_threshold_fraction=0.1) == expected
+
+
+@pytest.mark.parametrize("backend", ["numba", "torch"])
+def test_each_epoch_trains_the_pairs_of_its_windows(backend: str) -> None:
+    source, words = text()
+    expected = [
+        pairs(source, words, backend, narrowing_windows=False, window_radius=radius)[epoch]
+        for epoch, radius in enumerate([10, 7, 3])
+    ]
+    assert pairs(source, words, backend) == expected

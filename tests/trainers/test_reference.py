@@ -45,7 +45,7 @@ def test_the_windows_of_the_reference_are_as_set(model: str, reduced_windows: bo
     # A word alone in its sentence, an empty sentence, and one that is longer than a batch.
     chunk = TokenChunk(np.arange(words + 1, dtype=np.int32), np.array([0, 1, 1, words + 1]), 0)
     vocabulary = some_vocabulary([chunk.token_ids], words + 1)
-    batches = list(_batches(chunk, vocabulary, config, np.random.default_rng(1)))
+    batches = list(_batches(chunk, vocabulary, config, radius, np.random.default_rng(1)))
     examples = [example for batch in batches for example in examples_of(batch)]
     assert len(batches) == 2
     assert len(examples) == words
@@ -86,7 +86,7 @@ def test_the_gradients_of_a_batch_are_those_of_its_pairs(model: str) -> None:
     sentences = [generator.integers(12, size=length).astype(np.int32) for length in (30, 1, 0, 45, 2)]
     chunk = TokenChunk(np.concatenate(sentences), np.cumsum([0, *map(len, sentences)]), 0)
     vocabulary = some_vocabulary(sentences, 12, threshold=0.1)
-    (batch,) = _batches(chunk, vocabulary, config_of(model, True), generator)
+    (batch,) = _batches(chunk, vocabulary, config_of(model, True), 5, generator)
     state = TrainingState(*generator.normal(0, 0.5, (2, 12, 16)).astype(np.float32))
     network = TwoEmbeddings(state)
     logits = network(batch.inputs, batch.input_starts, batch.outputs, batch.owners)

@@ -202,16 +202,16 @@ def chunk_trainer(
 def kernel_settings(vocabulary: Vocabulary, config: WindowConfig) -> list[tuple[object, ...]]:
     """By epoch, the arguments of the kernels for subsampling, noise, windows and learning rate, in their order."""
     chances, noise_aliases = alias_table(vocabulary.noise_probability)
-    same = (
-        probability_thresholds(chances),
-        noise_aliases,
-        (0,) * (1 + config.negatives_per_pair),
-        Radii(1 if config.reduced_windows else config.window_radius, config.window_radius),
-        averages_inputs(config),
-        Rates(learning_rate_at(0.0, config), learning_rate_at(1.0, config)),
-    )
+    noise = (probability_thresholds(chances), noise_aliases, (0,) * (1 + config.negatives_per_pair))
     early, late = map(probability_thresholds, keep_probabilities(vocabulary, config))
-    return [(early if epoch < config.early_epochs else late, *same) for epoch in range(config.epochs)]
+    rates = Rates(learning_rate_at(0.0, config), learning_rate_at(1.0, config))
+    settings: list[tuple[object, ...]] = []
+    for epoch in range(config.epochs):
+        radius = config.window_radius_in(epoch)
+        radii = Radii(1 if config.reduced_windows else radius, radius)
+        kept = early if epoch < config.early_epochs else late
+        settings.append((kept, *noise, radii, averages_inputs(config), rates))
+    return settings
 
 
 def kernel_tokens(chunk: TokenRun, epoch: int, source: TokenSource, config: WindowConfig) -> tuple[object, ...]:

@@ -88,10 +88,11 @@ class GpuModel:
         places = torch.cumsum(kept, 0, dtype=torch.int32)
         sentences = torch.cumsum(tokens < 0, 0, dtype=torch.int32)
         words, own_sentences, positions, radii = (self._empty(size, torch.int32) for _ in range(4))
-        least = 1 if self._config.reduced_windows else shape.largest_radius
+        radius = self._config.window_radius_in(epoch)
+        least = 1 if self._config.reduced_windows else radius
         kernels.gather_kept[blocks](
             tokens, kept, places, sentences, words, own_sentences, positions, radii,
-            size, portion.start, key, least, shape.largest_radius - least + 1, block=BLOCK,
+            size, portion.start, key, least, radius - least + 1, block=BLOCK,
         )  # fmt: skip
         count = places[-1:]
         tiles = -(-size // TILE_CENTERS)

@@ -59,7 +59,7 @@ class TileShape:
 
 def tile_shape(config: SkipGramConfig, words: int) -> TileShape:
     """The shape for these settings and a vocabulary of `words`."""
-    stride, radius = row_stride(config.dimension), config.window_radius
+    stride, radius = row_stride(config.dimension), config.largest_window_radius
     columns = max(16, 1 << (config.dimension - 1).bit_length())
     if columns > MOST_COLUMNS:
         columns = MOST_COLUMNS // 2

@@ -86,7 +86,8 @@ def plan_exchanges(
     kept = vocabulary.counts * vocabulary.keep_probability
     windows = slice_tokens * kept.sum() / vocabulary.counts.sum()
     share = kept / kept.sum()
-    radius = (1 + config.window_radius) / 2 if config.reduced_windows else config.window_radius
+    largest = config.largest_window_radius
+    radius = (1 + largest) / 2 if config.reduced_windows else largest
     inputs, outputs = 2 * radius, 1 + config.negatives_per_pair
     as_input = windows * inputs * share
     as_output = windows * (share + config.negatives_per_pair * vocabulary.noise_probability)

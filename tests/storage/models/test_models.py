@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
+from storage.models.combined import CONTEXT_WEIGHT, reduced_vectors
 from storage.models.matrices import (
     CHECKPOINT,
-    CONTEXT_WEIGHT,
     Checkpoint,
     read_checkpoint,
     read_vectors,
@@ -85,5 +85,6 @@ def test_the_context_vectors_or_the_mean_of_both_can_be_read(tmp_path: Path) -> 
     context = checkpoint.context_vectors / np.linalg.norm(checkpoint.context_vectors, axis=1, keepdims=True)
     np.testing.assert_allclose(read_vectors(tmp_path, "mean"), (center + context) / 2, rtol=1e-6)
     assert read_vectors(tmp_path, "mean").dtype == np.float32
+    np.testing.assert_allclose(read_vectors(tmp_path, "svd"), reduced_vectors(center, context), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(read_vectors(tmp_path, "mixed"), center + CONTEXT_WEIGHT * context, rtol=1e-6)
     assert read_vectors(tmp_path, "mixed").dtype == np.float32

@@ -27,7 +27,7 @@ def words_alike(tokens: int) -> list[Any]:
 def draw(
     tokens: int = TOKENS, keep: Any = None, config: SkipGramConfig | None = None, start: int = 0, epoch: int = 0
 ) -> DrawnTokens:
-    config = config or SkipGramConfig(dimension=8, seed=5, early_threshold_fraction=1)
+    config = config or SkipGramConfig(dimension=8, seed=5, early_threshold_fraction=1, narrowing_windows=False)
     vocabulary = Vocabulary(COUNTS, np.ones(WORDS) if keep is None else keep, NOISE)
     return drawn_tokens(model(vocabulary, config).draw(one_portion(words_alike(tokens), WORDS, start), epoch))
 
@@ -66,16 +66,19 @@ def test_survivors_keep_order_sentence_and_position() -> None:
 @pytest.mark.parametrize("radius", [1, 5, 50])
 def test_every_radius_is_as_likely_as_any_other(radius: int) -> None:
     # Few negatives, so that a wide window does not ask for many noise words.
-    drawn = draw(config=SkipGramConfig(dimension=8, window_radius=radius, negatives_per_pair=1))
+    drawn = draw(config=SkipGramConfig(dimension=8, window_radius=radius, negatives_per_pair=1, epochs=1))
     counts = np.bincount(drawn.radii)
     assert len(counts) == radius + 1
     assert counts[0] == 0
     assert radius == 1 or chisquare(counts[1:]).pvalue > LEAST_P_VALUE
 
 
-def test_fixed_windows_have_the_largest_radius() -> None:
-    config = SkipGramConfig(dimension=8, window_radius=7, reduced_windows=False)
-    assert set(draw(1000, config=config).radii) == {7}
+def test_fixed_windows_have_the_radius_of_their_epoch() -> None:
+    config = SkipGramConfig(dimension=8, window_radius=7, reduced_windows=False, epochs=3, narrowing_windows=False)
+    narrowing = config.model_copy(update={"narrowing_windows": True})
+    for epoch, radius in enumerate((14, 9, 4)):
+        assert set(draw(1000, config=config, epoch=epoch).radii) == {7}
+        assert set(draw(1000, config=narrowing, epoch=epoch).radii) == {radius}
 
 
 def test_radius_does_not_depend_on_survival() -> None:

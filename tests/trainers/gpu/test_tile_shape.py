@@ -10,7 +10,9 @@ from tasks.trainers.gpu.tile_shape import centers_in_flight, tile_shape
 @pytest.mark.parametrize("negatives", [1, 5, 25])
 @pytest.mark.parametrize("dimension", [8, 100, 128, 129, 300, 1024])
 def test_the_shape_of_a_tile_covers_what_the_settings_ask_for(dimension: int, radius: int, negatives: int) -> None:
-    config = SkipGramConfig(dimension=dimension, window_radius=radius, negatives_per_pair=negatives)
+    config = SkipGramConfig(
+        dimension=dimension, window_radius=radius, negatives_per_pair=negatives, narrowing_windows=False
+    )
     shape = tile_shape(config, 70_000)
     assert shape.columns * shape.column_blocks >= dimension
     assert shape.stride % 8 == 0

@@ -111,7 +111,7 @@ def test_an_exchange_adds_the_changes_of_all_ranks_on_top_of_which_each_has_trai
 def test_rows_are_exchanged_before_all_ranks_have_used_them_too_often() -> None:
     counts = np.sort(np.random.default_rng(1).zipf(1.3, 2000).clip(5, 10**4))[::-1]
     vocabulary = some_vocabulary([np.repeat(np.arange(2000), counts).astype(np.int32)], 2000, threshold=1e-3)
-    config = SkipGramConfig()
+    config = SkipGramConfig(narrowing_windows=False)
     schedule = plan_exchanges(vocabulary, config, 1 << 14, ranks=4, uses=400)
     assert list(schedule.rows) == sorted(schedule.rows)
     assert schedule.rows[-1] == 2000
