@@ -27,7 +27,17 @@ from tasks.trainers.bookkeeping import DEFAULT_CBOW_LEARNING_RATE
 
 logger = logging.getLogger(__name__)
 
-BASE = BenchmarkSettings(learning_rate=0.05, final_rate_fraction=1e-4, matrix="published", early_threshold_fraction=0.1)
+BASE = BenchmarkSettings(
+    learning_rate=0.05,
+    final_rate_fraction=1e-4,
+    matrix="published",
+    early_threshold_fraction=0.1,
+    narrowing_windows=True,
+)
+# vecmill's CBOW by default.
+CBOW: dict[str, Any] = {"model": "cbow", "learning_rate": DEFAULT_CBOW_LEARNING_RATE, "narrowing_windows": False}
+# Peers have one threshold and one window for all epochs.
+WITHOUT_PHASES: dict[str, Any] = {"early_threshold_fraction": 1.0, "narrowing_windows": False}
 # What is searched: first what vecmill has no setting for, then the two settings that matter most on a grid, then the
 # others one at a time.
 CANDIDATES: tuple[dict[str, Any], ...] = (
@@ -36,10 +46,16 @@ CANDIDATES: tuple[dict[str, Any], ...] = (
     {"noise_exponent": 1.0},
     {"early_threshold_fraction": 1.0},
     {"early_threshold_fraction": 0.3},
+    {"narrowing_windows": False},
+    {"early_threshold_fraction": 1.0, "narrowing_windows": False, "matrix": "mixed"},
+    {"matrix": "mixed"},
+    {"matrix": "center"},
+    {"epoch_thresholds": (1e-4, 1e-4, 1e-3, 1e-3, 1e-3)},
     {"epoch_thresholds": (3e-4, 3e-4, 3e-4, 1e-3, 1e-3)},
-    {"epoch_thresholds": (1e-4, 1e-4, 1e-4, 1e-3, 1e-3)},
     {"epoch_radii": (10, 10, 10, 5, 3)},
-    {"early_threshold_fraction": 1.0, "epoch_radii": (10, 8, 6, 4, 2)},
+    {"epoch_radii": (8, 7, 6, 4, 3)},
+    {"epoch_radii": (5, 5, 5, 5, 3)},
+    {"epoch_negatives": (3, 3, 5, 8, 12)},
     {"epoch_rates": (0.05, 0.05, 0.05, 0.033, 0.017, 5e-6)},
     {"epoch_rates": (0.075, 0.045, 0.025, 0.0125, 0.005, 5e-6)},
     {"shuffled": True},
@@ -57,14 +73,15 @@ CANDIDATES: tuple[dict[str, Any], ...] = (
     {"window_radius": 10},
     {"reduced_windows": False},
     {"negatives_per_pair": 10},
-    {"model": "cbow", "learning_rate": DEFAULT_CBOW_LEARNING_RATE},
-    {"model": "cbow", "learning_rate": DEFAULT_CBOW_LEARNING_RATE, "early_threshold_fraction": 1.0},
+    CBOW,
+    CBOW | {"narrowing_windows": True},
+    CBOW | {"early_threshold_fraction": 1.0},
     {"min_count": 10},
 )
 # gensim's defaults, and its skip-gram with all else by default: its rate falls from 0.025 to 0.0001.
 PEER_CANDIDATES: tuple[dict[str, Any], ...] = (
-    {"learning_rate": 0.025, "final_rate_fraction": 0.004, "early_threshold_fraction": 1.0, "model": "cbow"},
-    {"learning_rate": 0.025, "final_rate_fraction": 0.004, "early_threshold_fraction": 1.0},
+    {"learning_rate": 0.025, "final_rate_fraction": 0.004, "model": "cbow", **WITHOUT_PHASES},
+    {"learning_rate": 0.025, "final_rate_fraction": 0.004, **WITHOUT_PHASES},
 )
 
 

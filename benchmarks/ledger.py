@@ -58,11 +58,15 @@ class Run(BaseModel):
 
 
 class Ledger(BaseModel):
-    """Every run so far. `load_before` is the machine's load before the first run: near 0 if it was idle."""
+    """Every run so far. `load_before` is the machine's load before the first run: near 0 if it was idle.
+
+    peers: when and where the peers' runs were measured, if not with vecmill's.
+    """
 
     place: Place
     date: str
     load_before: float
+    peers: str = ""
     runs: list[Run]
 
     def has(self, part: Part, corpus: str, trainer: str, settings: BenchmarkSettings) -> bool:

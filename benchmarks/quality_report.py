@@ -17,7 +17,7 @@ from typing import Annotated, Any
 
 import typer
 
-from benchmarks.defaults import BASE, PEER_CANDIDATES
+from benchmarks.defaults import BASE, PEER_CANDIDATES, WITHOUT_PHASES
 from benchmarks.gold_halves import REPORTED, reported_scores, searched_scores
 from benchmarks.ledger import RESULTS, Ledger, Run, measure, open_ledger, this_place
 from benchmarks.quality_plot import plot_quality
@@ -32,7 +32,7 @@ VECMILL = "vecmill, defaults"
 GENSIM_DEFAULTS = BASE.model_copy(update=PEER_CANDIDATES[0])
 # The grid on which vecmill's defaults were searched, without its worst row (benchmarks/results/defaults_center.md).
 GRID: tuple[dict[str, Any], ...] = tuple(
-    {"learning_rate": rate, "subsample_threshold": threshold, "early_threshold_fraction": 1.0}
+    {"learning_rate": rate, "subsample_threshold": threshold, **WITHOUT_PHASES}
     for threshold in (1e-3, 1e-4)
     for rate in (0.025, 0.05, 0.075)
 )
@@ -58,6 +58,8 @@ def compare_quality(
     if fresh:
         partial_file.unlink(missing_ok=True)
     ledger = open_ledger(partial_file, this_place(), datetime.now(UTC).date().isoformat())
+    if not ledger.runs:
+        add_peers(ledger, output / "quality.json")
     deadline = None if stop_after_minutes is None else time.monotonic() + 60 * stop_after_minutes
     texts = find_texts(cache)
     finished = run_all(ledger, [text for text in texts if text.missing is None], repeat, deadline, partial_file)
@@ -69,10 +71,24 @@ def compare_quality(
         partial_file.unlink()
 
 
+def add_peers(ledger: Ledger, path: Path) -> None:
+    """Add gensim's runs of an earlier comparison by the same gensim: they don't depend on vecmill's code."""
+    if not path.exists():
+        return
+    earlier = Ledger.model_validate_json(path.read_text(encoding="utf-8"))
+    if earlier.place.versions["gensim"] == ledger.place.versions["gensim"]:
+        ledger.runs += [run for run in earlier.runs if run.trainer == "gensim"]
+        ledger.peers = earlier.peers or f"{earlier.date} on {earlier.place.processor}"
+
+
 def run_all(ledger: Ledger, texts: list[Text], repeat: int, deadline: float | None, file: Path) -> bool:
     """Train what the ledger lacks, the first seed of every corpus first; returns whether nothing is left to do."""
     with tempfile.TemporaryDirectory() as name:
         corpora = {text.name: text.load(Path(name)) for text in texts}
+        # A corpus may have changed since the peers' runs.
+        ledger.runs[:] = [
+            run for run in ledger.runs if run.corpus in corpora and run.tokens == corpora[run.corpus].token_count
+        ]
         for seed in range(1, repeat + 1):
             for corpus in corpora.values():
                 korean = corpus.name == KOREAN_WIKIPEDIA
@@ -137,7 +153,7 @@ def write_page(ledger: Ledger, skipped: Mapping[str, str]) -> str:
         "",
         f"Written by `python -m benchmarks quality` on {ledger.date}, code of commit {place.commit}, "
         f"{place.processor}. All train {BASE.epochs} epochs of dimension {BASE.dimension}; mean ± standard "
-        "deviation over the seeds.",
+        "deviation over the seeds." + (f" gensim's runs are those of {ledger.peers}." if ledger.peers else ""),
         "",
         "gensim's tuned skip-gram has the rate and threshold that score best on the searched sets (WordSim-353's two "
         "parts, MTurk-771, the odd pairs of MEN and the odd sections of the analogies), with one seed. `men_even` and "

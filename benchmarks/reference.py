@@ -51,7 +51,14 @@ def measure_reference(
     of_words = np.array([counts[word] for word in words])
     vocabulary = Vocabulary(of_words, keep_probability(of_words, THRESHOLD), noise_probability(of_words, 0.75))
     # One threshold in all epochs, as in the textbook.
-    config = SkipGramConfig(epochs=epochs, seed=seed, backend="torch", device="cpu", early_threshold_fraction=1.0)
+    config = SkipGramConfig(
+        epochs=epochs,
+        seed=seed,
+        backend="torch",
+        device="cpu",
+        early_threshold_fraction=1.0,
+        narrowing_windows=False,
+    )
     table = Table("epoch", "seconds", "processor seconds", "loss per prediction", title=_title(corpus, source, words))
     started = time.process_time()
     for step in train(source, vocabulary, config):

@@ -15,14 +15,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from benchmarks.corpora import BenchmarkCorpus, EncodedText
-from storage.models.matrices import mix_vectors
+from storage.models.combined import mix_vectors, reduced_vectors
 from tasks.text.vocabulary import keep_probability, noise_probability
 from tasks.trainers.backends import resolve_workers, train
 from tasks.trainers.config import SkipGramConfig, TrainingConfig, WindowConfig, training_config
 from tasks.trainers.interface import ArrayTokenSource, TrainingState, Vocabulary
 from tasks.trainers.sampling import initial_state
 
-CANDIDATES_ONLY = ("noise_exponent", "epoch_radii", "epoch_thresholds", "epoch_rates", "shuffled")
+CANDIDATES_ONLY = ("noise_exponent", "epoch_radii", "epoch_thresholds", "epoch_rates", "epoch_negatives", "shuffled")
 
 
 class BenchmarkSettings(BaseModel):
@@ -43,13 +43,14 @@ class BenchmarkSettings(BaseModel):
     final_rate_fraction: float = 0.125
     subsample_threshold: float = 1e-3
     # Of vecmill alone.
+    narrowing_windows: bool = False
     early_threshold_fraction: float = 1.0
     min_count: int = 5
     workers: int = Field(default_factory=lambda: resolve_workers(SkipGramConfig()))
     seed: int = 1
     backend: str = "auto"
     # Of vecmill's vectors: those that gensim returns too, or what a release holds by default.
-    matrix: Literal["center", "published"] = "center"
+    matrix: Literal["center", "mixed", "published"] = "center"
     # Candidates of the search for defaults, which vecmill has no setting for; `train_vecmill` alone follows them.
     # Power of a word's count that makes it noise.
     noise_exponent: float = 0.75
@@ -59,6 +60,8 @@ class BenchmarkSettings(BaseModel):
     epoch_thresholds: tuple[float, ...] = ()
     # Rate at the start of each epoch and at the end of the last, none higher than the one before, linear in between.
     epoch_rates: tuple[float, ...] = ()
+    # Noise words for each pair of each epoch, instead of negatives_per_pair.
+    epoch_negatives: tuple[int, ...] = ()
     # Lines in another order in each epoch.
     shuffled: bool = False
 
@@ -86,19 +89,26 @@ def train_vecmill(corpus: BenchmarkCorpus, settings: BenchmarkSettings) -> Train
     text = corpus.encode(settings.min_count)
     vocabulary = text_vocabulary(text, settings)
     state = initial_state(vocabulary, settings.dimension, settings.seed)
-    if settings.epoch_radii or settings.epoch_thresholds or settings.epoch_rates or settings.shuffled:
+    if any(getattr(settings, name) for name in CANDIDATES_ONLY if name != "noise_exponent"):
         state, seconds = run_varied_epochs(text, settings, state)
     else:
         state, seconds = run_epochs(text, vocabulary, settings, state)
     vectors = KeyedVectors(settings.dimension)
-    published = settings.matrix == "published"
-    vectors.add_vectors(text.words, published_vectors(settings.training, state) if published else state.center_vectors)
+    matrix = settings.training.published_matrix if settings.matrix == "published" else settings.matrix
+    vectors.add_vectors(text.words, combined_vectors(matrix, state))
     return Trained(seconds, vectors)
 
 
 def published_vectors(config: TrainingConfig, state: TrainingState) -> NDArray[np.float32]:
     """The vectors that a release of this model holds by default."""
-    if config.published_matrix == "mixed":
+    return combined_vectors(config.published_matrix, state)
+
+
+def combined_vectors(matrix: str, state: TrainingState) -> NDArray[np.float32]:
+    """The vectors that a release holds with `publication.matrix`."""
+    if matrix == "svd":
+        return reduced_vectors(state.center_vectors, state.context_vectors)
+    if matrix == "mixed":
         return mix_vectors(state.center_vectors, state.context_vectors)
     return state.center_vectors
 
@@ -129,17 +139,19 @@ def run_varied_epochs(
     rates = settings.epoch_rates or tuple(linear.tolist())
     config = settings.training
     assert isinstance(config, WindowConfig)
-    radii = settings.epoch_radii or (settings.window_radius,) * epochs
+    radii = settings.epoch_radii or tuple(map(config.window_radius_in, range(epochs)))
     early = config.early_epochs
     fractions = (settings.early_threshold_fraction,) * early + (1.0,) * (epochs - early)
     thresholds = settings.epoch_thresholds or tuple(settings.subsample_threshold * part for part in fractions)
     random = np.random.default_rng(settings.seed)
     total = 0.0
-    for radius, threshold, first, last in zip(radii, thresholds, rates[:-1], rates[1:], strict=True):
+    negatives = settings.epoch_negatives or (settings.negatives_per_pair,) * epochs
+    for radius, threshold, noise, first, last in zip(radii, thresholds, negatives, rates[:-1], rates[1:], strict=True):
         changes = {
             "epochs": 1,
             "window_radius": radius,
             "subsample_threshold": threshold,
+            "negatives_per_pair": noise,
             "learning_rate": first,
             "final_rate_fraction": last / first,
             # The draws of an epoch depend on the seed and the epoch's number, which is always 0 here.
