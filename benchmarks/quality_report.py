@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 DEFAULTS, TUNED = "gensim, defaults", "gensim, tuned skip-gram"
 VECMILL = "vecmill, defaults"
+CONTESTANTS = (VECMILL, DEFAULTS, TUNED)
 GENSIM_DEFAULTS = BASE.model_copy(update=PEER_CANDIDATES[0])
 # The grid on which vecmill's defaults were searched, without its worst row (benchmarks/results/defaults_center.md).
 GRID: tuple[dict[str, Any], ...] = tuple(
@@ -139,7 +140,7 @@ def summaries(ledger: Ledger) -> dict[str, dict[str, dict[str, Score]]]:
             name: {
                 metric: score([run.quality[metric] for run in runs]) for metric in REPORTED if metric in runs[0].quality
             }
-            for name, runs in contestants.items()
+            for name, runs in sorted(contestants.items(), key=lambda item: CONTESTANTS.index(item[0]))
         }
         for corpus, contestants in found.items()
     }
