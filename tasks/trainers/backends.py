@@ -125,7 +125,7 @@ def available_cores() -> int:
 
 
 def resolve_config(config: TrainingConfig, words: int | None = None) -> TrainingConfig:
-    """The settings with backend, device, workers and learning rate resolved.
+    """The settings with backend, device, workers, learning rate and windows resolved.
 
     words: size of the vocabulary, if known.  Raises ValueError if the settings cannot be met.
     """
@@ -147,8 +147,11 @@ def resolve_config(config: TrainingConfig, words: int | None = None) -> Training
             resolved["learning_rate"] = DEFAULT_LEARNING_RATE
     if isinstance(config, FastTextConfig) and config.buckets is None and words is not None:
         resolved["buckets"] = default_buckets(words)
-    if isinstance(config, SkipGramConfig) and backend != "triton":
-        resolved["centers_in_flight"] = None
+    if isinstance(config, SkipGramConfig):
+        if backend != "triton":
+            resolved["centers_in_flight"] = None
+        if config.narrowing_windows is None:
+            resolved["narrowing_windows"] = backend != "triton"
     return config.model_copy(update=resolved)
 
 

@@ -41,6 +41,7 @@ def test_three_fifths_of_the_epochs_are_early(epochs: int, early: int) -> None:
 def test_families_that_were_not_measured_keep_threshold_and_windows() -> None:
     assert FastTextConfig().early_epochs == 0
     assert not FastTextConfig().narrowing_windows
+    assert SkipGramConfig().narrowing_windows is None
     assert not CbowConfig().narrowing_windows
 
 
@@ -49,7 +50,7 @@ def test_families_that_were_not_measured_keep_threshold_and_windows() -> None:
     [(1, 5, [5]), (2, 5, [10, 3]), (3, 5, [10, 7, 3]), (5, 5, [10, 8, 7, 5, 3]), (3, 1, [2, 1, 1]), (2, 10, [20, 6])],
 )
 def test_windows_narrow_linearly_and_never_vanish(epochs: int, radius: int, radii: list[int]) -> None:
-    config = SkipGramConfig(epochs=epochs, window_radius=radius)
+    config = SkipGramConfig(epochs=epochs, window_radius=radius, narrowing_windows=True)
     assert [config.window_radius_in(epoch) for epoch in range(epochs)] == radii
     assert config.largest_window_radius == max(radii)
     constant = config.model_copy(update={"narrowing_windows": False})

@@ -68,6 +68,7 @@ def test_auto_selects_an_available_gpu(set_gpu: SetGpu) -> None:
     resolved = resolve_config(AUTO, words=70_000)
     assert isinstance(resolved, SkipGramConfig)
     assert (resolved.backend, resolved.device, resolved.workers) == ("triton", "cuda", 1)
+    assert resolved.narrowing_windows is False
     assert explain_backend(AUTO) == "triton (NVIDIA H200)"
     assert resolve_backend(SkipGramConfig(backend="numba")) == "numba"
 
@@ -114,7 +115,8 @@ def test_memory_that_others_hold_does_not_change_the_choice(set_gpu: SetGpu) -> 
 
 def test_only_the_gpu_backend_keeps_its_setting() -> None:
     given = SkipGramConfig(backend="numba", centers_in_flight=512)
-    assert resolve_config(given).model_dump()["centers_in_flight"] is None
+    resolved = resolve_config(given).model_dump()
+    assert (resolved["centers_in_flight"], resolved["narrowing_windows"]) == (None, True)
 
 
 def test_the_trainers_import_where_only_torch_and_numpy_are_installed() -> None:
