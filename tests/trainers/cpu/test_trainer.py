@@ -24,7 +24,16 @@ from tasks.trainers.interface import (
 )
 from tests.trainers.corpora import nearest_rows, run_training, some_vocabulary, topic_sentences
 
-CONFIG = SkipGramConfig(dimension=20, window_radius=3, epochs=3, learning_rate=0.05, workers=1, backend="numba", seed=4)
+CONFIG = SkipGramConfig(
+    dimension=20,
+    window_radius=3,
+    epochs=3,
+    learning_rate=0.05,
+    workers=1,
+    backend="numba",
+    seed=4,
+    narrowing_windows=True,
+)
 SENTENCES = topic_sentences(topics=5, words_per_topic=12, sentences=2000)
 WORDS = 60
 VOCABULARY = some_vocabulary(SENTENCES, WORDS, threshold=0.01)
