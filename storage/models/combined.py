@@ -22,9 +22,9 @@ def mix_vectors(center_vectors: NDArray[np.float32], context_vectors: NDArray[np
 def reduced_vectors(center_vectors: NDArray[np.float32], context_vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     """The (V, D) best approximation of [W + .3 C, .5 C], of unit rows W and C, in D columns.
 
-    An uncentered SVD gives the cosines of the 2 D columns with the least squared error, but its axes are arbitrary.
-    The orthogonal rotation onto W (Schönemann 1966) keeps the coordinates of a release comparable with W and with those
-    of the next one.
+    An uncentered SVD keeps the inner products of the 2 D columns with the least squared error (Eckart and Young 1936),
+    but its axes are arbitrary. The orthogonal rotation onto W (Schönemann 1966) keeps the coordinates of a release
+    comparable with W and with those of the next one.
     """
     center_map, context_map = _maps(center_vectors, context_vectors)
     reduced = RowBuffer(center_vectors.shape[1])

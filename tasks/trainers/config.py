@@ -23,10 +23,7 @@ EARLY_THRESHOLD = (
 
 # Radius of the first and of the last epoch as a multiple of `window_radius`; linear in between.
 WIDEST_WINDOW, NARROWEST_WINDOW = 2.0, 0.6
-NARROWING_WINDOWS = (
-    "shrink window_radius over the epochs, linearly from 2 times to 0.6 times the setting; none: with numba and torch, "
-    "but not with triton, where it was not measured"
-)
+NARROWING_WINDOWS = "shrink window_radius over the epochs, linearly from 2 times to 0.6 times the setting"
 
 
 class TrainerConfig(BaseModel):
@@ -146,7 +143,10 @@ class SkipGramConfig(SharedWindowConfig):
     published_matrix = "svd"
 
     model: Literal["skip_gram"] = Field("skip_gram", description="predicts the words around a word")
-    narrowing_windows: bool | None = Field(None, description=NARROWING_WINDOWS)
+    narrowing_windows: bool | None = Field(
+        None,
+        description=f"{NARROWING_WINDOWS}; none: with numba and torch, but not with triton, where it was not measured",
+    )
     early_threshold_fraction: float = Field(0.1, gt=0, le=1, description=EARLY_THRESHOLD)
     centers_in_flight: int | None = Field(
         None,

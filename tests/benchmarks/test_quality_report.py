@@ -15,6 +15,7 @@ from benchmarks.quality_plot import plot_quality
 from benchmarks.quality_report import (
     GENSIM_DEFAULTS,
     GRID,
+    add_peers,
     run_all,
     summaries,
     tuned_settings,
@@ -61,6 +62,20 @@ def test_the_page_compares_with_the_better_peer_and_names_what_was_skipped() -> 
     assert "| gensim, tuned skip-gram | 2 | 0.440 ± 0.000 | 0.220 ± 0.000 |" in page
     assert "| **vecmill above the better one** | | +0.060 | +0.030 |" in page
     assert "- korean-wikipedia: no file kowiki.zst" in page
+
+
+def test_gensims_runs_are_kept_for_other_code_of_vecmill_but_not_for_another_gensim(tmp_path: Path) -> None:
+    earlier, path = a_ledger(), tmp_path / "quality.json"
+    earlier.save(path)
+    ledger = Ledger(place=this_place(), date="2026-02-02", load_before=0, runs=[])
+    add_peers(ledger, path)
+    assert ledger.runs == [run for run in earlier.runs if run.trainer == "gensim"]
+    assert f"gensim's runs are those of 2026-01-01 on {earlier.place.processor}" in write_page(ledger, {})
+    other = earlier.place.model_copy(update={"versions": earlier.place.versions | {"gensim": "0.1"}})
+    earlier.model_copy(update={"place": other}).save(path)
+    ledger = Ledger(place=this_place(), date="2026-02-02", load_before=0, runs=[])
+    add_peers(ledger, path)
+    assert not ledger.runs
 
 
 def test_the_plot_is_the_same_every_time(tmp_path: Path) -> None:

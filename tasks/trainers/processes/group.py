@@ -52,7 +52,7 @@ class ProcessGroup:
     def __exit__(self, *details: object) -> None:
         self._ended.set()
         if distributed.is_initialized():
-            # After the loss of a rank there is nobody to sign off from.
+            # A lost rank makes this fail.
             with suppress(RuntimeError):
                 distributed.destroy_process_group()
 
