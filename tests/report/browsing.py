@@ -8,6 +8,12 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog,
 
 from tests.report.sample_content import HOSTILE_WORDS
 
+# Every wait ends as soon as its condition holds; this is how long a machine busy with other tests may take.
+PATIENCE_MILLISECONDS = 60_000
+LOOK_MILLISECONDS = 50
+STILL_LOOKS = 20
+expect.set_options(timeout=PATIENCE_MILLISECONDS)
+
 WORDS = [*(f"word{n}" for n in range(20)), *HOSTILE_WORDS, "new york", "it's", *(f"word{n}" for n in range(20, 3000))]
 MAP_WORDS = 400
 
@@ -26,7 +32,7 @@ RECORD_LABELS = """
 
 def watched(page: Page, trouble: list[str]) -> Page:
     """The page, with its complaints and any request that leaves the file added to `trouble`."""
-    page.set_default_timeout(60_000)
+    page.set_default_timeout(PATIENCE_MILLISECONDS)
 
     def dismiss(dialog: Dialog) -> None:
         trouble.append(f"dialog: {dialog.message}")
@@ -65,8 +71,19 @@ def drawn_labels(page: Page) -> list[dict[str, Any]]:
 
 def wait_until(page: Page, holds: Callable[[], bool]) -> None:
     """Playwright's own wait needs `eval`, which the page's policy forbids."""
-    for _ in range(300):
+    for _ in range(PATIENCE_MILLISECONDS // LOOK_MILLISECONDS):
         if holds():
             return
-        page.wait_for_timeout(50)
+        page.wait_for_timeout(LOOK_MILLISECONDS)
     pytest.fail("the page did not get there")
+
+
+def wait_until_still(page: Page, look: Callable[[], object]) -> None:
+    """Until what is looked at has stayed the same for a second."""
+    seen: list[object] = []
+
+    def is_still() -> bool:
+        seen.append(look())
+        return len(seen) > STILL_LOOKS and all(value == seen[-1] for value in seen[-STILL_LOOKS:])
+
+    wait_until(page, is_still)

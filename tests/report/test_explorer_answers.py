@@ -11,7 +11,16 @@ from playwright.sync_api import Browser, CDPSession, Page, expect
 
 from tasks.report.content import ReportContent, WordMap
 from tasks.report.page import render_report
-from tests.report.browsing import RECORD_LABELS, WORDS, drawn_labels, open_report, phone_context, wait_until, watched
+from tests.report.browsing import (
+    RECORD_LABELS,
+    WORDS,
+    drawn_labels,
+    open_report,
+    phone_context,
+    wait_until,
+    wait_until_still,
+    watched,
+)
 from tests.report.sample_content import report_content
 
 pytestmark = pytest.mark.long
@@ -166,10 +175,11 @@ def test_highlighted_words_are_counted_placed_labelled_and_in_view(
         "left398, right399. "
         f"Not on this page: {', '.join(unknown)}."
     )
-    opened.wait_for_timeout(600)  # the view is fitted once the typing pauses
+    # The view is fitted once the typing pauses.
+    wait_until(opened, lambda: set(asked) <= {label["text"] for label in drawn_labels(opened)})
+    wait_until_still(opened, lambda: drawn_labels(opened))
     width, height = opened.locator("#map").evaluate("map => [map.clientWidth, map.clientHeight]")
     drawn = {label["text"]: label for label in drawn_labels(opened)}
-    assert set(asked) <= set(drawn)
     boxes = {}
     for word in asked:
         label = drawn[word]
@@ -188,20 +198,20 @@ def test_a_list_elsewhere_on_the_map_comes_into_view(page: Page) -> None:
     page.click("#tab-mark")
     for _ in range(4):
         page.click("#zoom-in")
-    page.wait_for_timeout(600)
+    wait_until_still(page, lambda: drawn_labels(page))
     asked = ["word3", "word77", "word2500", "new york"]
     page.fill("#mark-words", ", ".join(asked))
-    page.wait_for_timeout(1000)
-    assert set(asked) <= {label["text"] for label in drawn_labels(page)}
+    wait_until(page, lambda: set(asked) <= {label["text"] for label in drawn_labels(page)})
 
 
 def test_the_words_of_an_analogy_are_all_on_the_map_with_their_labels(page: Page) -> None:
     page.click("#tab-analogy")
     for field, word in zip("abc", ("word1", "word2900", WORDS[2500]), strict=True):
         _ask(page, f"#analogy-{field}", word)
-    page.wait_for_timeout(1000)
+    expect(page.locator("#analogy .name").first).not_to_be_empty()
     answer = page.locator("#analogy .name").first.text_content()
-    assert {"word1", "word2900", WORDS[2500], answer} <= {label["text"] for label in drawn_labels(page)}
+    expected = {"word1", "word2900", WORDS[2500], answer}
+    wait_until(page, lambda: expected <= {label["text"] for label in drawn_labels(page)})
 
 
 def _drag(session: CDPSession, *paths: tuple[tuple[float, float], tuple[float, float]]) -> None:
@@ -234,7 +244,8 @@ def test_one_finger_scrolls_the_page_and_two_move_and_zoom_the_map(
     _drag(session, ((x, y + 150), (x, y - 50)))
     wait_until(phone, lambda: phone.evaluate("scrollY") > before + 100)
     assert "view=" not in phone.url
-    phone.wait_for_timeout(1000)  # the page glides on
+    # The page glides on.
+    wait_until_still(phone, lambda: phone.evaluate("scrollY"))
     (x, y), before = middle(), phone.evaluate("scrollY")
     _drag(session, ((x - 30, y), (x - 90, y)), ((x + 30, y), (x + 90, y)))
     expect(phone).to_have_url(re.compile(r"view=3\.000%2C"))
