@@ -1,6 +1,5 @@
 """GloVe's stages on real text: counted once, refused before they start, killed, resumed and continued."""
 
-import multiprocessing
 import os
 import random
 import signal
@@ -24,6 +23,7 @@ from tasks.tokens import tokenize_corpus
 from tasks.trainers.config import GloveConfig
 from tasks.training import train_vectors, training_stage
 from tasks.vocabulary import EncodedFacts, VocabularyFacts, build_vocabulary, encode_corpus
+from tests.processes import quick_processes
 
 CONFIG = GloveConfig(dimension=16, epochs=3, workers=1)
 Prepared = tuple[Manifest[EncodedFacts], Manifest[VocabularyFacts]]
@@ -114,7 +114,6 @@ LONG = GloveConfig(dimension=100, epochs=60, workers=1, checkpoint_every_seconds
 
 
 @pytest.mark.long
-@pytest.mark.timeout(600)
 def test_kills_at_random_moments_change_no_bit(news_file: Path, tmp_path: Path) -> None:
     """The first kills hit the counting, the others the training."""
     workspace = Workspace(tmp_path)
@@ -127,7 +126,7 @@ def test_kills_at_random_moments_change_no_bit(news_file: Path, tmp_path: Path) 
     moments = random.Random(1)
     for kill in range(6):
         before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
-        process = multiprocessing.get_context("spawn").Process(target=train, args=(*prepared, workspace))
+        process = quick_processes().Process(target=train, args=(*prepared, workspace))
         process.start()
         partial = workspace.partial_folder("cooccurrences", counts.digest)
         while process.is_alive() and not (partial.exists() if kill < 2 else checkpoint.exists()):

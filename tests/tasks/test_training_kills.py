@@ -1,6 +1,5 @@
 """A real training process is killed at random moments and still ends with the bits of an undisturbed run."""
 
-import multiprocessing
 import os
 import random
 import signal
@@ -21,8 +20,9 @@ from tasks.tokens import tokenize_corpus
 from tasks.trainers.config import CbowConfig, FastTextConfig, SkipGramConfig, TrainingConfig
 from tasks.training import train_vectors, training_stage
 from tasks.vocabulary import EncodedFacts, VocabularyFacts, build_vocabulary, encode_corpus
+from tests.processes import quick_processes
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.long
 
 # Checkpoints so often that a kill is likely to fall into the writing of one.
 OFTEN = {"workers": 1, "checkpoint_every_seconds": 0.1}
@@ -56,9 +56,7 @@ def test_kills_at_random_moments_change_no_bit(config: TrainingConfig, kills: in
     moments = random.Random(1)
     for _ in range(kills):
         before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
-        process = multiprocessing.get_context("spawn").Process(
-            target=train, args=(encoded, vocabulary, config, workspace)
-        )
+        process = quick_processes().Process(target=train, args=(encoded, vocabulary, config, workspace))
         process.start()
         # At least one checkpoint further, so that all kills end; then at any moment.
         while process.is_alive() and (not checkpoint.exists() or checkpoint.stat().st_mtime_ns == before):
