@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, expect
 from tests.report.browsing import watched
 from tests.report.conftest import browser as browser
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.long
 
 ROOT = Path(__file__).resolve().parents[1]
 IMAGES = ROOT / "docs/images"

@@ -46,26 +46,22 @@ def assert_nothing_wrong(row: FaultRow, times: int) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(600)
 def test_killed_builds_leave_whole_releases() -> None:
     assert_nothing_wrong(kill_builds(6), 6)
 
 
 @pytest.mark.long
-@pytest.mark.timeout(600)
 def test_builds_at_once_take_turns() -> None:
     assert_nothing_wrong(build_at_once(3), 3)
 
 
 @pytest.mark.long
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("fault", [fill_disks, refuse_writes])
 def test_a_disk_that_takes_nothing_is_named(fault: Callable[[tuple[str, ...]], FaultRow]) -> None:
     assert_nothing_wrong(fault(FEW_PLACES), len(FEW_PLACES))
 
 
 @pytest.mark.long
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("only", ["versions", "models/#/manifest"])
 def test_damaged_files_are_reported_or_rebuilt(only: str) -> None:
     assert_nothing_wrong(damage_files(4, only=only), 4)

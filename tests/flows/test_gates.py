@@ -14,7 +14,7 @@ from tasks.text.tokenizers import TokenizerConfig
 from tasks.tokens import tokenize_corpus
 from tests.flows import builds
 
-pytestmark = [pytest.mark.long, pytest.mark.usefixtures("prefect_server"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("prefect_server")]
 
 
 def build(workspace: Path, *settings: str) -> BuildResult:

@@ -25,7 +25,6 @@ def run(*command: str | Path, cwd: Path) -> str:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(600)
 def test_a_wheel_lists_builds_and_deploys_from_any_folder(news_file: Path, tmp_path: Path) -> None:
     source = tmp_path / "source"
     files = run("git", "ls-files", "--cached", "--others", "--exclude-standard", cwd=ROOT).splitlines()

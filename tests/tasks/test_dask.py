@@ -312,7 +312,6 @@ def made_certificate(folder: Path) -> tuple[str, str]:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(600)
 def test_a_build_on_dask_has_the_stages_of_a_local_one(cluster: Cluster, news_file: Path, tmp_path: Path) -> None:
     settings = [f"corpus.path={news_file}", "training.dimension=8", "training.epochs=1", "training.workers=1",
                 "evaluation.reference=none", "report.enabled=false", "publication.table=news"]  # fmt: skip

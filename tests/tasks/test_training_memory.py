@@ -25,7 +25,6 @@ from tasks.vocabulary import EncodedFacts, VocabularyFacts, build_vocabulary, en
 
 pytestmark = [
     pytest.mark.long,
-    pytest.mark.timeout(900),
     pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the peak of memory from Linux's /proc"),
 ]
 

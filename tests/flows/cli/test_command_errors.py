@@ -1,5 +1,6 @@
 """The door of the command: no argument, stream or file brings up a traceback."""
 
+import functools
 import os
 import shutil
 import subprocess
@@ -87,6 +88,8 @@ def invocations(command: tuple[str, ...], value: str) -> Iterator[list[str]]:
 def check_refusals(
     calls: Iterable[list[str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    # Typer builds all commands anew for each call, which takes longer than to refuse one.
+    monkeypatch.setattr("typer.main.get_command", functools.cache(get_command))
     for arguments in calls:
         monkeypatch.setattr(sys, "argv", ["vecmill", *arguments])
         with pytest.raises(SystemExit) as ended:

@@ -12,7 +12,7 @@ import pytest
 from storage.layout import Workspace
 from tests.flows.server_stack import ServerStack, wait_for
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.long
 
 ROOT = Path(__file__).resolve().parents[3]
 TABLE = "news"
@@ -23,7 +23,7 @@ def prefect(stack: ServerStack, *arguments: str) -> str:
     environment = stack.environment | {"PREFECT_API_URL": f"http://127.0.0.1:{stack.port}/api"}
     called = subprocess.run(
         [sys.executable, "-m", "prefect", *arguments], env=environment, cwd=ROOT, capture_output=True, text=True,
-        check=False, timeout=300,
+        check=False, timeout=600,
     )  # fmt: skip
     assert called.returncode == 0, called.stdout + called.stderr
     return called.stdout

@@ -83,7 +83,6 @@ def test_an_email_without_a_sender_is_refused() -> None:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(900)
 def test_refused_and_failed_runs_are_reported_by_every_channel_and_no_secret_is_left(
     stack: ServerStack, web: WebhookSink, mail: MailSink, news_file: Path
 ) -> None:

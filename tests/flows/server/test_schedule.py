@@ -18,7 +18,7 @@ from storage.releases.verification import check_kept_release
 from storage.run_history import read_runs
 from tests.flows.server_stack import ENDED, ServerStack, wait_for
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.long
 
 TABLE = "scheduled-news"
 EVERY_SECONDS = 20

@@ -19,7 +19,7 @@ from storage.runs import oldest_run, table_turn
 from tests.flows.message_sinks import webhook_sink
 from tests.flows.server_stack import ServerStack, wait_for
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.long
 
 REPORTED_WITHIN = timedelta(seconds=150)
 

@@ -19,7 +19,7 @@ from tests.flows.postgres import postgres_server
 from tests.flows.server.test_worker_faults import settings_for, wait_for_checkpoint
 from tests.flows.server_stack import ServerStack
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.long
 
 PASSWORDS = {"": "requires a password", "admin:wrong": "rejects the password"}
 PASSWORD = "admin:right: password"

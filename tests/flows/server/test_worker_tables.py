@@ -20,7 +20,7 @@ from storage.run_history import read_runs
 from storage.runs import table_turn
 from tests.flows.server_stack import ServerStack, wait_for
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.long
 
 TABLES = [f"worker-table-{number}" for number in range(10)]
 AT_ONCE = 2

@@ -179,7 +179,6 @@ def peak_of(results: Connection, work: Callable[[Path], None], folder: Path) -> 
 
 
 @pytest.mark.long
-@pytest.mark.timeout(600)
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the memory in use from Linux's /proc")
 def test_a_large_table_is_never_in_memory_as_a_whole(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
