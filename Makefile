@@ -34,7 +34,8 @@ ui: install
 test: install
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-# Servers mostly wait, so their tests run alongside the others, and go first where both need a core.
+# Servers mostly wait, so their tests run alongside the others, and go first where both need a core. In the order of
+# the files, a test of minutes is not left to the end, when only one core has work.
 test-long: install
 	$(MAKE) --jobs 2 test-servers test-without-servers
 
@@ -43,7 +44,7 @@ test-servers: install
 		$(BIN)/python -m pytest -m long -o cache_dir=.pytest_cache/servers --last-failed $(SERVER_TESTS)
 
 test-without-servers: install
-	nice $(BIN)/python -m pytest -m long -n 2 --dist loadfile $(addprefix --ignore ,$(SERVER_TESTS))
+	nice $(BIN)/python -m pytest -m long -n 2 --dist loadfile --no-loadscope-reorder $(addprefix --ignore ,$(SERVER_TESTS))
 
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps
 
