@@ -2,6 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || echo python3.11)
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # Packages that some tests put in front of those of .venv.
 WITH_DUCKDB := .with-duckdb-
 WITH_TRITON := .with-triton
@@ -22,7 +23,7 @@ install: $(INSTALLED)
 # The constraints file names the exact versions that were tested together.
 $(INSTALLED): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo,dev]'
+	$(PIP_INSTALL) -c constraints.txt -e '.[demo,dev]'
 	touch $(INSTALLED)
 
 demo: install
@@ -46,14 +47,12 @@ test-servers: install
 test-without-servers: install
 	nice $(BIN)/python -m pytest -m long -n 2 --dist loadfile --no-loadscope-reorder $(addprefix --ignore ,$(SERVER_TESTS))
 
-PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps
-
 # The extension httpfs is packaged for this version, not for the one in constraints.txt.
 HTTPFS_1.4.2 := duckdb-extension-httpfs==1.4.2
 
 $(WITH_DUCKDB)%/.installed: $(INSTALLED)
 	rm -rf $(@D)
-	$(PIP_INSTALL) --target $(@D) duckdb==$* $(HTTPFS_$*)
+	$(PIP_INSTALL) --no-deps --target $(@D) duckdb==$* $(HTTPFS_$*)
 	touch $@
 
 # Releases must also answer in the oldest and the newest DuckDB.
@@ -65,7 +64,7 @@ test-duckdb2: $(WITH_DUCKDB)1.4.2/.installed $(WITH_DUCKDB)2.0.0/.installed
 # Triton is too large (1 GB) for everybody's environment.
 $(WITH_TRITON)/.installed: $(INSTALLED)
 	rm -rf $(@D)
-	$(PIP_INSTALL) -c constraints.txt --target $(@D) triton
+	$(PIP_INSTALL) --no-deps -c constraints.txt --target $(@D) triton
 	touch $@
 
 # The GPU kernels, compiled ahead of time and run in Triton's interpreter: no GPU needed.
@@ -79,7 +78,7 @@ check: install
 
 # The peers are installed for this alone. About 35 minutes on two cores, which must have nothing else to do.
 bench: install
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	$(PIP_INSTALL) -c constraints.txt -e '.[bench]'
 	$(BIN)/python -m benchmarks training-report
 
 clean:

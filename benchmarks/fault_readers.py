@@ -19,8 +19,6 @@ from storage.releases.schema import Provenance
 SEEDS = 4
 ROWS, DIMENSION = 2000, 32
 QUERY_ROW, NEIGHBORS = 3, 5
-# Between two reads: readers that never rest would take the cores of those they read from.
-PAUSE_SECONDS = 0.05
 
 Answer = list[tuple[str]]
 
@@ -111,7 +109,7 @@ def read_until(reader: str, path: Path, stop: Event, answer: Connection) -> None
     """Read until stopped; send how many answers were right, everything that was wrong, and the last version."""
     expected = {seed: _expected_answer(seed) for seed in range(SEEDS)}
     right, wrong, last = 0, [], 0
-    while not stop.wait(PAUSE_SECONDS):
+    while not stop.is_set():
         try:
             for read in READERS[reader](path):
                 if read.found != expected[read.seed] or read.version < last:

@@ -9,5 +9,8 @@ IMPORTED = ("benchmarks.faults", "pytest", "tasks.cooccurrences", "tasks.trainin
 
 
 def quick_processes() -> ForkServerContext:
-    """Processes that fork from a bare interpreter which has imported the pipeline, but runs no threads."""
+    """Processes that fork from a bare interpreter which has imported the pipeline, but runs no threads.
+
+    Python starts one such interpreter a test process, so all its tests share what is imported.
+    """
     return fresh_context(*IMPORTED)

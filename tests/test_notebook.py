@@ -43,7 +43,7 @@ def test_the_notebook_runs(workspace: Workspace, tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
     shown = nbformat.read(NOTEBOOK, as_version=4)  # type: ignore[no-untyped-call]
     again = nbformat.read(NOTEBOOK, as_version=4)  # type: ignore[no-untyped-call]
-    NotebookClient(again, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}).execute()
+    NotebookClient(again, timeout=240, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}).execute()
     for before, after in zip(shown.cells, again.cells, strict=True):
         # One stream may come in several outputs.
         kinds = [{output.output_type for output in cell.get("outputs", [])} for cell in (before, after)]

@@ -107,7 +107,7 @@ def test_a_failed_run_leaves_no_pickle(tmp_path: Path) -> None:
 def vecmill(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "flows", *arguments],
-        cwd=cwd, env=os.environ | environment, capture_output=True, text=True, timeout=600, check=False,
+        cwd=cwd, env=os.environ | environment, capture_output=True, text=True, timeout=240, check=False,
     )  # fmt: skip
 
 

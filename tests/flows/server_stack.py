@@ -118,7 +118,7 @@ class ServerStack:
         if self._process and self._process.poll() is None:
             self._process.terminate()
             try:
-                self._process.wait(PATIENCE_SECONDS)
+                self._process.wait(60)
             except subprocess.TimeoutExpired:
                 self._process.kill()
         if token := self._token():

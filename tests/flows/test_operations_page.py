@@ -25,7 +25,7 @@ def follow(commands: str, stack: ServerStack) -> str:
     """Run a block in a fresh shell; the tests' server has another port and workspace."""
     typed = subprocess.run(
         ["bash", "-euc", commands.replace("4200", str(stack.port))], cwd=ROOT, env=stack.environment,
-        capture_output=True, text=True, check=False, timeout=600,
+        capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip
     assert typed.returncode == 0, typed.stdout + typed.stderr
     return typed.stdout

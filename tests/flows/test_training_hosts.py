@@ -71,8 +71,8 @@ def test_two_hosts_train_what_two_processes_of_one_train(exchange: str, long_new
         host = stack.enter_context(another_host(HERE, THERE, LIMIT, LOSS))
         first, second = on_hosts(host, build(tmp_path / "two", *settings), tmp_path)
         try:
-            said, _ = first.communicate(timeout=600)
-            second.communicate(timeout=300)
+            said, _ = first.communicate(timeout=300)
+            second.communicate(timeout=60)
         finally:
             stop([first, second])
         assert first.returncode == second.returncode == 0, (tmp_path / "rank0.log").read_text()
@@ -93,7 +93,7 @@ def test_a_lost_host_is_named_and_the_next_run_resumes_alone(long_news_file: Pat
         host = stack.enter_context(another_host(HERE, THERE, LIMIT))
         first, second = on_hosts(host, build(workspace, *settings), tmp_path)
         try:
-            deadline = time.monotonic() + 600
+            deadline = time.monotonic() + 200
             while not list(workspace.glob(f"models/*/{CHECKPOINT}")):
                 assert time.monotonic() < deadline, (tmp_path / "rank0.log").read_text()
                 assert first.poll() is None, (tmp_path / "rank0.log").read_text()
@@ -101,7 +101,7 @@ def test_a_lost_host_is_named_and_the_next_run_resumes_alone(long_news_file: Pat
             # As if its power had failed: nobody says good-bye.
             subprocess.run(["ip", "netns", "exec", host, "ip", "link", "set", "lo", "down"], check=True)
             stop([second])
-            first.communicate(timeout=300)
+            first.communicate(timeout=120)
         finally:
             stop([first, second])
     log = (tmp_path / "rank0.log").read_text()

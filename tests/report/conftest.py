@@ -52,11 +52,8 @@ def trouble() -> list[str]:
 
 @pytest.fixture
 def page(browser: Browser, report: str, trouble: list[str]) -> Iterator[Page]:
-    """The report, just opened; whatever it complains of fails the test, as does any request that leaves the file.
-
-    Without a GPU, flights over the map take most of the time of a test; those of a phone have them.
-    """
-    context = browser.new_context(viewport={"width": 1300, "height": 900}, reduced_motion="reduce")
+    """The report, just opened; whatever it complains of fails the test, as does any request that leaves the file."""
+    context = browser.new_context(viewport={"width": 1300, "height": 900})
     context.add_init_script(RECORD_LABELS)
     opened = watched(context.new_page(), trouble)
     open_report(opened, report)

@@ -180,6 +180,7 @@ def test_highlighted_words_are_counted_placed_labelled_and_in_view(
     wait_until_still(opened, lambda: drawn_labels(opened))
     width, height = opened.locator("#map").evaluate("map => [map.clientWidth, map.clientHeight]")
     drawn = {label["text"]: label for label in drawn_labels(opened)}
+    assert set(asked) <= set(drawn)
     boxes = {}
     for word in asked:
         label = drawn[word]
@@ -208,7 +209,7 @@ def test_the_words_of_an_analogy_are_all_on_the_map_with_their_labels(page: Page
     page.click("#tab-analogy")
     for field, word in zip("abc", ("word1", "word2900", WORDS[2500]), strict=True):
         _ask(page, f"#analogy-{field}", word)
-    expect(page.locator("#analogy .name").first).not_to_be_empty()
+    expect(page.locator("#sql")).to_have_text(f"from analogy('word1', 'word2900', '{WORDS[2500]}')")
     answer = page.locator("#analogy .name").first.text_content()
     expected = {"word1", "word2900", WORDS[2500], answer}
     wait_until(page, lambda: expected <= {label["text"] for label in drawn_labels(page)})

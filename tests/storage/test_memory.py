@@ -28,5 +28,5 @@ def test_freed_arrow_buffers_go_back_to_the_system() -> None:
 
 def test_does_not_import_arrow() -> None:
     script = "import sys; from storage.memory import release_memory; release_memory(); print('pyarrow' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=300)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout == "False\n"

@@ -23,7 +23,7 @@ class Cluster:
     @property
     def address(self) -> str:
         """Of the scheduler, once it listens."""
-        deadline = time.monotonic() + 300
+        deadline = time.monotonic() + 60
         while not self._file.exists() or not self._file.read_text():
             assert self.scheduler.poll() is None, (self._folder / "scheduler.log").read_text()
             assert time.monotonic() < deadline

@@ -120,7 +120,7 @@ def when_saved() -> Iterator[Callable[[Path, Callable[[], None]], None]]:
 
     def start(checkpoint: Path, act: Callable[[], None]) -> None:
         def wait() -> None:
-            deadline = time.monotonic() + 300
+            deadline = time.monotonic() + 120
             while not checkpoint.exists() and time.monotonic() < deadline:
                 time.sleep(0.02)
             act()

@@ -136,7 +136,7 @@ def test_ctrl_c_ends_within_seconds_and_the_next_run_goes_on(news_file: Path, tm
     process = start_training(news_file, tmp_path)
     os.killpg(process.pid, signal.SIGINT)  # a terminal sends it to the whole group
     started = time.monotonic()
-    _, said = process.communicate(timeout=300)
+    _, said = process.communicate(timeout=60)
     assert time.monotonic() - started < 5
     assert process.returncode == 130  # as shells count a process that ended by Ctrl-C
     assert "finished stages are kept" in said
@@ -149,7 +149,7 @@ def test_a_killed_training_goes_on_from_its_checkpoint(news_file: Path, tmp_path
     """SIGKILL leaves no time to save anything; what Ctrl-C saved before it is still there, and no lock is."""
     stopped = start_training(news_file, tmp_path)
     os.killpg(stopped.pid, signal.SIGINT)
-    stopped.communicate(timeout=300)
+    stopped.communicate(timeout=60)
     killed = start_training(news_file, tmp_path)
     os.killpg(killed.pid, signal.SIGKILL)
     killed.communicate()

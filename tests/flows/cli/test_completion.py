@@ -34,7 +34,7 @@ def in_bash(tmp_path: Path, *words: str) -> list[str]:
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
     }
     ended = subprocess.run(
-        ["bash", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True, timeout=300
+        ["bash", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True, timeout=60
     )
     return ended.stdout.split()
 

@@ -39,7 +39,7 @@ except SystemExit as end:
 def imported_by(command: list[str], workspace: Path) -> tuple[int, set[str]]:
     environment = os.environ | {WORKSPACE_VARIABLE: str(workspace)}
     ended = subprocess.run(
-        [sys.executable, "-c", RUN, *command], capture_output=True, text=True, env=environment, check=True, timeout=300
+        [sys.executable, "-c", RUN, *command], capture_output=True, text=True, env=environment, check=True, timeout=120
     )
     code, modules = json.loads(ended.stdout.splitlines()[-1])
     return code, set(modules)

@@ -102,7 +102,7 @@ with registered_run(place), recorded_run(place, "news"):
 
 
 def test_a_killed_run_is_distinguished_from_a_running_one(tmp_path: Path) -> None:
-    killed = subprocess.run([sys.executable, "-c", KILLED, tmp_path], env=os.environ, timeout=300, check=False)
+    killed = subprocess.run([sys.executable, "-c", KILLED, tmp_path], env=os.environ, timeout=120, check=False)
     assert killed.returncode == -signal.SIGKILL
     (run,) = read_runs(Workspace(tmp_path), "news")
     assert (run.outcome, run.seconds) == ("killed", None)

@@ -23,7 +23,7 @@ def prefect(stack: ServerStack, *arguments: str) -> str:
     environment = stack.environment | {"PREFECT_API_URL": f"http://127.0.0.1:{stack.port}/api"}
     called = subprocess.run(
         [sys.executable, "-m", "prefect", *arguments], env=environment, cwd=ROOT, capture_output=True, text=True,
-        check=False, timeout=600,
+        check=False, timeout=300,
     )  # fmt: skip
     assert called.returncode == 0, called.stdout + called.stderr
     return called.stdout

@@ -73,9 +73,9 @@ def test_a_server_that_cannot_start_is_an_error(monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.long
 def test_the_server_of_a_killed_run_ends() -> None:
-    killed = subprocess.run([sys.executable, "-c", START_AND_DIE], capture_output=True, text=True, timeout=300)
+    killed = subprocess.run([sys.executable, "-c", START_AND_DIE], capture_output=True, text=True, timeout=60)
     with suppress(psutil.NoSuchProcess):
-        psutil.Process(int(killed.stdout)).wait(timeout=300)
+        psutil.Process(int(killed.stdout)).wait(timeout=60)
 
 
 def test_a_flush_that_the_stop_cancels_is_not_printed(capsys: pytest.CaptureFixture[str]) -> None:

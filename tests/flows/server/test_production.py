@@ -163,7 +163,7 @@ class Composed:
         for process in reversed(self._processes):
             if process.poll() is None:
                 process.terminate()
-                process.wait(300)
+                process.wait(90)
 
     def _filled(self, text: str) -> str:
         text = re.sub(r"\$\{VECMILL_PASSWORD[^}]*\}", PASSWORD, text)
@@ -174,7 +174,7 @@ class Composed:
 
 def answers(address: str) -> bool:
     try:
-        with urllib.request.urlopen(address, timeout=60) as answer:
+        with urllib.request.urlopen(address, timeout=5) as answer:
             return bool(answer.status == 200)
     except OSError:
         return False
@@ -225,11 +225,11 @@ def test_two_hosts_share_a_server_on_postgresql_and_a_workspace(long_news_file: 
 
         # As a container or a unit is stopped: the run saves its checkpoint and reports before the worker exits.
         there.send_signal(signal.SIGTERM)
-        assert there.wait(300) == 0
+        assert there.wait(90) == 0
         last = run(3, 1000)
         checkpoint = wait_for("checkpoint", lambda: next(workspace.root.glob(f"models/*.partial/{CHECKPOINT}"), None))
         stopped = time.time_ns()
         here.send_signal(signal.SIGTERM)
-        assert here.wait(300) == 0
+        assert here.wait(90) == 0
         assert checkpoint.stat().st_mtime_ns > stopped
         assert client.state_of(last)["type"] == "CRASHED"

@@ -94,7 +94,7 @@ def test_the_hugging_face_hub(tmp_path: Path) -> None:
         def run(name: str) -> subprocess.CompletedProcess[str]:
             address = f"hf://datasets/someone/corpus/{name}"
             command = [sys.executable, "-c", FETCH, address, str(tmp_path)]
-            return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300)
+            return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
 
         assert json.loads(run("texts/a.txt").stdout) == {"a.txt": "one"}
         assert json.loads(run("texts").stdout) == {"a.txt": "one", "deep/b.txt": "two", "c.csv": "text\nthree\n"}
@@ -111,7 +111,7 @@ def azurite(program: str) -> Iterator[str]:
     command = [program, "--inMemoryPersistence", "--disableTelemetry", "--skipApiVersionCheck", "--silent"]
     with subprocess.Popen([*command, "--blobPort", str(port)], stdout=subprocess.DEVNULL) as process:
         try:
-            end = time.monotonic() + 300
+            end = time.monotonic() + 30
             while time.monotonic() < end and process.poll() is None:
                 with socket.socket() as client:
                     if client.connect_ex(("127.0.0.1", port)) == 0:

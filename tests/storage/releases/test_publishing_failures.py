@@ -225,7 +225,7 @@ def test_two_publishers_at_once_lose_nothing(workspace: Workspace) -> None:
 def hold_lock(path: Path, held: Event, release: Event) -> None:
     with held_lock(path, "the test"):
         held.set()
-        release.wait(300)
+        release.wait(60)
 
 
 def test_a_publisher_that_waits_says_so(workspace: Workspace, caplog: pytest.LogCaptureFixture) -> None:
@@ -234,7 +234,7 @@ def test_a_publisher_that_waits_says_so(workspace: Workspace, caplog: pytest.Log
     held, release = context.Event(), context.Event()
     process = context.Process(target=hold_lock, args=(workspace.table_lock("news"), held, release))
     process.start()
-    assert held.wait(300)
+    assert held.wait(60)
 
     class LetGo(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
@@ -258,7 +258,7 @@ def test_a_killed_publisher_does_not_keep_its_lock(workspace: Workspace) -> None
     held, release = context.Event(), context.Event()
     process = context.Process(target=hold_lock, args=(workspace.table_lock("news"), held, release))
     process.start()
-    assert held.wait(300)
+    assert held.wait(60)
     process.kill()
     process.join()
     assert publish_release(workspace, "news", content()).version == 2

@@ -28,9 +28,9 @@ class ThreadGroup:
 
     def _gathered(self, values: torch.Tensor) -> list[torch.Tensor]:
         self._slots[self.rank] = values.clone()
-        self._barrier.wait(300)
+        self._barrier.wait(60)
         gathered = list(self._slots)
-        self._barrier.wait(300)
+        self._barrier.wait(60)
         return gathered
 
 
