@@ -33,11 +33,17 @@ BASE = BenchmarkSettings(
     matrix="published",
     early_threshold_fraction=0.1,
     narrowing_windows=True,
+    finish_with_cbow=True,
 )
 # vecmill's CBOW by default.
 CBOW: dict[str, Any] = {"model": "cbow", "learning_rate": DEFAULT_CBOW_LEARNING_RATE, "narrowing_windows": False}
+CBOW |= {"finish_with_cbow": False}
 # Peers have one threshold and one window for all epochs.
-WITHOUT_PHASES: dict[str, Any] = {"early_threshold_fraction": 1.0, "narrowing_windows": False}
+WITHOUT_PHASES: dict[str, Any] = {
+    "early_threshold_fraction": 1.0,
+    "narrowing_windows": False,
+    "finish_with_cbow": False,
+}
 # What is searched: first what vecmill has no setting for, then the two settings that matter most on a grid, then the
 # others one at a time.
 CANDIDATES: tuple[dict[str, Any], ...] = (
@@ -47,7 +53,8 @@ CANDIDATES: tuple[dict[str, Any], ...] = (
     {"early_threshold_fraction": 1.0},
     {"early_threshold_fraction": 0.3},
     {"narrowing_windows": False},
-    {"early_threshold_fraction": 1.0, "narrowing_windows": False, "matrix": "mixed"},
+    {"finish_with_cbow": False},
+    WITHOUT_PHASES | {"matrix": "mixed"},
     {"matrix": "mixed"},
     {"matrix": "center"},
     {"epoch_thresholds": (1e-4, 1e-4, 1e-3, 1e-3, 1e-3)},

@@ -18,8 +18,9 @@ from benchmarks.corpora import BenchmarkCorpus, EncodedText
 from storage.models.combined import mix_vectors, reduced_vectors
 from tasks.text.vocabulary import keep_probability, noise_probability
 from tasks.trainers.backends import resolve_workers, train
+from tasks.trainers.bookkeeping import CBOW_RATE_FACTOR
 from tasks.trainers.config import SkipGramConfig, TrainingConfig, WindowConfig, training_config
-from tasks.trainers.interface import ArrayTokenSource, TrainingState, Vocabulary
+from tasks.trainers.interface import SKIP_GRAM_VECTORS, ArrayTokenSource, TrainingState, Vocabulary
 from tasks.trainers.sampling import initial_state
 
 CANDIDATES_ONLY = ("noise_exponent", "epoch_radii", "epoch_thresholds", "epoch_rates", "epoch_negatives", "shuffled")
@@ -44,6 +45,7 @@ class BenchmarkSettings(BaseModel):
     subsample_threshold: float = 1e-3
     # Of vecmill alone.
     narrowing_windows: bool = False
+    finish_with_cbow: bool = False
     early_threshold_fraction: float = 1.0
     min_count: int = 5
     workers: int = Field(default_factory=lambda: resolve_workers(SkipGramConfig()))
@@ -68,8 +70,9 @@ class BenchmarkSettings(BaseModel):
     @property
     def training(self) -> TrainingConfig:
         """The settings of vecmill's training alone."""
+        of_others = set() if self.model == "skip_gram" else {"finish_with_cbow"}
         return training_config(
-            self.model_dump(exclude={"subsample_threshold", "min_count", "matrix", *CANDIDATES_ONLY})
+            self.model_dump(exclude={"subsample_threshold", "min_count", "matrix", *CANDIDATES_ONLY, *of_others})
         )
 
 
@@ -107,7 +110,8 @@ def published_vectors(config: TrainingConfig, state: TrainingState) -> NDArray[n
 def combined_vectors(matrix: str, state: TrainingState) -> NDArray[np.float32]:
     """The vectors that a release holds with `publication.matrix`."""
     if matrix == "svd":
-        return reduced_vectors(state.center_vectors, state.context_vectors)
+        earlier = state.optimizer.get(SKIP_GRAM_VECTORS)
+        return reduced_vectors(state.center_vectors, state.context_vectors, earlier)
     if matrix == "mixed":
         return mix_vectors(state.center_vectors, state.context_vectors)
     return state.center_vectors
@@ -146,13 +150,21 @@ def run_varied_epochs(
     random = np.random.default_rng(settings.seed)
     total = 0.0
     negatives = settings.epoch_negatives or (settings.negatives_per_pair,) * epochs
-    for radius, threshold, noise, first, last in zip(radii, thresholds, negatives, rates[:-1], rates[1:], strict=True):
+    models = ["cbow" if config.averages_inputs_in(epoch) else "skip_gram" for epoch in range(epochs)]
+    kept: dict[str, NDArray[np.float32]] = {}
+    plan = zip(models, radii, thresholds, negatives, rates[:-1], rates[1:], strict=True)
+    for model, radius, threshold, noise, first, last in plan:
+        finishes = settings.finish_with_cbow and model == "cbow"
+        if finishes and not kept:
+            kept[SKIP_GRAM_VECTORS] = state.center_vectors.copy()
         changes = {
+            "model": model,
+            "finish_with_cbow": False,
             "epochs": 1,
             "window_radius": radius,
             "subsample_threshold": threshold,
             "negatives_per_pair": noise,
-            "learning_rate": first,
+            "learning_rate": CBOW_RATE_FACTOR * first if finishes else first,
             "final_rate_fraction": last / first,
             # The draws of an epoch depend on the seed and the epoch's number, which is always 0 here.
             "seed": int(random.integers(1 << 31)),
@@ -163,6 +175,7 @@ def run_varied_epochs(
         varied = settings.model_copy(update=changes)
         state, seconds = run_epochs(epoch, text_vocabulary(text, varied), varied, fresh)
         total += seconds
+    state.optimizer |= kept
     return state, total
 
 

@@ -24,7 +24,7 @@ from tasks.cooccurrences import CooccurrenceFacts
 from tasks.corpus_config import CorpusConfig
 from tasks.pipeline_task import pipeline_task
 from tasks.trainers.backends import explain_backend, resolve_config, train
-from tasks.trainers.bookkeeping import RETRAINING_LEARNING_RATE, averages_inputs, first_state
+from tasks.trainers.bookkeeping import RETRAINING_LEARNING_RATE, first_state
 from tasks.trainers.compiling import finish_compiling
 from tasks.trainers.config import (
     DistilledConfig,
@@ -32,6 +32,7 @@ from tasks.trainers.config import (
     SharedWindowConfig,
     SkipGramConfig,
     TrainingConfig,
+    WindowConfig,
     training_config,
 )
 from tasks.trainers.interface import (
@@ -148,7 +149,8 @@ def _version(config: TrainingConfig) -> int:
     """The version of the code that trains with these settings."""
     if config.backend == "torch":
         return TORCH_STAGE_VERSION
-    return CBOW_STAGE_VERSION if averages_inputs(config) else STAGE_VERSION
+    averaged = isinstance(config, WindowConfig) and config.averages_inputs_in(0)
+    return CBOW_STAGE_VERSION if averaged else STAGE_VERSION
 
 
 def as_trained(config: TrainingConfig, model: Manifest[ModelFacts]) -> TrainingConfig:

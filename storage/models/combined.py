@@ -1,4 +1,6 @@
-"""The two matrices of a model combined into the one that is published."""
+"""The matrices of a model combined into the one that is published."""
+
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +11,12 @@ from storage.files.large_arrays import RowBuffer, row_blocks
 CONTEXT_WEIGHT = 0.3
 # Weight of the context vectors in the columns that the SVD may keep or drop (docs/experiments.md).
 SEPARATE_WEIGHT = 0.5
+# And of the center vectors before the epochs of CBOW, of a skip-gram training that CBOW finished.
+EARLIER_WEIGHT = 0.5
+# By which unit rows W, C and E become the columns that the SVD approximates.
+WEIGHTS = np.array([[1, 0, 0], [CONTEXT_WEIGHT, SEPARATE_WEIGHT, 0], [0, 0, EARLIER_WEIGHT]])
+# Rows in double precision at once: 20 MB of 100 dimensions.
+BLOCK_ROWS = 8192
 
 
 def mix_vectors(center_vectors: NDArray[np.float32], context_vectors: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -19,37 +27,51 @@ def mix_vectors(center_vectors: NDArray[np.float32], context_vectors: NDArray[np
     return mixed
 
 
-def reduced_vectors(center_vectors: NDArray[np.float32], context_vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The (V, D) best approximation of [W + .3 C, .5 C], of unit rows W and C, in D columns.
+def reduced_vectors(
+    center_vectors: NDArray[np.float32],
+    context_vectors: NDArray[np.float32],
+    earlier_vectors: NDArray[np.float32] | None = None,
+) -> NDArray[np.float32]:
+    """The (V, D) best approximation of [W + .3 C, .5 C, .5 E], of unit rows W, C and E, in D columns.
 
-    An uncentered SVD keeps the inner products of the 2 D columns with the least squared error (Eckart and Young 1936),
-    but its axes are arbitrary. The orthogonal rotation onto W (Schönemann 1966) keeps the coordinates of a release
+    earlier_vectors: E, center vectors of an earlier time of the training; None: [W + .3 C, .5 C].
+
+    An uncentered SVD keeps the inner products of all columns with the least squared error (Eckart and Young 1936), but
+    its axes are arbitrary. The orthogonal rotation onto W (Schönemann 1966) keeps the coordinates of a release
     comparable with W and with those of the next one.
     """
-    center_map, context_map = _maps(center_vectors, context_vectors)
-    reduced = RowBuffer(center_vectors.shape[1])
-    for (_, center), (_, context) in zip(row_blocks(center_vectors), row_blocks(context_vectors), strict=True):
-        reduced.append(unit_rows(center) @ center_map + unit_rows(context) @ context_map)
+    dimension = center_vectors.shape[1]
+    matrices = [center_vectors, context_vectors] + ([] if earlier_vectors is None else [earlier_vectors])
+    combination = _combination(matrices, np.kron(WEIGHTS[: len(matrices), : len(matrices)], np.eye(dimension)))
+    reduced = RowBuffer(dimension)
+    for rows in _unit_blocks(matrices):
+        reduced.append(rows @ combination)
     return reduced.finish()
 
 
-def _maps(
-    center_vectors: NDArray[np.float32], context_vectors: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Two (D, D) matrices A and B, for which the reduced vectors are W A + C B."""
-    dimension = center_vectors.shape[1]
-    # Products of all columns of [W, C]; everything else follows from these.
-    products = np.zeros((2 * dimension, 2 * dimension))
-    for (_, center), (_, context) in zip(row_blocks(center_vectors), row_blocks(context_vectors), strict=True):
-        rows = np.hstack([unit_rows(center), unit_rows(context)]).astype(np.float64)
+def _combination(matrices: Sequence[NDArray[np.float32]], weights: NDArray[np.float64]) -> NDArray[np.float32]:
+    """The (N D, D) matrix by which the unit rows of N matrices, side by side, become the reduced vectors.
+
+    weights: (N D, N D), by which they become the columns to approximate.
+    """
+    dimension = matrices[0].shape[1]
+    # Products of all columns; everything else follows from these.
+    products = np.zeros(weights.shape)
+    for block in _unit_blocks(matrices):
+        rows = block.astype(np.float64)
         products += rows.T @ rows
-    eye, zero = np.eye(dimension), np.zeros((dimension, dimension))
-    weights = np.block([[eye, zero], [CONTEXT_WEIGHT * eye, SEPARATE_WEIGHT * eye]])
     _, axes = np.linalg.eigh(weights.T @ products @ weights)
     kept = weights @ axes[:, -dimension:]
     left, _, right = np.linalg.svd(kept.T @ products[:, :dimension])
-    turned = (kept @ (left @ right)).astype(np.float32)
-    return turned[:dimension], turned[dimension:]
+    combination: NDArray[np.float32] = (kept @ (left @ right)).astype(np.float32)
+    return combination
+
+
+def _unit_blocks(matrices: Sequence[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
+    """The unit rows of the matrices side by side, BLOCK_ROWS at a time."""
+    for blocks in zip(*map(row_blocks, matrices), strict=True):
+        for first in range(0, len(blocks[0][1]), BLOCK_ROWS):
+            yield np.hstack([unit_rows(block[first : first + BLOCK_ROWS]) for _, block in blocks])
 
 
 def unit_rows(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

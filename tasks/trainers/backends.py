@@ -22,6 +22,7 @@ from tasks.trainers.sampling import default_buckets
 
 # Every program of the GPU kernel goes over all words that the windows of its tile may reach.
 LARGEST_GPU_RADIUS = 50
+FINISHES_ELSEWHERE = "only numba finishes skip-gram with CBOW; set training.finish_with_cbow=false"
 BackendName = Literal["triton", "numba", "torch"]
 
 
@@ -152,6 +153,8 @@ def resolve_config(config: TrainingConfig, words: int | None = None) -> Training
             resolved["centers_in_flight"] = None
         if config.narrowing_windows is None:
             resolved["narrowing_windows"] = backend != "triton"
+        if config.finish_with_cbow is None:
+            resolved["finish_with_cbow"] = backend == "numba" and config.processes == 1
     return config.model_copy(update=resolved)
 
 
@@ -187,6 +190,8 @@ def _triton_misfit(config: TrainerConfig, words: int | None) -> str | None:
         return f"{_local_processes(config)} processes need a GPU each, and this machine has {gpu_count()}"
     if isinstance(config, WindowConfig) and config.device == "cpu":
         return "training.device is cpu"
+    if isinstance(config, SkipGramConfig) and config.finish_with_cbow:
+        return FINISHES_ELSEWHERE
     if isinstance(config, WindowConfig) and config.largest_window_radius > LARGEST_GPU_RADIUS:
         return f"its tiles hold windows of up to {LARGEST_GPU_RADIUS} words a side; lower training.window_radius"
     if config.backend == "auto" and config.workers == 1:
@@ -230,7 +235,18 @@ def _torch_status() -> BackendStatus:
     return BackendStatus("torch", True, "the slow reference, on any device that torch knows")
 
 
+def _numba_misfit(config: TrainerConfig, words: int | None) -> str | None:
+    if isinstance(config, SkipGramConfig) and config.finish_with_cbow and config.processes > 1:
+        return (
+            f"several processes cannot finish skip-gram with CBOW, and training.processes is {config.processes}; set "
+            "training.finish_with_cbow=false"
+        )
+    return None
+
+
 def _torch_misfit(config: TrainerConfig, words: int | None) -> str | None:
+    if isinstance(config, SkipGramConfig) and config.finish_with_cbow:
+        return FINISHES_ELSEWHERE
     if isinstance(config, SharedWindowConfig) and config.processes > 1:
         return f"it trains in one process, and training.processes is {config.processes}"
     return None
@@ -246,7 +262,10 @@ def _load_torch() -> Trainer:
 BACKENDS = (
     Backend("triton", _triton_status, {"skip_gram": _load_triton}, _triton_misfit),
     Backend(
-        "numba", _numba_status, {**dict.fromkeys(MODELS, _load_numba), "glove": _load_glove, "fasttext": _load_fasttext}
+        "numba",
+        _numba_status,
+        {**dict.fromkeys(MODELS, _load_numba), "glove": _load_glove, "fasttext": _load_fasttext},
+        _numba_misfit,
     ),
     Backend("torch", _torch_status, dict.fromkeys(MODELS, _load_torch), _torch_misfit),
 )

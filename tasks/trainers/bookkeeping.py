@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.trainers.config import FamilyConfig, FastTextConfig, GloveConfig, TrainerConfig, WindowConfig
+from tasks.trainers.config import FamilyConfig, FastTextConfig, GloveConfig, SkipGramConfig, WindowConfig
 from tasks.trainers.interface import (
     Allocator,
     ChunkSource,
@@ -23,6 +23,8 @@ from tasks.trainers.sampling import default_buckets, initial_fasttext_state, ini
 DEFAULT_LEARNING_RATE = 0.05
 # Inputs of a window share the gradient of their mean, so each moves several times less than in skip-gram.
 DEFAULT_CBOW_LEARNING_RATE = 0.2
+# Rate of the epochs of CBOW that finish a skip-gram training, as a multiple of skip-gram's (docs/experiments.md).
+CBOW_RATE_FACTOR = 8.0
 # Of skip-gram that starts from the previous release: .06 to .08 more of the neighbors stay than with 0.05, and
 # SimLex-999 and analogies gain (docs/experiments.md).
 RETRAINING_LEARNING_RATE = 0.025
@@ -70,22 +72,19 @@ def first_learning_rate(config: FamilyConfig) -> float:
     """The step size at the start: as set, else the default of the architecture."""
     if config.learning_rate is not None:
         return config.learning_rate
-    return DEFAULT_CBOW_LEARNING_RATE if averages_inputs(config) else DEFAULT_LEARNING_RATE
+    averaged = isinstance(config, WindowConfig) and config.averages_inputs_in(0)
+    return DEFAULT_CBOW_LEARNING_RATE if averaged else DEFAULT_LEARNING_RATE
 
 
-def averages_inputs(config: TrainerConfig) -> bool:
-    """Whether training predicts a word from the mean of the words around it: CBOW, alone or in fastText."""
-    return "cbow" in (config.model, getattr(config, "architecture", None))
-
-
-def learning_rate_at(progress: float, config: FamilyConfig) -> float:
+def learning_rate_at(progress: float, config: FamilyConfig, epoch: int) -> float:
     """The rate at a training progress of 0..1: linear decay to a fraction of the initial rate.
 
-    The base rate of AdaGrad is constant.
+    epoch: from 0; those of CBOW after skip-gram have a higher rate.  The base rate of AdaGrad is constant.
     """
     if not isinstance(config, WindowConfig):
         return config.learning_rate
-    return first_learning_rate(config) * (1.0 - (1.0 - config.final_rate_fraction) * progress)
+    factor = CBOW_RATE_FACTOR if isinstance(config, SkipGramConfig) and config.averages_inputs_in(epoch) else 1.0
+    return factor * first_learning_rate(config) * (1.0 - (1.0 - config.final_rate_fraction) * progress)
 
 
 def check_chunk(chunk: TokenRun, words: int) -> None:
@@ -141,7 +140,7 @@ def finish_epoch(state: TrainingState, source: ChunkSource[StartingRun], config:
         pairs=state.pairs,
         tokens=source.token_count,
         seconds=state.seconds,
-        learning_rate=learning_rate_at((state.epoch + 1) / config.epochs, config),
+        learning_rate=learning_rate_at((state.epoch + 1) / config.epochs, config, state.epoch),
     )
     state.epoch += 1
     state.next_chunk, state.loss_sum, state.pairs, state.seconds = 0, 0.0, 0, 0.0

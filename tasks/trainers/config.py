@@ -1,6 +1,5 @@
 """Settings of training: one frozen model per model family, a union discriminated by `training.model`."""
 
-import math
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
@@ -21,9 +20,9 @@ EARLY_THRESHOLD = (
     "subsampling threshold of the first three fifths of the epochs, as a fraction of vocabulary.subsample_threshold"
 )
 
-# Radius of the first and of the last epoch as a multiple of `window_radius`; linear in between.
-WIDEST_WINDOW, NARROWEST_WINDOW = 2.0, 0.6
-NARROWING_WINDOWS = "shrink window_radius over the epochs, linearly from 2 times to 0.6 times the setting"
+# Radius of the first three fifths of the epochs as a multiple of `window_radius`.
+WIDE_WINDOW = 2
+NARROWING_WINDOWS = "twice window_radius in the first three fifths of the epochs"
 
 
 class TrainerConfig(BaseModel):
@@ -107,11 +106,13 @@ class WindowConfig(TrainedConfig):
         return 0 if self.early_threshold_fraction == 1.0 else 3 * self.epochs // 5
 
     def window_radius_in(self, epoch: int) -> int:
-        """Maximum words on each side in an epoch, counted from 0: at least 1. A single epoch has `window_radius`."""
-        if not self.narrowing_windows or self.epochs == 1:
-            return self.window_radius
-        factor = WIDEST_WINDOW + (NARROWEST_WINDOW - WIDEST_WINDOW) * epoch / (self.epochs - 1)
-        return max(1, math.floor(factor * self.window_radius + 0.5))
+        """Maximum words on each side in an epoch, counted from 0. A single epoch has `window_radius`."""
+        wide = self.narrowing_windows and epoch < 3 * self.epochs // 5
+        return WIDE_WINDOW * self.window_radius if wide else self.window_radius
+
+    def averages_inputs_in(self, epoch: int) -> bool:
+        """Whether an epoch, counted from 0, predicts a word from the mean of the words around it, as CBOW does."""
+        return False
 
     @property
     def largest_window_radius(self) -> int:
@@ -147,6 +148,11 @@ class SkipGramConfig(SharedWindowConfig):
         None,
         description=f"{NARROWING_WINDOWS}; none: with numba and torch, but not with triton, where it was not measured",
     )
+    finish_with_cbow: bool | None = Field(
+        None,
+        description="train the last two fifths of the epochs as CBOW, at 8 times the learning rate; none: with "
+        "numba in one process, which alone can",
+    )
     early_threshold_fraction: float = Field(0.1, gt=0, le=1, description=EARLY_THRESHOLD)
     centers_in_flight: int | None = Field(
         None,
@@ -155,6 +161,15 @@ class SkipGramConfig(SharedWindowConfig):
         description="words that the triton backend trains concurrently, without seeing each other's updates; "
         "none: derived from the vocabulary size",
     )
+
+    @property
+    def skip_gram_epochs(self) -> int:
+        """Number of epochs before those that train CBOW."""
+        return self.epochs - (2 * self.epochs // 5 if self.finish_with_cbow else 0)
+
+    def averages_inputs_in(self, epoch: int) -> bool:
+        """Whether an epoch, counted from 0, is one of CBOW."""
+        return epoch >= self.skip_gram_epochs
 
 
 class CbowConfig(SharedWindowConfig):
@@ -166,6 +181,10 @@ class CbowConfig(SharedWindowConfig):
 
     model: Literal["cbow"] = Field("cbow", description="predicts a word from the mean of the words around it")
     early_threshold_fraction: float = Field(0.1, gt=0, le=1, description=EARLY_THRESHOLD)
+
+    def averages_inputs_in(self, epoch: int) -> bool:
+        """Every epoch does."""
+        return True
 
 
 class FastTextConfig(WindowConfig):
@@ -186,6 +205,10 @@ class FastTextConfig(WindowConfig):
         le=1 << 24,
         description="hash buckets that n-grams share; none: about two for each word of the vocabulary",
     )
+
+    def averages_inputs_in(self, epoch: int) -> bool:
+        """Every epoch does, with the architecture of CBOW."""
+        return self.architecture == "cbow"
 
     @field_validator("maximum_ngram")
     @classmethod

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 # Names in TrainingState.optimizer: the rows of n-gram buckets, and in a finished model the words' own rows.
 NGRAM_VECTORS = "ngram_vectors"
 OWN_VECTORS = "own_vectors"
+# And the center vectors when the epochs of skip-gram ended, in a training that CBOW finishes.
+SKIP_GRAM_VECTORS = "skip_gram_vectors"
 
 
 class StartingRun(Protocol):

@@ -5,7 +5,7 @@ import resource
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.trainers.config import FastTextConfig, GloveConfig, TrainerConfig
+from tasks.trainers.config import FastTextConfig, GloveConfig, SkipGramConfig, TrainerConfig
 from tasks.trainers.sampling import default_buckets
 
 FLOAT_BYTES = 4
@@ -58,8 +58,11 @@ def memory_need(config: TrainerConfig, words: int) -> MemoryNeed:
         # Own rows, contexts, those that each worker composes, and at the end contiguous copies and the result.
         buckets = config.buckets or default_buckets(words)
         return MemoryNeed(((4 + (config.workers or 1)) * words + 2 * buckets) * row, rest, can_map=False)
-    # Both matrices, and for GloVe their sums of squared gradients.
-    return MemoryNeed((4 if isinstance(config, GloveConfig) else 2) * words * row, rest, can_map=True)
+    # Both matrices; for GloVe their sums of squared gradients, and the center vectors before epochs of CBOW.
+    matrices = 4 if isinstance(config, GloveConfig) else 2
+    if isinstance(config, SkipGramConfig) and config.skip_gram_epochs < config.epochs:
+        matrices += 1
+    return MemoryNeed(matrices * words * row, rest, can_map=True)
 
 
 def available_bytes() -> int | None:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.trainers.backends import train
-from tasks.trainers.config import SkipGramConfig
+from tasks.trainers.config import CbowConfig, SkipGramConfig
 from tasks.trainers.interface import ArrayTokenSource, EpochResult, TrainingState, TrainingStep, Vocabulary
 
 FloatMatrix = NDArray[np.float32]
@@ -35,7 +35,10 @@ def topic_sentences(
 
 
 def run_training(
-    source: ArrayTokenSource, vocabulary: Vocabulary, config: SkipGramConfig, state: TrainingState | None = None
+    source: ArrayTokenSource,
+    vocabulary: Vocabulary,
+    config: SkipGramConfig | CbowConfig,
+    state: TrainingState | None = None,
 ) -> tuple[TrainingState, list[EpochResult]]:
     """Train to the end; the last state and the results of all epochs."""
     steps: list[TrainingStep] = list(train(source, vocabulary, config, state))

@@ -15,7 +15,7 @@ from tasks.trainers.backends import (
     resolve_config,
     resolve_workers,
 )
-from tasks.trainers.config import SkipGramConfig
+from tasks.trainers.config import CbowConfig, SkipGramConfig
 from tasks.trainers.interface import ArrayTokenSource
 from tests.trainers.corpora import nearest_rows, run_training, some_vocabulary, topic_sentences
 
@@ -61,7 +61,8 @@ def test_auto_falls_back_to_torch(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_learning_rate_is_the_one_that_is_set_else_the_trainers_own(
     backend: str, default: float, asked: float | None
 ) -> None:
-    config = CONFIG.model_copy(update={"backend": backend, "learning_rate": asked, "final_rate_fraction": 1.0})
+    changes = {"backend": backend, "learning_rate": asked, "final_rate_fraction": 1.0, "finish_with_cbow": False}
+    config = CONFIG.model_copy(update=changes)
     sentences = topic_sentences(topics=2, words_per_topic=5, sentences=20)
     _, results = run_training(ArrayTokenSource(sentences), some_vocabulary(sentences, 10), config)
     rate = asked or default
@@ -102,7 +103,8 @@ def test_both_backends_find_the_neighbors_of_a_topic(backend: str, learning_rate
 def test_both_backends_find_the_neighbors_of_a_topic_by_cbow(backend: str, learning_rate: float, epochs: int) -> None:
     sentences = topic_sentences(topics=4, words_per_topic=10, sentences=400)
     changes = {"model": "cbow", "backend": backend, "epochs": epochs, "learning_rate": learning_rate}
-    config = CONFIG.model_copy(update=changes)
+    of_skip_gram = {"centers_in_flight", "finish_with_cbow"}
+    config = CbowConfig.model_validate(CONFIG.model_dump(exclude=of_skip_gram) | changes)
     source = ArrayTokenSource(sentences)
     state, results = run_training(source, some_vocabulary(sentences, 40), config)
     neighbors = nearest_rows(state.center_vectors, 5)

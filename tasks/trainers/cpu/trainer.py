@@ -19,7 +19,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.trainers.bookkeeping import (
-    averages_inputs,
     begin_training,
     check_chunk,
     check_loss,
@@ -28,10 +27,11 @@ from tasks.trainers.bookkeeping import (
     finish_epoch,
     learning_rate_at,
 )
-from tasks.trainers.config import FamilyConfig, WindowConfig
+from tasks.trainers.config import FamilyConfig, SkipGramConfig, WindowConfig
 from tasks.trainers.cpu.kernel import Copies, Radii, Rates, train_chunk
 from tasks.trainers.cpu.vector_code import ROW_MULTIPLE
 from tasks.trainers.interface import (
+    SKIP_GRAM_VECTORS,
     Allocator,
     ChunkSource,
     StartingRun,
@@ -78,7 +78,16 @@ def train_skip_gram(
     train = chunk_trainer(source, vocabulary, config, state)
     with Workers(source, config, state, train, lambda chunk: len(chunk.token_ids)) as workers:
         while state.epoch < config.epochs:
+            if isinstance(config, SkipGramConfig) and (state.epoch, state.next_chunk) == (config.skip_gram_epochs, 0):
+                _keep_skip_gram_vectors(state)
             yield from workers.train_epoch(resumable_every_seconds)
+
+
+def _keep_skip_gram_vectors(state: TrainingState) -> None:
+    """Keep a copy of the center vectors, which the epochs of CBOW will move: both are published."""
+    kept = state.allocate(state.center_vectors.shape, np.float32)
+    kept[:] = state.center_vectors
+    state.optimizer[SKIP_GRAM_VECTORS] = kept
 
 
 class Workers(Generic[Chunk]):
@@ -204,13 +213,13 @@ def kernel_settings(vocabulary: Vocabulary, config: WindowConfig) -> list[tuple[
     chances, noise_aliases = alias_table(vocabulary.noise_probability)
     noise = (probability_thresholds(chances), noise_aliases, (0,) * (1 + config.negatives_per_pair))
     early, late = map(probability_thresholds, keep_probabilities(vocabulary, config))
-    rates = Rates(learning_rate_at(0.0, config), learning_rate_at(1.0, config))
     settings: list[tuple[object, ...]] = []
     for epoch in range(config.epochs):
         radius = config.window_radius_in(epoch)
         radii = Radii(1 if config.reduced_windows else radius, radius)
         kept = early if epoch < config.early_epochs else late
-        settings.append((kept, *noise, radii, averages_inputs(config), rates))
+        rates = Rates(learning_rate_at(0.0, config, epoch), learning_rate_at(1.0, config, epoch))
+        settings.append((kept, *noise, radii, config.averages_inputs_in(epoch), rates))
     return settings
 
 

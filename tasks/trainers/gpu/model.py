@@ -114,7 +114,8 @@ class GpuModel:
         losses, pairs = self._empty(shape.programs, torch.float32), self._empty(shape.programs, torch.int32)
         kernels.train_tiles[(shape.programs,)](
             self._centers, self._contexts, draws.words, draws.sentences, draws.positions, draws.radii, draws.outputs,
-            draws.count, losses, pairs, shape.noise_share, first_learning_rate(config), learning_rate_at(1.0, config),
+            draws.count, losses, pairs, shape.noise_share,
+            first_learning_rate(config), learning_rate_at(1.0, config, epoch),
             (epoch * self._token_count + portion.start) * step, step,
             stride=shape.stride, columns=shape.columns, column_blocks=shape.column_blocks,
             largest_radius=shape.largest_radius, block_inputs=shape.block_inputs, input_blocks=shape.input_blocks,

@@ -182,7 +182,8 @@ class ShareTraining:
         return replace(self._state, center_vectors=centers, context_vectors=contexts)
 
     def _learning_rate(self) -> float:
-        return learning_rate_at(self.tokens_done / self._source.token_count / self._config.epochs, self._config)
+        progress = self.tokens_done / self._source.token_count / self._config.epochs
+        return learning_rate_at(progress, self._config, self._state.epoch)
 
     def _share_position(self) -> None:
         state = self._state

@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.linalg import orthogonal_procrustes
 
-from storage.models.combined import CONTEXT_WEIGHT, SEPARATE_WEIGHT, reduced_vectors, unit_rows
+from storage.models.combined import CONTEXT_WEIGHT, EARLIER_WEIGHT, SEPARATE_WEIGHT, reduced_vectors, unit_rows
 
 
 def some_matrices(words: int, dimension: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -28,10 +28,22 @@ def test_reduced_vectors_are_the_best_approximation_turned_onto_the_center_vecto
         np.testing.assert_allclose(reduced, best @ rotation, atol=1e-4)
 
 
+def test_vectors_of_an_earlier_time_are_reduced_with_the_others() -> None:
+    center, context = some_matrices(300, 20)
+    earlier = some_matrices(301, 20)[0][:300]
+    columns = [unit_rows(center) + CONTEXT_WEIGHT * unit_rows(context), SEPARATE_WEIGHT * unit_rows(context)]
+    columns.append(EARLIER_WEIGHT * unit_rows(earlier))
+    left, values, _ = np.linalg.svd(np.hstack(columns).astype(np.float64), full_matrices=False)
+    best = left[:, :20] * values[:20]
+    rotation, _ = orthogonal_procrustes(best, unit_rows(center))
+    np.testing.assert_allclose(reduced_vectors(center, context, earlier), best @ rotation, atol=1e-4)
+
+
 def test_large_tables_are_reduced_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
     center, context = some_matrices(500, 20)
     whole = reduced_vectors(center, context)
-    monkeypatch.setattr("storage.files.large_arrays.BLOCK_NUMBERS", 140)
+    monkeypatch.setattr("storage.files.large_arrays.BLOCK_NUMBERS", 1400)
+    monkeypatch.setattr("storage.models.combined.BLOCK_ROWS", 7)
     np.testing.assert_allclose(reduced_vectors(center, context), whole, atol=1e-5)
 
 

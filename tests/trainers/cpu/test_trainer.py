@@ -33,6 +33,7 @@ CONFIG = SkipGramConfig(
     backend="numba",
     seed=4,
     narrowing_windows=True,
+    finish_with_cbow=True,
 )
 SENTENCES = topic_sentences(topics=5, words_per_topic=12, sentences=2000)
 WORDS = 60
@@ -169,7 +170,8 @@ def test_every_token_is_trained_whatever_the_workers(workers: int) -> None:
 
 @pytest.mark.parametrize(("fraction", "rates"), [(0, [0.04, 0.02, 0]), (0.25, [0.045, 0.03, 0.015]), (1, [0.06] * 3)])
 def test_the_learning_rate_falls_linearly_to_a_part_of_it(fraction: float, rates: list[float]) -> None:
-    config = CONFIG.model_copy(update={"learning_rate": 0.06, "final_rate_fraction": fraction})
+    changes = {"learning_rate": 0.06, "final_rate_fraction": fraction, "finish_with_cbow": False}
+    config = CONFIG.model_copy(update=changes)
     _, results = run_training(source(), VOCABULARY, config)
     assert [result.learning_rate for result in results] == pytest.approx(rates)
 
@@ -199,7 +201,7 @@ def test_sentences_of_one_word_and_tiny_corpora_train(dimension: int) -> None:
 
 def test_a_sentence_may_be_longer_than_a_chunk() -> None:
     sentences = [np.tile(np.arange(10, dtype=np.int32), 5000)]
-    config = CONFIG.model_copy(update={"narrowing_windows": False})
+    config = CONFIG.model_copy(update={"narrowing_windows": False, "finish_with_cbow": False})
     _, results = run_training(ArrayTokenSource(sentences, 100), some_vocabulary(sentences, 10), config)
     # All but the ends have a mean of 4 neighbors.
     assert results[0].pairs == pytest.approx(4 * 50_000, rel=0.01)

@@ -163,7 +163,7 @@ def results(steps: list[TrainingStep]) -> list[EpochResult]:
     "config",
     [
         CONFIG,
-        CbowConfig(**CONFIG.model_dump(exclude={"model", "centers_in_flight"})),
+        CbowConfig(**CONFIG.model_dump(exclude={"model", "centers_in_flight", "finish_with_cbow"})),
         CONFIG.model_copy(update={"process_exchange": "tables", "epochs": 12}),
     ],
     ids=["skip_gram", "cbow", "merged tables"],

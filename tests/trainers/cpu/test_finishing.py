@@ -1,0 +1,96 @@
+"""Skip-gram that CBOW finishes: its epochs are those of a skip-gram and of a CBOW training, and both are published."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from storage.models.combined import reduced_vectors
+from storage.models.matrices import SKIP_GRAM, read_vectors, write_vectors
+from tasks.trainers.backends import resolve_config
+from tasks.trainers.bookkeeping import CBOW_RATE_FACTOR
+from tasks.trainers.config import CbowConfig, SkipGramConfig
+from tasks.trainers.cpu.trainer import train_skip_gram
+from tasks.trainers.interface import SKIP_GRAM_VECTORS, ArrayTokenSource, TrainingState
+from tasks.trainers.memory import memory_need
+from tests.trainers.corpora import run_training, some_vocabulary, topic_sentences
+
+SENTENCES = topic_sentences(topics=5, words_per_topic=12, sentences=400)
+VOCABULARY = some_vocabulary(SENTENCES, 60, threshold=0.01)
+CONFIG = SkipGramConfig(
+    dimension=20, epochs=5, window_radius=3, learning_rate=0.05, workers=1, backend="numba", narrowing_windows=True
+)
+FINISHED = CONFIG.model_copy(update={"finish_with_cbow": True})
+
+
+def source() -> ArrayTokenSource:
+    return ArrayTokenSource(SENTENCES, 1000)
+
+
+def state_after(epochs: int, config: SkipGramConfig) -> TrainingState:
+    steps = train_skip_gram(source(), VOCABULARY, config)
+    return next(s.state for s in steps if s.epoch_result and s.epoch_result.epoch == epochs)
+
+
+@pytest.mark.parametrize(("epochs", "cbow"), [(1, 0), (2, 0), (3, 1), (4, 1), (5, 2), (10, 4)])
+def test_two_fifths_of_the_epochs_are_cbow(epochs: int, cbow: int) -> None:
+    config = SkipGramConfig(epochs=epochs, finish_with_cbow=True)
+    averaged = [config.averages_inputs_in(epoch) for epoch in range(epochs)]
+    assert averaged == [False] * (epochs - cbow) + [True] * cbow
+    alone = SkipGramConfig(epochs=epochs, finish_with_cbow=False)
+    assert not any(map(alone.averages_inputs_in, range(epochs)))
+
+
+def test_the_epochs_are_those_of_skip_gram_and_then_of_cbow() -> None:
+    state, results = run_training(source(), VOCABULARY, FINISHED)
+    skip_gram = state_after(3, CONFIG)
+    np.testing.assert_array_equal(state.optimizer[SKIP_GRAM_VECTORS], skip_gram.center_vectors)
+    own = {"centers_in_flight", "finish_with_cbow", "model"}
+    rate = CBOW_RATE_FACTOR * 0.05
+    # The same two thresholds and radii: those of the last two epochs.
+    cbow = CbowConfig(**CONFIG.model_dump(exclude=own) | {"learning_rate": rate, "narrowing_windows": False})
+    alone = TrainingState(skip_gram.center_vectors.copy(), skip_gram.context_vectors.copy(), epoch=3)
+    *_, last = train_skip_gram(source(), VOCABULARY, cbow, alone)
+    np.testing.assert_array_equal(state.center_vectors, last.state.center_vectors)
+    np.testing.assert_array_equal(state.context_vectors, last.state.context_vectors)
+    assert [result.learning_rate for result in results] == pytest.approx([0.04, 0.03, 0.02, 0.08, 0], abs=1e-4)
+    # One prediction for each window.
+    assert results[3].pairs < results[2].pairs / 2
+
+
+def test_a_table_is_reduced_from_the_vectors_of_both(tmp_path: Path) -> None:
+    state, _ = run_training(source(), VOCABULARY, FINISHED)
+    write_vectors(tmp_path, state.center_vectors, state.context_vectors, state.optimizer)
+    earlier = state.optimizer[SKIP_GRAM_VECTORS]
+    expected = reduced_vectors(state.center_vectors, state.context_vectors, earlier)
+    np.testing.assert_array_equal(read_vectors(tmp_path, "svd"), expected)
+    assert SKIP_GRAM == SKIP_GRAM_VECTORS
+    alone = reduced_vectors(state.center_vectors, state.context_vectors)
+    assert np.abs(expected - alone).max() > 0.01
+
+
+def test_the_kept_vectors_count_as_memory() -> None:
+    matrix = memory_need(CONFIG, 1000).matrices // 2
+    assert memory_need(FINISHED, 1000).matrices == 3 * matrix
+
+
+@pytest.mark.parametrize(
+    ("changes", "finished"),
+    [({"backend": "numba"}, True), ({"backend": "numba", "processes": 2}, False), ({"backend": "torch"}, False)],
+)
+def test_numba_in_one_process_finishes_with_cbow_by_default(changes: dict[str, object], finished: bool) -> None:
+    resolved = resolve_config(SkipGramConfig.model_validate(changes))
+    assert isinstance(resolved, SkipGramConfig)
+    assert resolved.finish_with_cbow is finished
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"backend": "torch"}, "only numba finishes skip-gram with CBOW; set training.finish_with_cbow=false"),
+        ({"backend": "numba", "processes": 2}, "training.processes is 2; set training.finish_with_cbow=false"),
+    ],
+)
+def test_where_it_cannot_it_says_so(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        resolve_config(SkipGramConfig.model_validate(changes | {"finish_with_cbow": True}))
