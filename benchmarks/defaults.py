@@ -36,8 +36,12 @@ BASE = BenchmarkSettings(
     finish_with_cbow=True,
 )
 # vecmill's CBOW by default.
-CBOW: dict[str, Any] = {"model": "cbow", "learning_rate": DEFAULT_CBOW_LEARNING_RATE, "narrowing_windows": False}
-CBOW |= {"finish_with_cbow": False}
+CBOW: dict[str, Any] = {
+    "model": "cbow",
+    "learning_rate": DEFAULT_CBOW_LEARNING_RATE,
+    "narrowing_windows": False,
+    "finish_with_cbow": False,
+}
 # Peers have one threshold and one window for all epochs.
 WITHOUT_PHASES: dict[str, Any] = {
     "early_threshold_fraction": 1.0,

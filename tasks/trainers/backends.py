@@ -154,7 +154,7 @@ def resolve_config(config: TrainingConfig, words: int | None = None) -> Training
         if config.narrowing_windows is None:
             resolved["narrowing_windows"] = backend != "triton"
         if config.finish_with_cbow is None:
-            resolved["finish_with_cbow"] = backend == "numba" and config.processes == 1
+            resolved["finish_with_cbow"] = backend == "numba"
     return config.model_copy(update=resolved)
 
 
@@ -235,20 +235,11 @@ def _torch_status() -> BackendStatus:
     return BackendStatus("torch", True, "the slow reference, on any device that torch knows")
 
 
-def _numba_misfit(config: TrainerConfig, words: int | None) -> str | None:
-    if isinstance(config, SkipGramConfig) and config.finish_with_cbow and config.processes > 1:
-        return (
-            f"several processes cannot finish skip-gram with CBOW, and training.processes is {config.processes}; set "
-            "training.finish_with_cbow=false"
-        )
-    return None
-
-
 def _torch_misfit(config: TrainerConfig, words: int | None) -> str | None:
-    if isinstance(config, SkipGramConfig) and config.finish_with_cbow:
-        return FINISHES_ELSEWHERE
     if isinstance(config, SharedWindowConfig) and config.processes > 1:
         return f"it trains in one process, and training.processes is {config.processes}"
+    if isinstance(config, SkipGramConfig) and config.finish_with_cbow:
+        return FINISHES_ELSEWHERE
     return None
 
 
@@ -262,10 +253,7 @@ def _load_torch() -> Trainer:
 BACKENDS = (
     Backend("triton", _triton_status, {"skip_gram": _load_triton}, _triton_misfit),
     Backend(
-        "numba",
-        _numba_status,
-        {**dict.fromkeys(MODELS, _load_numba), "glove": _load_glove, "fasttext": _load_fasttext},
-        _numba_misfit,
+        "numba", _numba_status, {**dict.fromkeys(MODELS, _load_numba), "glove": _load_glove, "fasttext": _load_fasttext}
     ),
     Backend("torch", _torch_status, dict.fromkeys(MODELS, _load_torch), _torch_misfit),
 )

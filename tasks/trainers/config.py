@@ -151,7 +151,7 @@ class SkipGramConfig(SharedWindowConfig):
     finish_with_cbow: bool | None = Field(
         None,
         description="train the last two fifths of the epochs as CBOW, at 8 times the learning rate; none: with "
-        "numba in one process, which alone can",
+        "numba, which alone can",
     )
     early_threshold_fraction: float = Field(0.1, gt=0, le=1, description=EARLY_THRESHOLD)
     centers_in_flight: int | None = Field(

@@ -51,18 +51,21 @@ def memory_need(config: TrainerConfig, words: int) -> MemoryNeed:
         matrices = TORCH_MATRICES if on_cpu else DEVICE_MATRICES
         return MemoryNeed(matrices * words * FLOAT_BYTES * config.dimension, rest, can_map=False)
     if (processes := getattr(config, "processes", 1)) > 1:
-        # Each process on this host has both matrices, and the values that all have in common.
+        # Each process on this host has both matrices, and the values that all have in common; the first also has the
+        # center vectors before epochs of CBOW.
         here = int(os.environ.get(LOCAL_PROCESSES, processes))
-        return MemoryNeed(here * 4 * words * row, rest * here, can_map=False)
+        return MemoryNeed((here * 4 + _finishes_with_cbow(config)) * words * row, rest * here, can_map=False)
     if isinstance(config, FastTextConfig):
         # Own rows, contexts, those that each worker composes, and at the end contiguous copies and the result.
         buckets = config.buckets or default_buckets(words)
         return MemoryNeed(((4 + (config.workers or 1)) * words + 2 * buckets) * row, rest, can_map=False)
     # Both matrices; for GloVe their sums of squared gradients, and the center vectors before epochs of CBOW.
-    matrices = 4 if isinstance(config, GloveConfig) else 2
-    if isinstance(config, SkipGramConfig) and config.skip_gram_epochs < config.epochs:
-        matrices += 1
+    matrices = 4 if isinstance(config, GloveConfig) else 2 + _finishes_with_cbow(config)
     return MemoryNeed(matrices * words * row, rest, can_map=True)
+
+
+def _finishes_with_cbow(config: TrainerConfig) -> bool:
+    return isinstance(config, SkipGramConfig) and config.skip_gram_epochs < config.epochs
 
 
 def available_bytes() -> int | None:

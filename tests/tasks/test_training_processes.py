@@ -33,7 +33,9 @@ from tasks.vocabulary import EncodedFacts, VocabularyFacts, build_vocabulary, en
 from tests.tasks.test_training import RecordingListener
 from tests.trainers.processes.thread_group import ThreadGroup, run_ranks
 
-SMALL = SkipGramConfig(dimension=16, epochs=3, workers=1, processes=2, backend="numba", narrowing_windows=True)
+SMALL = SkipGramConfig(
+    dimension=16, epochs=3, workers=1, processes=2, backend="numba", narrowing_windows=True, finish_with_cbow=True
+)
 # Goes on for minutes, so that a test can interfere.
 LONG = SMALL.model_copy(update={"epochs": 1000, "checkpoint_every_seconds": 0.2})
 Prepared = tuple[Manifest[EncodedFacts], Manifest[VocabularyFacts]]

@@ -25,13 +25,13 @@ from tasks.trainers.bookkeeping import (
     check_model,
     check_vectors,
     finish_epoch,
+    keep_skip_gram_vectors,
     learning_rate_at,
 )
-from tasks.trainers.config import FamilyConfig, SkipGramConfig, WindowConfig
+from tasks.trainers.config import FamilyConfig, WindowConfig
 from tasks.trainers.cpu.kernel import Copies, Radii, Rates, train_chunk
 from tasks.trainers.cpu.vector_code import ROW_MULTIPLE
 from tasks.trainers.interface import (
-    SKIP_GRAM_VECTORS,
     Allocator,
     ChunkSource,
     StartingRun,
@@ -78,16 +78,8 @@ def train_skip_gram(
     train = chunk_trainer(source, vocabulary, config, state)
     with Workers(source, config, state, train, lambda chunk: len(chunk.token_ids)) as workers:
         while state.epoch < config.epochs:
-            if isinstance(config, SkipGramConfig) and (state.epoch, state.next_chunk) == (config.skip_gram_epochs, 0):
-                _keep_skip_gram_vectors(state)
+            keep_skip_gram_vectors(state, config)
             yield from workers.train_epoch(resumable_every_seconds)
-
-
-def _keep_skip_gram_vectors(state: TrainingState) -> None:
-    """Keep a copy of the center vectors, which the epochs of CBOW will move: both are published."""
-    kept = state.allocate(state.center_vectors.shape, np.float32)
-    kept[:] = state.center_vectors
-    state.optimizer[SKIP_GRAM_VECTORS] = kept
 
 
 class Workers(Generic[Chunk]):
