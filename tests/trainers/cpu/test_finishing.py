@@ -58,6 +58,13 @@ def test_the_epochs_are_those_of_skip_gram_and_then_of_cbow() -> None:
     assert results[3].pairs < results[2].pairs / 2
 
 
+@pytest.mark.parametrize("workers", [2, 5])
+def test_all_windows_are_trained_whatever_the_workers(workers: int) -> None:
+    _, results = run_training(source(), VOCABULARY, FINISHED.model_copy(update={"workers": workers}))
+    _, one_worker = run_training(source(), VOCABULARY, FINISHED)
+    assert [result.pairs for result in results] == [result.pairs for result in one_worker]
+
+
 def test_a_table_is_reduced_from_the_vectors_of_both(tmp_path: Path) -> None:
     state, _ = run_training(source(), VOCABULARY, FINISHED)
     write_vectors(tmp_path, state.center_vectors, state.context_vectors, state.optimizer)

@@ -154,7 +154,8 @@ def test_a_finished_state_trains_no_more() -> None:
 
 @pytest.mark.parametrize("workers", [1, 2, 5])
 def test_every_token_is_trained_whatever_the_workers(workers: int) -> None:
-    config = CONFIG.model_copy(update={"workers": workers})
+    alone = CONFIG.model_copy(update={"finish_with_cbow": False})
+    config = alone.model_copy(update={"workers": workers})
     steps = list(train_skip_gram(source(500), VOCABULARY, config, resumable_every_seconds=0.001))
     tokens = source().token_count
     assert steps[-1].tokens_done == CONFIG.epochs * tokens
@@ -162,7 +163,7 @@ def test_every_token_is_trained_whatever_the_workers(workers: int) -> None:
     results = [step.epoch_result for step in steps if step.epoch_result]
     assert [result.epoch for result in results] == [1, 2, 3]
     assert [result.tokens for result in results] == [tokens] * 3
-    one_worker = run_training(source(500), VOCABULARY, CONFIG)[1]
+    one_worker = run_training(source(500), VOCABULARY, alone)[1]
     # The draws do not depend on the schedule, so neither does the number of pairs; the loss hardly does.
     assert [result.pairs for result in results] == [result.pairs for result in one_worker]
     assert results[-1].mean_loss == pytest.approx(one_worker[-1].mean_loss, rel=0.02)
