@@ -34,6 +34,7 @@ BASE = BenchmarkSettings(
     early_threshold_fraction=0.1,
     narrowing_windows=True,
     finish_with_cbow=True,
+    ppmi=True,
 )
 # vecmill's CBOW by default.
 CBOW: dict[str, Any] = {
@@ -47,6 +48,7 @@ WITHOUT_PHASES: dict[str, Any] = {
     "early_threshold_fraction": 1.0,
     "narrowing_windows": False,
     "finish_with_cbow": False,
+    "ppmi": False,
 }
 # What is searched: first what vecmill has no setting for, then the two settings that matter most on a grid, then the
 # others one at a time.

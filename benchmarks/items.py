@@ -108,7 +108,7 @@ def train_items(sequences: Sequences) -> NDArray[np.float32]:
     vocabulary = Vocabulary(counts, keep_probability(counts, 1.0), noise_probability(counts, 0.75))
     config = SkipGramConfig(
         dimension=DIMENSION, epochs=EPOCHS, window_radius=RADIUS, reduced_windows=False,
-        narrowing_windows=False, finish_with_cbow=False,
+        narrowing_windows=False, finish_with_cbow=False, ppmi=False,
         negatives_per_pair=NEGATIVES, learning_rate=RATE, workers=2, seed=SEED,
     )  # fmt: skip
     *_, last = train(ArrayTokenSource(sequences.rows), vocabulary, config)

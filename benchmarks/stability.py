@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from benchmarks.corpora import BenchmarkCorpus, EncodedText, load_corpus
 from benchmarks.defaults import BASE
 from benchmarks.gold_halves import reported_scores
-from benchmarks.trainers import BenchmarkSettings, published_vectors, run_epochs, text_vocabulary
+from benchmarks.trainers import BenchmarkSettings, add_ppmi, published_vectors, run_epochs, text_vocabulary
 from benchmarks.training import CorpusOption
 from tasks.metrics.alignment import fit_rotation
 from tasks.metrics.cosines import TableRows, nearest_rows, unit_rows
@@ -98,4 +98,6 @@ def _trained(text: EncodedText, settings: BenchmarkSettings, previous: TrainingS
     state = initial_state(vocabulary, settings.dimension, settings.seed)
     if previous:
         state = TrainingState(previous.center_vectors.copy(), previous.context_vectors.copy())
-    return run_epochs(text, vocabulary, settings, state)[0]
+    trained, _ = run_epochs(text, vocabulary, settings, state)
+    add_ppmi(text, vocabulary, settings, trained)
+    return trained

@@ -20,7 +20,16 @@ from tasks.text.vocabulary import keep_probability, noise_probability
 from tasks.trainers.backends import resolve_workers, train
 from tasks.trainers.bookkeeping import CBOW_RATE_FACTOR
 from tasks.trainers.config import SkipGramConfig, TrainingConfig, WindowConfig, training_config
-from tasks.trainers.interface import SKIP_GRAM_VECTORS, ArrayTokenSource, TrainingState, Vocabulary
+from tasks.trainers.cpu.cooccurrences import count_in_memory
+from tasks.trainers.cpu.ppmi import ppmi_vectors
+from tasks.trainers.interface import (
+    PPMI_VECTORS,
+    SKIP_GRAM_VECTORS,
+    ArrayPairSource,
+    ArrayTokenSource,
+    TrainingState,
+    Vocabulary,
+)
 from tasks.trainers.sampling import initial_state
 
 CANDIDATES_ONLY = ("noise_exponent", "epoch_radii", "epoch_thresholds", "epoch_rates", "epoch_negatives", "shuffled")
@@ -46,6 +55,7 @@ class BenchmarkSettings(BaseModel):
     # Of vecmill alone.
     narrowing_windows: bool = False
     finish_with_cbow: bool = False
+    ppmi: bool = False
     early_threshold_fraction: float = 1.0
     min_count: int = 5
     workers: int = Field(default_factory=lambda: resolve_workers(SkipGramConfig()))
@@ -70,7 +80,7 @@ class BenchmarkSettings(BaseModel):
     @property
     def training(self) -> TrainingConfig:
         """The settings of vecmill's training alone."""
-        of_others = set() if self.model == "skip_gram" else {"finish_with_cbow"}
+        of_others = {"skip_gram": set(), "cbow": {"finish_with_cbow"}}.get(self.model, {"finish_with_cbow", "ppmi"})
         return training_config(
             self.model_dump(exclude={"subsample_threshold", "min_count", "matrix", *CANDIDATES_ONLY, *of_others})
         )
@@ -88,7 +98,7 @@ Trainer = Callable[[BenchmarkCorpus, BenchmarkSettings], Trained]
 
 
 def train_vecmill(corpus: BenchmarkCorpus, settings: BenchmarkSettings) -> Trained:
-    """Train with vecmill; the seconds are those of its epochs."""
+    """Train with vecmill; the seconds are those of its epochs and of PPMI."""
     text = corpus.encode(settings.min_count)
     vocabulary = text_vocabulary(text, settings)
     state = initial_state(vocabulary, settings.dimension, settings.seed)
@@ -96,6 +106,7 @@ def train_vecmill(corpus: BenchmarkCorpus, settings: BenchmarkSettings) -> Train
         state, seconds = run_varied_epochs(text, settings, state)
     else:
         state, seconds = run_epochs(text, vocabulary, settings, state)
+    seconds += add_ppmi(text, vocabulary, settings, state)
     vectors = KeyedVectors(settings.dimension)
     matrix = settings.training.published_matrix if settings.matrix == "published" else settings.matrix
     vectors.add_vectors(text.words, combined_vectors(matrix, state))
@@ -110,8 +121,10 @@ def published_vectors(config: TrainingConfig, state: TrainingState) -> NDArray[n
 def combined_vectors(matrix: str, state: TrainingState) -> NDArray[np.float32]:
     """The vectors that a release holds with `publication.matrix`."""
     if matrix == "svd":
-        earlier = state.optimizer.get(SKIP_GRAM_VECTORS)
-        return reduced_vectors(state.center_vectors, state.context_vectors, earlier)
+        others = state.optimizer
+        return reduced_vectors(
+            state.center_vectors, state.context_vectors, others.get(SKIP_GRAM_VECTORS), others.get(PPMI_VECTORS)
+        )
     if matrix == "mixed":
         return mix_vectors(state.center_vectors, state.context_vectors)
     return state.center_vectors
@@ -132,6 +145,16 @@ def run_epochs(
         state = step.state
         seconds += step.epoch_result.seconds if step.epoch_result else 0.0
     return state, seconds
+
+
+def add_ppmi(text: EncodedText, vocabulary: Vocabulary, settings: BenchmarkSettings, state: TrainingState) -> float:
+    """Add the vectors of PPMI to a trained state, if the settings ask for them; returns the seconds."""
+    radius, started = settings.training.counted_radius, time.perf_counter()
+    if radius:
+        pairs = count_in_memory(text.source.read_chunks(), vocabulary.keep_probability, radius, settings.workers)
+        contexts = state.context_vectors
+        state.optimizer[PPMI_VECTORS] = ppmi_vectors(ArrayPairSource(*pairs), contexts, settings.workers)
+    return time.perf_counter() - started
 
 
 def run_varied_epochs(

@@ -1,8 +1,8 @@
-"""Count which words occur near each other: the stage between the encoded corpus and GloVe's training."""
+"""Count which words occur near each other: the stage between the encoded corpus and training that needs counts."""
 
 import logging
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -26,7 +26,8 @@ from tasks.pipeline_task import pipeline_task
 from tasks.progress import counted
 from tasks.text.cooccurrences import expected_pairs
 from tasks.trainers.backends import resolve_backend, resolve_workers
-from tasks.trainers.config import CooccurrenceConfig
+from tasks.trainers.compiling import finish_compiling
+from tasks.trainers.config import CooccurrenceConfig, CountingConfig
 from tasks.vocabulary import EncodedFacts, VocabularyFacts
 
 logger = logging.getLogger(__name__)
@@ -56,23 +57,31 @@ class CooccurrenceFacts(StageFacts):
 def cooccurrence_stage(
     encoded: Stage[EncodedFacts] | Manifest[EncodedFacts],
     vocabulary: Stage[VocabularyFacts] | Manifest[VocabularyFacts],
-    config: CooccurrenceConfig,
+    config: CountingConfig,
 ) -> Stage[CooccurrenceFacts]:
     """The stage for this corpus and window."""
     inputs = {"encoded": encoded.digest, "vocabulary": vocabulary.digest}
-    settings = {"window_radius": config.window_radius}
+    settings = {"window_radius": config.counted_radius}
     return Stage("cooccurrences", STAGE_VERSION, settings, inputs, CooccurrenceFacts)
+
+
+def counted_files(config: CountingConfig, only: Sequence[str] | None) -> Sequence[str] | None:
+    """Names of the files whose text is counted, None for all.
+
+    only: those to train on, None for all.  PPMI is not trained further, so it needs the whole text each time.
+    """
+    return only if isinstance(config, CooccurrenceConfig) else None
 
 
 @pipeline_task("count cooccurrences")
 def count_cooccurrences(
     encoded: Manifest[EncodedFacts],
     vocabulary: Manifest[VocabularyFacts],
-    config: CooccurrenceConfig,
+    config: CountingConfig,
     workspace: Workspace,
     compute: ComputeConfig = LOCAL,
 ) -> Manifest[CooccurrenceFacts]:
-    """Count the pairs of words within a window, in bounded memory.
+    """Count the pairs of words within `config.counted_radius`, in bounded memory.
 
     compute: where this runs, which does not change the counts.
     Raises TrainingError, before it starts, if no backend can train or the disk space that it may use is too small.
@@ -81,13 +90,16 @@ def count_cooccurrences(
         resolve_backend(config)
     except ValueError as error:
         raise TrainingError(str(error)) from error
-    memory, workers, radius = config.cooccurrence_megabytes * MEGABYTE, resolve_workers(config), config.window_radius
+    radius = config.counted_radius
+    assert radius is not None, "these settings need no counts"
+    memory, workers = config.cooccurrence_megabytes * MEGABYTE, resolve_workers(config)
 
     def build(folder: Path) -> CooccurrenceFacts:
         from tasks.trainers.cpu.cooccurrences import count_cooccurrences, decoded
 
         words = read_vocabulary(vocabulary.path)
-        _check_disk(workspace, words.counts * words.keep_probability, encoded.facts, config)
+        finish_compiling()
+        _check_disk(workspace, words.counts * words.keep_probability, encoded.facts, config, radius)
         runs = SpilledRuns(folder)
 
         def pairs() -> Iterator[tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]]:
@@ -103,7 +115,7 @@ def count_cooccurrences(
                 _count_on_workers(engine, chunks, words.keep_probability, radius, memory, runs)
         written = write_cooccurrences(folder, pairs())
         runs.remove()
-        if not written:
+        if not written and isinstance(config, CooccurrenceConfig):
             raise TrainingError(
                 "no two words of the vocabulary occur in the same document, so GloVe has nothing to train on; "
                 "use training.model=skip_gram or longer documents"
@@ -157,7 +169,11 @@ def _groups(chunks: Iterable[EncodedChunk], most_tokens: int) -> Iterator[tuple[
 
 
 def _check_disk(
-    workspace: Workspace, counts: NDArray[np.float64], encoded: EncodedFacts, config: CooccurrenceConfig
+    workspace: Workspace,
+    counts: NDArray[np.float64],
+    encoded: EncodedFacts,
+    config: CountingConfig,
+    radius: int,
 ) -> None:
     """Log the resources that counting may use. Raises TrainingError if the disk space is too small.
 
@@ -165,7 +181,7 @@ def _check_disk(
     """
     # The counts are those of the whole corpus, and the encoded one may be a part of it.
     tokens = min(encoded.tokens, int(counts.sum()))
-    pairs, spilled = expected_pairs(counts, tokens * config.window_radius, config.cooccurrence_megabytes * MEGABYTE)
+    pairs, spilled = expected_pairs(counts, tokens * radius, config.cooccurrence_megabytes * MEGABYTE)
     needed = -(-(pairs * BYTES_PER_PAIR + spilled * BYTES_PER_SPILLED_PAIR) // MEGABYTE)
     free = shutil.disk_usage(workspace.root).free // MEGABYTE
     limit = config.cooccurrence_disk_megabytes

@@ -124,8 +124,8 @@ def _training_section(settings: Mapping[str, Any]) -> dict[str, Any]:
             return {"model": model}
         stored["model"] = model
     if stored.get("model") in ("skip_gram", "cbow"):
-        # Releases without these settings were trained with one threshold, windows of one size and one model.
-        stored = {"early_threshold_fraction": 1.0, "narrowing_windows": False} | stored
+        # Releases without these settings were trained with one threshold, windows of one size, one model and no PPMI.
+        stored = {"early_threshold_fraction": 1.0, "narrowing_windows": False, "ppmi": False} | stored
     if stored.get("model") == "skip_gram":
         stored = {"finish_with_cbow": False} | stored
     return stored

@@ -13,7 +13,7 @@ from storage.releases.start_vectors import find_start
 from storage.stages import Manifest
 from tasks.comparison import ComparisonFacts, compare_with_current
 from tasks.compute_config import ComputeConfig
-from tasks.cooccurrences import CooccurrenceFacts, count_cooccurrences
+from tasks.cooccurrences import CooccurrenceFacts, count_cooccurrences, counted_files
 from tasks.corpus import CorpusFacts, fetch_corpus
 from tasks.document_vectors import DocumentFacts, compute_document_vectors
 from tasks.encoded_words import EncodingFacts, encode_words, encoder_setting
@@ -23,7 +23,7 @@ from tasks.fusion import distil_vectors, fuse_vectors
 from tasks.parameters import BuildParameters, ModelParameters
 from tasks.tokens import TokensFacts, tokenize_corpus
 from tasks.trainers.compiling import start_compiling
-from tasks.trainers.config import CooccurrenceConfig, DistilledConfig
+from tasks.trainers.config import CountingConfig, DistilledConfig
 from tasks.training import ModelFacts, start_spec, train_vectors
 from tasks.vocabulary import EncodedFacts, VocabularyFacts, build_vocabulary, encode_corpus
 
@@ -32,7 +32,7 @@ from tasks.vocabulary import EncodedFacts, VocabularyFacts, build_vocabulary, en
 class ModelLineage:
     """The manifests of the stages that produced a model, in the order they ran.
 
-    cooccurrences: None for model families that train on the encoded corpus itself.
+    cooccurrences: None for training that needs no counts.
     encodings: of the vocabulary by a text encoder; None without one.
     unfused: the trained model, if `training` holds its vectors joined with those of the encoder.
     """
@@ -98,8 +98,10 @@ def build_model(
         raise NothingToTrainError(corpus, len(only or ()))
     start = find_start(start_spec(parameters.corpus, parameters.training), current, workspace)
     cooccurrences = None
-    if isinstance(parameters.training, CooccurrenceConfig):
-        cooccurrences = count_cooccurrences(encoded, vocabulary, parameters.training, workspace, compute)
+    if isinstance(parameters.training, CountingConfig) and parameters.training.counted_radius:
+        counted = counted_files(parameters.training, only)
+        whole = encoded if counted == only else encode_corpus(tokens, vocabulary, workspace, counted, held_out, compute)
+        cooccurrences = count_cooccurrences(whole, vocabulary, parameters.training, workspace, compute)
     encodings = None
     if encoder_setting(parameters.training):
         encodings = encode_words(vocabulary, parameters.training, workspace)

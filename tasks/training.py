@@ -23,10 +23,11 @@ from tasks.checkpoints import Recipe, adopt_checkpoint, processes_of_checkpoint,
 from tasks.cooccurrences import CooccurrenceFacts
 from tasks.corpus_config import CorpusConfig
 from tasks.pipeline_task import pipeline_task
-from tasks.trainers.backends import explain_backend, resolve_config, train
+from tasks.trainers.backends import explain_backend, factorize, resolve_config, resolve_workers, train
 from tasks.trainers.bookkeeping import RETRAINING_LEARNING_RATE, first_state
 from tasks.trainers.compiling import finish_compiling
 from tasks.trainers.config import (
+    CooccurrenceConfig,
     DistilledConfig,
     FastTextConfig,
     SharedWindowConfig,
@@ -37,6 +38,7 @@ from tasks.trainers.config import (
 )
 from tasks.trainers.interface import (
     OWN_VECTORS,
+    PPMI_VECTORS,
     Allocator,
     DivergenceError,
     EpochResult,
@@ -46,7 +48,7 @@ from tasks.trainers.interface import (
 )
 from tasks.trainers.warm_start import start_from
 from tasks.training_job import Job
-from tasks.training_memory import place_matrices
+from tasks.training_memory import place_factors, place_matrices
 from tasks.training_processes import ProcessFacts, RankProcesses, process_facts
 from tasks.vocabulary import EncodedFacts, VocabularyFacts
 
@@ -171,11 +173,12 @@ def train_vectors(
     """Train vectors on the encoded corpus, resuming from the checkpoint of an interrupted run.
 
     start: vectors of an earlier release to start from; None: random vectors.
-    cooccurrences: those of the corpus, for the families that train on them instead.
+    cooccurrences: those of the corpus, for the families that train on them instead, and for PPMI.
     """
     requested = config
     config = resolved(config, vocabulary, start)
-    source = CooccurrenceCorpus(cooccurrences.path) if cooccurrences else EncodedCorpus(encoded.path)
+    pairs = CooccurrenceCorpus(cooccurrences.path) if cooccurrences else None
+    source = pairs if pairs and isinstance(config, CooccurrenceConfig) else EncodedCorpus(encoded.path)
     words = read_vocabulary(vocabulary.path)
     counts = Vocabulary(words.counts, words.keep_probability, words.noise_probability, _ngrams(words.words, config))
     corpus_tokens = encoded.facts.corpus_tokens
@@ -233,6 +236,11 @@ def train_vectors(
 
             kept[OWN_VECTORS] = center_vectors
             center_vectors = composed_vectors(counts, state)
+        if pairs and source is not pairs:
+            logger.info("factorizing the PPMI of %s pairs of words", f"{pairs.token_count:,}")
+            contexts = state.context_vectors
+            allocate = place_factors(contexts.shape, folder)
+            kept[PPMI_VECTORS] = factorize(pairs, contexts, resolve_workers(config), allocate)
         write_vectors(folder, center_vectors, state.context_vectors, kept)
         seconds = sum(epoch.seconds for epoch in epochs)
         return ModelFacts(

@@ -11,12 +11,14 @@ from storage.errors import TrainingError
 from storage.files.large_arrays import MappedMemory
 from tasks.trainers.config import TrainingConfig
 from tasks.trainers.interface import Allocator
-from tasks.trainers.memory import MemoryNeed, available_bytes, memory_need
+from tasks.trainers.memory import FLOAT_BYTES, MemoryNeed, available_bytes, memory_need
 
 logger = logging.getLogger(__name__)
 
 # Of the matrices on disk: those in training, a checkpoint, and the next one or the finished model.
 COPIES = 3
+# Of PPMI: the matrix and its product.
+FACTORS = 2
 # Without checkpoints: those in training, and the finished model.
 COPIES_WITHOUT_CHECKPOINTS = 2
 
@@ -64,6 +66,24 @@ def place_matrices(config: TrainingConfig, words: int, folder: Path) -> MatrixPl
         "so free some space or choose another folder with --workspace"
     )
     raise TrainingError(_refusal(config, words, need, available, mapped))
+
+
+def place_factors(shape: tuple[int, int], folder: Path) -> Allocator:
+    """Where the two factors of PPMI are, after the training: in memory if they fit, else in files of `folder`.
+
+    shape: of one.  Raises TrainingError if neither has room; the training can then be resumed.
+    """
+    size, available = FACTORS * FLOAT_BYTES * shape[0] * shape[1], available_bytes()
+    if available is None or size <= available:
+        return np.zeros
+    free = shutil.disk_usage(folder).free
+    if size > free:
+        raise TrainingError(
+            f"too little memory: the factors of PPMI need {size / 1e9:,.1f} GB, {available / 1e9:,.1f} GB are "
+            f"available, and {free / 1e9:,.1f} GB of disk are free in {folder}; free some space and run again, which "
+            "resumes here, or set training.ppmi=false"
+        )
+    return MappedMemory(folder)
 
 
 def _refusal(config: TrainingConfig, words: int, need: MemoryNeed, available: int, mapped: str) -> str:

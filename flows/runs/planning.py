@@ -12,14 +12,14 @@ from storage.releases.start_vectors import find_start
 from storage.stages import Stage, find_stage
 from tasks.arrivals import Arrivals, find_arrivals
 from tasks.comparison import comparison_stage, is_same_model
-from tasks.cooccurrences import cooccurrence_stage
+from tasks.cooccurrences import cooccurrence_stage, counted_files
 from tasks.corpus import corpus_stage
 from tasks.document_vectors import documents_stage
 from tasks.encoded_words import encoding_stage
 from tasks.evaluation import evaluation_stage
 from tasks.fusion import distilled_stage, fusion_stage
 from tasks.tokens import tokens_stage
-from tasks.trainers.config import CooccurrenceConfig, DistilledConfig
+from tasks.trainers.config import CountingConfig, DistilledConfig
 from tasks.training import ModelFacts, start_spec, training_stage
 from tasks.vocabulary import encoded_stage, vocabulary_stage
 
@@ -67,8 +67,9 @@ def plan_stages(parameters: BuildParameters, workspace: Workspace) -> tuple[Arri
     encoded = encoded_stage(tokens, vocabulary, arrivals.only, held_out)
     start = find_start(start_spec(parameters.corpus, parameters.training), release, workspace)
     cooccurrences = None
-    if isinstance(parameters.training, CooccurrenceConfig):
-        cooccurrences = cooccurrence_stage(encoded, vocabulary, parameters.training)
+    if isinstance(parameters.training, CountingConfig) and parameters.training.counted_radius:
+        whole = encoded_stage(tokens, vocabulary, counted_files(parameters.training, arrivals.only), held_out)
+        cooccurrences = cooccurrence_stage(whole, vocabulary, parameters.training)
     encodings = encoding_stage(vocabulary, parameters.training)
     unfused: Stage[ModelFacts] | None = None
     training: Stage[ModelFacts]

@@ -35,6 +35,8 @@ Matrix = Literal["center", "context", "svd", "mixed", "mean", "sum", "fused"]
 FUSED = "fused_vectors"
 # And those of the center vectors before the epochs of CBOW that finished a skip-gram training.
 SKIP_GRAM = "skip_gram_vectors"
+# And those of the vectors that factorize the positive pointwise mutual information of the corpus.
+PPMI = "ppmi_vectors"
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ def read_vectors(folder: Path, matrix: Matrix = "center") -> NDArray[np.float32]
 
     matrix: "mean" is the mean of each word's two vectors, both scaled to unit length first; "mixed" is the same with
     CONTEXT_WEIGHT for the context vector; "svd" reduces both side by side, and with them the center vectors
-    before the epochs of CBOW, of a model that has such epochs; "sum" adds them as trained.
+    before the epochs of CBOW and the vectors of PPMI, of a model that has them; "sum" adds them as trained.
     "fused" are the vectors joined with those of an encoder, of a model that has them; they may be longer.
     """
     if matrix == "fused":
@@ -117,7 +119,8 @@ def read_vectors(folder: Path, matrix: Matrix = "center") -> NDArray[np.float32]
     if matrix in ("center", "context"):
         return center_vectors if matrix == "center" else context_vectors
     if matrix == "svd":
-        return reduced_vectors(center_vectors, context_vectors, read_optimizer(folder).get(SKIP_GRAM))
+        others = read_optimizer(folder)
+        return reduced_vectors(center_vectors, context_vectors, others.get(SKIP_GRAM), others.get(PPMI))
     joined = RowBuffer(center_vectors.shape[1])
     blocks = zip(row_blocks(center_vectors), row_blocks(context_vectors), strict=True)
     for (_, center), (_, context) in blocks:

@@ -23,7 +23,7 @@ from tasks.trainers.config import (
     TrainingConfig,
     training_config,
 )
-from tasks.trainers.interface import ArrayTokenSource, Vocabulary
+from tasks.trainers.interface import ArrayPairSource, ArrayTokenSource, Vocabulary
 from tasks.trainers.sampling import default_buckets
 
 WORDS = 64
@@ -77,15 +77,17 @@ def _trains_on_cpu(config: TrainingConfig) -> TypeGuard[WindowFamily]:
 
 
 def _is_cached(config: TrainingConfig) -> bool:
-    """Whether Numba's cache has an index of the family's kernel, of whatever state of its source."""
+    """Whether Numba's cache has an index of the family's kernels, of whatever state of their source."""
     named = os.environ.get("NUMBA_CACHE_DIR")
     folder = Path(named) if named else Path(__file__).parent / "cpu" / "__pycache__"
-    kernel = "subword_kernel" if isinstance(config, FastTextConfig) else "kernel"
-    return next(folder.rglob(f"{kernel}.*.nbi"), None) is not None
+    kernels = ["subword_kernel"] if isinstance(config, FastTextConfig) else ["kernel"]
+    if config.counted_radius:
+        kernels += ["cooccurrences", "ppmi"]
+    return all(next(folder.rglob(f"{kernel}.*.nbi"), None) for kernel in kernels)
 
 
 def _train_a_sentence(config: WindowFamily) -> None:
-    """Train on one sentence, for which Numba loads or compiles what the settings need."""
+    """Train and count one sentence, for which Numba loads or compiles what the settings need."""
     config = config.model_copy(update={"epochs": 1, "backend": "numba"})
     vocabulary = Vocabulary(np.full(WORDS, 2, dtype=np.int64), np.ones(WORDS), np.full(WORDS, 1 / WORDS))
     if isinstance(config, FastTextConfig):
@@ -97,8 +99,15 @@ def _train_a_sentence(config: WindowFamily) -> None:
         ngrams = ngram_buckets(words, config.minimum_ngram, config.maximum_ngram, buckets)
         vocabulary = replace(vocabulary, ngrams=ngrams)
     sentence = np.tile(np.arange(WORDS, dtype=np.int32), 2)
-    for _ in train(ArrayTokenSource([sentence]), vocabulary, config):
-        pass
+    source = ArrayTokenSource([sentence])
+    *_, last = train(source, vocabulary, config)
+    if config.counted_radius:
+        # Deferred: imports Numba.
+        from tasks.trainers.cpu.cooccurrences import count_in_memory
+        from tasks.trainers.cpu.ppmi import ppmi_vectors
+
+        pairs = count_in_memory(source.read_chunks(), vocabulary.keep_probability, config.counted_radius)
+        ppmi_vectors(ArrayPairSource(*pairs), last.state.context_vectors)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,8 @@ EARLY_THRESHOLD = (
 
 # Radius of the first three fifths of the epochs as a multiple of `window_radius`.
 WIDE_WINDOW = 2
+# The weights 1, 1/2, 1/3 and so on are counted in units of the least common multiple of all distances.
+LARGEST_COUNTED_RADIUS = 20
 NARROWING_WINDOWS = "twice window_radius in the first three fifths of the epochs"
 
 
@@ -57,6 +59,11 @@ class TrainerConfig(BaseModel):
         "auto", description="the trainer; auto: the fastest one available"
     )
 
+    @property
+    def counted_radius(self) -> int | None:
+        """Words on each side that count as cooccurring, for training that needs these counts; None: it needs none."""
+        return None
+
 
 class TrainedConfig(TrainerConfig):
     """Families that train on the corpus. Their vectors can be joined with those of an encoder."""
@@ -71,6 +78,17 @@ class TrainedConfig(TrainerConfig):
         "transformers or sentence-transformers model; none: publish the trained vectors",
     )
     fused_dimension: int = Field(300, ge=8, le=1024, description="length of the joined vectors, with fuse_with")
+
+
+class CountingConfig(TrainedConfig):
+    """Families that may count which words occur near each other."""
+
+    cooccurrence_megabytes: int = Field(
+        256, ge=1, le=1 << 24, description="memory for counting cooccurrences; the rest is spilled to the workspace"
+    )
+    cooccurrence_disk_megabytes: int | None = Field(
+        None, ge=1, description="disk space for counting cooccurrences, checked before it starts; none: all free space"
+    )
 
 
 class WindowConfig(TrainedConfig):
@@ -120,9 +138,14 @@ class WindowConfig(TrainedConfig):
         return self.window_radius_in(0)
 
 
-class SharedWindowConfig(WindowConfig):
-    """Families that several processes can train together."""
+class SharedWindowConfig(WindowConfig, CountingConfig):
+    """Families that several processes can train together, and whose vectors an SVD combines with those of counts."""
 
+    ppmi: bool = Field(
+        True,
+        description="also count which words occur within window_radius (at most 20) of each other, factorize their "
+        "positive pointwise mutual information, and publish both",
+    )
     processes: int = Field(
         1, ge=1, le=1024, description="processes that train together, each with `workers` threads, here or by torchrun"
     )
@@ -134,6 +157,11 @@ class SharedWindowConfig(WindowConfig):
     process_timeout_seconds: float = Field(
         120.0, ge=1, le=86_400, description="seconds without an answer from a process before training fails"
     )
+
+    @property
+    def counted_radius(self) -> int | None:
+        """The window radius, for PPMI."""
+        return min(self.window_radius, LARGEST_COUNTED_RADIUS) if self.ppmi else None
 
 
 class SkipGramConfig(SharedWindowConfig):
@@ -219,20 +247,24 @@ class FastTextConfig(WindowConfig):
         return maximum
 
 
-class CooccurrenceConfig(TrainedConfig):
+class CooccurrenceConfig(CountingConfig):
     """Families that fit counts of the words that occur near each other, instead of reading the text."""
 
     starts_from = "own"
     joined_matrix = "sum"
 
-    window_radius: int = Field(10, ge=1, le=20, description="words on each side; a word at distance d counts 1 / d")
+    window_radius: int = Field(
+        10, ge=1, le=LARGEST_COUNTED_RADIUS, description="words on each side; a word at distance d counts 1 / d"
+    )
     learning_rate: float = Field(0.05, gt=0, le=1, description="initial step size of AdaGrad")
     cooccurrence_megabytes: int = Field(
         1024, ge=1, le=1 << 24, description="memory for counting cooccurrences; the rest is spilled to the workspace"
     )
-    cooccurrence_disk_megabytes: int | None = Field(
-        None, ge=1, description="disk space for counting cooccurrences, checked before it starts; none: all free space"
-    )
+
+    @property
+    def counted_radius(self) -> int:
+        """The window radius."""
+        return self.window_radius
 
 
 class GloveConfig(CooccurrenceConfig):

@@ -17,6 +17,8 @@ NGRAM_VECTORS = "ngram_vectors"
 OWN_VECTORS = "own_vectors"
 # And the center vectors when the epochs of skip-gram ended, in a training that CBOW finishes.
 SKIP_GRAM_VECTORS = "skip_gram_vectors"
+# And in a finished model the vectors of the positive pointwise mutual information.
+PPMI_VECTORS = "ppmi_vectors"
 
 
 class StartingRun(Protocol):
@@ -207,3 +209,28 @@ class ArrayTokenSource:
         for begin, end in self._chunks[first::step]:
             start, stop = int(self._offsets[begin]), int(self._offsets[end])
             yield TokenChunk(self._token_ids[start:stop], self._offsets[begin : end + 1] - start, start)
+
+
+@dataclass(frozen=True)
+class ArrayPairSource:
+    """Counts of pairs that fit into memory, and their only chunk: for tests and benchmarks. Arrays as in `PairRun`."""
+
+    rows: NDArray[np.int32]
+    columns: NDArray[np.int32]
+    weights: NDArray[np.float32]
+    start: int = 0
+
+    @property
+    def token_count(self) -> int:
+        """Pairs in one pass."""
+        return len(self.rows)
+
+    @property
+    def chunk_count(self) -> int:
+        """Chunks in one pass."""
+        return 1
+
+    def read_chunks(self, first: int = 0) -> Iterator["ArrayPairSource"]:
+        """All pairs at once."""
+        if first == 0:
+            yield self

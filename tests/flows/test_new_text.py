@@ -17,6 +17,7 @@ from storage.errors import CorpusError, GateRefusedError
 from storage.layout import Workspace
 from storage.releases.publishing import current_release
 from storage.stages import read_manifest
+from tasks.cooccurrences import CooccurrenceFacts
 from tasks.corpus import CorpusFacts
 from tasks.tokens import TokensFacts
 from tasks.vocabulary import EncodedFacts
@@ -62,7 +63,7 @@ def encoded_files(result: BuildResult) -> list[str] | None:
 
 
 def test_a_run_trains_on_the_new_files_alone_and_goes_on_from_the_release(
-    build: Build, folder: Path, news_file: Path, caplog: pytest.LogCaptureFixture
+    build: Build, folder: Path, news_file: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     first = build("corpus.train_on=new")
     assert (first.outcome, first.version, first.files.version) == ("published", 1, None)
@@ -85,6 +86,12 @@ def test_a_run_trains_on_the_new_files_alone_and_goes_on_from_the_release(
     # The counts are those of all text, old and new.
     before, after = (read_vocabulary(stage_path(result, "vocabulary")) for result in (first, second))
     assert after.counts.sum() > before.counts.sum()
+    # So are the counts of PPMI.
+    counted = read_manifest(stage_path(second, "cooccurrences"), CooccurrenceFacts)
+    assert counted
+    whole = read_manifest(tmp_path / "workspace" / "encoded" / counted.inputs["encoded"], EncodedFacts)
+    assert whole
+    assert "only" not in whole.config
 
 
 def test_nothing_new_is_nothing_to_do(build: Build, folder: Path, tmp_path: Path) -> None:

@@ -10,8 +10,10 @@ from tasks.parameters import model_parameters
 from tasks.trainers.config import CbowConfig, SkipGramConfig
 
 # What releases from before these settings were trained with.
-constant = partial(SkipGramConfig, early_threshold_fraction=1.0, narrowing_windows=False, finish_with_cbow=False)
-constant_cbow = partial(CbowConfig, early_threshold_fraction=1.0)
+constant = partial(
+    SkipGramConfig, early_threshold_fraction=1.0, narrowing_windows=False, finish_with_cbow=False, ppmi=False
+)
+constant_cbow = partial(CbowConfig, early_threshold_fraction=1.0, ppmi=False)
 
 
 @pytest.mark.parametrize(
@@ -20,7 +22,7 @@ constant_cbow = partial(CbowConfig, early_threshold_fraction=1.0)
         ({"training.model": "cbow", "training.epochs": 3}, constant_cbow(epochs=3)),
         (
             {"training.model": "skip_gram", "training.early_threshold_fraction": 0.3},
-            SkipGramConfig(early_threshold_fraction=0.3, narrowing_windows=False, finish_with_cbow=False),
+            constant(early_threshold_fraction=0.3),
         ),
         ({"training.model": "skip_gram", "training.epochs": 3}, constant(epochs=3)),
         ({"skipgram.architecture": "skip_gram", "skipgram.dimension": 50}, constant(dimension=50)),

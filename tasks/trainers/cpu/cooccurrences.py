@@ -29,6 +29,8 @@ Sums = NDArray[np.int64]
 # A full table is sorted in memory: at most this many bytes for each of its slots.
 BYTES_PER_SLOT = 64
 SMALLEST_TABLE = 1 << 10
+# Of the tables, where the pairs themselves are in memory as well.
+MEMORY_BYTES = 1 << 28
 LARGEST_LOAD = 0.6
 # The finaliser of splitmix64 (Steele et al. 2014): two multiplications between three shifts.
 SHIFTS = (30, 27, 31)
@@ -221,8 +223,21 @@ def summed_runs(runs: Sequence[tuple[Keys, Sums]]) -> tuple[Keys, Sums]:
     keys, sums = (np.concatenate(arrays) for arrays in zip(*runs, strict=True))
     order = np.argsort(keys, kind="stable")  # a merge: the runs are sorted
     keys, sums = keys[order], sums[order]
+    if not len(keys):
+        return keys, sums
     firsts = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
     return keys[firsts], np.add.reduceat(sums, firsts)
+
+
+def count_in_memory(
+    chunks: Iterable[TokenRun], keep_probability: NDArray[np.float64], radius: int, workers: int = 1
+) -> Cooccurrences:
+    """The pairs of all chunks, for a text whose pairs fit into memory; otherwise as count_cooccurrences."""
+    runs: list[tuple[Keys, Sums]] = [(np.zeros(0, np.uint64), np.zeros(0, np.int64))]
+    count_cooccurrences(
+        chunks, keep_probability, radius, MEMORY_BYTES, workers, lambda keys, sums: runs.append((keys, sums))
+    )
+    return decoded(*summed_runs(runs), len(keep_probability), radius)
 
 
 def integer_weights(radius: int) -> Sums:

@@ -101,7 +101,7 @@ def test_a_build_ends_with_one_json_object_and_the_table_can_be_queried(news_fil
     people = vecmill("build", "adhoc", *options(news_file), "--workspace", workspace, cwd=tmp_path)
     assert people.returncode == 0, people.stderr
     assert "version 1 already holds this model" in people.stdout
-    assert people.stderr.count("reused") == 6, people.stderr
+    assert people.stderr.count("reused") == 7, people.stderr
     # Nothing was new, so Prefect was not needed.
     assert recorded_runs() == before + 1
 

@@ -47,7 +47,7 @@ def test_every_run_is_recorded_however_it_ends(news_file: Path, tmp_path: Path) 
 
     assert (first.outcome, first.version, first.files, first.new_files) == ("published", 1, 1, 1)
     assert [stage.name for stage in first.stages] == [
-        "corpus", "tokens", "vocabulary", "encoded", "training", "evaluation", "release",
+        "corpus", "tokens", "vocabulary", "encoded", "cooccurrences", "training", "evaluation", "release",
     ]  # fmt: skip
     assert all(stage.rows > 0 for stage in first.stages)
     assert sum(stage.seconds for stage in first.stages) <= (first.seconds or 0)
