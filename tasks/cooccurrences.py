@@ -19,6 +19,7 @@ from storage.corpus.encoded import EncodedChunk, EncodedCorpus
 from storage.corpus.vocabularies import read_vocabulary
 from storage.errors import TrainingError
 from storage.layout import Workspace
+from storage.memory import release_memory
 from storage.stages import Manifest, Stage, StageFacts, complete_stage
 from tasks.compute_config import ComputeConfig
 from tasks.engine import LOCAL, Engine, opened_engine
@@ -113,6 +114,7 @@ def count_cooccurrences(
                 count_cooccurrences(chunks, words.keep_probability, radius, memory, workers, runs.add)
             else:
                 _count_on_workers(engine, chunks, words.keep_probability, radius, memory, runs)
+        release_memory()
         written = write_cooccurrences(folder, pairs())
         runs.remove()
         if not written and isinstance(config, CooccurrenceConfig):

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from storage.corpus.chunks import ChunkReader
 from storage.corpus.shards import ShardWriter
+from storage.files.large_arrays import release_pages
 
 NAME = "cooccurrences"
 SCHEMA = pa.schema(
@@ -25,8 +26,8 @@ BYTES_PER_PAIR = 12
 BYTES_PER_SPILLED_PAIR = 16
 # One row group, the unit of work of a training thread.
 CHUNK_PAIRS = 1 << 17
-# A merged range, its concatenation and its sorted copy.
-MERGE_BYTES_PER_PAIR = 64
+# A merged range, its concatenation and its sorted copy; its decoded pairs, and those that wait for a whole row group.
+MERGE_BYTES_PER_PAIR = 128
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,9 @@ class SpilledRuns:
             slices = [slice(cut[number], cut[number + 1]) for cut in cuts]
             keys = np.concatenate([run[part] for (run, _), part in zip(runs, slices, strict=True)])
             sums = np.concatenate([run[part] for (_, run), part in zip(runs, slices, strict=True)])
+            for run in runs:
+                for column in run:
+                    release_pages(column)
             if not len(keys):
                 continue
             order = np.argsort(keys, kind="stable")  # a merge: the runs are sorted

@@ -84,7 +84,7 @@ class CountingConfig(TrainedConfig):
     """Families that may count which words occur near each other."""
 
     cooccurrence_megabytes: int = Field(
-        256, ge=1, le=1 << 24, description="memory for counting cooccurrences; the rest is spilled to the workspace"
+        128, ge=1, le=1 << 24, description="memory for counting cooccurrences; the rest is spilled to the workspace"
     )
     cooccurrence_disk_megabytes: int | None = Field(
         None, ge=1, description="disk space for counting cooccurrences, checked before it starts; none: all free space"

@@ -26,8 +26,8 @@ CONTEXT_EXPONENT = 0.75
 SMALLEST_EIGENVALUE = 1e-10
 # Rows in double precision at once: 6 MB of 100 dimensions.
 BLOCK_ROWS = 8192
-# Pairs that are sorted by row at once, in 50 MB.
-BATCH_PAIRS = 1 << 21
+# Pairs that are sorted by row at once, in 30 MB.
+BATCH_PAIRS = 1 << 20
 
 
 class _Terms(NamedTuple):
