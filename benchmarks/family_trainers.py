@@ -13,6 +13,7 @@ from gensim.models import FastText, KeyedVectors
 from numpy.typing import NDArray
 
 from benchmarks.corpora import BenchmarkCorpus
+from benchmarks.defaults import BASE
 from benchmarks.trainers import BenchmarkSettings, Trained, text_vocabulary, train_gensim, train_vecmill
 from storage.corpus.cooccurrences import CooccurrenceCorpus, SpilledRuns, write_cooccurrences
 from storage.vectors.encoders import find_encoder
@@ -23,7 +24,7 @@ from tasks.trainers.cpu.cooccurrences import count_cooccurrences, decoded
 from tasks.trainers.cpu.subwords import composed_vectors
 from tasks.trainers.encoder import WordEncoder
 from tasks.trainers.ngrams import ngram_buckets
-from tasks.trainers.reduction import distil, fuse, unit_rows
+from tasks.trainers.reduction import distil, fuse
 
 
 def train_glove(corpus: BenchmarkCorpus, settings: BenchmarkSettings) -> Trained:
@@ -71,18 +72,14 @@ def train_distilled(corpus: BenchmarkCorpus, settings: BenchmarkSettings) -> Tra
 
 
 def train_fused(corpus: BenchmarkCorpus, settings: BenchmarkSettings) -> Trained:
-    """Train vecmill's skip-gram and join it with the packaged encoder."""
-    config = SkipGramConfig(dimension=settings.dimension, workers=settings.workers, seed=settings.seed)
-    text = corpus.encode(settings.min_count)
-    vocabulary = text_vocabulary(text, settings)
+    """Train vecmill's skip-gram by default settings and join it with the packaged encoder."""
+    same = ("dimension", "workers", "seed", "min_count", "subsample_threshold")
     started = datetime.now(UTC)
-    state = first_state(vocabulary, config)
-    for step in train(text.source, vocabulary, config, state):
-        state = step.state
-    trained = unit_rows(state.center_vectors) + unit_rows(state.context_vectors)
-    encoded = _encoded(DistilledConfig().encoder, text.words, settings.workers)
-    vectors = fuse(trained, encoded, config.fused_dimension)
-    return Trained((datetime.now(UTC) - started).total_seconds(), _keyed(text.words, vectors))
+    trained = train_vecmill(corpus, BASE.model_copy(update={name: getattr(settings, name) for name in same}))
+    words = trained.vectors.index_to_key
+    encoded = _encoded(DistilledConfig().encoder, words, settings.workers)
+    vectors = fuse(trained.vectors.vectors, encoded, SkipGramConfig().fused_dimension)
+    return Trained((datetime.now(UTC) - started).total_seconds(), _keyed(words, vectors))
 
 
 def _encoded(encoder: str, words: list[str], workers: int) -> NDArray[np.float32]:

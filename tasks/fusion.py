@@ -34,6 +34,8 @@ from tasks.vocabulary import VocabularyFacts
 logger = logging.getLogger(__name__)
 
 STAGE_VERSION = 1
+# Up to version 1 skip-gram and CBOW were joined as the mean of their two matrices.
+FUSION_STAGE_VERSION = 2
 NEIGHBORS, COMPARED_WORDS, SHOWN_WORDS = 10, 1000, 50
 
 AnyEncodings = Stage[EncodingFacts] | Manifest[EncodingFacts]
@@ -71,7 +73,7 @@ def fusion_stage(
     """The stage that joins this model with these encodings."""
     settings = {**training.config, "fused_dimension": config.fused_dimension}
     inputs = {"training": training.digest, "vocabulary": vocabulary.digest, "encodings": encodings.digest}
-    return Stage("models", STAGE_VERSION, settings, inputs, FusionFacts)
+    return Stage("models", FUSION_STAGE_VERSION, settings, inputs, FusionFacts)
 
 
 @pipeline_task("distil vectors")

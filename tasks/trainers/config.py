@@ -69,7 +69,7 @@ class TrainedConfig(TrainerConfig):
     """Families that train on the corpus. Their vectors can be joined with those of an encoder."""
 
     # The trained vectors that are joined with those of the encoder.
-    joined_matrix: ClassVar[Literal["center", "mean", "sum"]] = "mean"
+    joined_matrix: ClassVar[Literal["center", "svd", "sum"]] = "center"
 
     fuse_with: str | None = Field(
         None,
@@ -141,6 +141,9 @@ class WindowConfig(TrainedConfig):
 class SharedWindowConfig(WindowConfig, CountingConfig):
     """Families that several processes can train together, and whose vectors an SVD combines with those of counts."""
 
+    published_matrix = "svd"
+    joined_matrix = "svd"
+
     ppmi: bool = Field(
         True,
         description="also count which words occur within window_radius (at most 20) of each other, factorize their "
@@ -169,7 +172,6 @@ class SkipGramConfig(SharedWindowConfig):
 
     # Prefect's form shows it.
     model_config = ConfigDict(title="Skip-gram")
-    published_matrix = "svd"
 
     model: Literal["skip_gram"] = Field("skip_gram", description="predicts the words around a word")
     narrowing_windows: bool | None = Field(
@@ -205,7 +207,6 @@ class CbowConfig(SharedWindowConfig):
 
     # Prefect's form shows it.
     model_config = ConfigDict(title="CBOW")
-    published_matrix = "svd"
 
     model: Literal["cbow"] = Field("cbow", description="predicts a word from the mean of the words around it")
     early_threshold_fraction: float = Field(0.1, gt=0, le=1, description=EARLY_THRESHOLD)
@@ -221,7 +222,6 @@ class FastTextConfig(WindowConfig):
     # Prefect's form shows it.
     model_config = ConfigDict(title="fastText")
     starts_from = "own"
-    joined_matrix = "center"
 
     model: Literal["fasttext"] = Field("fasttext", description="composes words of character n-grams")
     architecture: Literal["skip_gram", "cbow"] = Field("skip_gram", description="how the vectors are trained")
