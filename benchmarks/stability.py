@@ -21,12 +21,15 @@ from benchmarks.trainers import BenchmarkSettings, add_ppmi, published_vectors, 
 from benchmarks.training import CorpusOption
 from tasks.metrics.alignment import fit_rotation
 from tasks.metrics.cosines import TableRows, nearest_rows, unit_rows
+from tasks.trainers.bookkeeping import RETRAINING_LEARNING_RATE
 from tasks.trainers.interface import TrainingState
 from tasks.trainers.sampling import initial_state
 
 WORDS, NEIGHBORS = 1_000, 10
 # Rate and epochs of a training that starts from the previous vectors.
 WARM = ((0.05, 5), (0.025, 5), (0.025, 2), (0.01, 5))
+# Retrainings one after the other, each from the one before.
+CHAIN = 6
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ def measure_stability(corpus: CorpusOption = None) -> None:
 
 
 def attempt_all(corpus: BenchmarkCorpus, settings: BenchmarkSettings) -> Iterator[Attempt]:
-    """Another seed, starts from the previous vectors, means of two aligned trainings, and twice the epochs."""
+    """Another seed, starts from the previous vectors, a chain of them, means of two trainings, and twice the epochs."""
     text = corpus.encode(settings.min_count)
 
     def attempt(name: str, vectors: NDArray[np.float32], replaced: NDArray[np.float32]) -> Attempt:
@@ -72,6 +75,13 @@ def attempt_all(corpus: BenchmarkCorpus, settings: BenchmarkSettings) -> Iterato
         changes = {"seed": 2, "learning_rate": rate, "epochs": epochs}
         state = _trained(text, settings.model_copy(update=changes), previous)
         yield attempt(f"started from the previous vectors, rate {rate:g}, {epochs} epochs", published(state), first)
+    state, replaced = previous, first
+    for number in range(1, CHAIN + 1):
+        changes = {"seed": number + 1, "learning_rate": RETRAINING_LEARNING_RATE}
+        state = _trained(text, settings.model_copy(update=changes), state)
+        vectors = published(state)
+        yield attempt(f"retraining {number} of a chain, rate {RETRAINING_LEARNING_RATE:g}", vectors, replaced)
+        replaced = vectors
     means = mean_of_aligned(first, second), mean_of_aligned(*(published(fresh(seed)) for seed in (3, 4)))
     yield attempt("mean of two aligned trainings, other seeds", means[1], means[0])
     longer = [published(fresh(seed, 2 * settings.epochs)) for seed in (1, 2)]

@@ -8,7 +8,7 @@ from gensim.test.utils import datapath
 
 from benchmarks.corpora import load_corpus
 from benchmarks.defaults import BASE
-from benchmarks.stability import WARM, agreement, attempt_all, mean_of_aligned
+from benchmarks.stability import CHAIN, WARM, agreement, attempt_all, mean_of_aligned
 
 RANDOM = np.random.default_rng(4)
 VECTORS = RANDOM.standard_normal((200, 8)).astype(np.float32)
@@ -29,7 +29,7 @@ def test_the_mean_of_a_table_and_its_rotation_is_the_table() -> None:
 def test_every_way_to_retrain_is_compared_with_what_it_replaces(tmp_path: Path) -> None:
     corpus = load_corpus(Path(datapath("lee_background.cor")), tmp_path)
     attempts = list(attempt_all(corpus, BASE.model_copy(update={"dimension": 16, "workers": 1})))
-    assert len({attempt.name for attempt in attempts}) == len(attempts) == len(WARM) + 3
+    assert len({attempt.name for attempt in attempts}) == len(attempts) == len(WARM) + CHAIN + 3
     assert all(0 < attempt.agreement < 1 for attempt in attempts)
     # A low rate moves the previous vectors less.
     assert attempts[4].agreement > attempts[1].agreement
