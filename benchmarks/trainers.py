@@ -24,7 +24,6 @@ from tasks.trainers.cpu.cooccurrences import count_in_memory
 from tasks.trainers.cpu.ppmi import ppmi_vectors
 from tasks.trainers.interface import (
     PPMI_VECTORS,
-    SKIP_GRAM_VECTORS,
     ArrayPairSource,
     ArrayTokenSource,
     TrainingState,
@@ -121,10 +120,7 @@ def published_vectors(config: TrainingConfig, state: TrainingState) -> NDArray[n
 def combined_vectors(matrix: str, state: TrainingState) -> NDArray[np.float32]:
     """The vectors that a release holds with `publication.matrix`."""
     if matrix == "svd":
-        others = state.optimizer
-        return reduced_vectors(
-            state.center_vectors, state.context_vectors, others.get(SKIP_GRAM_VECTORS), others.get(PPMI_VECTORS)
-        )
+        return reduced_vectors(state.center_vectors, state.context_vectors, state.optimizer.get(PPMI_VECTORS))
     if matrix == "mixed":
         return mix_vectors(state.center_vectors, state.context_vectors)
     return state.center_vectors
@@ -174,12 +170,9 @@ def run_varied_epochs(
     total = 0.0
     negatives = settings.epoch_negatives or (settings.negatives_per_pair,) * epochs
     models = ["cbow" if config.averages_inputs_in(epoch) else "skip_gram" for epoch in range(epochs)]
-    kept: dict[str, NDArray[np.float32]] = {}
     plan = zip(models, radii, thresholds, negatives, rates[:-1], rates[1:], strict=True)
     for model, radius, threshold, noise, first, last in plan:
         finishes = settings.finish_with_cbow and model == "cbow"
-        if finishes and not kept:
-            kept[SKIP_GRAM_VECTORS] = state.center_vectors.copy()
         changes = {
             "model": model,
             "finish_with_cbow": False,
@@ -198,7 +191,6 @@ def run_varied_epochs(
         varied = settings.model_copy(update=changes)
         state, seconds = run_epochs(epoch, text_vocabulary(text, varied), varied, fresh)
         total += seconds
-    state.optimizer |= kept
     return state, total
 
 

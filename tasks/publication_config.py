@@ -26,9 +26,8 @@ class PublicationConfig(BaseModel):
     table: str = Field("word-vectors", pattern=f"^{TABLE_NAME.pattern}$", description="name of the published table")
     matrix: Matrix | None = Field(
         None,
-        description="vectors to publish: svd (both matrices side by side, with center vectors from before CBOW's "
-        "epochs and the factors of PPMI, reduced to `dimension` columns; default of skip_gram and cbow), mixed (unit "
-        "center plus 0.3 unit context vectors), center (as word2vec does), context, the mean of both, their sum (as "
+        description="vectors to publish: svd (both matrices and the factors of PPMI side by side, reduced to "
+        "`dimension` columns; default of skip_gram and cbow), mixed (unit center plus 0.3 unit context vectors), center (as word2vec does), context, the mean of both, their sum (as "
         "GloVe does; default of glove), or those joined with an encoder's (fused, with training.fuse_with)",
     )
     align: Align = Field(

@@ -11,10 +11,10 @@ from storage.files.large_arrays import RowBuffer, row_blocks
 CONTEXT_WEIGHT = 0.3
 # Weight of the context vectors in the columns that the SVD may keep or drop (docs/experiments.md).
 SEPARATE_WEIGHT = 0.5
-# And of the center vectors before the epochs of CBOW, of a skip-gram training that CBOW finished.
-EARLIER_WEIGHT = 0.5
 # And of the vectors that factorize the PPMI of the corpus.
 PPMI_WEIGHT = 1.1
+# By which unit rows W, C and P become the columns that the SVD approximates.
+WEIGHTS = np.array([[1, 0, 0], [CONTEXT_WEIGHT, SEPARATE_WEIGHT, 0], [0, 0, PPMI_WEIGHT]])
 # Rows in double precision at once: 20 MB of 100 dimensions.
 BLOCK_ROWS = 8192
 
@@ -30,25 +30,19 @@ def mix_vectors(center_vectors: NDArray[np.float32], context_vectors: NDArray[np
 def reduced_vectors(
     center_vectors: NDArray[np.float32],
     context_vectors: NDArray[np.float32],
-    earlier_vectors: NDArray[np.float32] | None = None,
     ppmi_vectors: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float32]:
-    """The (V, D) best approximation of [W + .3 C, .5 C, .5 E, 1.1 P], of unit rows W, C, E and P, in D columns.
+    """The (V, D) best approximation of [W + .3 C, .5 C, 1.1 P], of unit rows W, C and P, in D columns.
 
-    earlier_vectors: E, center vectors of an earlier time of the training.  ppmi_vectors: P.  Those that are None are
-    left out.
+    ppmi_vectors: P; None: [W + .3 C, .5 C].
 
     An uncentered SVD keeps the inner products of all columns with the least squared error (Eckart and Young 1936), but
     its axes are arbitrary. The orthogonal rotation onto W (Schönemann 1966) keeps the coordinates of a release
     comparable with W and with those of the next one.
     """
     dimension = center_vectors.shape[1]
-    more = [(EARLIER_WEIGHT, earlier_vectors), (PPMI_WEIGHT, ppmi_vectors)]
-    given = [(weight, vectors) for weight, vectors in more if vectors is not None]
-    matrices = [center_vectors, context_vectors, *(vectors for _, vectors in given)]
-    weights = np.diag([1, SEPARATE_WEIGHT, *(weight for weight, _ in given)])
-    weights[1, 0] = CONTEXT_WEIGHT
-    combination = _combination(matrices, np.kron(weights, np.eye(dimension)).astype(np.float64))
+    matrices = [center_vectors, context_vectors] + ([] if ppmi_vectors is None else [ppmi_vectors])
+    combination = _combination(matrices, np.kron(WEIGHTS[: len(matrices), : len(matrices)], np.eye(dimension)))
     reduced = RowBuffer(dimension)
     for rows in _unit_blocks(matrices):
         reduced.append(rows @ combination)

@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 
 from tasks.trainers.config import FamilyConfig, FastTextConfig, GloveConfig, SkipGramConfig, WindowConfig
 from tasks.trainers.interface import (
-    SKIP_GRAM_VECTORS,
     Allocator,
     ChunkSource,
     DivergenceError,
@@ -131,14 +130,6 @@ def divergence(found: str, state: TrainingState, config: FamilyConfig) -> Diverg
         f"training diverged in epoch {state.epoch + 1} of {config.epochs} at learning rate {rate:g}: "
         f"{found}; lower training.learning_rate, to {rate / 4:g} for example, and run again"
     )
-
-
-def keep_skip_gram_vectors(state: TrainingState, config: WindowConfig) -> None:
-    """At the start of the first epoch of CBOW after skip-gram, copy the center vectors: both are published."""
-    if isinstance(config, SkipGramConfig) and (state.epoch, state.next_chunk) == (config.skip_gram_epochs, 0):
-        kept = state.allocate(state.center_vectors.shape, np.float32)
-        kept[:] = state.center_vectors
-        state.optimizer[SKIP_GRAM_VECTORS] = kept
 
 
 def finish_epoch(state: TrainingState, source: ChunkSource[StartingRun], config: FamilyConfig) -> EpochResult:

@@ -15,8 +15,6 @@ from numpy.typing import NDArray
 # Names in TrainingState.optimizer: the rows of n-gram buckets, and in a finished model the words' own rows.
 NGRAM_VECTORS = "ngram_vectors"
 OWN_VECTORS = "own_vectors"
-# And the center vectors when the epochs of skip-gram ended, in a training that CBOW finishes.
-SKIP_GRAM_VECTORS = "skip_gram_vectors"
 # And in a finished model the vectors of the positive pointwise mutual information.
 PPMI_VECTORS = "ppmi_vectors"
 

@@ -5,7 +5,7 @@ import resource
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.trainers.config import FastTextConfig, GloveConfig, SkipGramConfig, TrainerConfig
+from tasks.trainers.config import FastTextConfig, GloveConfig, TrainerConfig
 from tasks.trainers.sampling import default_buckets
 
 FLOAT_BYTES = 4
@@ -51,21 +51,16 @@ def memory_need(config: TrainerConfig, words: int) -> MemoryNeed:
         matrices = TORCH_MATRICES if on_cpu else DEVICE_MATRICES
         return MemoryNeed(matrices * words * FLOAT_BYTES * config.dimension, rest, can_map=False)
     if (processes := getattr(config, "processes", 1)) > 1:
-        # Each process on this host has both matrices, and the values that all have in common; the first also has the
-        # center vectors before epochs of CBOW.
+        # Each process on this host has both matrices, and the values that all have in common.
         here = int(os.environ.get(LOCAL_PROCESSES, processes))
-        return MemoryNeed((here * 4 + _finishes_with_cbow(config)) * words * row, rest * here, can_map=False)
+        return MemoryNeed(here * 4 * words * row, rest * here, can_map=False)
     if isinstance(config, FastTextConfig):
         # Own rows, contexts, those that each worker composes, and at the end contiguous copies and the result.
         buckets = config.buckets or default_buckets(words)
         return MemoryNeed(((4 + (config.workers or 1)) * words + 2 * buckets) * row, rest, can_map=False)
-    # Both matrices; for GloVe their sums of squared gradients, and the center vectors before epochs of CBOW.
-    matrices = 4 if isinstance(config, GloveConfig) else 2 + _finishes_with_cbow(config)
+    # Both matrices; for GloVe their sums of squared gradients as well.
+    matrices = 4 if isinstance(config, GloveConfig) else 2
     return MemoryNeed(matrices * words * row, rest, can_map=True)
-
-
-def _finishes_with_cbow(config: TrainerConfig) -> bool:
-    return isinstance(config, SkipGramConfig) and config.skip_gram_epochs < config.epochs
 
 
 def available_bytes() -> int | None:

@@ -11,7 +11,7 @@ from storage.errors import TrainingError
 from storage.files.large_arrays import MappedMemory
 from storage.layout import Workspace
 from storage.models.combined import reduced_vectors
-from storage.models.matrices import PPMI, SKIP_GRAM, read_matrices, read_optimizer, read_vectors
+from storage.models.matrices import PPMI, read_matrices, read_optimizer, read_vectors
 from storage.stages import Manifest
 from tasks import training_memory
 from tasks.cooccurrences import CooccurrenceFacts, count_cooccurrences, counted_files
@@ -41,12 +41,11 @@ def test_a_model_keeps_the_factors_and_its_table_is_reduced_with_them(
     prepared, cooccurrences, workspace = counted
     model = train_vectors.fn(*prepared, config, workspace, None, cooccurrences)
     centers, contexts = read_matrices(model.path)
-    others = read_optimizer(model.path)
     expected = ppmi_vectors(CooccurrenceCorpus(cooccurrences.path), contexts)
-    np.testing.assert_array_equal(others[PPMI], expected)
-    reduced = reduced_vectors(centers, contexts, others.get(SKIP_GRAM), expected)
+    np.testing.assert_array_equal(read_optimizer(model.path)[PPMI], expected)
+    reduced = reduced_vectors(centers, contexts, expected)
     np.testing.assert_array_equal(read_vectors(model.path, "svd"), reduced)
-    assert np.abs(reduced - reduced_vectors(centers, contexts, others.get(SKIP_GRAM))).max() > 0.01
+    assert np.abs(reduced - reduced_vectors(centers, contexts)).max() > 0.01
     assert PPMI == PPMI_VECTORS
 
 

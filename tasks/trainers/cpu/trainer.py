@@ -25,7 +25,6 @@ from tasks.trainers.bookkeeping import (
     check_model,
     check_vectors,
     finish_epoch,
-    keep_skip_gram_vectors,
     learning_rate_at,
 )
 from tasks.trainers.config import FamilyConfig, WindowConfig
@@ -78,7 +77,6 @@ def train_skip_gram(
     train = chunk_trainer(source, vocabulary, config, state)
     with Workers(source, config, state, train, lambda chunk: len(chunk.token_ids)) as workers:
         while state.epoch < config.epochs:
-            keep_skip_gram_vectors(state, config)
             yield from workers.train_epoch(resumable_every_seconds)
 
 

@@ -15,7 +15,6 @@ from tasks.trainers.bookkeeping import (
     check_loss,
     check_vectors,
     finish_epoch,
-    keep_skip_gram_vectors,
     learning_rate_at,
 )
 from tasks.trainers.config import SharedWindowConfig
@@ -122,8 +121,6 @@ class ShareTraining:
         Raises DivergenceError on all ranks at once.
         """
         while self._state.epoch < self._config.epochs:
-            if self._group.rank == 0:
-                keep_skip_gram_vectors(self._state, self._config)
             if (yield from self._train_epoch()) is Wish.STOP:
                 return
 

@@ -357,7 +357,8 @@ def test_cleaning_takes_nothing_from_a_build_at_work(
     with pytest.raises(SystemExit):
         main()
     removed = json.loads(capsys.readouterr().out)
-    assert [folder["kind"] for folder in removed] == ["corpora", "encoded", "models", "tokens", "vocabularies"]
+    stages = ["cooccurrences", "corpora", "encoded", "models", "tokens", "vocabularies"]
+    assert [folder["kind"] for folder in removed] == stages
 
 
 def test_a_word_in_other_capitals_is_answered_and_said(vecmill: Command) -> None:

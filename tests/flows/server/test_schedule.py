@@ -84,7 +84,7 @@ def test_the_schedule_retrains_from_the_last_release(stack: ServerStack, schedul
     records = {run.version: run for run in read_runs(workspace, TABLE)}
     assert not next(stage for stage in records[1].stages if stage.name == "training").reused
     reused = {stage.name for stage in records[2].stages if stage.reused}
-    assert reused == {"corpus", "tokens", "vocabulary", "encoded"}
+    assert reused == {"corpus", "tokens", "vocabulary", "encoded", "cooccurrences"}
     assert "wordsim353" in records[2].metrics
     assert "training starts from random vectors" in stack.log_of(first["id"])
     assert re.search(r"starting from v000001\.duckdb .*: \d+ words kept, 0 new, 0 lost", stack.log_of(second["id"]))

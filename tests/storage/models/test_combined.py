@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.linalg import orthogonal_procrustes
 
-from storage.models.combined import CONTEXT_WEIGHT, EARLIER_WEIGHT, SEPARATE_WEIGHT, reduced_vectors, unit_rows
+from storage.models.combined import CONTEXT_WEIGHT, PPMI_WEIGHT, SEPARATE_WEIGHT, reduced_vectors, unit_rows
 
 
 def some_matrices(words: int, dimension: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -28,15 +28,15 @@ def test_reduced_vectors_are_the_best_approximation_turned_onto_the_center_vecto
         np.testing.assert_allclose(reduced, best @ rotation, atol=1e-4)
 
 
-def test_vectors_of_an_earlier_time_are_reduced_with_the_others() -> None:
+def test_the_factors_of_ppmi_are_reduced_with_the_matrices() -> None:
     center, context = some_matrices(300, 20)
-    earlier = some_matrices(301, 20)[0][:300]
+    factors = some_matrices(301, 20)[0][:300]
     columns = [unit_rows(center) + CONTEXT_WEIGHT * unit_rows(context), SEPARATE_WEIGHT * unit_rows(context)]
-    columns.append(EARLIER_WEIGHT * unit_rows(earlier))
+    columns.append(PPMI_WEIGHT * unit_rows(factors))
     left, values, _ = np.linalg.svd(np.hstack(columns).astype(np.float64), full_matrices=False)
     best = left[:, :20] * values[:20]
     rotation, _ = orthogonal_procrustes(best, unit_rows(center))
-    np.testing.assert_allclose(reduced_vectors(center, context, earlier), best @ rotation, atol=1e-4)
+    np.testing.assert_allclose(reduced_vectors(center, context, factors), best @ rotation, atol=1e-4)
 
 
 def test_large_tables_are_reduced_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:

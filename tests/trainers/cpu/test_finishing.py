@@ -1,18 +1,13 @@
-"""Skip-gram that CBOW finishes: its epochs are those of a skip-gram and of a CBOW training, and both are published."""
-
-from pathlib import Path
+"""Skip-gram that CBOW finishes: its epochs are those of a skip-gram and then of a CBOW training."""
 
 import numpy as np
 import pytest
 
-from storage.models.combined import reduced_vectors
-from storage.models.matrices import SKIP_GRAM, read_vectors, write_vectors
 from tasks.trainers.backends import resolve_config
 from tasks.trainers.bookkeeping import CBOW_RATE_FACTOR
 from tasks.trainers.config import CbowConfig, SkipGramConfig
 from tasks.trainers.cpu.trainer import train_skip_gram
-from tasks.trainers.interface import SKIP_GRAM_VECTORS, ArrayTokenSource, TrainingState
-from tasks.trainers.memory import memory_need
+from tasks.trainers.interface import ArrayTokenSource, TrainingState
 from tests.trainers.corpora import run_training, some_vocabulary, topic_sentences
 
 SENTENCES = topic_sentences(topics=5, words_per_topic=12, sentences=400)
@@ -44,7 +39,6 @@ def test_two_fifths_of_the_epochs_are_cbow(epochs: int, cbow: int) -> None:
 def test_the_epochs_are_those_of_skip_gram_and_then_of_cbow() -> None:
     state, results = run_training(source(), VOCABULARY, FINISHED)
     skip_gram = state_after(3, CONFIG)
-    np.testing.assert_array_equal(state.optimizer[SKIP_GRAM_VECTORS], skip_gram.center_vectors)
     own = {"centers_in_flight", "finish_with_cbow", "model"}
     rate = CBOW_RATE_FACTOR * 0.05
     # The same two thresholds and radii: those of the last two epochs.
@@ -63,22 +57,6 @@ def test_all_windows_are_trained_whatever_the_workers(workers: int) -> None:
     _, results = run_training(source(), VOCABULARY, FINISHED.model_copy(update={"workers": workers}))
     _, one_worker = run_training(source(), VOCABULARY, FINISHED)
     assert [result.pairs for result in results] == [result.pairs for result in one_worker]
-
-
-def test_a_table_is_reduced_from_the_vectors_of_both(tmp_path: Path) -> None:
-    state, _ = run_training(source(), VOCABULARY, FINISHED)
-    write_vectors(tmp_path, state.center_vectors, state.context_vectors, state.optimizer)
-    earlier = state.optimizer[SKIP_GRAM_VECTORS]
-    expected = reduced_vectors(state.center_vectors, state.context_vectors, earlier)
-    np.testing.assert_array_equal(read_vectors(tmp_path, "svd"), expected)
-    assert SKIP_GRAM == SKIP_GRAM_VECTORS
-    alone = reduced_vectors(state.center_vectors, state.context_vectors)
-    assert np.abs(expected - alone).max() > 0.01
-
-
-def test_the_kept_vectors_count_as_memory() -> None:
-    matrix = memory_need(CONFIG, 1000).matrices // 2
-    assert memory_need(FINISHED, 1000).matrices == 3 * matrix
 
 
 @pytest.mark.parametrize(
