@@ -27,8 +27,9 @@ class PublicationConfig(BaseModel):
     matrix: Matrix | None = Field(
         None,
         description="vectors to publish: svd (both matrices and the factors of PPMI side by side, reduced to "
-        "`dimension` columns; default of skip_gram and cbow), mixed (unit center plus 0.3 unit context vectors), center (as word2vec does), context, the mean of both, their sum (as "
-        "GloVe does; default of glove), or those joined with an encoder's (fused, with training.fuse_with)",
+        "`dimension` columns; default of skip_gram and cbow), mixed (unit center plus 0.3 unit context vectors), "
+        "center (as word2vec does), context, the mean of both, their sum (as GloVe does; default of glove), or those "
+        "joined with an encoder's (fused, with training.fuse_with)",
     )
     align: Align = Field(
         "none",
