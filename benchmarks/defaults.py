@@ -43,7 +43,7 @@ CBOW: dict[str, Any] = {
     "narrowing_windows": False,
     "finish_with_cbow": False,
 }
-# Peers have one threshold and one window for all epochs.
+# Peers have one threshold and one window for all epochs, and no counts.
 WITHOUT_PHASES: dict[str, Any] = {
     "early_threshold_fraction": 1.0,
     "narrowing_windows": False,
@@ -60,6 +60,7 @@ CANDIDATES: tuple[dict[str, Any], ...] = (
     {"early_threshold_fraction": 0.3},
     {"narrowing_windows": False},
     {"finish_with_cbow": False},
+    {"ppmi": False},
     WITHOUT_PHASES | {"matrix": "mixed"},
     {"matrix": "mixed"},
     {"matrix": "center"},

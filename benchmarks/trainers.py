@@ -19,7 +19,7 @@ from storage.models.combined import mix_vectors, reduced_vectors
 from tasks.text.vocabulary import keep_probability, noise_probability
 from tasks.trainers.backends import resolve_workers, train
 from tasks.trainers.bookkeeping import CBOW_RATE_FACTOR
-from tasks.trainers.config import SkipGramConfig, TrainingConfig, WindowConfig, training_config
+from tasks.trainers.config import FAMILIES, SkipGramConfig, TrainingConfig, WindowConfig, training_config
 from tasks.trainers.cpu.cooccurrences import count_in_memory
 from tasks.trainers.cpu.ppmi import ppmi_vectors
 from tasks.trainers.interface import (
@@ -79,10 +79,7 @@ class BenchmarkSettings(BaseModel):
     @property
     def training(self) -> TrainingConfig:
         """The settings of vecmill's training alone."""
-        of_others = {"skip_gram": set(), "cbow": {"finish_with_cbow"}}.get(self.model, {"finish_with_cbow", "ppmi"})
-        return training_config(
-            self.model_dump(exclude={"subsample_threshold", "min_count", "matrix", *CANDIDATES_ONLY, *of_others})
-        )
+        return training_config(self.model_dump(include=set(FAMILIES[self.model].model_fields)))
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from tasks.checkpoints import Recipe, adopt_checkpoint, processes_of_checkpoint,
 from tasks.cooccurrences import CooccurrenceFacts
 from tasks.corpus_config import CorpusConfig
 from tasks.pipeline_task import pipeline_task
-from tasks.trainers.backends import explain_backend, factorize, resolve_config, resolve_workers, train
+from tasks.trainers.backends import explain_backend, resolve_config, resolve_workers, train
 from tasks.trainers.bookkeeping import RETRAINING_LEARNING_RATE, first_state
 from tasks.trainers.compiling import finish_compiling
 from tasks.trainers.config import (
@@ -237,10 +237,12 @@ def train_vectors(
             kept[OWN_VECTORS] = center_vectors
             center_vectors = composed_vectors(counts, state)
         if pairs and source is not pairs:
+            from tasks.trainers.cpu.ppmi import ppmi_vectors
+
             logger.info("factorizing the PPMI of %s pairs of words", f"{pairs.token_count:,}")
             contexts = state.context_vectors
             allocate = place_factors(contexts.shape, folder)
-            kept[PPMI_VECTORS] = factorize(pairs, contexts, resolve_workers(config), allocate)
+            kept[PPMI_VECTORS] = ppmi_vectors(pairs, contexts, resolve_workers(config), allocate)
         write_vectors(folder, center_vectors, state.context_vectors, kept)
         seconds = sum(epoch.seconds for epoch in epochs)
         return ModelFacts(

@@ -17,10 +17,10 @@ logger = logging.getLogger(__name__)
 
 # Of the matrices on disk: those in training, a checkpoint, and the next one or the finished model.
 COPIES = 3
-# Of PPMI: the matrix and its product.
-FACTORS = 2
 # Without checkpoints: those in training, and the finished model.
 COPIES_WITHOUT_CHECKPOINTS = 2
+# Of PPMI: a matrix, and its product with the PMI of all words.
+FACTORS = 2
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,6 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, Literal, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from tasks.trainers.bookkeeping import MODELS, first_learning_rate
 from tasks.trainers.config import (
     DistilledConfig,
@@ -20,7 +17,7 @@ from tasks.trainers.config import (
     WindowConfig,
 )
 from tasks.trainers.gpu.status import device_name, gpu_count, memory_obstacle, obstacle
-from tasks.trainers.interface import Allocator, ChunkSource, PairSource, TrainingState, TrainingStep, Vocabulary
+from tasks.trainers.interface import ChunkSource, TrainingState, TrainingStep, Vocabulary
 from tasks.trainers.sampling import default_buckets
 
 # Every program of the GPU kernel goes over all words that the windows of its tile may reach.
@@ -181,15 +178,6 @@ def train(
     return backend.loaders[config.model]()(
         source, vocabulary, config, state, resumable_every_seconds=resumable_every_seconds
     )
-
-
-def factorize(
-    pairs: PairSource, context_vectors: NDArray[np.float32], workers: int, allocate: Allocator
-) -> NDArray[np.float32]:
-    """The vectors of the positive pointwise mutual information, as `ppmi_vectors` computes them."""
-    from tasks.trainers.cpu.ppmi import ppmi_vectors
-
-    return ppmi_vectors(pairs, context_vectors, workers, allocate)
 
 
 def _triton_status() -> BackendStatus:

@@ -72,6 +72,16 @@ class PairRun(StartingRun, Protocol):
         """The count of each pair."""
 
 
+@dataclass(frozen=True)
+class PairChunk:
+    """The plain form of a `PairRun`, with the same attributes."""
+
+    rows: NDArray[np.int32]
+    columns: NDArray[np.int32]
+    weights: NDArray[np.float32]
+    start: int
+
+
 Run = TypeVar("Run", bound=StartingRun, covariant=True)
 
 
@@ -209,26 +219,30 @@ class ArrayTokenSource:
             yield TokenChunk(self._token_ids[start:stop], self._offsets[begin : end + 1] - start, start)
 
 
-@dataclass(frozen=True)
 class ArrayPairSource:
-    """Counts of pairs that fit into memory, and their only chunk: for tests and benchmarks. Arrays as in `PairRun`."""
+    """Counts of pairs that fit into memory: for tests and benchmarks. Arrays as in `PairRun`."""
 
-    rows: NDArray[np.int32]
-    columns: NDArray[np.int32]
-    weights: NDArray[np.float32]
-    start: int = 0
+    def __init__(
+        self,
+        rows: NDArray[np.int32],
+        columns: NDArray[np.int32],
+        weights: NDArray[np.float32],
+        chunk_pairs: int = 1 << 17,
+    ) -> None:
+        self._rows, self._columns, self._weights, self._chunk_pairs = rows, columns, weights, chunk_pairs
 
     @property
     def token_count(self) -> int:
         """Pairs in one pass."""
-        return len(self.rows)
+        return len(self._rows)
 
     @property
     def chunk_count(self) -> int:
         """Chunks in one pass."""
-        return 1
+        return -(-self.token_count // self._chunk_pairs)
 
-    def read_chunks(self, first: int = 0) -> Iterator["ArrayPairSource"]:
-        """All pairs at once."""
-        if first == 0:
-            yield self
+    def read_chunks(self, first: int = 0) -> Iterator[PairChunk]:
+        """Every chunk from number `first` on, in order."""
+        for start in range(first * self._chunk_pairs, self.token_count, self._chunk_pairs):
+            part = slice(start, start + self._chunk_pairs)
+            yield PairChunk(self._rows[part], self._columns[part], self._weights[part], start)

@@ -1,6 +1,5 @@
 """GloVe's training loop against its formulas in plain NumPy, and against the derivative of its cost."""
 
-from collections.abc import Iterator
 from contextlib import closing
 from copy import deepcopy
 
@@ -8,13 +7,12 @@ import numpy as np
 import pytest
 from scipy.optimize import approx_fprime
 
-from storage.corpus.cooccurrences import PairChunk
 from tasks.trainers.backends import resolve_config, train
 from tasks.trainers.bookkeeping import first_state
 from tasks.trainers.config import GloveConfig
-from tasks.trainers.cpu.cooccurrences import count_cooccurrences, decoded
+from tasks.trainers.cpu.cooccurrences import count_in_memory
 from tasks.trainers.cpu.glove import train_glove
-from tasks.trainers.interface import ArrayTokenSource, DivergenceError, TrainingState
+from tasks.trainers.interface import ArrayPairSource, ArrayTokenSource, DivergenceError, TrainingState
 from tests.trainers.corpora import nearest_rows, some_vocabulary, topic_sentences
 from tests.trainers.cpu.plain_glove import both_directions, plain_cost, plain_epoch
 
@@ -29,26 +27,9 @@ SENTENCES = [
 VOCABULARY = some_vocabulary(SENTENCES, WORDS)
 
 
-class Pairs:
-    """Cooccurrences in memory, in chunks of 100 pairs."""
-
-    def __init__(self) -> None:
-        runs: list[tuple[np.ndarray, np.ndarray]] = []
-        chunks = ArrayTokenSource(SENTENCES).read_chunks()
-        count_cooccurrences(chunks, np.ones(WORDS), CONFIG.window_radius, 1 << 20, 1, lambda *run: runs.append(run))
-        ((keys, sums),) = runs
-        self.pairs = decoded(keys, sums, WORDS, CONFIG.window_radius)
-        self.token_count = len(keys)
-        self.chunk_count = -(-len(keys) // 100)
-
-    def read_chunks(self, first: int = 0) -> Iterator[PairChunk]:
-        for start in range(100 * first, self.token_count, 100):
-            part, pairs = slice(start, start + 100), self.pairs
-            yield PairChunk(pairs.rows[part], pairs.columns[part], pairs.weights[part], start)
-
-
-PAIRS = Pairs()
-ENTRIES = both_directions(*(column.tolist() for column in PAIRS.pairs))
+COUNTS = count_in_memory(ArrayTokenSource(SENTENCES).read_chunks(), np.ones(WORDS), CONFIG.window_radius)
+PAIRS = ArrayPairSource(*COUNTS, 100)
+ENTRIES = both_directions(*(column.tolist() for column in COUNTS))
 
 
 def trained(config: GloveConfig = CONFIG, state: TrainingState | None = None) -> tuple[TrainingState, list[float]]:

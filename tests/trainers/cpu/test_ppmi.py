@@ -1,7 +1,5 @@
 """The vectors of PPMI equal dense matrices in double precision, whatever the threads and the chunks."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 import scipy.linalg
@@ -16,22 +14,9 @@ from tests.trainers.corpora import topic_sentences
 WORDS, DIMENSION, RADIUS = 60, 12, 3
 SENTENCES = topic_sentences(topics=6, words_per_topic=9, sentences=300)
 # The last six words never occur.
-PAIRS = ArrayPairSource(*count_in_memory(ArrayTokenSource(SENTENCES).read_chunks(), np.ones(WORDS), RADIUS))
+COUNTS = count_in_memory(ArrayTokenSource(SENTENCES).read_chunks(), np.ones(WORDS), RADIUS)
+PAIRS = ArrayPairSource(*COUNTS)
 CONTEXTS = np.random.default_rng(1).standard_normal((WORDS, DIMENSION)).astype(np.float32)
-
-
-class Pieces:
-    """The same pairs, `size` of them in each chunk."""
-
-    token_count, chunk_count = len(PAIRS.rows), 1
-
-    def __init__(self, size: int) -> None:
-        self.size = size
-
-    def read_chunks(self, first: int = 0) -> Iterator[ArrayPairSource]:
-        for start in range(0, len(PAIRS.rows), self.size):
-            part = slice(start, start + self.size)
-            yield ArrayPairSource(PAIRS.rows[part], PAIRS.columns[part], PAIRS.weights[part], start)
 
 
 def dense_ppmi() -> NDArray[np.float64]:
@@ -69,13 +54,17 @@ def test_right_singular_vectors_lead_to_left_ones() -> None:
 
 @pytest.mark.parametrize(("workers", "size"), [(2, 1 << 20), (3, 100), (1, 7)])
 def test_neither_threads_nor_chunks_change_a_bit(workers: int, size: int) -> None:
-    np.testing.assert_array_equal(ppmi_vectors(Pieces(size), CONTEXTS, workers), ppmi_vectors(PAIRS, CONTEXTS))
+    np.testing.assert_array_equal(
+        ppmi_vectors(ArrayPairSource(*COUNTS, size), CONTEXTS, workers), ppmi_vectors(PAIRS, CONTEXTS)
+    )
 
 
 def test_batches_change_no_more_than_the_order_of_additions(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = ppmi_vectors(PAIRS, CONTEXTS)
     monkeypatch.setattr(ppmi, "BATCH_PAIRS", 150)
-    np.testing.assert_allclose(projection(ppmi_vectors(Pieces(50), CONTEXTS, 2)), projection(whole), atol=1e-4)
+    np.testing.assert_allclose(
+        projection(ppmi_vectors(ArrayPairSource(*COUNTS, 50), CONTEXTS, 2)), projection(whole), atol=1e-4
+    )
 
 
 def test_columns_are_orthonormal_and_words_without_pairs_zero() -> None:
