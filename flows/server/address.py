@@ -13,21 +13,41 @@ from prefect.settings import (
     temporary_settings,
 )
 from prefect.settings.legacy import Setting
+from tenacity import RetryCallState, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from flows.server.stack_record import running_stack
 from storage.errors import ServerError
 from storage.redaction import without_credentials
 
 HEALTH_TIMEOUT_SECONDS = 30
+# `vecmill up` restarts a server that has died; on a busy machine it takes this long until it answers.
+RESTART_SECONDS = 90
 REFUSED = (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN)
 
 
-def is_healthy(server: str, timeout_seconds: float = HEALTH_TIMEOUT_SECONDS) -> bool:
-    """Whether a Prefect API answers at this address, e.g. http://127.0.0.1:4200/api; needs no password."""
+def health_problem(server: str, timeout_seconds: float = HEALTH_TIMEOUT_SECONDS) -> str | None:
+    """Why no Prefect API answers at this address, e.g. http://127.0.0.1:4200/api, or None; needs no password."""
     try:
-        return httpx.get(f"{server}/health", timeout=timeout_seconds).status_code == httpx.codes.OK
-    except (httpx.HTTPError, httpx.InvalidURL):
-        return False
+        status = httpx.get(f"{server}/health", timeout=timeout_seconds).status_code
+    except httpx.TimeoutException:
+        return f"no answer within {timeout_seconds:g} s"
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        return without_credentials(str(error)) or type(error).__name__
+    return None if status == httpx.codes.OK else f"HTTP status {status}"
+
+
+def _lasting_problem(server: str, seconds: float) -> str | None:
+    """The problem of a server that has not answered for so many seconds."""
+
+    def last(state: RetryCallState) -> str | None:
+        assert state.outcome
+        found: str | None = state.outcome.result()
+        return found
+
+    retrying = Retrying(
+        retry=retry_if_result(bool), wait=wait_fixed(0.5), stop=stop_after_delay(seconds), retry_error_callback=last
+    )
+    return retrying(health_problem, server)
 
 
 def check_own_password() -> None:
@@ -77,15 +97,17 @@ def _secret(setting: Setting) -> str:
 def known_server() -> Iterator[str]:
     """Point Prefect's clients to the configured server and yield its address.
 
-    Raises ServerError if no server is configured, it does not answer, or it rejects the password.
+    Waits for the server of `vecmill up` while that starts or restarts it. Raises ServerError if no server is
+    configured, it does not answer, or it rejects the password.
     """
     running = running_stack()
     server = PREFECT_API_URL.value() or (running.api_url if running else None)
     if not server:
         raise ServerError("no Prefect server configured: start one with `vecmill up`, or set PREFECT_API_URL")
-    if not is_healthy(server):
+    is_supervised = running is not None and server == running.api_url
+    if problem := _lasting_problem(server, RESTART_SECONDS if is_supervised else 0):
         address = without_credentials(server)
-        raise ServerError(f"no Prefect server answers at {address}; start it, or change PREFECT_API_URL")
+        raise ServerError(f"no Prefect server answers at {address}: {problem}; start it, or change PREFECT_API_URL")
     _check_password(server)
     with temporary_settings({PREFECT_API_URL: server}):
         yield server

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from flows.server.address import check_own_password, is_healthy
+from flows.server.address import check_own_password, health_problem
 from flows.server.deploying import WORK_POOL, DeployReport, deploy
 from flows.server.lost_runs import lost_runs_reported
 from flows.server.marked_processes import MARK, end_marked
@@ -129,7 +129,7 @@ def _check_port_is_free(port: int) -> None:
 
 def _wait_until_healthy(server: Service, record: StackRecord) -> None:
     deadline = time.monotonic() + START_SECONDS
-    while not is_healthy(record.api_url, timeout_seconds=2):
+    while health_problem(record.api_url, timeout_seconds=2):
         if server.process is None or server.process.poll() is not None:
             raise ServerError(f"the server did not start{server.log_tail()}")
         if time.monotonic() > deadline:

@@ -107,6 +107,9 @@ def test_a_run_outlives_its_worker_and_its_server(stack: ServerStack, long_news_
     for name in ("worker", "server"):
         killed = stack.service(name)
         killed.kill()
+        # Right after the kill no server answers: commands wait for the new one.
+        deployed = stack.vecmill("deploy")
+        assert deployed.returncode == 0, deployed.stderr
         wait_for(f"new {name}", partial(_service_or_none, stack, name, killed))
     assert stack.ended(run)["type"] == "COMPLETED", stack.log_of(run)
     assert_published_once(stack, "orphan")

@@ -12,7 +12,7 @@ import pytest
 
 from tests.flows.server_stack import ServerStack
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 # Variables through which this checkout, or another test's server, could leak in.
 FOREIGN = {"PYTHONPATH", "VIRTUAL_ENV", "PREFECT_API_URL"}
 
