@@ -16,13 +16,16 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from benchmarks.corpora import BenchmarkCorpus, EncodedText
 from storage.models.combined import mix_vectors, reduced_vectors
+from storage.models.matrices import PPMI_FACTORS
 from tasks.text.vocabulary import keep_probability, noise_probability
 from tasks.trainers.backends import resolve_workers, train
 from tasks.trainers.bookkeeping import CBOW_RATE_FACTOR
 from tasks.trainers.config import FAMILIES, SkipGramConfig, TrainingConfig, WindowConfig, training_config
 from tasks.trainers.cpu.cooccurrences import count_in_memory
+from tasks.trainers.cpu.passages import passage_vectors
 from tasks.trainers.cpu.ppmi import ppmi_vectors
 from tasks.trainers.interface import (
+    PASSAGE_VECTORS,
     PPMI_VECTORS,
     ArrayPairSource,
     ArrayTokenSource,
@@ -117,7 +120,8 @@ def published_vectors(config: TrainingConfig, state: TrainingState) -> NDArray[n
 def combined_vectors(matrix: str, state: TrainingState) -> NDArray[np.float32]:
     """The vectors that a release holds with `publication.matrix`."""
     if matrix == "svd":
-        return reduced_vectors(state.center_vectors, state.context_vectors, state.optimizer.get(PPMI_VECTORS))
+        factors = [state.optimizer[name] for name in PPMI_FACTORS if name in state.optimizer]
+        return reduced_vectors(state.center_vectors, state.context_vectors, factors)
     if matrix == "mixed":
         return mix_vectors(state.center_vectors, state.context_vectors)
     return state.center_vectors
@@ -141,12 +145,13 @@ def run_epochs(
 
 
 def add_ppmi(text: EncodedText, vocabulary: Vocabulary, settings: BenchmarkSettings, state: TrainingState) -> float:
-    """Add the vectors of PPMI to a trained state, if the settings ask for them; returns the seconds."""
+    """Add the factors of PPMI to a trained state, if the settings ask for them; returns the seconds."""
     radius, started = settings.training.counted_radius, time.perf_counter()
     if radius:
         pairs = count_in_memory(text.source.read_chunks(), vocabulary.keep_probability, radius, settings.workers)
-        contexts = state.context_vectors
-        state.optimizer[PPMI_VECTORS] = ppmi_vectors(ArrayPairSource(*pairs), contexts, settings.workers)
+        factors = ppmi_vectors(ArrayPairSource(*pairs), state.context_vectors, settings.workers)
+        passages = passage_vectors(text.source, text.counts, factors, settings.workers)
+        state.optimizer |= {PPMI_VECTORS: factors, PASSAGE_VECTORS: passages}
     return time.perf_counter() - started
 
 

@@ -97,11 +97,12 @@ def build_model(
     if not encoded.facts.tokens:
         raise NothingToTrainError(corpus, len(only or ()))
     start = find_start(start_spec(parameters.corpus, parameters.training), current, workspace)
-    cooccurrences = None
+    cooccurrences, counted = None, encoded
     if isinstance(parameters.training, CountingConfig) and parameters.training.counted_radius:
-        counted = counted_files(parameters.training, only)
-        whole = encoded if counted == only else encode_corpus(tokens, vocabulary, workspace, counted, held_out, compute)
-        cooccurrences = count_cooccurrences(whole, vocabulary, parameters.training, workspace, compute)
+        files = counted_files(parameters.training, only)
+        if files != only:
+            counted = encode_corpus(tokens, vocabulary, workspace, files, held_out, compute)
+        cooccurrences = count_cooccurrences(counted, vocabulary, parameters.training, workspace, compute)
     encodings = None
     if encoder_setting(parameters.training):
         encodings = encode_words(vocabulary, parameters.training, workspace)
@@ -110,7 +111,7 @@ def build_model(
         assert encodings is not None
         training = distil_vectors(vocabulary, encodings, parameters.training, workspace)
     else:
-        training = train_vectors(encoded, vocabulary, parameters.training, workspace, start, cooccurrences)
+        training = train_vectors(encoded, vocabulary, parameters.training, workspace, start, cooccurrences, counted)
         if encodings:
             unfused = training
             training = fuse_vectors(training, vocabulary, encodings, parameters.training, workspace)

@@ -38,6 +38,7 @@ from tasks.trainers.config import (
 )
 from tasks.trainers.interface import (
     OWN_VECTORS,
+    PASSAGE_VECTORS,
     PPMI_VECTORS,
     Allocator,
     DivergenceError,
@@ -69,6 +70,8 @@ NOT_IN_DIGEST = {
 OF_SEVERAL_PROCESSES = {"processes", "process_exchange"}
 # The version of training over processes, which changes no vectors of one. Up to 1 exchanges did not overlap training.
 EXCHANGE_VERSION = {"exchange_version": 3}
+# The version of PPMI. Up to 1 it did not factorize words and passages.
+PPMI_VERSION = {"ppmi_version": 2}
 
 
 class ModelFacts(StageFacts):
@@ -138,10 +141,14 @@ def training_stage(
     config = resolved(config, vocabulary, start)
     alone = not isinstance(config, SharedWindowConfig) or config.processes == 1
     settings = config.model_dump(exclude=NOT_IN_DIGEST | (OF_SEVERAL_PROCESSES if alone else set()))
+    if not alone:
+        settings |= EXCHANGE_VERSION
+    if cooccurrences and not isinstance(config, CooccurrenceConfig):
+        settings |= PPMI_VERSION
     return Stage(
         kind="models",
         version=_version(config),
-        config=settings if alone else settings | EXCHANGE_VERSION,
+        config=settings,
         inputs=inputs | ({"start": start.digest} if start else {}),
         facts=ModelFacts,
     )
@@ -157,7 +164,7 @@ def _version(config: TrainingConfig) -> int:
 
 def as_trained(config: TrainingConfig, model: Manifest[ModelFacts]) -> TrainingConfig:
     """The settings with the backend, device, workers and learning rate that the model was trained with."""
-    trained = {name: value for name, value in model.config.items() if name not in EXCHANGE_VERSION}
+    trained = {name: value for name, value in model.config.items() if name not in EXCHANGE_VERSION | PPMI_VERSION}
     return training_config(config.model_dump() | trained)
 
 
@@ -169,11 +176,13 @@ def train_vectors(
     workspace: Workspace,
     start: StartPoint | None = None,
     cooccurrences: Manifest[CooccurrenceFacts] | None = None,
+    counted: Manifest[EncodedFacts] | None = None,
 ) -> Manifest[ModelFacts]:
     """Train vectors on the encoded corpus, resuming from the checkpoint of an interrupted run.
 
     start: vectors of an earlier release to start from; None: random vectors.
     cooccurrences: those of the corpus, for the families that train on them instead, and for PPMI.
+    counted: the corpus whose cooccurrences these are; None: `encoded`.
     """
     requested = config
     config = resolved(config, vocabulary, start)
@@ -237,12 +246,8 @@ def train_vectors(
             kept[OWN_VECTORS] = center_vectors
             center_vectors = composed_vectors(counts, state)
         if pairs and source is not pairs:
-            from tasks.trainers.cpu.ppmi import ppmi_vectors
-
-            logger.info("factorizing the PPMI of %s pairs of words", f"{pairs.token_count:,}")
-            contexts = state.context_vectors
-            allocate = place_factors(contexts.shape, folder)
-            kept[PPMI_VECTORS] = ppmi_vectors(pairs, contexts, resolve_workers(config), allocate)
+            text = EncodedCorpus((counted or encoded).path)
+            kept |= _factors(pairs, text, counts, state.context_vectors, config, folder)
         write_vectors(folder, center_vectors, state.context_vectors, kept)
         seconds = sum(epoch.seconds for epoch in epochs)
         return ModelFacts(
@@ -258,6 +263,30 @@ def train_vectors(
         )
 
     return complete_stage(workspace, stage, build, resumable=True)
+
+
+def _factors(
+    pairs: CooccurrenceCorpus,
+    text: EncodedCorpus,
+    counts: Vocabulary,
+    contexts: NDArray[np.float32],
+    config: TrainingConfig,
+    folder: Path,
+) -> dict[str, NDArray[np.float32]]:
+    """The factors of PPMI, by name. contexts: (V, D), of the training."""
+    from tasks.trainers.cpu.passages import passage_vectors
+    from tasks.trainers.cpu.ppmi import ppmi_vectors
+
+    logger.info(
+        "factorizing the PPMI of %s pairs of words, and of the passages of %s tokens",
+        f"{pairs.token_count:,}", f"{text.token_count:,}",
+    )  # fmt: skip
+    allocate, workers = place_factors(contexts.shape, folder), resolve_workers(config)
+    factors = ppmi_vectors(pairs, contexts, workers, allocate)
+    return {
+        PPMI_VECTORS: factors,
+        PASSAGE_VECTORS: passage_vectors(text, counts.counts, factors, workers, allocate),
+    }
 
 
 def _ngrams(words: list[str], config: TrainingConfig) -> tuple[NDArray[np.int64], NDArray[np.int32]] | None:

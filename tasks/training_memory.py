@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 COPIES = 3
 # Without checkpoints: those in training, and the finished model.
 COPIES_WITHOUT_CHECKPOINTS = 2
-# Of PPMI: a matrix, and its product with the PMI of all words.
+# Of PPMI: a matrix, and its product with the PMI of all words or passages.
 FACTORS = 2
 
 

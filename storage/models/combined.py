@@ -1,6 +1,7 @@
 """The matrices of a model combined into the one that is published."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,12 +10,10 @@ from storage.files.large_arrays import RowBuffer, row_blocks
 
 # Weight of the context vector in a mixed one. From 0.3 to 0.5 the scores hardly differ (docs/experiments.md).
 CONTEXT_WEIGHT = 0.3
-# Weight of the context vectors in the columns that the SVD may keep or drop (docs/experiments.md).
+# Weights of the columns that the SVD may keep or drop: of the context vectors alone, and of the context vectors with
+# the factors of PPMI, those of words near each other and those of words and passages (docs/experiments.md).
 SEPARATE_WEIGHT = 0.5
-# And of the vectors that factorize the PPMI of the corpus.
-PPMI_WEIGHT = 1.1
-# By which unit rows W, C and P become the columns that the SVD approximates.
-WEIGHTS = np.array([[1, 0, 0], [CONTEXT_WEIGHT, SEPARATE_WEIGHT, 0], [0, 0, PPMI_WEIGHT]])
+WEIGHTS_WITH_FACTORS = (0.7, 0.9, 1.0)
 # Rows in double precision at once: 20 MB of 100 dimensions.
 BLOCK_ROWS = 8192
 
@@ -30,19 +29,22 @@ def mix_vectors(center_vectors: NDArray[np.float32], context_vectors: NDArray[np
 def reduced_vectors(
     center_vectors: NDArray[np.float32],
     context_vectors: NDArray[np.float32],
-    ppmi_vectors: NDArray[np.float32] | None = None,
+    factors: Sequence[NDArray[np.float32]] = (),
 ) -> NDArray[np.float32]:
-    """The (V, D) best approximation of [W + .3 C, .5 C, 1.1 P], of unit rows W, C and P, in D columns.
+    """The (V, D) best approximation of [W + .3 C, .7 C, .9 P, T], of unit rows W, C, P and T, in D columns.
 
-    ppmi_vectors: P; None: [W + .3 C, .5 C].
+    factors: of PPMI, (V, D): P, of words near each other, and T, of words and passages; none: [W + .3 C, .5 C].
 
     An uncentered SVD keeps the inner products of all columns with the least squared error (Eckart and Young 1936), but
     its axes are arbitrary. The orthogonal rotation onto W (Schönemann 1966) keeps the coordinates of a release
     comparable with W and with those of the next one.
     """
     dimension = center_vectors.shape[1]
-    matrices = [center_vectors, context_vectors] + ([] if ppmi_vectors is None else [ppmi_vectors])
-    combination = _combination(matrices, np.kron(WEIGHTS[: len(matrices), : len(matrices)], np.eye(dimension)))
+    matrices = [center_vectors, context_vectors, *factors]
+    separate = WEIGHTS_WITH_FACTORS[: 1 + len(factors)] if factors else (SEPARATE_WEIGHT,)
+    weights: NDArray[Any] = np.diag([1, *separate])
+    weights[1, 0] = CONTEXT_WEIGHT
+    combination = _combination(matrices, np.kron(weights, np.eye(dimension)))
     reduced = RowBuffer(dimension)
     for rows in _unit_blocks(matrices):
         reduced.append(rows @ combination)

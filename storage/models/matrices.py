@@ -33,8 +33,8 @@ MATRICES = ("center_vectors", "context_vectors")
 Matrix = Literal["center", "context", "svd", "mixed", "mean", "sum", "fused"]
 # The name of the joined vectors in the file; they may be longer than the trained ones.
 FUSED = "fused_vectors"
-# And those of the vectors that factorize the positive pointwise mutual information of the corpus.
-PPMI = "ppmi_vectors"
+# And those of the factors of the positive pointwise mutual information of the corpus, as `reduced_vectors` takes them.
+PPMI_FACTORS = ("ppmi_vectors", "passage_vectors")
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def read_vectors(folder: Path, matrix: Matrix = "center") -> NDArray[np.float32]
     """The (V, D) float32 vectors of a finished model to publish.
 
     matrix: "mean" is the mean of each word's two vectors, both scaled to unit length first; "mixed" is the same with
-    CONTEXT_WEIGHT for the context vector; "svd" reduces both side by side, and with them the vectors of PPMI, of a
+    CONTEXT_WEIGHT for the context vector; "svd" reduces both side by side, and with them the factors of PPMI, of a
     model that has them; "sum" adds them as trained.
     "fused" are the vectors joined with those of an encoder, of a model that has them; they may be longer.
     """
@@ -117,7 +117,9 @@ def read_vectors(folder: Path, matrix: Matrix = "center") -> NDArray[np.float32]
     if matrix in ("center", "context"):
         return center_vectors if matrix == "center" else context_vectors
     if matrix == "svd":
-        return reduced_vectors(center_vectors, context_vectors, read_optimizer(folder).get(PPMI))
+        others = read_optimizer(folder)
+        factors = [others[name] for name in PPMI_FACTORS if name in others]
+        return reduced_vectors(center_vectors, context_vectors, factors)
     joined = RowBuffer(center_vectors.shape[1])
     blocks = zip(row_blocks(center_vectors), row_blocks(context_vectors), strict=True)
     for (_, center), (_, context) in blocks:

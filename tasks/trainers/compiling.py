@@ -82,7 +82,7 @@ def _is_cached(config: TrainingConfig) -> bool:
     folder = Path(named) if named else Path(__file__).parent / "cpu" / "__pycache__"
     kernels = ["subword_kernel"] if isinstance(config, FastTextConfig) else ["kernel"]
     if config.counted_radius:
-        kernels += ["cooccurrences", "ppmi"]
+        kernels += ["cooccurrences", "passages", "ppmi"]
     return all(next(folder.rglob(f"{kernel}.*.nbi"), None) for kernel in kernels)
 
 
@@ -104,10 +104,12 @@ def _train_a_sentence(config: WindowFamily) -> None:
     if config.counted_radius:
         # Deferred: imports Numba.
         from tasks.trainers.cpu.cooccurrences import count_in_memory
+        from tasks.trainers.cpu.passages import passage_vectors
         from tasks.trainers.cpu.ppmi import ppmi_vectors
 
         pairs = count_in_memory(source.read_chunks(), vocabulary.keep_probability, config.counted_radius)
-        ppmi_vectors(ArrayPairSource(*pairs), last.state.context_vectors)
+        factors = ppmi_vectors(ArrayPairSource(*pairs), last.state.context_vectors)
+        passage_vectors(source, vocabulary.counts, factors)
 
 
 if __name__ == "__main__":

@@ -146,8 +146,8 @@ class SharedWindowConfig(WindowConfig, CountingConfig):
 
     ppmi: bool = Field(
         True,
-        description="also count which words occur within window_radius (at most 20) of each other, factorize their "
-        "positive pointwise mutual information, and publish both",
+        description="also factorize the positive pointwise mutual information of words within window_radius (at most "
+        "20) of each other, and of words and passages of at most 320 tokens, and publish all",
     )
     processes: int = Field(
         1, ge=1, le=1024, description="processes that train together, each with `workers` threads, here or by torchrun"

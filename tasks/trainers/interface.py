@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 # Names in TrainingState.optimizer: the rows of n-gram buckets, and in a finished model the words' own rows.
 NGRAM_VECTORS = "ngram_vectors"
 OWN_VECTORS = "own_vectors"
-# And in a finished model the vectors of the positive pointwise mutual information.
+# And in a finished model the factors of the positive pointwise mutual information: of words near each other, and of
+# words and passages.
 PPMI_VECTORS = "ppmi_vectors"
+PASSAGE_VECTORS = "passage_vectors"
 
 
 class StartingRun(Protocol):

@@ -7,18 +7,21 @@ import numpy as np
 import pytest
 
 from storage.corpus.cooccurrences import CooccurrenceCorpus
+from storage.corpus.encoded import EncodedCorpus
+from storage.corpus.vocabularies import read_vocabulary
 from storage.errors import TrainingError
 from storage.files.large_arrays import MappedMemory
 from storage.layout import Workspace
 from storage.models.combined import reduced_vectors
-from storage.models.matrices import PPMI, read_matrices, read_optimizer, read_vectors
+from storage.models.matrices import PPMI_FACTORS, read_matrices, read_optimizer, read_vectors
 from storage.stages import Manifest
 from tasks import training_memory
 from tasks.cooccurrences import CooccurrenceFacts, count_cooccurrences, counted_files
 from tasks.corpus_config import CorpusConfig
 from tasks.trainers.config import CbowConfig, FastTextConfig, GloveConfig, SkipGramConfig, TrainingConfig
+from tasks.trainers.cpu.passages import passage_vectors
 from tasks.trainers.cpu.ppmi import ppmi_vectors
-from tasks.trainers.interface import PPMI_VECTORS
+from tasks.trainers.interface import PASSAGE_VECTORS, PPMI_VECTORS
 from tasks.training import train_vectors, training_stage
 from tasks.training_memory import place_factors
 from tests.tasks.test_cooccurrences import Prepared, prepare
@@ -41,19 +44,24 @@ def test_a_model_keeps_the_factors_and_its_table_is_reduced_with_them(
     prepared, cooccurrences, workspace = counted
     model = train_vectors.fn(*prepared, config, workspace, None, cooccurrences)
     centers, contexts = read_matrices(model.path)
-    expected = ppmi_vectors(CooccurrenceCorpus(cooccurrences.path), contexts)
-    np.testing.assert_array_equal(read_optimizer(model.path)[PPMI], expected)
+    factors = ppmi_vectors(CooccurrenceCorpus(cooccurrences.path), contexts)
+    encoded, vocabulary = prepared
+    counts = read_vocabulary(vocabulary.path).counts
+    expected = factors, passage_vectors(EncodedCorpus(encoded.path), counts, factors)
+    others = read_optimizer(model.path)
+    for name, values in zip(PPMI_FACTORS, expected, strict=True):
+        np.testing.assert_array_equal(others[name], values)
     reduced = reduced_vectors(centers, contexts, expected)
     np.testing.assert_array_equal(read_vectors(model.path, "svd"), reduced)
     assert np.abs(reduced - reduced_vectors(centers, contexts)).max() > 0.01
-    assert PPMI == PPMI_VECTORS
+    assert PPMI_FACTORS == (PPMI_VECTORS, PASSAGE_VECTORS)
 
 
 def test_without_ppmi_the_training_is_the_same_and_nothing_else(counted: Counted) -> None:
     prepared, cooccurrences, workspace = counted
     with_ppmi = train_vectors.fn(*prepared, CONFIG, workspace, None, cooccurrences)
     alone = train_vectors.fn(*prepared, CONFIG.model_copy(update={"ppmi": False}), workspace)
-    assert PPMI not in read_optimizer(alone.path)
+    assert not read_optimizer(alone.path)
     np.testing.assert_array_equal(read_vectors(alone.path), read_vectors(with_ppmi.path))
 
 

@@ -52,7 +52,7 @@ def ppmi_vectors(
     with ThreadPoolExecutor(workers, thread_name_prefix="ppmi") as pool:
         for turned in (terms, _Terms(terms.column, terms.row), terms):
             _multiply(pairs, turned, factor, product, workers, pool)
-            _orthonormalize(product)
+            orthonormalize(product)
             factor, product = product, factor
     return factor
 
@@ -154,8 +154,8 @@ def _add_products(
             product[row] += total
 
 
-def _orthonormalize(matrix: NDArray[np.float32]) -> None:
-    """Replace (V, D) columns by orthonormal ones that span the same space; those beyond its rank become zero."""
+def orthonormalize(matrix: NDArray[np.float32]) -> None:
+    """Replace the (V, D) columns by orthonormal ones that span the same space; those beyond its rank become zero."""
     blocks = [matrix[first : first + BLOCK_ROWS] for first in range(0, len(matrix), BLOCK_ROWS)]
     products = np.zeros((matrix.shape[1], matrix.shape[1]))
     for block in blocks:

@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.linalg import orthogonal_procrustes
 
-from storage.models.combined import CONTEXT_WEIGHT, PPMI_WEIGHT, SEPARATE_WEIGHT, reduced_vectors, unit_rows
+from storage.models.combined import CONTEXT_WEIGHT, SEPARATE_WEIGHT, WEIGHTS_WITH_FACTORS, reduced_vectors, unit_rows
 
 
 def some_matrices(words: int, dimension: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -28,11 +28,13 @@ def test_reduced_vectors_are_the_best_approximation_turned_onto_the_center_vecto
         np.testing.assert_allclose(reduced, best @ rotation, atol=1e-4)
 
 
-def test_the_factors_of_ppmi_are_reduced_with_the_matrices() -> None:
+@pytest.mark.parametrize("count", [1, 2])
+def test_the_factors_of_ppmi_are_reduced_with_the_matrices(count: int) -> None:
     center, context = some_matrices(300, 20)
-    factors = some_matrices(301, 20)[0][:300]
-    columns = [unit_rows(center) + CONTEXT_WEIGHT * unit_rows(context), SEPARATE_WEIGHT * unit_rows(context)]
-    columns.append(PPMI_WEIGHT * unit_rows(factors))
+    factors = [some_matrices(301 + number, 20)[0][:300] for number in range(count)]
+    weighted = zip(WEIGHTS_WITH_FACTORS[: 1 + count], [context, *factors], strict=True)
+    columns = [unit_rows(center) + CONTEXT_WEIGHT * unit_rows(context)]
+    columns += [weight * unit_rows(part) for weight, part in weighted]
     left, values, _ = np.linalg.svd(np.hstack(columns).astype(np.float64), full_matrices=False)
     best = left[:, :20] * values[:20]
     rotation, _ = orthogonal_procrustes(best, unit_rows(center))

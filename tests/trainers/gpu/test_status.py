@@ -138,8 +138,8 @@ print(json.dumps([missing, {status.name: status.reason for status in available_b
     with_numba = {"ngrams", "processes.training"} | {
         f"cpu.{name}"
         for name in (
-            "cooccurrences", "glove", "glove_kernel", "kernel", "ppmi", "subword_kernel", "subwords", "trainer",
-            "vector_code", "window_code",
+            "cooccurrences", "glove", "glove_kernel", "kernel", "passages", "ppmi", "subword_kernel", "subwords",
+            "trainer", "vector_code", "window_code",
         )
     }  # fmt: skip
     with_triton = {"gpu.kernels", "gpu.model", "gpu.trainer", "processes.gpu"}
