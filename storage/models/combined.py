@@ -13,7 +13,7 @@ CONTEXT_WEIGHT = 0.3
 # Weights of the columns that the SVD may keep or drop: of the context vectors alone, and of the context vectors with
 # the factors of PPMI, those of words near each other and those of words and passages (docs/experiments.md).
 SEPARATE_WEIGHT = 0.5
-WEIGHTS_WITH_FACTORS = (0.7, 0.9, 1.0)
+WEIGHTS_WITH_FACTORS = (0.8, 0.9, 1.0)
 # Rows in double precision at once: 20 MB of 100 dimensions.
 BLOCK_ROWS = 8192
 
@@ -31,7 +31,7 @@ def reduced_vectors(
     context_vectors: NDArray[np.float32],
     factors: Sequence[NDArray[np.float32]] = (),
 ) -> NDArray[np.float32]:
-    """The (V, D) best approximation of [W + .3 C, .7 C, .9 P, T], of unit rows W, C, P and T, in D columns.
+    """The (V, D) best approximation of [W + .3 C, .8 C, .9 P, T], of unit rows W, C, P and T, in D columns.
 
     factors: of PPMI, (V, D): P, of words near each other, and T, of words and passages; none: [W + .3 C, .5 C].
 
