@@ -13,9 +13,11 @@ CONTEXT_WEIGHT = 0.3
 # Weights of the columns that the SVD may keep or drop: of the context vectors alone, and of the context vectors with
 # the factors of PPMI, those of words near each other and those of words and passages (docs/experiments.md).
 SEPARATE_WEIGHT = 0.5
-WEIGHTS_WITH_FACTORS = (0.8, 0.9, 1.0)
-# Rows in double precision at once: 20 MB of 100 dimensions.
-BLOCK_ROWS = 8192
+WEIGHTS_WITH_FACTORS = (0.8, 0.9, 1.15)
+# All matrices but the vectors of passages, whose lengths say how much they know of a word.
+UNIT_MATRICES = 3
+# Rows of all matrices in double precision at once: 7 MB of four with 100 dimensions.
+BLOCK_ROWS = 2048
 
 
 def mix_vectors(center_vectors: NDArray[np.float32], context_vectors: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -31,9 +33,10 @@ def reduced_vectors(
     context_vectors: NDArray[np.float32],
     factors: Sequence[NDArray[np.float32]] = (),
 ) -> NDArray[np.float32]:
-    """The (V, D) best approximation of [W + .3 C, .8 C, .9 P, T], of unit rows W, C, P and T, in D columns.
+    """The (V, D) best approximation of [W + .3 C, .8 C, .9 P, 1.15 T], of unit rows W, C and P, in D columns.
 
-    factors: of PPMI, (V, D): P, of words near each other, and T, of words and passages; none: [W + .3 C, .5 C].
+    factors: of PPMI, (V, D): P, of words near each other, and T, of words and passages, whose rows have the lengths to
+    publish; none: [W + .3 C, .5 C].
 
     An uncentered SVD keeps the inner products of all columns with the least squared error (Eckart and Young 1936), but
     its axes are arbitrary. The orthogonal rotation onto W (Schönemann 1966) keeps the coordinates of a release
@@ -46,20 +49,20 @@ def reduced_vectors(
     weights[1, 0] = CONTEXT_WEIGHT
     combination = _combination(matrices, np.kron(weights, np.eye(dimension)))
     reduced = RowBuffer(dimension)
-    for rows in _unit_blocks(matrices):
+    for rows in _blocks(matrices):
         reduced.append(rows @ combination)
     return reduced.finish()
 
 
 def _combination(matrices: Sequence[NDArray[np.float32]], weights: NDArray[np.float64]) -> NDArray[np.float32]:
-    """The (N D, D) matrix by which the unit rows of N matrices, side by side, become the reduced vectors.
+    """The (N D, D) matrix by which the rows of N matrices, side by side, become the reduced vectors.
 
     weights: (N D, N D), by which they become the columns to approximate.
     """
     dimension = matrices[0].shape[1]
     # Products of all columns; everything else follows from these.
     products = np.zeros(weights.shape)
-    for block in _unit_blocks(matrices):
+    for block in _blocks(matrices):
         rows = block.astype(np.float64)
         products += rows.T @ rows
     _, axes = np.linalg.eigh(weights.T @ products @ weights)
@@ -69,11 +72,12 @@ def _combination(matrices: Sequence[NDArray[np.float32]], weights: NDArray[np.fl
     return combination
 
 
-def _unit_blocks(matrices: Sequence[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
-    """The unit rows of the matrices side by side, BLOCK_ROWS at a time."""
+def _blocks(matrices: Sequence[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
+    """The rows of the matrices side by side, BLOCK_ROWS at a time, those of UNIT_MATRICES scaled to length 1."""
     for blocks in zip(*map(row_blocks, matrices), strict=True):
         for first in range(0, len(blocks[0][1]), BLOCK_ROWS):
-            yield np.hstack([unit_rows(block[first : first + BLOCK_ROWS]) for _, block in blocks])
+            parts = [block[first : first + BLOCK_ROWS] for _, block in blocks]
+            yield np.hstack([*map(unit_rows, parts[:UNIT_MATRICES]), *parts[UNIT_MATRICES:]])
 
 
 def unit_rows(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -3,7 +3,7 @@
 Latent semantic analysis (Deerwester et al. 1990) factorizes a matrix of words and documents. This one has the positive
 pointwise mutual information of a word and a passage, each word counted once, and starts at vectors of the same text
 instead of an SVD, so that one pass over the tokens is enough. Windows know which words are alike; passages know which
-words belong to a topic.
+words belong to a topic, and say most about rare words.
 """
 
 # Numba's compiled functions are untyped. The tests check what they return.
@@ -21,6 +21,10 @@ from tasks.trainers.interface import Allocator, TokenSource
 
 # A longer document is cut into passages of equal length, at most this many tokens (docs/experiments.md).
 PASSAGE_TOKENS = 320
+# The length of a word's row is that of its row with orthonormal columns, relative to their root mean square, to this
+# power, times the root of FREQUENT_COUNT / (FREQUENT_COUNT + count): windows know enough of frequent words.
+LENGTH_EXPONENT = 0.25
+FREQUENT_COUNT = 500
 
 
 def passage_vectors(
@@ -30,7 +34,7 @@ def passage_vectors(
     workers: int = 1,
     allocate: Allocator = np.zeros,
 ) -> NDArray[np.float32]:
-    """(V, D) float32 M Mᵀ U, with orthonormal columns; M is the positive PMI of words and passages.
+    """(V, D) float32 M Mᵀ U with orthonormal columns, rows weighted; M is the positive PMI of words and passages.
 
     counts: (V,), of the words in the text.  vectors: (V, D), of the same words; U are their unit rows.
     workers: threads; the result does not depend on them.  allocate: makes the result.
@@ -56,7 +60,21 @@ def passage_vectors(
             in_parallel(_add_words, *passages, vectors, lengths, sums)
             in_parallel(_add_passages, *passages, sums, product)
     orthonormalize(product)
+    product *= _row_factors(product, counts)[:, None]
     return product
+
+
+def _row_factors(vectors: NDArray[np.float32], counts: NDArray[np.int64]) -> NDArray[np.float32]:
+    """(V,) by which rows with orthonormal columns get the lengths that LENGTH_EXPONENT explains; 0 for zeros."""
+    squares = np.einsum("ij,ij->i", vectors, vectors).astype(np.float64)
+    factors = np.zeros(len(vectors), np.float32)
+    if not squares.any():
+        return factors
+    found = squares > 0
+    relative, lengths = np.sqrt(squares[found] / np.mean(squares)), np.sqrt(squares[found])
+    of_frequency = np.sqrt(FREQUENT_COUNT / (FREQUENT_COUNT + counts[found]))
+    factors[found] = relative**LENGTH_EXPONENT * of_frequency / lengths
+    return factors
 
 
 @numba.njit(nogil=True, cache=True)

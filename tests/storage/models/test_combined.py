@@ -32,9 +32,9 @@ def test_reduced_vectors_are_the_best_approximation_turned_onto_the_center_vecto
 def test_the_factors_of_ppmi_are_reduced_with_the_matrices(count: int) -> None:
     center, context = some_matrices(300, 20)
     factors = [some_matrices(301 + number, 20)[0][:300] for number in range(count)]
-    weighted = zip(WEIGHTS_WITH_FACTORS[: 1 + count], [context, *factors], strict=True)
+    weighted = zip(WEIGHTS_WITH_FACTORS, [*map(unit_rows, [context, factors[0]]), *factors[1:]], strict=False)
     columns = [unit_rows(center) + CONTEXT_WEIGHT * unit_rows(context)]
-    columns += [weight * unit_rows(part) for weight, part in weighted]
+    columns += [weight * part for weight, part in weighted]
     left, values, _ = np.linalg.svd(np.hstack(columns).astype(np.float64), full_matrices=False)
     best = left[:, :20] * values[:20]
     rotation, _ = orthogonal_procrustes(best, unit_rows(center))
