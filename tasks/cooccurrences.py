@@ -104,7 +104,8 @@ def count_cooccurrences(
         runs = SpilledRuns(folder)
 
         def pairs() -> Iterator[tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]]:
-            for keys, sums in runs.merged(memory):
+            # Half, because much of the process's memory is fragmented after counting: the peak of a build was here.
+            for keys, sums in runs.merged(memory // 2):
                 yield decoded(keys, sums, len(words.words), radius)
 
         read = EncodedCorpus(encoded.path).read_chunks()

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +14,8 @@ from storage.memory import release_memory
 from storage.vectors.formats import WordVectors, unknown_counts
 
 NOT_STATED = "not stated"
+# Of the index that Arrow holds at once; the words as Python's strings take enough.
+BATCH_WORDS = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -51,8 +54,11 @@ def read_vector_package(package: VectorPackage) -> WordVectors:
     try:
         # Mapped: of the 400,000 rows of a reference a run compares a tenth. Copy on write, as callers may scale rows.
         vectors = np.load(package.table, mmap_mode="c", allow_pickle=False).astype(np.float32, copy=False)
-        words = pq.read_table(package.index).column(0).cast(pa.string()).to_pylist()
-        # Arrow keeps 15 MB of the index.
+        words: list[Any] = []
+        with pq.ParquetFile(package.index) as index:
+            for batch in index.iter_batches(batch_size=BATCH_WORDS, use_threads=False):
+                words += batch.column(0).cast(pa.string()).to_pylist()
+        # What else was in memory as the words were read.
         release_memory()
         if vectors.ndim != 2 or not vectors.size or len(words) != len(vectors) or None in words:
             raise ValueError(f"{len(words)} words and vectors of shape {vectors.shape}")

@@ -26,6 +26,20 @@ def test_freed_arrow_buffers_go_back_to_the_system() -> None:
     assert process.memory_info().rss < before + 40 * MIB
 
 
+@pytest.mark.skipif("jemalloc" not in pa.supported_memory_backends(), reason="Arrow is built without jemalloc")
+def test_the_frugal_allocator_serves_new_buffers_and_keeps_old_ones() -> None:
+    script = """
+import pyarrow as pa
+from storage.memory import use_frugal_allocator
+before = pa.array(range(1000))
+use_frugal_allocator()
+after = pa.array(range(1000))
+print(before == after, pa.default_memory_pool().backend_name, pa.total_allocated_bytes() >= after.nbytes)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "True jemalloc True\n"
+
+
 def test_does_not_import_arrow() -> None:
     script = "import sys; from storage.memory import release_memory; release_memory(); print('pyarrow' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
