@@ -5,6 +5,7 @@ import shutil
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from flows.deployments import build_parameters, find_deployment
@@ -12,14 +13,17 @@ from flows.runs.planning import plan_stages
 from flows.runs.result import BuildResult
 from flows.runs.summary import summary_markdown
 from flows.word_vectors import build_word_vectors
+from storage.corpus.encoded import EncodedCorpus
 from storage.corpus.vocabularies import read_vocabulary
 from storage.errors import CorpusError, GateRefusedError
 from storage.layout import Workspace
+from storage.models.matrices import PPMI_FACTORS, read_optimizer
 from storage.releases.publishing import current_release
 from storage.stages import read_manifest
 from tasks.cooccurrences import CooccurrenceFacts
 from tasks.corpus import CorpusFacts
 from tasks.tokens import TokensFacts
+from tasks.trainers.cpu.passages import passage_vectors
 from tasks.vocabulary import EncodedFacts
 from tests.flows import builds
 from tests.flows.builds import Build
@@ -92,6 +96,8 @@ def test_a_run_trains_on_the_new_files_alone_and_goes_on_from_the_release(
     whole = read_manifest(tmp_path / "workspace" / "encoded" / counted.inputs["encoded"], EncodedFacts)
     assert whole
     assert "only" not in whole.config
+    factors, passages = (read_optimizer(stage_path(second, "training"))[name] for name in PPMI_FACTORS)
+    np.testing.assert_array_equal(passages, passage_vectors(EncodedCorpus(whole.path), after.counts, factors))
 
 
 def test_nothing_new_is_nothing_to_do(build: Build, folder: Path, tmp_path: Path) -> None:
