@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from benchmarks.corpora import BenchmarkCorpus, EncodedText
 from storage.models.combined import mix_vectors, reduced_vectors
-from storage.models.matrices import PPMI_FACTORS
+from storage.models.matrices import ppmi_factors
 from tasks.text.vocabulary import keep_probability, noise_probability
 from tasks.trainers.backends import resolve_workers, train
 from tasks.trainers.bookkeeping import CBOW_RATE_FACTOR
@@ -120,8 +120,7 @@ def published_vectors(config: TrainingConfig, state: TrainingState) -> NDArray[n
 def combined_vectors(matrix: str, state: TrainingState) -> NDArray[np.float32]:
     """The vectors that a release holds with `publication.matrix`."""
     if matrix == "svd":
-        factors = [state.optimizer[name] for name in PPMI_FACTORS if name in state.optimizer]
-        return reduced_vectors(state.center_vectors, state.context_vectors, factors)
+        return reduced_vectors(state.center_vectors, state.context_vectors, ppmi_factors(state.optimizer))
     if matrix == "mixed":
         return mix_vectors(state.center_vectors, state.context_vectors)
     return state.center_vectors

@@ -14,7 +14,7 @@ CONTEXT_WEIGHT = 0.3
 # the factors of PPMI, those of words near each other and those of words and passages (docs/experiments.md).
 SEPARATE_WEIGHT = 0.5
 WEIGHTS_WITH_FACTORS = (0.8, 0.9, 1.15)
-# All matrices but the vectors of passages, whose lengths say how much they know of a word.
+# Rows of the first matrices are scaled to length 1. Passage vectors, the fourth, are already weighted by word.
 UNIT_MATRICES = 3
 # Rows of all matrices in double precision at once: 7 MB of four with 100 dimensions.
 BLOCK_ROWS = 2048

@@ -117,9 +117,7 @@ def read_vectors(folder: Path, matrix: Matrix = "center") -> NDArray[np.float32]
     if matrix in ("center", "context"):
         return center_vectors if matrix == "center" else context_vectors
     if matrix == "svd":
-        others = read_optimizer(folder)
-        factors = [others[name] for name in PPMI_FACTORS if name in others]
-        return reduced_vectors(center_vectors, context_vectors, factors)
+        return reduced_vectors(center_vectors, context_vectors, ppmi_factors(read_optimizer(folder)))
     joined = RowBuffer(center_vectors.shape[1])
     blocks = zip(row_blocks(center_vectors), row_blocks(context_vectors), strict=True)
     for (_, center), (_, context) in blocks:
@@ -142,6 +140,11 @@ def read_optimizer(folder: Path) -> dict[str, NDArray[np.float32]]:
     with safe_open(folder / VECTORS, framework="np") as file:
         names = [name for name in file.keys() if name not in (*MATRICES, FUSED)]  # noqa: SIM118
     return {name: map_tensor(folder / VECTORS, name) for name in names}
+
+
+def ppmi_factors(others: Mapping[str, NDArray[np.float32]]) -> list[NDArray[np.float32]]:
+    """The factors of PPMI among the other arrays of a model, as `reduced_vectors` takes them; none without PPMI."""
+    return [others[name] for name in PPMI_FACTORS if name in others]
 
 
 def _read_tensor(folder: Path, name: str) -> NDArray[np.float32]:

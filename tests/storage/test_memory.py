@@ -8,13 +8,13 @@ import pytest
 
 
 def printed_by(script: str) -> str:
-    """What a Python script prints, in a process of its own."""
+    """What a Python script prints in a new process."""
     return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60).stdout
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the resident memory of Linux")
 def test_freed_arrow_buffers_go_back_to_the_system() -> None:
-    # In its own process: a build of another test changes Arrow's allocator for good.
+    # In a new process: builds of other tests change Arrow's allocator permanently.
     script = """
 import numpy as np, psutil, pyarrow as pa
 from storage.memory import release_memory

@@ -2,8 +2,8 @@
 
 Latent semantic analysis (Deerwester et al. 1990) factorizes a matrix of words and documents. This one has the positive
 pointwise mutual information of a word and a passage, each word counted once, and starts at vectors of the same text
-instead of an SVD, so that one pass over the tokens is enough. Windows know which words are alike; passages know which
-words belong to a topic, and say most about rare words.
+instead of an SVD, so that one pass over the tokens is enough. Windows capture similarity, passages capture topics, and
+rare words gain most from them.
 """
 
 # Numba's compiled functions are untyped. The tests check what they return.
@@ -16,13 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.trainers.bookkeeping import check_chunk
-from tasks.trainers.cpu.ppmi import orthonormalize
+from tasks.trainers.cpu.ppmi import orthonormalize, run_in_workers
 from tasks.trainers.interface import Allocator, TokenSource
 
 # A longer document is cut into passages of equal length, at most this many tokens (docs/experiments.md).
 PASSAGE_TOKENS = 320
-# The length of a word's row is that of its row with orthonormal columns, relative to their root mean square, to this
-# power, times the root of FREQUENT_COUNT / (FREQUENT_COUNT + count): windows know enough of frequent words.
+# Each row is rescaled: its length with orthonormal columns, relative to their root mean square, to this power, times
+# the root of FREQUENT_COUNT / (FREQUENT_COUNT + count), because windows suffice for frequent words.
 LENGTH_EXPONENT = 0.25
 FREQUENT_COUNT = 500
 
@@ -48,17 +48,12 @@ def passage_vectors(
     product = allocate(vectors.shape, np.float32)
     last_seen = np.full(len(counts), -1, np.int32)
     with ThreadPoolExecutor(workers, thread_name_prefix="passages") as pool:
-
-        def in_parallel(function: numba.core.dispatcher.Dispatcher, *arguments: object) -> None:
-            for part in [pool.submit(function, *arguments, worker, workers) for worker in range(workers)]:
-                part.result()
-
         for chunk in source.read_chunks():
             check_chunk(chunk, len(counts))
             passages = _passages(chunk.token_ids, chunk.sentence_offsets, rarity, last_seen)
             sums = np.zeros((len(passages[0]) - 1, vectors.shape[1]), np.float32)
-            in_parallel(_add_words, *passages, vectors, lengths, sums)
-            in_parallel(_add_passages, *passages, sums, product)
+            run_in_workers(pool, workers, _add_words, *passages, vectors, lengths, sums)
+            run_in_workers(pool, workers, _add_passages, *passages, sums, product)
     orthonormalize(product)
     product *= _row_factors(product, counts)[:, None]
     return product

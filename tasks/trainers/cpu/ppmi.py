@@ -9,7 +9,7 @@ which starts at random ones), because skip-gram implicitly factorizes a shifted 
 # Numba's compiled functions are untyped. The tests check what they return.
 # mypy: disable-error-code="no-untyped-call, misc"
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -80,12 +80,13 @@ def _multiply(
     """Set `product` to PPMI @ factor, each thread some of its rows. Swapped terms multiply by the transpose."""
     product[:] = 0
     for rows, columns, logs in _batches(pairs):
-        parts = [
-            pool.submit(_add_products, rows, columns, logs, *terms, factor, product, worker, workers)
-            for worker in range(workers)
-        ]
-        for part in parts:
-            part.result()
+        run_in_workers(pool, workers, _add_products, rows, columns, logs, *terms, factor, product)
+
+
+def run_in_workers(pool: ThreadPoolExecutor, workers: int, function: Callable[..., None], *arguments: object) -> None:
+    """Run a function once per worker; its last two arguments are the worker's number and the number of workers."""
+    for part in [pool.submit(function, *arguments, worker, workers) for worker in range(workers)]:
+        part.result()
 
 
 def _batches(pairs: PairSource) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]]:

@@ -14,7 +14,7 @@ from tests.flows.server_stack import free_port
 
 
 class Unavailable(BaseHTTPRequestHandler):
-    """A proxy whose server is away."""
+    """A proxy whose server is down."""
 
     def do_GET(self) -> None:
         """Answer 503."""
