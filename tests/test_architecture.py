@@ -28,6 +28,7 @@ FORBIDDEN: dict[str, set[str]] = {
     "flows/cli": HEAVY - {"prefect"},
     "tasks": HEAVY - {"prefect", "pyarrow", "dask", "distributed"} | {"flows"},
     "tasks/text": PURE | HEAVY - {"pyarrow", "numba"},
+    "tasks/compiled": PURE | HEAVY - {"numba"},
     "tasks/metrics": PURE | HEAVY - {"torch", "sklearn"},
     "tasks/report": PURE | HEAVY - {"sklearn", "matplotlib"} | {"pydantic"},
     # gensim: its Doc2Vec.
@@ -46,6 +47,7 @@ FORBIDDEN: dict[str, set[str]] = {
 # Of the tasks, the package for programs needs what cuts text.
 VECMILL_MAY_USE = {"tasks.text"}
 SHARED_BY_TRAINERS = {f"tasks.trainers.{name}" for name in ("bookkeeping", "config", "interface", "sampling")}
+MAY_BE_COMPILED = {"tasks/text", "tasks/trainers", "tasks/trainers/cpu"}
 # The flow is a table of contents: of storage it needs where things are and who holds them.
 FLOWS_MAY_USE = {
     "flows": {
@@ -120,8 +122,9 @@ def test_no_module_imports_against_the_direction_of_its_room(path: Path) -> None
         forbidden = any(is_inside(module, name) for name in FORBIDDEN[room])
         own = is_inside(module, room.replace("/", ".")) and "/" in room
         shared = room.startswith("tasks/trainers/") and module in SHARED_BY_TRAINERS
+        compiled = room in MAY_BE_COMPILED and module == "tasks.compiled"
         entry = module_of(path) == "flows.__main__"
-        assert not forbidden or own or shared or entry, f"{module_of(path)} imports {module}"
+        assert not forbidden or own or shared or compiled or entry, f"{module_of(path)} imports {module}"
         if room == "vecmill" and is_inside(module, "tasks"):
             assert any(is_inside(module, name) for name in VECMILL_MAY_USE), f"{module_of(path)} imports {module}"
         assert room == "vecmill" or not is_inside(module, "vecmill"), f"{module_of(path)} imports {module}"

@@ -20,8 +20,9 @@ from numba.core.typing.context import Context
 from numba.core.typing.templates import Signature
 from numpy.typing import NDArray
 
+from tasks.compiled import uncounted
+
 # Compiled functions accept other types than their annotations.
-njit: Callable[..., Callable[..., Any]] = numba.njit
 intrinsic: Callable[..., Callable[..., Any]] = numba.extending.intrinsic
 BLOCK = 64
 APOSTROPHE = ord("'")
@@ -109,7 +110,7 @@ def prefetch(typing_context: Context, numbers: types.Type, at: types.Type) -> tu
     return types.void(numbers, types.uint64), generate
 
 
-@njit(nogil=True, cache=True, inline="always")
+@uncounted(inline="always")
 def copy_bytes(letters: NDArray[np.uint8], start: int, stop: int, copy: NDArray[np.uint8], offset: int) -> None:
     """Copy letters[start:stop] to copy[offset:].
 
@@ -119,15 +120,20 @@ def copy_bytes(letters: NDArray[np.uint8], start: int, stop: int, copy: NDArray[
         copy[offset + at] = letters[start + at]
 
 
-@njit(nogil=True, cache=True)
-def mark_bytes(letters: NDArray[np.uint8], whole: bool, tokens: NDArray[np.uint64], others: NDArray[np.uint64]) -> None:
+@uncounted()
+def mark_bytes(
+    letters: NDArray[np.uint8],
+    whole: bool,
+    tokens: NDArray[np.uint64],
+    others: NDArray[np.uint64],
+    last: NDArray[np.uint8],
+) -> None:
     """Set the bits of bytes that belong to tokens, and of those that are not ASCII; the last numbers end in zeros.
 
     letters: (B,) UTF-8 bytes.  whole: tokens are all but ASCII whitespace; if not, ASCII letters and digits, and
-    apostrophes between two of them.  tokens, others: (B // 64 + 2,) at least.
+    apostrophes between two of them.  tokens, others: (B // 64 + 2,) at least.  last: (64,), memory to work in.
     """
     blocks = (len(letters) + BLOCK - 1) // BLOCK
-    last = np.zeros(BLOCK, np.uint8)
     # Of the block before: its words and apostrophes, and its first bit's neighbour.
     words, apostrophes, before = NONE, NONE, NONE
     for block in range(blocks):
@@ -136,6 +142,7 @@ def mark_bytes(letters: NDArray[np.uint8], whole: bool, tokens: NDArray[np.uint6
             word, apostrophe, space, other = block_bits(letters, start)
             inside = ALL
         else:
+            last[:] = 0
             copy_bytes(letters, start, len(letters), last, 0)
             word, apostrophe, space, other = block_bits(last, 0)
             inside = (ONE << np.uint64(len(letters) - start)) - ONE
@@ -153,7 +160,7 @@ def mark_bytes(letters: NDArray[np.uint8], whole: bool, tokens: NDArray[np.uint6
     tokens[blocks] = others[blocks] = NONE
 
 
-@njit(nogil=True, cache=True, inline="always")
+@uncounted(inline="always")
 def next_bit(bits: NDArray[np.uint64], at: int, stop: int) -> int:
     """Position of the first bit from `at` on that is one, `stop` if there is none before."""
     if at >= stop:
@@ -170,7 +177,7 @@ def next_bit(bits: NDArray[np.uint64], at: int, stop: int) -> int:
             return min(block * 64 + trailing_zeros(bits[block]), stop)
 
 
-@njit(nogil=True, cache=True, inline="always")
+@uncounted(inline="always")
 def next_gap(bits: NDArray[np.uint64], at: int, stop: int) -> int:
     """Position of the first bit after `at`, itself one, that is zero; `stop` if there is none before."""
     block = at >> 6

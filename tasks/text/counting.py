@@ -6,20 +6,17 @@ Arrow's grouping hashes every word again each time that partial counts are added
 # Numba's compiled functions are untyped. The tests check what they return.
 # mypy: disable-error-code="no-untyped-call, no-any-return"
 
-from collections.abc import Callable
 from typing import Any
 
-import numba
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from tasks.compiled import uncounted
 from tasks.text.byte_bits import ONE, copy_bytes, prefetch
 from tasks.text.looking_up import bytes_of
 from tasks.text.scan_kernel import SLOT, TOKEN, key_of, same_bytes, slot_of, token_in
 
-# Compiled functions accept other types than their annotations.
-njit: Callable[..., Callable[..., Any]] = numba.njit
 SMALLEST_TABLE, SMALLEST_TEXT = 1 << 14, 1 << 18
 # The part of a slot that the scanner leaves unused.
 COUNT = np.uint64(3)
@@ -47,17 +44,18 @@ class WordCounter:
         # Zero for words of a row group whose rows were not selected; those are passed over.
         counts = np.bincount(tokens.indices.to_numpy(), minlength=len(tokens.dictionary))
         letters, bounds = bytes_of(tokens.dictionary)
-        done = 0
+        done, keys = 0, np.empty((AHEAD, 2), np.uint64)
         while done < len(counts):
             done, self._distinct = _add(
-                letters, bounds, counts, done, self._table, self._letters, self._starts, self._distinct
+                letters, bounds, counts, done, self._table, self._letters, self._starts, self._distinct, keys
             )
             if done < len(counts):
                 self._grow(int(bounds[-1] - bounds[done]))
 
     def take(self) -> tuple[pa.Array, NDArray[np.int64]]:
         """The words so far and their counts (V,), most frequent first, ties by first occurrence; then starts again."""
-        counts = _counts(self._table, self._distinct)
+        counts = np.empty(self._distinct, np.int64)
+        _read(self._table, counts)
         starts = self._starts[: self._distinct + 1].astype(np.int32)
         words = pa.StringArray.from_buffers(self._distinct, pa.py_buffer(starts), pa.py_buffer(self._letters))
         self._clear()
@@ -93,7 +91,7 @@ def _longer(array: NDArray[Any], length: int) -> NDArray[Any]:
     return longer
 
 
-@njit(nogil=True, cache=True)
+@uncounted()
 def _add(
     letters: NDArray[np.uint8],
     bounds: NDArray[np.int32],
@@ -103,11 +101,14 @@ def _add(
     known: NDArray[np.uint8],
     starts: NDArray[np.int64],
     distinct: int,
+    keys: NDArray[np.uint64],
 ) -> tuple[int, int]:
-    """Add the counts of words until something is full. Returns the first word not added, and the distinct words."""
+    """Add the counts of words until something is full. Returns the first word not added, and the distinct words.
+
+    keys: (AHEAD, 2), memory to work in.
+    """
     mask = np.uint64(len(table) - 1)
     used = starts[distinct]
-    keys = np.empty((AHEAD, 2), np.uint64)
     while word < len(counts):
         # The table of a large corpus is not in the processor's caches: many slots are loaded at once.
         ahead = min(AHEAD, len(counts) - word)
@@ -141,17 +142,15 @@ def _add(
     return word, distinct
 
 
-@njit(nogil=True, cache=True)
-def _counts(table: NDArray[np.uint64], distinct: int) -> NDArray[np.int64]:
-    counts = np.empty(distinct, np.int64)
+@uncounted()
+def _read(table: NDArray[np.uint64], counts: NDArray[np.int64]) -> None:
     for slot in range(0, len(table), SLOT):
         token = token_in(table, np.uint64(slot))
         if token >= 0:
             counts[token] = np.int64(table[np.uint64(slot) + COUNT])
-    return counts
 
 
-@njit(nogil=True, cache=True)
+@uncounted()
 def _move(table: NDArray[np.uint64], larger: NDArray[np.uint64]) -> None:
     mask = np.uint64(len(larger) - 1)
     for slot in range(0, len(table), SLOT):

@@ -6,18 +6,13 @@ Arrow's `index_in` builds its table of the vocabulary again for each array of wo
 # Numba's compiled functions are untyped. The tests check what they return.
 # mypy: disable-error-code="no-untyped-call, no-any-return"
 
-from collections.abc import Callable
-from typing import Any
-
-import numba
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from tasks.compiled import uncounted
 from tasks.text.scan_kernel import byte_hash
 
-# Compiled functions accept other types than their annotations.
-njit: Callable[..., Callable[..., Any]] = numba.njit
 UNKNOWN = -1
 
 
@@ -34,7 +29,8 @@ class WordLookup:
 
     def ids(self, words: pa.Array) -> NDArray[np.int32]:
         """The ids (N,) of words (N,), UNKNOWN for those that are not in the vocabulary."""
-        found: NDArray[np.int32] = _find(self._table, self._letters, self._offsets, *bytes_of(words))
+        found = np.empty(len(words), np.int32)
+        _find(self._table, self._letters, self._offsets, *bytes_of(words), found)
         return found
 
 
@@ -59,7 +55,7 @@ def bytes_of(words: pa.Array) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
     return np.frombuffer(letters, np.uint8), bounds
 
 
-@njit(nogil=True, cache=True)
+@uncounted()
 def _slot(
     table: NDArray[np.int32],
     known: NDArray[np.uint8],
@@ -83,29 +79,28 @@ def _slot(
     return slot
 
 
-@njit(nogil=True, cache=True)
+@uncounted()
 def _fill(table: NDArray[np.int32], known: NDArray[np.uint8], offsets: NDArray[np.int32]) -> None:
     for word in range(len(offsets) - 1):
         start, stop = np.int64(offsets[word]), np.int64(offsets[word + 1])
         table[_slot(table, known, offsets, known, start, stop)] = word
 
 
-@njit(nogil=True, cache=True)
+@uncounted()
 def _find(
     table: NDArray[np.int32],
     known: NDArray[np.uint8],
     offsets: NDArray[np.int32],
     letters: NDArray[np.uint8],
     bounds: NDArray[np.int32],
-) -> NDArray[np.int32]:
-    found = np.empty(len(bounds) - 1, np.int32)
+    found: NDArray[np.int32],
+) -> None:
     for word in range(len(found)):
         start, stop = np.int64(bounds[word]), np.int64(bounds[word + 1])
         found[word] = table[_slot(table, known, offsets, letters, start, stop)]
-    return found
 
 
-@njit(nogil=True, cache=True)
+@uncounted()
 def _keep(
     tokens: NDArray[np.int32],
     ids: NDArray[np.int32],

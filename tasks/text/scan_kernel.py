@@ -3,13 +3,12 @@
 # Numba's compiled functions are untyped. The tests check what they return.
 # mypy: disable-error-code="no-untyped-call, no-any-return"
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.compiled import uncounted
 from tasks.text.byte_bits import (
     APOSTROPHE,
     ONE,
@@ -22,8 +21,6 @@ from tasks.text.byte_bits import (
     put_eight_bytes,
 )
 
-# Compiled functions accept other types than their annotations.
-njit: Callable[..., Callable[..., Any]] = numba.njit
 SEPARATES, IS_EXACT = 0, -1
 # Tokens of up to this many bytes are compared as two numbers: 8 bytes, and the 7 after them with the length.
 SHORT = 15
@@ -41,7 +38,32 @@ SLOT, TOKEN = 4, np.uint64(2)
 AHEAD = 64
 
 
-@njit(nogil=True, cache=True)
+class Memory(NamedTuple):
+    """Arrays that a scan of B bytes in N rows fills or works in, at least as long as stated; T = B // 2 + N + 1.
+
+    ids: (T,) of all tokens.  distinct: (B + 16,) bytes of the distinct tokens.  starts: (T + 1,) their offsets.
+    foreign: (T,) whether each is to be split.  copies: (B + 16,) bytes of tokens that were changed.
+    table: of `slots` slots.  token_bits, other_bits: (B // BLOCK + 2,), see `mark_bytes`.  last_block: (BLOCK,).
+    Of tokens that are not searched yet, (AHEAD,) each: keys, with two numbers; where their bytes are in `copies` and
+    how many they are; to_split.
+    """
+
+    ids: NDArray[np.int32]
+    distinct: NDArray[np.uint8]
+    starts: NDArray[np.int32]
+    foreign: NDArray[np.uint8]
+    copies: NDArray[np.uint8]
+    table: NDArray[np.uint64]
+    token_bits: NDArray[np.uint64]
+    other_bits: NDArray[np.uint64]
+    last_block: NDArray[np.uint8]
+    keys: NDArray[np.uint64]
+    copy_offsets: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+    to_split: NDArray[np.uint8]
+
+
+@uncounted()
 def _holds_whitespace(letters: NDArray[np.uint8], start: int, stop: int) -> bool:
     """Whether a stretch has one of U+0085, U+00A0, U+1680, U+2000 to U+200A, U+2028, U+2029, U+202F, U+205F, U+3000."""
     for at in range(start, stop - 1):
@@ -63,7 +85,7 @@ def _holds_whitespace(letters: NDArray[np.uint8], start: int, stop: int) -> bool
     return False
 
 
-@njit(nogil=True, cache=True, inline="always")
+@uncounted(inline="always")
 def _letter(
     letters: NDArray[np.uint8], at: int, word_byte: NDArray[np.uint8], forms: NDArray[np.int32]
 ) -> tuple[Any, int]:
@@ -79,7 +101,7 @@ def _letter(
     return np.int32(IS_EXACT), 4
 
 
-@njit(nogil=True, cache=True)
+@uncounted()
 def _is_exact(
     letters: NDArray[np.uint8], at: int, stop: int, word_byte: NDArray[np.uint8], forms: NDArray[np.int32]
 ) -> bool:
@@ -92,7 +114,7 @@ def _is_exact(
     return False
 
 
-@njit(nogil=True, cache=True)
+@uncounted()
 def _copy_word(
     letters: NDArray[np.uint8],
     at: int,
@@ -132,7 +154,7 @@ def _copy_word(
     return at, length
 
 
-@njit(nogil=True, cache=True)
+@uncounted()
 def byte_hash(letters: NDArray[np.uint8], start: int, stop: int) -> np.uint64:
     """FNV-1a of some bytes."""
     code = np.uint64(14695981039346656037)
@@ -141,7 +163,7 @@ def byte_hash(letters: NDArray[np.uint8], start: int, stop: int) -> np.uint64:
     return code ^ (code >> np.uint64(29))
 
 
-@njit(nogil=True, cache=True)
+@uncounted()
 def key_of(letters: NDArray[np.uint8], start: int, stop: int) -> tuple[Any, Any]:
     """Two numbers for a token: its bytes and their number, or for a long one its hash and LONG."""
     length = stop - start
@@ -161,19 +183,19 @@ def key_of(letters: NDArray[np.uint8], start: int, stop: int) -> tuple[Any, Any]
     return first, second | (np.uint64(length) << np.uint64(56))
 
 
-@njit(nogil=True, cache=True, inline="always")
+@uncounted(inline="always")
 def slot_of(first: np.uint64, second: np.uint64, mask: np.uint64) -> Any:  # noqa: ANN401
     """Where a token is searched first. mask: numbers in the table, a power of two, less one."""
     return (((((second * MIX) ^ first) * MIX) >> np.uint64(32)) * np.uint64(SLOT)) & mask
 
 
-@njit(nogil=True, cache=True, inline="always")
+@uncounted(inline="always")
 def token_in(table: NDArray[np.uint64], slot: np.uint64) -> Any:  # noqa: ANN401
     """The token of a slot, -1 for none."""
     return np.int64(table[slot + TOKEN]) - 1
 
 
-@njit(nogil=True, cache=True)
+@uncounted()
 def same_bytes(
     second: np.uint64,
     distinct: NDArray[np.uint8],
@@ -194,7 +216,7 @@ def same_bytes(
     return bool(same == length)
 
 
-@njit(nogil=True, cache=True)
+@uncounted()
 def _search(
     keys: NDArray[np.uint64],
     lengths: NDArray[np.int64],
@@ -247,7 +269,7 @@ def _search(
     return count
 
 
-@njit(nogil=True, cache=True)
+@uncounted()
 def scan(
     letters: NDArray[np.uint8],
     offsets: NDArray[np.int32],
@@ -256,32 +278,25 @@ def scan(
     forms: NDArray[np.int32],
     whole: bool,
     slots: int,
-    ids: NDArray[np.int32],
-    distinct: NDArray[np.uint8],
-    copies: NDArray[np.uint8],
-    starts: NDArray[np.int32],
-    foreign: NDArray[np.uint8],
-    table: NDArray[np.uint64],
-    token_bits: NDArray[np.uint64],
-    other_bits: NDArray[np.uint64],
-) -> tuple[bool, NDArray[np.int32], NDArray[np.int32], NDArray[np.uint8], NDArray[np.int32], NDArray[np.uint8]]:
-    """Ids of all tokens, offsets of the rows among them, and the distinct tokens: bytes, offsets, and if to be split.
+    memory: Memory,
+    row_offsets: NDArray[np.int32],
+) -> tuple[bool, Any, Any]:
+    """Find all tokens; returns whether they fit, their number and that of the distinct ones.
 
     letters: (B,) UTF-8 bytes.  offsets: (N + 1,) row r is letters[offsets[r]:offsets[r + 1]]; all bytes are in rows.
     whole: split at whitespace alone.
-    slots: of the table, a power of two; the first result is False if the distinct tokens fill more than three quarters.
-    ids and all that follow: memory to work in.  distinct: (B + 16,).
+    slots: of the table, a power of two; the tokens do not fit if the distinct ones fill more than three quarters.
+    row_offsets: (N + 1,) zeros, which become the offsets of the rows among the tokens.
     """
+    ids, distinct, starts, foreign, copies, table, token_bits, other_bits, last_block = memory[:9]
+    keys, copy_offsets, lengths, to_split = memory[9:]
     rows, size = len(offsets) - 1, len(letters)
-    row_offsets = np.zeros(rows + 1, np.int32)
     starts[0] = 0
-    table[: slots * SLOT] = 0
-    mark_bytes(letters, whole, token_bits, other_bits)
+    for number in range(slots * SLOT):
+        table[number] = 0
+    mark_bytes(letters, whole, token_bits, other_bits, last_block)
     fold = np.uint64(0) if whole else LOWER
     mask = np.uint64(slots * SLOT - 1)
-    # Tokens that are not searched yet, and the bytes of some of them.
-    keys, to_split = np.empty((AHEAD, 2), np.uint64), np.empty(AHEAD, np.uint8)
-    copy_offsets, lengths = np.empty(AHEAD, np.int64), np.empty(AHEAD, np.int64)
     # One type for all numbers: each function is compiled again for every combination of types.
     count = tokens = waiting = used = np.int64(0)
     for row in range(rows):
@@ -359,21 +374,14 @@ def scan(
                 )
                 waiting = used = np.int64(0)
                 if 4 * count > 3 * slots:
-                    return False, ids[:0], row_offsets[:0], distinct[:0], starts[:0], foreign[:0]
+                    return False, tokens, count
         row_offsets[row + 1] = tokens
     found = ids[tokens - waiting : tokens]
     count = _search(keys, lengths, copy_offsets, to_split, copies, mask, count, found, distinct, starts, foreign, table)
-    return (
-        True,
-        ids[:tokens].copy(),
-        row_offsets,
-        distinct[: starts[count]].copy(),
-        starts[: count + 1].copy(),
-        foreign[:count].copy(),
-    )
+    return True, tokens, count
 
 
-@njit(nogil=True, cache=True)
+@uncounted()
 def _stretch(
     letters: NDArray[np.uint8], start: int, inside: int, end: int, is_space: NDArray[np.bool_]
 ) -> tuple[int, int]:

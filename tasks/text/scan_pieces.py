@@ -3,21 +3,15 @@
 # Numba's compiled functions are untyped. The tests check what they return.
 # mypy: disable-error-code="no-untyped-call, no-any-return"
 
-from collections.abc import Callable
-from typing import Any
-
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.compiled import njit, uncounted
 from tasks.text.byte_bits import ONE
 from tasks.text.scan_kernel import SLOT, key_of, same_bytes, slot_of, token_in
 
-# Compiled functions accept other types than their annotations.
-njit: Callable[..., Callable[..., Any]] = numba.njit
 
-
-@njit(nogil=True, cache=True)
+@uncounted()
 def find_tokens(
     letters: NDArray[np.uint8],
     bounds: NDArray[np.int32],
@@ -26,14 +20,14 @@ def find_tokens(
     distinct: NDArray[np.uint8],
     starts: NDArray[np.int32],
     foreign: NDArray[np.uint8],
-) -> NDArray[np.int32]:
-    """The ids of strings (N,) among the distinct tokens of the last scan, -1 for others and for those to be split.
+    ids: NDArray[np.int32],
+) -> None:
+    """Fill the ids (N,) of strings among the distinct tokens of the last scan: -1 for others and for those to be split.
 
     letters, bounds: bytes of the strings and their N + 1 offsets.  slots, table: of the scan.
     distinct, starts, foreign: what the scan returned.
     """
     mask = np.uint64(slots * SLOT - 1)
-    ids = np.empty(len(bounds) - 1, np.int32)
     for word in range(len(ids)):
         start, stop = np.int64(bounds[word]), np.int64(bounds[word + 1])
         first, second = key_of(letters, start, stop)
@@ -49,10 +43,9 @@ def find_tokens(
             slot = (slot + np.uint64(SLOT)) & mask
             found = token_in(table, slot)
         ids[word] = -1 if found >= 0 and foreign[found] else found
-    return ids
 
 
-@njit(nogil=True, cache=True)
+@njit()
 def expand(
     ids: NDArray[np.int32],
     row_offsets: NDArray[np.int32],

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from tasks.text.byte_bits import APOSTROPHE, BLOCK
 from tasks.text.looking_up import bytes_of
-from tasks.text.scan_kernel import IS_EXACT, SEPARATES, SLOT, scan
+from tasks.text.scan_kernel import AHEAD, IS_EXACT, SEPARATES, SLOT, Memory, scan
 from tasks.text.scan_pieces import expand, find_tokens
 
 # Slots of the table of distinct tokens: 4 MiB of English have 45,000.
@@ -97,18 +97,20 @@ def _split(texts: pa.Array, exact: Callable[[pa.Array], pa.Array], *, whole: boo
     while slots < len(letters) // BYTES_PER_SLOT:
         slots *= 2
     while not fits:
-        scratch = _scratch(len(letters), len(texts), slots)
-        fits, ids, row_offsets, distinct, starts, foreign = scan(
-            letters, offsets, IS_SPACE, WORD_BYTE, FORMS, whole, slots, *scratch
-        )
+        memory = _memory_for(len(letters), len(texts), slots)
+        row_offsets = np.zeros(len(texts) + 1, np.int32)
+        fits, tokens, count = scan(letters, offsets, IS_SPACE, WORD_BYTE, FORMS, whole, slots, memory, row_offsets)
         searched, slots = slots, 4 * slots
+    ids, starts, foreign = memory.ids[:tokens].copy(), memory.starts[: count + 1].copy(), memory.foreign[:count].copy()
+    distinct = memory.distinct[: starts[count]].copy()
     dictionary = _strings(distinct, starts)
     is_foreign = foreign.view(np.bool_)
     if is_foreign.any():
         lists = exact(dictionary.filter(pa.array(is_foreign)))
         pieces = lists.flatten().cast(pa.string()).dictionary_encode()
         # Searched in the scan's table: encoding all distinct tokens again would take a quarter of the scan's time.
-        known = find_tokens(*bytes_of(pieces.dictionary), searched, _memory.table, distinct, starts, foreign)
+        known = np.empty(len(pieces.dictionary), np.int32)
+        find_tokens(*bytes_of(pieces.dictionary), searched, memory.table, distinct, starts, foreign, known)
         is_new = known < 0
         dictionary = pa.concat_arrays(
             [dictionary.filter(pa.array(~is_foreign)), pieces.dictionary.filter(pa.array(is_new))]
@@ -122,24 +124,29 @@ def _split(texts: pa.Array, exact: Callable[[pa.Array], pa.Array], *, whole: boo
     return pa.ListArray.from_arrays(pa.array(row_offsets, pa.int32()), tokens)
 
 
-def _scratch(size: int, rows: int, slots: int) -> tuple[NDArray[Any], ...]:
+def _memory_for(size: int, rows: int, slots: int) -> Memory:
     """Memory of this thread for texts of `size` bytes. New pages would cost as much time as the scan."""
     most = size // 2 + rows + 1
     held: dict[str, NDArray[Any]] = vars(_memory)
     wanted = {
         "ids": (most, np.int32),
         "distinct": (size + 16, np.uint8),
-        "copies": (size + 16, np.uint8),
         "starts": (most + 1, np.int32),
         "foreign": (most, np.uint8),
+        "copies": (size + 16, np.uint8),
         "table": (slots * SLOT, np.uint64),
         "token_bits": (size // BLOCK + 2, np.uint64),
         "other_bits": (size // BLOCK + 2, np.uint64),
+        "last_block": (BLOCK, np.uint8),
+        "copy_offsets": (AHEAD, np.int64),
+        "lengths": (AHEAD, np.int64),
+        "to_split": (AHEAD, np.uint8),
     }
     for name, (length, kind) in wanted.items():
         if name not in held or len(held[name]) < length:
             held[name] = np.empty(length, kind)
-    return tuple(held[name] for name in wanted)
+    keys = held.setdefault("keys", np.empty((AHEAD, 2), np.uint64))
+    return Memory(keys=keys, **{name: held[name] for name in wanted})
 
 
 def _strings(letters: NDArray[np.uint8], starts: NDArray[np.int32]) -> pa.Array:

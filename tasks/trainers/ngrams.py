@@ -9,17 +9,15 @@ Source: Bojanowski et al. 2017, "Enriching Word Vectors with Subword Information
 # Numba's compiled functions are untyped. The tests check what they return.
 # mypy: disable-error-code="no-untyped-call, no-any-return"
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.compiled import njit
+
 FNV_OFFSET = 2166136261
 FNV_PRIME = 16777619
-# Compiled functions accept other types than their annotations.
-njit: Callable[..., Callable[..., Any]] = numba.njit
 
 
 def ngram_buckets(
@@ -38,7 +36,7 @@ def ngram_buckets(
     return offsets, _hash(content, ends, minimum, maximum, buckets, offsets)
 
 
-@njit(cache=True)
+@njit()
 def _count(content: NDArray[np.uint8], ends: NDArray[np.int64], minimum: int, maximum: int) -> NDArray[np.int64]:
     counts = np.zeros(len(ends) - 1, np.int64)
     for word in range(len(counts)):
@@ -53,7 +51,7 @@ def _count(content: NDArray[np.uint8], ends: NDArray[np.int64], minimum: int, ma
     return counts
 
 
-@njit(cache=True)
+@njit()
 def _hash(
     content: NDArray[np.uint8],
     ends: NDArray[np.int64],

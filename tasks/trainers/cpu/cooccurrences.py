@@ -16,10 +16,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.compiled import uncounted
 from tasks.trainers.bookkeeping import check_chunk
 from tasks.trainers.interface import TokenRun
 from tasks.trainers.sampling import probability_thresholds
@@ -49,7 +49,7 @@ class Cooccurrences(NamedTuple):
     weights: NDArray[np.float32]
 
 
-@numba.njit(inline="always")
+@uncounted(inline="always")
 def _mixed(key: np.uint64) -> np.uint64:
     key = (key ^ (key >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     key = (key ^ (key >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -65,7 +65,7 @@ def unmixed(keys: Keys) -> Keys:
     return keys
 
 
-@numba.njit(nogil=True, cache=True)
+@uncounted()
 def _count(
     token_ids: NDArray[np.int32],
     sentence_offsets: NDArray[np.int64],

@@ -10,19 +10,18 @@ gradients as there, and accumulators that start at 1. The readable specification
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.compiled import uncounted
 from tasks.trainers.cpu import vector_code, window_code
 from tasks.trainers.cpu.kernel import FAST, code_digest
 from tasks.trainers.cpu.window_code import prefetch_row
 
 # Pairs between the request for a row and its use.
 PREFETCH_DISTANCE = 4
-njit: Callable[..., Callable[..., Any]] = numba.njit
 
 
 class Side(NamedTuple):
@@ -46,7 +45,7 @@ class Rule(NamedTuple):
     learning_rate: float
 
 
-@njit(inline="always")
+@uncounted(inline="always")
 def _update(words: Side, contexts: Side, i: int, j: int, logarithm: float, weight: float, rate: float) -> float:
     """Move word i and context j by one step of AdaGrad; returns the cost before it."""
     dot = np.float32(0.0)
@@ -70,7 +69,7 @@ def _update(words: Side, contexts: Side, i: int, j: int, logarithm: float, weigh
     return np.float64(0.5) * weighted * difference
 
 
-@njit(inline="always")
+@uncounted(inline="always")
 def _prefetch(side: Side, row: int) -> None:
     start = row * side.vectors.shape[1]
     prefetch_row(side.vectors, start)
@@ -83,7 +82,7 @@ def make_train_pairs(code_digest: int) -> Callable[..., float]:
     It closes over a digest of the emitted code, as that of `kernel.make_train_chunk` does.
     """
 
-    @njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
+    @uncounted(fastmath=FAST, error_model="numpy")
     def train_pairs(
         rows: NDArray[np.int32],
         columns: NDArray[np.int32],

@@ -17,12 +17,12 @@ import hashlib
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.compiled import njit, uncounted
 from tasks.trainers.cpu import vector_code, window_code
 from tasks.trainers.cpu.vector_code import LANES, ROW_MULTIPLE
 from tasks.trainers.cpu.window_code import (
@@ -36,8 +36,6 @@ from tasks.trainers.cpu.window_code import (
 
 # Everything but `nnan` and `ninf`: a NaN must reach the loss, where it is detected.
 FAST = {"reassoc", "contract", "nsz", "arcp", "afn"}
-# Compiled functions accept other types than their annotations.
-njit: Callable[..., Callable[..., Any]] = numba.njit
 # Inputs whose gradients for an output are summed before it moves. A wide window taken as one step diverges: each
 # output would move by up to 100 gradients at once, where word2vec.c updates it after every one.
 INPUTS_PER_STEP = 10
@@ -88,7 +86,7 @@ def _row(word: int, copies: Copies) -> int:
     return word + (copies.first_row if word < copies.words else 0)
 
 
-@njit
+@uncounted()
 def _copy_rows(matrix: NDArray[np.float32], copies: Copies, copied: NDArray[np.float32]) -> None:
     """Fill a worker's copies of the frequent words' rows.  copied: (words, W), receives the same values."""
     # A loop: the assignment of a slice has an error message, whose formatting took a third of the compile time.
@@ -99,7 +97,7 @@ def _copy_rows(matrix: NDArray[np.float32], copies: Copies, copied: NDArray[np.f
             matrix[copies.first_row + word, column] = value
 
 
-@njit(fastmath=FAST)
+@uncounted(fastmath=FAST)
 def _exchange_rows(matrix: NDArray[np.float32], copies: Copies, copied: NDArray[np.float32]) -> None:
     """Add a worker's changes since the last exchange to the shared rows, and copy the sums back.
 
@@ -136,9 +134,9 @@ def _draw_outputs(
         noise = row
         for _ in range(NOISE_TRIES):
             bits = _random_bits(key, counter)
-            slot = int(((bits >> np.uint64(32)) * words) >> np.uint64(32))
+            slot = np.int64(((bits >> np.uint64(32)) * words) >> np.uint64(32))
             # Read before the comparison, which then compiles without an unpredictable branch.
-            alias = int(noise_aliases[slot])
+            alias = np.int64(noise_aliases[slot])
             noise = _row(slot if np.uint32(bits) <= noise_thresholds[slot] else alias, copies)
             if noise != row:
                 break
@@ -184,7 +182,7 @@ def make_train_chunk(code_digest: int) -> Callable[..., tuple[float, int]]:
     closes over a digest of the emitted code: a change of either file compiles it again.
     """
 
-    @njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
+    @njit(fastmath=FAST, error_model="numpy")
     def train_chunk(
         token_ids: NDArray[np.int32],
         sentence_offsets: NDArray[np.int64],
@@ -223,8 +221,11 @@ def make_train_chunk(code_digest: int) -> Callable[..., tuple[float, int]]:
         for s in range(len(sentence_offsets) - 1):
             longest = max(longest, sentence_offsets[s + 1] - sentence_offsets[s])
         sentence = np.empty(longest, np.int64)
-        inputs = np.empty(2 * radii.largest, np.int64)
-        mean, only_row = _aligned_floats(2 * stride).reshape((2, stride)), np.zeros(1, np.int64)
+        # The mean of a window is trained as one more row of `centers`, at this distance, listed after all inputs. Of an
+        # array that is one of two, Numba would count the references in every window: a tenth of the time.
+        inputs = np.empty(2 * radii.largest + 1, np.int64)
+        mean = _aligned_floats(2 * stride).reshape((2, stride))
+        inputs[2 * radii.largest] = (mean.ctypes.data - centers.ctypes.data) // 4
         drawn = np.empty((WINDOWS_AHEAD + 1, len(slots)), np.int64)
         gradients = _aligned_floats(INPUTS_PER_STEP // INPUT_BLOCK * LANES * blocks)
         old = _aligned_floats(INPUTS_PER_STEP * LANES)
@@ -273,23 +274,23 @@ def make_train_chunk(code_digest: int) -> Callable[..., tuple[float, int]]:
                     count += 1
                 progress = progress_start + (begin + t * spacing) * progress_step
                 rate = np.float32(rates.first + (rates.last - rates.first) * progress)
-                matrix, rows = centers, inputs[:count]
+                start, stop = 0, count
                 if averaged:
-                    average_rows(centers, rows, count, mean)
-                    matrix, rows = mean, only_row
-                for first in range(0, len(rows), INPUTS_PER_STEP):
-                    some = rows[first : min(first + INPUTS_PER_STEP, len(rows))]
-                    window_gradients(matrix, some, len(some), contexts, outputs, slots, rate, gradients, losses)
+                    average_rows(centers, inputs, count, mean)
+                    start, stop = 2 * radii.largest, 2 * radii.largest + 1
+                for first in range(start, stop, INPUTS_PER_STEP):
+                    some = min(INPUTS_PER_STEP, stop - first)
+                    window_gradients(centers, inputs, first, some, contexts, outputs, slots, rate, gradients, losses)
                     window_update(
-                        matrix, some, len(some), contexts, outputs, slots, gradients, old,
+                        centers, inputs, first, some, contexts, outputs, slots, gradients, old,
                         next_outputs, centers, next_input,
                     )  # fmt: skip
                     # Each lane has taken one factor from every block of inputs.
-                    factors += -(-len(some) // INPUT_BLOCK)
+                    factors += -(-some // INPUT_BLOCK)
                     if factors + INPUTS_PER_STEP // INPUT_BLOCK > FACTORS_PER_LOGARITHM:
                         loss += _settle_losses(losses)
                         factors = 0
-                pairs += len(rows)
+                pairs += stop - start
                 if averaged:
                     move_rows(centers, inputs, count, mean)
                 windows += 1

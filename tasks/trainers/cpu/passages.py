@@ -11,10 +11,10 @@ rare words gain most from them.
 
 from concurrent.futures import ThreadPoolExecutor
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.compiled import njit, uncounted
 from tasks.trainers.bookkeeping import check_chunk
 from tasks.trainers.cpu.ppmi import orthonormalize, run_in_workers
 from tasks.trainers.interface import Allocator, TokenSource
@@ -72,7 +72,7 @@ def _row_factors(vectors: NDArray[np.float32], counts: NDArray[np.int64]) -> NDA
     return factors
 
 
-@numba.njit(nogil=True, cache=True)
+@njit()
 def _passages(
     token_ids: NDArray[np.int32],
     sentence_offsets: NDArray[np.int64],
@@ -108,7 +108,7 @@ def _passages(
     return offsets, words[:found], values[:found]
 
 
-@numba.njit(nogil=True, cache=True, fastmath=True)
+@uncounted(fastmath=True)
 def _add_words(
     offsets: NDArray[np.int64],
     words: NDArray[np.int32],
@@ -129,7 +129,7 @@ def _add_words(
                 total[dimension] += value * added[dimension]
 
 
-@numba.njit(nogil=True, cache=True, fastmath=True)
+@uncounted(fastmath=True)
 def _add_passages(
     offsets: NDArray[np.int64],
     words: NDArray[np.int32],

@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.compiled import njit
 from tasks.trainers.bookkeeping import check_pairs
 from tasks.trainers.interface import Allocator, PairRun, PairSource
 
@@ -106,7 +106,7 @@ def _joined(chunks: list[PairRun]) -> tuple[NDArray[np.int32], NDArray[np.int32]
     return rows, columns, np.log(np.concatenate([chunk.weights for chunk in chunks]))
 
 
-@numba.njit(nogil=True, cache=True, fastmath=True)
+@njit(fastmath=True)
 def _add_products(
     rows: NDArray[np.int32],
     columns: NDArray[np.int32],

@@ -17,8 +17,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.compiled import njit, uncounted
 from tasks.trainers.cpu import kernel, vector_code, window_code
-from tasks.trainers.cpu.kernel import FAST, Copies, Radii, Rates, _random_bits, code_digest, njit, train_chunk
+from tasks.trainers.cpu.kernel import FAST, Copies, Radii, Rates, _random_bits, code_digest, train_chunk
 
 NO_EXCHANGE = 1 << 60
 
@@ -35,11 +36,13 @@ class Subwords(NamedTuple):
     buckets: NDArray[np.int32]
 
 
-@njit(nogil=True, cache=True, fastmath=FAST)
+@uncounted(fastmath=FAST)
 def compose(subwords: Subwords, word: int, composed: NDArray[np.float32]) -> None:
     """Write the mean of a word's row and its n-grams' rows into `composed`, (W,) float32."""
     first, last = subwords.offsets[word], subwords.offsets[word + 1]
-    composed[:] = subwords.words[word]
+    row = subwords.words[word]
+    for column in range(len(composed)):
+        composed[column] = row[column]
     for number in range(first, last):
         row = subwords.ngrams[subwords.buckets[number]]
         for column in range(len(composed)):
@@ -49,7 +52,7 @@ def compose(subwords: Subwords, word: int, composed: NDArray[np.float32]) -> Non
         composed[column] *= factor
 
 
-@njit(nogil=True, cache=True, fastmath=FAST)
+@uncounted(fastmath=FAST)
 def spread(subwords: Subwords, word: int, change: NDArray[np.float32]) -> None:
     """Add a change of a word's composed vector, (W,) float32, to every row that it is the mean of."""
     row = subwords.words[word]
@@ -64,7 +67,7 @@ def spread(subwords: Subwords, word: int, change: NDArray[np.float32]) -> None:
 def make_train_subword_chunk(code_digest: int) -> Callable[..., tuple[float, int]]:
     """The training loop; `code_digest` is that of the code it calls, as in `kernel.make_train_chunk`."""
 
-    @njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
+    @njit(fastmath=FAST, error_model="numpy")
     def train_subword_chunk(
         token_ids: NDArray[np.int32],
         sentence_offsets: NDArray[np.int64],

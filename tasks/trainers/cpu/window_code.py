@@ -32,6 +32,7 @@ def window_gradients(
     emit: Emitter,
     inputs: Operand,
     input_rows: Operand,
+    first_input: Operand,
     count: Operand,
     outputs: Operand,
     output_rows: Operand,
@@ -43,6 +44,7 @@ def window_gradients(
     """Gradient of every pair of an input and an output of a window: rate * (label - sigmoid(input . output)).
 
     inputs, outputs: the two matrices.  input_rows, output_rows: where each row starts, in floats.
+    first_input, count: which of the input rows.
     slots: a tuple with one entry for each output; only its type matters. The first output has the label 1.
     gradients: one vector of LANES floats for each pair of an input block and an output block, input blocks first.
     losses: two vectors for each output block. The loss -log sigmoid(-x) is max(x, 0) - log(larger), where larger is the
@@ -53,6 +55,7 @@ def window_gradients(
     matrix_in, rows_in, matrix_out, rows_out, result, sums_of_losses = (
         emit.data(array) for array in (inputs, input_rows, outputs, output_rows, gradients, losses)
     )
+    rows_in = builder.gep(rows_in, [first_input.value])
     width, number, rates = emit.width(inputs), count.value, emit.spread(rate.value)
     linear_sum, products = emit.variable(), emit.variable()
     last = builder.sub(number, INDEX(1))
@@ -102,6 +105,7 @@ def window_update(
     emit: Emitter,
     inputs: Operand,
     input_rows: Operand,
+    first_input: Operand,
     count: Operand,
     outputs: Operand,
     output_rows: Operand,
@@ -124,6 +128,7 @@ def window_update(
     matrix_in, rows_in, matrix_out, rows_out, factors, saved = (
         emit.data(array) for array in (inputs, input_rows, outputs, output_rows, gradients, old)
     )
+    rows_in = builder.gep(rows_in, [first_input.value])
     output_pointers = [emit.row(matrix_out, rows_out, INDEX(j)) for j in range(len(slots.kind))]
     sums = [emit.variable() for _ in slots.kind]
     coming = [emit.row(matrix_out, emit.data(next_outputs), INDEX(j)) for j in range(len(slots.kind))]

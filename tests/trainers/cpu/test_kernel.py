@@ -38,9 +38,11 @@ def train_window(centers: Any, inputs: Any, contexts: Any, outputs: Any, slots: 
     losses = _aligned_floats(2 * LANES * blocks)
     losses[:] = 1.0
     _settle_losses(losses)
-    window_gradients(centers, inputs, len(inputs), contexts, outputs, slots, np.float32(rate), gradients, losses)
+    window_gradients(centers, inputs, 0, len(inputs), contexts, outputs, slots, np.float32(rate), gradients, losses)
     # What is prefetched changes nothing.
-    window_update(centers, inputs, len(inputs), contexts, outputs, slots, gradients, old, outputs, centers, inputs[0])
+    window_update(
+        centers, inputs, 0, len(inputs), contexts, outputs, slots, gradients, old, outputs, centers, inputs[0]
+    )
     return _settle_losses(losses), gradients
 
 
