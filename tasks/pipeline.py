@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from storage.layout import Workspace
-from storage.memory import use_frugal_allocator
+from storage.memory import use_frugal_allocators
 from storage.releases.records import Release
 from storage.releases.start_vectors import find_start
 from storage.stages import Manifest
@@ -89,7 +89,7 @@ def build_model(
     compute: where the stages that read the text run; the model does not depend on it.
     Raises NothingToTrainError if these files contain no word of the vocabulary, and what the stages raise.
     """
-    use_frugal_allocator()
+    use_frugal_allocators()
     start_compiling(parameters.training)
     corpus = fetch_corpus(parameters.corpus, workspace)
     tokens = tokenize_corpus(corpus, parameters.tokenizer, workspace, compute)

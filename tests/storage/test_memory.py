@@ -1,5 +1,6 @@
 """Memory given back between stages."""
 
+import ctypes
 import subprocess
 import sys
 
@@ -37,13 +38,29 @@ print(used >> 20, process.memory_info().rss - before >> 20)
 def test_the_frugal_allocator_serves_new_buffers_and_keeps_old_ones() -> None:
     script = """
 import pyarrow as pa
-from storage.memory import use_frugal_allocator
+from storage.memory import use_frugal_allocators
 before = pa.array(range(1000))
-use_frugal_allocator()
+use_frugal_allocators()
 after = pa.array(range(1000))
 print(before == after, pa.default_memory_pool().backend_name, pa.total_allocated_bytes() >= after.nbytes)
 """
     assert printed_by(script) == "True jemalloc True\n"
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="the C library is not glibc")
+def test_large_blocks_go_back_to_the_system_from_between_others() -> None:
+    script = """
+import numpy as np, psutil
+from storage.memory import use_frugal_allocators
+use_frugal_allocators()
+np.ones(30 << 20, np.uint8)
+before = psutil.Process().memory_info().rss
+blocks = [np.ones(5 << 20, np.uint8) for _ in range(20)]
+del blocks[:-1]
+print(psutil.Process().memory_info().rss - before >> 20)
+"""
+    assert int(printed_by(script)) < 20
+    assert int(printed_by(script.replace("use_frugal_allocators()", ""))) > 80
 
 
 def test_does_not_import_arrow() -> None:

@@ -11,12 +11,12 @@ which starts at random ones), because skip-gram implicitly factorizes a shifted 
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.compiled import njit
+from tasks.compiled import njit, uncounted
 from tasks.trainers.bookkeeping import check_pairs
 from tasks.trainers.interface import Allocator, PairRun, PairSource
 
@@ -28,6 +28,10 @@ SMALLEST_EIGENVALUE = 1e-10
 BLOCK_ROWS = 8192
 # Pairs that are sorted by row at once, in 30 MB.
 BATCH_PAIRS = 1 << 20
+# Up to so many pairs stay in memory sorted, in 16 bytes each; more are read and sorted again for each product.
+KEPT_PAIRS = 1 << 23
+
+Result = TypeVar("Result")
 
 
 class _Terms(NamedTuple):
@@ -35,6 +39,17 @@ class _Terms(NamedTuple):
 
     row: NDArray[np.float32]
     column: NDArray[np.float32]
+
+
+class _Rows(NamedTuple):
+    """Pairs in both orders, in the rows of one of the workers, sorted by row.
+
+    starts: (V + 1,) int64, where the pairs of each row start.  columns: (N,) int32.  logs: (N,) float32, of the counts.
+    """
+
+    starts: NDArray[np.int64]
+    columns: NDArray[np.int32]
+    logs: NDArray[np.float32]
 
 
 def ppmi_vectors(
@@ -50,8 +65,12 @@ def ppmi_vectors(
     factor, product = (allocate(context_vectors.shape, np.float32) for _ in range(2))
     factor[:] = context_vectors
     with ThreadPoolExecutor(workers, thread_name_prefix="ppmi") as pool:
+        kept = list(_sorted(pairs, terms, workers, pool)) if pairs.token_count <= KEPT_PAIRS else []
         for turned in (terms, _Terms(terms.column, terms.row), terms):
-            _multiply(pairs, turned, factor, product, workers, pool)
+            product[:] = 0
+            for parts in kept or _sorted(pairs, terms, workers, pool):
+                for part in [pool.submit(_add_products, rows, turned, factor, product) for rows in parts]:
+                    part.result()
             orthonormalize(product)
             factor, product = product, factor
     return factor
@@ -69,24 +88,18 @@ def _terms(pairs: PairSource, words: int) -> _Terms:
     return _Terms((np.log(max(total, 1)) - logs).astype(np.float32), (-CONTEXT_EXPONENT * logs).astype(np.float32))
 
 
-def _multiply(
-    pairs: PairSource,
-    terms: _Terms,
-    factor: NDArray[np.float32],
-    product: NDArray[np.float32],
-    workers: int,
-    pool: ThreadPoolExecutor,
-) -> None:
-    """Set `product` to PPMI @ factor, each thread some of its rows. Swapped terms multiply by the transpose."""
-    product[:] = 0
-    for rows, columns, logs in _batches(pairs):
-        run_in_workers(pool, workers, _add_products, rows, columns, logs, *terms, factor, product)
+def _sorted(pairs: PairSource, terms: _Terms, workers: int, pool: ThreadPoolExecutor) -> Iterator[list[_Rows]]:
+    """The pairs whose PMI is positive in either order, some BATCH_PAIRS at a time: the rows of each worker."""
+    for batch in _batches(pairs):
+        yield [_Rows(*rows) for rows in run_in_workers(pool, workers, _sort, *batch, *terms)]
 
 
-def run_in_workers(pool: ThreadPoolExecutor, workers: int, function: Callable[..., None], *arguments: object) -> None:
+def run_in_workers(
+    pool: ThreadPoolExecutor, workers: int, function: Callable[..., Result], *arguments: object
+) -> list[Result]:
     """Run a function once per worker; its last two arguments are the worker's number and the number of workers."""
-    for part in [pool.submit(function, *arguments, worker, workers) for worker in range(workers)]:
-        part.result()
+    running = [pool.submit(function, *arguments, worker, workers) for worker in range(workers)]
+    return [part.result() for part in running]
 
 
 def _batches(pairs: PairSource) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]]:
@@ -106,53 +119,55 @@ def _joined(chunks: list[PairRun]) -> tuple[NDArray[np.int32], NDArray[np.int32]
     return rows, columns, np.log(np.concatenate([chunk.weights for chunk in chunks]))
 
 
-@njit(fastmath=True)
-def _add_products(
+@njit()
+def _sort(
     rows: NDArray[np.int32],
     columns: NDArray[np.int32],
     logs: NDArray[np.float32],
     row_terms: NDArray[np.float32],
     column_terms: NDArray[np.float32],
-    factor: NDArray[np.float32],
-    product: NDArray[np.float32],
     worker: int,
     workers: int,
-) -> None:
-    """Add the products of both entries of each pair, in the rows of one of the workers.
+) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]:
+    """The fields of `_Rows`.
 
-    The entries are sorted by row first: twice as fast as products in the random order of the pairs, and as sparse
-    matrices of SciPy that are built for each batch.
+    Products of sorted pairs are twice as fast as those in the random order of the counts, and as sparse matrices of
+    SciPy that are built for each batch.
     """
-    words, dimensions = factor.shape
-    starts = np.zeros(words + 1, np.int64)
+    starts = np.zeros(len(row_terms) + 1, np.int64)
+    positive = np.empty(len(rows), np.bool_)
     for pair in range(len(rows)):
         row, column = rows[pair], columns[pair]
-        if row % workers == worker and logs[pair] + row_terms[row] + column_terms[column] > 0:
-            starts[row + 1] += 1
-        if column % workers == worker and row != column and logs[pair] + row_terms[column] + column_terms[row] > 0:
-            starts[column + 1] += 1
+        larger = max(row_terms[row] + column_terms[column], row_terms[column] + column_terms[row])
+        positive[pair] = logs[pair] + larger > 0
+        if positive[pair]:
+            starts[row + 1] += row % workers == worker
+            starts[column + 1] += column % workers == worker and row != column
     starts = np.cumsum(starts)
     places = starts[:-1].copy()
     others, values = np.empty(starts[-1], np.int32), np.empty(starts[-1], np.float32)
     for pair in range(len(rows)):
         row, column = rows[pair], columns[pair]
-        value = logs[pair] + row_terms[row] + column_terms[column]
-        if row % workers == worker and value > 0:
-            others[places[row]], values[places[row]] = column, value
+        if positive[pair] and row % workers == worker:
+            others[places[row]], values[places[row]] = column, logs[pair]
             places[row] += 1
-        value = logs[pair] + row_terms[column] + column_terms[row]
-        if column % workers == worker and row != column and value > 0:
-            others[places[column]], values[places[column]] = row, value
+        if positive[pair] and column % workers == worker and row != column:
+            others[places[column]], values[places[column]] = row, logs[pair]
             places[column] += 1
-    total = np.empty(dimensions, np.float32)
-    for row in range(worker, words, workers):
-        if starts[row] < starts[row + 1]:
-            total[:] = 0
-            for entry in range(starts[row], starts[row + 1]):
-                value, added = values[entry], factor[others[entry]]
-                for dimension in range(dimensions):
+    return starts, others, values
+
+
+@uncounted(fastmath=True)
+def _add_products(rows: _Rows, terms: _Terms, factor: NDArray[np.float32], product: NDArray[np.float32]) -> None:
+    """Add PPMI @ factor, of these rows."""
+    for row in range(len(rows.starts) - 1):
+        total = product[row]
+        for place in range(rows.starts[row], rows.starts[row + 1]):
+            column = rows.columns[place]
+            value, added = rows.logs[place] + terms.row[row] + terms.column[column], factor[column]
+            if value > 0:
+                for dimension in range(len(total)):
                     total[dimension] += value * added[dimension]
-            product[row] += total
 
 
 def orthonormalize(matrix: NDArray[np.float32]) -> None:

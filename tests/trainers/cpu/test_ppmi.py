@@ -67,6 +67,12 @@ def test_batches_change_no_more_than_the_order_of_additions(monkeypatch: pytest.
     )
 
 
+def test_pairs_that_are_read_for_each_product_give_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = ppmi_vectors(PAIRS, CONTEXTS, 2)
+    monkeypatch.setattr(ppmi, "KEPT_PAIRS", 0)
+    np.testing.assert_array_equal(ppmi_vectors(PAIRS, CONTEXTS, 2), kept)
+
+
 def test_columns_are_orthonormal_and_words_without_pairs_zero() -> None:
     found = ppmi_vectors(PAIRS, CONTEXTS)
     np.testing.assert_allclose(found.T @ found, np.eye(DIMENSION), atol=1e-5)
