@@ -10,6 +10,7 @@ multiply-adds. `tests/trainers/cpu/test_kernel.py` compares both passes with the
 # mypy: disable-error-code="no-untyped-call, no-any-return"
 
 from itertools import pairwise
+from typing import NamedTuple
 
 from numba.core import cgutils
 
@@ -18,13 +19,40 @@ from tasks.trainers.cpu.vector_code import FLOAT, INDEX, LANES, ROW_MULTIPLE, Em
 # Inputs and outputs handled together: the sums of all their pairs stay in registers and fit into one vector.
 INPUT_BLOCK = 2
 OUTPUT_BLOCK = LANES // INPUT_BLOCK
+# Outputs handled together. Each needs two registers, for its sums of two inputs or for its row and its sum: more of
+# them together save loads, but fourteen in 32 registers are too many (docs/experiments.md).
+OUTPUTS_IN_REGISTERS = 12 if LANES == 16 else 6
 
 
-def output_blocks(outputs: int) -> list[tuple[int, int]]:
-    """First output and size of each block, with sizes as equal as possible."""
+class Block(NamedTuple):
+    """Outputs whose gradients for INPUT_BLOCK inputs fill one vector."""
+
+    number: int
+    first: int
+    size: int
+
+    @property
+    def end(self) -> int:
+        """The output after the last."""
+        return self.first + self.size
+
+
+def output_blocks(outputs: int) -> list[Block]:
+    """The blocks of a number of outputs, with sizes as equal as possible."""
     blocks = -(-outputs // OUTPUT_BLOCK)
     edges = [outputs * block // blocks for block in range(blocks + 1)]
-    return [(first, last - first) for first, last in pairwise(edges)]
+    return [Block(number, first, last - first) for number, (first, last) in enumerate(pairwise(edges))]
+
+
+def grouped_blocks(outputs: int) -> list[list[Block]]:
+    """The same blocks, as many of them together as OUTPUTS_IN_REGISTERS allows."""
+    groups: list[list[Block]] = []
+    for block in output_blocks(outputs):
+        if groups and block.end - groups[-1][0].first <= OUTPUTS_IN_REGISTERS:
+            groups[-1].append(block)
+        else:
+            groups.append([block])
+    return groups
 
 
 @emitted
@@ -51,53 +79,58 @@ def window_gradients(
     larger of sigmoid(x) and sigmoid(-x) and at least 1/2. The first vector sums the first part, the second multiplies
     the `larger` values, so that one logarithm covers many pairs.
     """
-    builder, blocks = emit.builder, output_blocks(len(slots.kind))
+    builder, blocks = emit.builder, len(output_blocks(len(slots.kind)))
     matrix_in, rows_in, matrix_out, rows_out, result, sums_of_losses = (
         emit.data(array) for array in (inputs, input_rows, outputs, output_rows, gradients, losses)
     )
     rows_in = builder.gep(rows_in, [first_input.value])
     width, number, rates = emit.width(inputs), count.value, emit.spread(rate.value)
-    linear_sum, products = emit.variable(), emit.variable()
     last = builder.sub(number, INDEX(1))
-    for block, (first_output, size) in enumerate(blocks):
-        linear_part, product_part = INDEX(2 * block * LANES), INDEX((2 * block + 1) * LANES)
-        builder.store(emit.load(sums_of_losses, linear_part), linear_sum)
-        builder.store(emit.load(sums_of_losses, product_part), products)
-        output_pointers = [emit.row(matrix_out, rows_out, INDEX(first_output + j)) for j in range(size)]
-        labels = emit.constant(*([float(first_output == 0)] + [0.0] * (size - 1)) * INPUT_BLOCK, 0.0)
-        masks = [emit.constant(*[1.0] * size * valid, 0.0) for valid in range(1, INPUT_BLOCK + 1)]
+    for group in grouped_blocks(len(slots.kind)):
+        output_pointers = {
+            j: emit.row(matrix_out, rows_out, INDEX(j)) for block in group for j in range(block.first, block.end)
+        }
         with cgutils.for_range_slice(builder, INDEX(0), number, INDEX(INPUT_BLOCK), intp=INDEX) as (first, pair):
             # The last input of an odd number is paired with itself; the losses mask the second one.
             second = builder.add(first, INDEX(1))
             numbers = [first, builder.select(builder.icmp_unsigned("<", second, number), second, last)]
             input_pointers = [emit.row(matrix_in, rows_in, number) for number in numbers]
-            sums = [emit.variable() for _ in range(INPUT_BLOCK * size)]
-            for total in sums:
+            sums = {(i, j): emit.variable() for i in range(INPUT_BLOCK) for j in output_pointers}
+            for total in sums.values():
                 builder.store(emit.zero, total)
             with emit.columns(width) as (column, _):
                 values = [emit.load(pointer, column) for pointer in input_pointers]
-                for j, pointer in enumerate(output_pointers):
+                for j, pointer in output_pointers.items():
                     other = emit.load(pointer, column)
                     for i, value in enumerate(values):
-                        emit.add_to(sums[i * size + j], value, other)
-            offset = builder.add(builder.mul(pair, INDEX(LANES * len(blocks))), INDEX(LANES * block))
-            emit.store(emit.lane_sums([builder.load(total) for total in sums]), result, offset)
+                        emit.add_to(sums[i, j], value, other)
+            for block in group:
+                own = [builder.load(sums[i, j]) for i in range(INPUT_BLOCK) for j in range(block.first, block.end)]
+                offset = builder.add(builder.mul(pair, INDEX(LANES * blocks)), INDEX(LANES * block.number))
+                emit.store(emit.lane_sums(own), result, offset)
         # In a second loop: each sigmoid takes longer than the products of a pair, and here nothing waits for it.
-        with cgutils.for_range_slice(builder, INDEX(0), number, INDEX(INPUT_BLOCK), intp=INDEX) as (first, pair):
-            paired = builder.icmp_unsigned("<", builder.add(first, INDEX(1)), number)
-            offset = builder.add(builder.mul(pair, INDEX(LANES * len(blocks))), INDEX(LANES * block))
-            x = emit.load(result, offset)
-            chance = emit.sigmoid(x)
-            emit.store(builder.fmul(rates, builder.fsub(labels, chance)), result, offset)
-            mask = builder.select(paired, masks[1], masks[0])
-            loss = builder.fsub(emit.larger(emit.zero, x), builder.fmul(labels, x))
-            emit.add_to(linear_sum, mask, loss)
-            # 1 - mask * (smaller of the two chances)
-            least = emit.smaller(builder.fsub(emit.one, chance), chance)
-            factor = builder.fsub(emit.one, builder.fmul(mask, least))
-            builder.store(builder.fmul(builder.load(products), factor), products)
-        emit.store(builder.load(linear_sum), sums_of_losses, linear_part)
-        emit.store(builder.load(products), sums_of_losses, product_part)
+        for block in group:
+            linear_part, product_part = INDEX(2 * block.number * LANES), INDEX((2 * block.number + 1) * LANES)
+            linear_sum, products = emit.variable(), emit.variable()
+            builder.store(emit.load(sums_of_losses, linear_part), linear_sum)
+            builder.store(emit.load(sums_of_losses, product_part), products)
+            labels = emit.constant(*([float(block.first == 0)] + [0.0] * (block.size - 1)) * INPUT_BLOCK, 0.0)
+            masks = [emit.constant(*[1.0] * block.size * valid, 0.0) for valid in range(1, INPUT_BLOCK + 1)]
+            with cgutils.for_range_slice(builder, INDEX(0), number, INDEX(INPUT_BLOCK), intp=INDEX) as (first, pair):
+                paired = builder.icmp_unsigned("<", builder.add(first, INDEX(1)), number)
+                offset = builder.add(builder.mul(pair, INDEX(LANES * blocks)), INDEX(LANES * block.number))
+                x = emit.load(result, offset)
+                chance = emit.sigmoid(x)
+                emit.store(builder.fmul(rates, builder.fsub(labels, chance)), result, offset)
+                mask = builder.select(paired, masks[1], masks[0])
+                loss = builder.fsub(emit.larger(emit.zero, x), builder.fmul(labels, x))
+                emit.add_to(linear_sum, mask, loss)
+                # 1 - mask * (smaller of the two chances)
+                least = emit.smaller(builder.fsub(emit.one, chance), chance)
+                factor = builder.fsub(emit.one, builder.fmul(mask, least))
+                builder.store(builder.fmul(builder.load(products), factor), products)
+            emit.store(builder.load(linear_sum), sums_of_losses, linear_part)
+            emit.store(builder.load(products), sums_of_losses, product_part)
 
 
 @emitted
@@ -124,7 +157,8 @@ def window_update(
     are prefetched a cache line at a time between the products. All at once are more lines than the core can wait for,
     and it stops until some have arrived: that cost a tenth of the speed.
     """
-    builder, blocks = emit.builder, output_blocks(len(slots.kind))
+    builder, blocks = emit.builder, len(output_blocks(len(slots.kind)))
+    groups = grouped_blocks(len(slots.kind))
     matrix_in, rows_in, matrix_out, rows_out, factors, saved = (
         emit.data(array) for array in (inputs, input_rows, outputs, output_rows, gradients, old)
     )
@@ -136,26 +170,28 @@ def window_update(
     with emit.columns(emit.width(inputs)) as (column, _):
         for row in coming:
             emit.prefetch(row, column)
-        for block, (first_output, size) in enumerate(blocks):
-            pointers = output_pointers[first_output : first_output + size]
-            others = [emit.load(pointer, column) for pointer in pointers]
-            for total in sums[first_output : first_output + size]:
+        for group in groups:
+            others = [emit.load(pointer, column) for pointer in output_pointers[group[0].first : group[-1].end]]
+            for total in sums[group[0].first : group[-1].end]:
                 builder.store(emit.zero, total)
             with cgutils.for_range(builder, count.value, intp=INDEX) as loop:
                 row = emit.row(matrix_in, rows_in, loop.index)
                 before = after = emit.load(row, column)
                 room = builder.mul(loop.index, INDEX(LANES))
-                if len(blocks) > 1 and block == 0:
+                if len(groups) > 1 and group is groups[0]:
                     emit.store(before, saved, room)
-                elif len(blocks) > 1:
+                elif len(groups) > 1:
                     before = emit.load(saved, room)
-                pair = builder.mul(builder.udiv(loop.index, INDEX(INPUT_BLOCK)), INDEX(LANES * len(blocks)))
-                lane = builder.mul(builder.urem(loop.index, INDEX(INPUT_BLOCK)), INDEX(size))
-                own = builder.gep(factors, [builder.add(builder.add(pair, lane), INDEX(LANES * block))])
-                for j, other in enumerate(others):
-                    factor = emit.spread(builder.load(builder.gep(own, [INDEX(j)])))
+                pair = builder.mul(builder.udiv(loop.index, INDEX(INPUT_BLOCK)), INDEX(LANES * blocks))
+                own = []
+                for block in group:
+                    lane = builder.mul(builder.urem(loop.index, INDEX(INPUT_BLOCK)), INDEX(block.size))
+                    start = builder.gep(factors, [builder.add(builder.add(pair, lane), INDEX(LANES * block.number))])
+                    own += [builder.gep(start, [INDEX(j)]) for j in range(block.size)]
+                for j, (pointer, other) in enumerate(zip(own, others, strict=True), group[0].first):
+                    factor = emit.spread(builder.load(pointer))
                     after = emit.multiply_add(factor, other, after)
-                    emit.add_to(sums[first_output + j], factor, before)
+                    emit.add_to(sums[j], factor, before)
                 emit.store(after, row, column)
         for pointer, total in zip(output_pointers, sums, strict=True):
             # Loaded again: a noise word that was drawn twice must receive both gradients.

@@ -23,7 +23,14 @@ from tasks.trainers.cpu.kernel import (
     train_chunk,
 )
 from tasks.trainers.cpu.vector_code import LANES, ROW_MULTIPLE
-from tasks.trainers.cpu.window_code import INPUT_BLOCK, output_blocks, window_gradients, window_update
+from tasks.trainers.cpu.window_code import (
+    INPUT_BLOCK,
+    OUTPUTS_IN_REGISTERS,
+    grouped_blocks,
+    output_blocks,
+    window_gradients,
+    window_update,
+)
 from tasks.trainers.sampling import alias_table, probability_thresholds
 from tests.trainers.cpu.plain_word2vec import PlainTrainer
 
@@ -349,8 +356,17 @@ def test_only_the_words_of_the_text_and_noise_are_touched() -> None:
 def test_blocks_cover_the_outputs_evenly() -> None:
     for outputs in range(2, 27):
         blocks = output_blocks(outputs)
-        sizes = [size for _, size in blocks]
+        sizes = [block.size for block in blocks]
         assert sum(sizes) == outputs
         assert max(sizes) - min(sizes) <= 1
         assert max(sizes) * INPUT_BLOCK <= LANES
-        assert [first for first, _ in blocks] == np.cumsum([0, *sizes[:-1]]).tolist()
+        assert [block.first for block in blocks] == np.cumsum([0, *sizes[:-1]]).tolist()
+
+
+def test_blocks_are_grouped_while_they_fit_into_registers() -> None:
+    for outputs in range(2, 27):
+        groups = grouped_blocks(outputs)
+        assert [block for group in groups for block in group] == output_blocks(outputs)
+        for group, following in zip(groups, [*groups[1:], []], strict=True):
+            assert group[-1].end - group[0].first <= OUTPUTS_IN_REGISTERS
+            assert not following or following[0].end - group[0].first > OUTPUTS_IN_REGISTERS
