@@ -173,6 +173,8 @@ def write_page(ledger: Ledger) -> str:
         "`difference` is its mean difference from vecmill's defaults with the same seeds. The other scores choose "
         "nothing; `men_even` and `analogies_even` are the halves that were not searched on.",
         "",
+        "What vecmill has no setting for, and earlier defaults: "
+        "[experiments.md](../../docs/experiments.md#default-settings-compared-with-gensims). "
         "The first search, with center vectors alone and an older kernel: [defaults_center.md](defaults_center.md).",
     ]
     for corpus in dict.fromkeys(run.corpus for run in ledger.runs):
