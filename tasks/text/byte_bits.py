@@ -131,7 +131,7 @@ def mark_bytes(
     """Set the bits of bytes that belong to tokens, and of those that are not ASCII; the last numbers end in zeros.
 
     letters: (B,) UTF-8 bytes.  whole: tokens are all but ASCII whitespace; if not, ASCII letters and digits, and
-    apostrophes between two of them.  tokens, others: (B // 64 + 2,) at least.  last: (64,), memory to work in.
+    apostrophes between two of them.  tokens, others: (B // 64 + 2,) at least.  last: (64,) zeros, for the last bytes.
     """
     blocks = (len(letters) + BLOCK - 1) // BLOCK
     # Of the block before: its words and apostrophes, and its first bit's neighbour.
@@ -142,7 +142,6 @@ def mark_bytes(
             word, apostrophe, space, other = block_bits(letters, start)
             inside = ALL
         else:
-            last[:] = 0
             copy_bytes(letters, start, len(letters), last, 0)
             word, apostrophe, space, other = block_bits(last, 0)
             inside = (ONE << np.uint64(len(letters) - start)) - ONE

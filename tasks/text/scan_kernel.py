@@ -43,7 +43,7 @@ class Memory(NamedTuple):
 
     ids: (T,) of all tokens.  distinct: (B + 16,) bytes of the distinct tokens.  starts: (T + 1,) their offsets.
     foreign: (T,) whether each is to be split.  copies: (B + 16,) bytes of tokens that were changed.
-    table: of `slots` slots.  token_bits, other_bits: (B // BLOCK + 2,), see `mark_bytes`.  last_block: (BLOCK,).
+    table: of `slots` slots.  token_bits, other_bits: (B // BLOCK + 2,), see `mark_bytes`.  last_block: (BLOCK,) zeros.
     Of tokens that are not searched yet, (AHEAD,) each: keys, with two numbers; where their bytes are in `copies` and
     how many they are; to_split.
     """
@@ -288,8 +288,10 @@ def scan(
     slots: of the table, a power of two; the tokens do not fit if the distinct ones fill more than three quarters.
     row_offsets: (N + 1,) zeros, which become the offsets of the rows among the tokens.
     """
-    ids, distinct, starts, foreign, copies, table, token_bits, other_bits, last_block = memory[:9]
-    keys, copy_offsets, lengths, to_split = memory[9:]
+    (
+        ids, distinct, starts, foreign, copies, table, token_bits, other_bits, last_block,
+        keys, copy_offsets, lengths, to_split,
+    ) = memory  # fmt: skip
     rows, size = len(offsets) - 1, len(letters)
     starts[0] = 0
     for number in range(slots * SLOT):

@@ -137,16 +137,18 @@ def _memory_for(size: int, rows: int, slots: int) -> Memory:
         "table": (slots * SLOT, np.uint64),
         "token_bits": (size // BLOCK + 2, np.uint64),
         "other_bits": (size // BLOCK + 2, np.uint64),
-        "last_block": (BLOCK, np.uint8),
-        "copy_offsets": (AHEAD, np.int64),
-        "lengths": (AHEAD, np.int64),
-        "to_split": (AHEAD, np.uint8),
     }
     for name, (length, kind) in wanted.items():
         if name not in held or len(held[name]) < length:
             held[name] = np.empty(length, kind)
-    keys = held.setdefault("keys", np.empty((AHEAD, 2), np.uint64))
-    return Memory(keys=keys, **{name: held[name] for name in wanted})
+    return Memory(
+        **{name: held[name] for name in wanted},
+        last_block=np.zeros(BLOCK, np.uint8),
+        keys=np.empty((AHEAD, 2), np.uint64),
+        copy_offsets=np.empty(AHEAD, np.int64),
+        lengths=np.empty(AHEAD, np.int64),
+        to_split=np.empty(AHEAD, np.uint8),
+    )
 
 
 def _strings(letters: NDArray[np.uint8], starts: NDArray[np.int32]) -> pa.Array:

@@ -66,6 +66,7 @@ def ppmi_vectors(
     factor[:] = context_vectors
     with ThreadPoolExecutor(workers, thread_name_prefix="ppmi") as pool:
         kept = list(_sorted(pairs, terms, workers, pool)) if pairs.token_count <= KEPT_PAIRS else []
+        # Swapped terms multiply by the transpose.
         for turned in (terms, _Terms(terms.column, terms.row), terms):
             product[:] = 0
             for parts in kept or _sorted(pairs, terms, workers, pool):
